@@ -1,0 +1,1 @@
+"""hatester finds out, on full virtual machines, what a HAProxy reload does to its addresses."""

@@ -1,0 +1,282 @@
+"""Debian's archive: which packages a suite has, and their files.
+
+It is apt that downloads and verifies, but with lists, state and sources of its own in the cache:
+no root, nothing of the host's is changed, and any suite can be asked, whatever the host runs.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from hatester import cache, commands
+from hatester.errors import MeasurementError, UserError, tail
+
+APT_SECONDS = 600.0
+KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+
+
+@dataclass(frozen=True)
+class Mirrors:
+    """Where Debian's archive and its security archive are."""
+
+    main: str
+    security: str
+
+
+@dataclass(frozen=True)
+class Package:
+    """One package file, by the name, version and SHA-256 that the signed lists give."""
+
+    name: str
+    version: str
+    sha256: str
+
+
+def find_mirrors(mirror: str | None, security_mirror: str | None) -> Mirrors:
+    """The mirrors that were set, else the host's own, else mmdebstrap's default."""
+    security = security_mirror
+    for found in (_host_mirrors, _default_mirrors):
+        if mirror and security:
+            break
+        main_found, security_found = found()
+        mirror, security = mirror or main_found, security or security_found
+    if not mirror or not security:
+        raise UserError(
+            "No Debian mirror is known on this host; name one in invoke.yaml, as "
+            "`mirror` and `security_mirror` under `hatester`."
+        )
+    return Mirrors(mirror.rstrip("/"), security.rstrip("/"))
+
+
+def _host_mirrors() -> tuple[str | None, str | None]:
+    """The host's own mirrors, from apt's configuration (apt-get(8), indextargets)."""
+    release = platform.freedesktop_os_release()
+    codename = release.get("VERSION_CODENAME") if release.get("ID") == "debian" else None
+    lines = commands.run(
+        [
+            "apt-get",
+            "indextargets",
+            "--format",
+            "$(REPO_URI)|$(RELEASE)|$(ORIGIN)|$(COMPONENT)",
+            "Created-By: Packages",
+        ],
+        seconds=APT_SECONDS,
+    ).splitlines()
+    main = security = None
+    for line in lines:
+        uri, suite, origin, component = line.split("|")
+        # A host that has not run `apt-get update` yet does not know an origin.
+        is_debian = origin == "Debian" or (not origin and suite.split("-")[0] == codename)
+        if not is_debian or component != "main" or not uri.startswith(("http", "file:")):
+            continue
+        if suite.endswith("-security"):
+            security = security or uri
+        else:
+            main = main or uri
+    return main, security
+
+
+def _default_mirrors() -> tuple[str | None, str | None]:
+    """The mirrors that mmdebstrap takes by itself, which it writes down before it starts."""
+    try:
+        said = commands.run(
+            [
+                "mmdebstrap",
+                "--quiet",
+                "--mode=unshare",
+                "--variant=custom",
+                '--setup-hook=cat "$1/etc/apt/sources.list"; exit 1',
+                "bookworm",
+                "/dev/null",
+            ],
+            seconds=APT_SECONDS,
+        )
+    except commands.CommandError as error:
+        said = error.output
+    uris = re.findall(r"^deb (?:\[.*?\] )?(\S+) bookworm(-security)? ", said, re.MULTILINE)
+    main = next((uri for uri, security in uris if not security), None)
+    return main, next((uri for uri, security in uris if security), None)
+
+
+def base_suite(suite: str) -> str | None:
+    """The suite without which `suite` is not complete, if there is one."""
+    if suite == "experimental":
+        return "sid"
+    for pocket in ("-backports-sloppy", "-backports", "-security", "-updates", "-proposed-updates"):
+        if suite.endswith(pocket):
+            return suite.removesuffix(pocket)
+    return None
+
+
+class Archive:
+    """Debian's archive at some mirrors, with its lists in the cache.
+
+    The lists of a suite are fetched when it is first asked, and again by `refresh`: what was made
+    from them stays in use until the user wants what is newer.
+    """
+
+    def __init__(self, mirrors: Mirrors, architecture: str = "amd64") -> None:
+        self.mirrors = mirrors
+        self.architecture = architecture
+        self._root = cache.root() / "apt" / cache.digest([str(mirrors), architecture], [])
+
+    def sources(self, suite: str) -> str:
+        """sources.list(5) for a suite and its base."""
+        lines = []
+        for name in filter(None, (base_suite(suite), suite)):
+            uri = self.mirrors.security if name.endswith("-security") else self.mirrors.main
+            lines.append(f"deb [signed-by={KEYRING}] {uri} {name} main\n")
+        return "".join(lines)
+
+    def refresh(self, suite: str) -> None:
+        """Fetch the lists of a suite.
+
+        Raises MeasurementError when the mirror has no such suite, and UserError when the mirror
+        cannot be reached.
+        """
+        with cache.locked(self._root / "lock", "fetches package lists"):
+            self._configure(suite)
+            try:
+                self._apt(suite, "apt-get", "-q", "update")
+            except commands.CommandError as error:
+                if "does not have a Release file" in error.output:
+                    raise MeasurementError(
+                        f"the mirror {self.mirrors.main} has no suite {suite}"
+                    ) from error
+                raise UserError(
+                    f"The package lists of Debian's suite {suite} cannot be fetched: "
+                    f"{_reason(error.output)}."
+                ) from error
+            self._fetched(suite).touch()
+
+    def resolve(self, suite: str, *packages: str) -> list[Package]:
+        """`packages` and all that they depend on, in the versions that the suite has.
+
+        Raises MeasurementError when the suite lacks one, or something that it depends on.
+        """
+        fetched = self._fetched(suite)
+        if not fetched.exists():
+            self.refresh(suite)
+        known = self._root / f"{suite}.{cache.digest(packages, [])}.json"
+        if not known.exists() or known.stat().st_mtime < fetched.stat().st_mtime:
+            found = self._solve(suite, packages)
+            cache.write_whole(known, json.dumps([asdict(package) for package in found]))
+        return [Package(**package) for package in json.loads(known.read_text())]
+
+    def _solve(self, suite: str, packages: Sequence[str]) -> list[Package]:
+        try:
+            lines = self._apt(
+                suite, "apt-get", "-q", "-y", "--no-install-recommends", "--print-uris",
+                "-o", "Acquire::ForceHash=SHA256", "-t", suite, "install", *packages,
+            ).splitlines()  # fmt: skip
+        except commands.CommandError as error:
+            raise MeasurementError(
+                f"suite {suite} has no installable {' '.join(packages)}: {_reason(error.output)}"
+            ) from error
+        # 'URI' NAME_VERSION_ARCHITECTURE.deb SIZE SHA256:CHECKSUM
+        files = (line.split() for line in lines if line.startswith("'"))
+        return [_package(file, checksum) for _, file, _, checksum in files]
+
+    def download(self, suite: str, packages: list[Package], folder: Path) -> list[Path]:
+        """The packages' files, verified by apt, in `folder`."""
+        folder.mkdir()
+        self._apt(
+            suite,
+            "apt-get",
+            "-q",
+            "download",
+            *(f"{package.name}={package.version}" for package in packages),
+            cwd=folder,
+        )
+        return sorted(folder.glob("*.deb"))
+
+    def fetched_at(self, suite: str) -> float | None:
+        """When the lists of a suite were fetched, in seconds since the epoch."""
+        marker = self._fetched(suite)
+        return marker.stat().st_mtime if marker.exists() else None
+
+    def _fetched(self, suite: str) -> Path:
+        return self._root / f"{suite}.fetched"
+
+    def _configure(self, suite: str) -> None:
+        """Write apt.conf(5) and sources.list(5) for a suite; the lists of all suites are shared."""
+        (self._root / "lists/partial").mkdir(parents=True, exist_ok=True)
+        (self._root / "archives/partial").mkdir(parents=True, exist_ok=True)
+        (self._root / "status").touch()
+        cache.write_whole(self._root / f"{suite}.list", self.sources(suite))
+        own = {
+            "Dir::State": self._root,
+            "Dir::State::Lists": self._root / "lists",
+            "Dir::State::Status": self._root / "status",
+            "Dir::Cache": self._root,
+            "Dir::Cache::Archives": self._root / "archives",
+            "Dir::Cache::pkgcache": "",
+            "Dir::Cache::srcpkgcache": "",
+            "Dir::Etc::SourceList": self._root / f"{suite}.list",
+            "Dir::Etc::SourceParts": "/dev/null",
+            "Dir::Etc::Parts": "/dev/null",
+            "Dir::Etc::Main": "/dev/null",
+            "APT::Architecture": self.architecture,
+            "APT::Architectures": self.architecture,
+            "APT::Sandbox::User": "",
+            "APT::Get::List-Cleanup": "false",
+            "APT::Update::Error-Mode": "any",
+            "Acquire::Languages": "none",
+            "Acquire::Retries": "2",
+            # Archived suites are past the date until which their lists were valid.
+            "Acquire::Check-Valid-Until": "false",
+        }
+        lines = [f'{key} "{value}";\n' for key, value in own.items()]
+        cache.write_whole(self._root / f"{suite}.conf", "".join(lines) + _host_proxies())
+
+    def _apt(self, suite: str, *command: str, cwd: Path | None = None) -> str:
+        configuration = {"APT_CONFIG": str(self._root / f"{suite}.conf")}
+        return commands.run(command, seconds=APT_SECONDS, env=configuration, cwd=cwd)
+
+
+def _host_proxies() -> str:
+    """How the host's apt reaches the network, as apt.conf(5)."""
+    settings = commands.run(["apt-config", "dump"], seconds=APT_SECONDS)
+    return "".join(
+        line + "\n"
+        for line in settings.splitlines()
+        if line.lower().startswith(("acquire::http", "acquire::https"))
+    )
+
+
+def _package(file: str, checksum: str) -> Package:
+    name, version, _ = file.replace("%3a", ":").split("_")
+    return Package(name, version, checksum.removeprefix("SHA256:"))
+
+
+def _reason(output: str) -> str:
+    """What apt gave as its reason, in one line."""
+    reasons = [line[3:] for line in output.splitlines() if line.startswith("E: ")]
+    return reasons[0].rstrip(".") if reasons else tail(output, 1)
+
+
+def matches(version: str, beginning: str | None) -> bool:
+    """Whether a version begins with another: 6.1 with 6.1.176-1, but not with 6.12.107-1.
+
+    An epoch (deb-version(7)) is passed over.
+    """
+    if beginning is None:
+        return True
+    upstream = version.partition(":")[2] or version
+    return re.match(re.escape(beginning) + r"(?!\d)", upstream) is not None
+
+
+def required_version(suite: str, packages: list[Package], name: str, beginning: str | None) -> str:
+    """The version of the package `name` among `packages`.
+
+    Raises MeasurementError when it does not begin with `beginning`.
+    """
+    version = next(package.version for package in packages if package.name == name)
+    if not matches(version, beginning):
+        raise MeasurementError(f"suite {suite} has {name} {version}, not {beginning}")
+    return version

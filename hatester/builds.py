@@ -1,0 +1,119 @@
+"""HAProxy builds: a small root tree each, so that any HAProxy runs on any kernel.
+
+The tree has HAProxy's package as it is, and of the packages that it depends on the shared
+libraries, just as its users get them. It is kept as one archive that a guest unpacks.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import posixpath
+import re
+import shutil
+import subprocess
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from hatester import cache
+from hatester.archive import Archive, Package, required_version
+from hatester.errors import MeasurementError
+from hatester.matrix import Build
+
+PACKAGE = "haproxy"
+BINARY = "usr/sbin/haproxy"
+_MERGED = re.compile(r"^(?:lib|lib64|bin|sbin)(?=/|$)")
+_LIBRARY = re.compile(r"^usr/lib(?:64)?/(?:[^/]+-linux-gnu/)?[^/]+\.so(?:\.[^/]*)?$")
+_NEEDLESS = re.compile(r"^usr/share/(?:doc|man|lintian|bug|vim|locale)/")
+_FOLDERS = ("dev", "proc", "sys", "tmp", "run/haproxy", "var/lib/haproxy", "etc/haproxy")
+_PASSWD = "root:x:0:0:root:/root:/bin/sh\nhaproxy:x:100:100::/var/lib/haproxy:/usr/sbin/nologin\n"
+_GROUP = "root:x:0:\nhaproxy:x:100:\n"
+
+
+@dataclass(frozen=True)
+class Tree:
+    """A build that is there: its package version, and the archive of its tree."""
+
+    version: str
+    folder: Path
+
+    @property
+    def archive(self) -> Path:
+        return self.folder / "tree.tar.gz"
+
+
+def make_build(archive: Archive, build: Build) -> Tree:
+    """The tree of a build, made now if the cache has none.
+
+    Raises MeasurementError when its suite has no such HAProxy, and UserError without network.
+    """
+    packages = archive.resolve(build.suite, PACKAGE)
+    version = required_version(build.suite, packages, PACKAGE, build.version)
+    ingredients = [(p.name, p.version, p.sha256) for p in packages]
+
+    def make(folder: Path) -> None:
+        _make(archive, build.suite, packages, folder)
+        (folder / "build.json").write_text(json.dumps({"version": version}))
+
+    folder = cache.entry("builds", cache.digest(ingredients, [Path(__file__)]), make)
+    return Tree(folder=folder, **json.loads((folder / "build.json").read_text()))
+
+
+def _make(archive: Archive, suite: str, packages: list[Package], folder: Path) -> None:
+    files = archive.download(suite, packages, folder / "packages")
+    with tarfile.open(folder / "tree.tar.gz", "w:gz", compresslevel=6) as tree:
+        _add_skeleton(tree)
+        added: set[str] = set()
+        for file in files:
+            whole = file.name.startswith(f"{PACKAGE}_")
+            for member, content in _members(file):
+                if member.name in added or not _is_wanted(member, whole):
+                    continue
+                added.add(member.name)
+                tree.addfile(member, content)
+    if BINARY not in added:
+        raise MeasurementError(f"the {PACKAGE} package of suite {suite} has no /{BINARY}")
+    shutil.rmtree(folder / "packages")
+
+
+def _add_skeleton(tree: tarfile.TarFile) -> None:
+    """What a root tree has that is in none of the packages."""
+    for name in ("lib", "lib64", "bin", "sbin"):
+        link = tarfile.TarInfo(name)
+        link.type, link.linkname = tarfile.SYMTYPE, f"usr/{name}"
+        tree.addfile(link)
+    for name in _FOLDERS:
+        directory = tarfile.TarInfo(name)
+        directory.type, directory.mode = tarfile.DIRTYPE, 0o755
+        tree.addfile(directory)
+    for name, text in (("etc/passwd", _PASSWD), ("etc/group", _GROUP)):
+        file = tarfile.TarInfo(name)
+        file.size, file.mode = len(text), 0o644
+        tree.addfile(file, io.BytesIO(text.encode()))
+
+
+def _members(package: Path) -> Iterator[tuple[tarfile.TarInfo, io.BufferedReader | None]]:
+    """What a Debian package installs, by the names of a merged /usr and without directories."""
+    with (
+        subprocess.Popen(
+            ["dpkg-deb", "--fsys-tarfile", package], stdout=subprocess.PIPE
+        ) as process,
+        tarfile.open(fileobj=process.stdout, mode="r|") as members,
+    ):
+        for member in members:
+            member.name = _MERGED.sub(r"usr/\g<0>", posixpath.normpath(member.name))
+            if member.islnk():
+                member.linkname = _MERGED.sub(r"usr/\g<0>", posixpath.normpath(member.linkname))
+            if not member.isdir():
+                content = members.extractfile(member) if member.isfile() else None
+                yield member, content  # type: ignore[misc]  # typeshed has IO[bytes]
+    if process.returncode:
+        raise MeasurementError(f"{package.name} cannot be unpacked")
+
+
+def _is_wanted(member: tarfile.TarInfo, whole: bool) -> bool:
+    if whole:
+        return not _NEEDLESS.match(member.name)
+    return _LIBRARY.match(member.name) is not None

@@ -1,0 +1,100 @@
+"""Things that are made once: a folder per entry, named by what it is made of.
+
+An entry is made aside and renamed into place, so one that exists is whole. A lock per entry keeps
+two processes from making the same one; the kernel drops the lock of a process that dies, and what
+that process left half-made is removed by the next one that makes the entry.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from hatester.errors import UserError
+
+LOCK_SECONDS = 900.0
+"""How long to wait for another process that makes the same entry; none takes that long."""
+
+_LOCK_POLL_SECONDS = 0.1
+
+
+def root() -> Path:
+    """`$XDG_CACHE_HOME/hatester` (XDG Base Directory Specification), readable by its user only.
+
+    Raises UserError where it cannot be made.
+    """
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    # The specification has relative paths ignored.
+    parent = Path(base) if Path(base).is_absolute() else Path.home() / ".cache"
+    folder = parent / "hatester"
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"The cache folder {folder} cannot be made: {error.strerror}.") from error
+    return folder
+
+
+@contextlib.contextmanager
+def locked(path: Path, purpose: str) -> Iterator[None]:
+    """Hold the lock file `path`; `purpose` completes the sentence "another process …"."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        deadline = time.monotonic() + LOCK_SECONDS
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise UserError(
+                        f"Waited {LOCK_SECONDS:.0f} s while another process {purpose} "
+                        f"(it holds {path})."
+                    ) from None
+                time.sleep(_LOCK_POLL_SECONDS)
+        yield
+
+
+def digest(ingredients: Any, recipe: Sequence[Path]) -> str:
+    """The name of an entry: what it is made of, as JSON, and the files that say how it is made."""
+    content = hashlib.sha256(json.dumps(ingredients, sort_keys=True).encode())
+    for path in recipe:
+        content.update(path.read_bytes())
+    return content.hexdigest()[:16]
+
+
+def entry(kind: str, name: str, make: Callable[[Path], None]) -> Path:
+    """The folder of the entry `kind`/`name`; when there is none, `make` fills a new one."""
+    folder = root() / kind / name
+    if folder.is_dir():
+        return folder
+    with locked(folder.with_name(f".{name}.lock"), f"makes {kind}/{name}"):
+        if folder.is_dir():
+            return folder
+        unfinished = folder.with_name(f".{name}.unfinished")
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir()
+        try:
+            make(unfinished)
+            unfinished.rename(folder)
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
+    return folder
+
+
+def write_whole(path: Path, content: str) -> None:
+    """Write a file so that a reader, at any moment, sees all of the old content or of the new."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    with unfinished.open("w") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    unfinished.replace(path)

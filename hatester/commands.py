@@ -1,0 +1,77 @@
+"""Host commands: bounded, quiet, and with their last words in the error when they fail."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from hatester.errors import UserError, tail
+
+
+class CommandError(Exception):
+    """A host command failed; the message has the command and the last lines that it printed."""
+
+    def __init__(self, command: Sequence[str], reason: str, output: str) -> None:
+        self.output = output
+        super().__init__(f"{command[0]} {reason}:\n{tail(output)}")
+
+
+def run(
+    command: Sequence[str | Path],
+    *,
+    seconds: float,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+) -> str:
+    """Standard output of a host command; `env` is added to this process's environment.
+
+    Raises CommandError when it fails or takes more than `seconds`, and UserError when it is not
+    installed. It runs in a process group of its own, so that what it started ends with it.
+    """
+    words = [str(word) for word in command]
+    try:
+        process = subprocess.Popen(
+            words,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            env={**os.environ, "LC_ALL": "C.UTF-8", **(env or {})},
+            cwd=cwd,
+            start_new_session=True,
+        )
+    except FileNotFoundError as error:
+        raise UserError(f"{words[0]} is not installed; ./bootstrap installs it.") from error
+    try:
+        output, complaints = process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired as error:
+        end(process)
+        said = error.stderr or b""
+        raise CommandError(
+            words,
+            f"did not end within {seconds:.0f} s",
+            said if isinstance(said, str) else said.decode(errors="replace"),
+        ) from error
+    except BaseException:
+        end(process)
+        raise
+    if process.returncode:
+        raise CommandError(words, f"failed with status {process.returncode}", output + complaints)
+    return output
+
+
+def end(process: subprocess.Popen[str]) -> None:
+    """End a process that leads its own group, with all that it started."""
+    for deadly in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(process.pid, deadly)
+            process.wait(timeout=5)
+        except ProcessLookupError:
+            break
+        except subprocess.TimeoutExpired:
+            continue
+    process.communicate()

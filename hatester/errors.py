@@ -1,0 +1,19 @@
+"""The two ways in which hatester fails.
+
+Everything else that is raised is a fault of hatester itself and shown as a traceback.
+"""
+
+from __future__ import annotations
+
+
+class UserError(Exception):
+    """What the user can mend: a file, a flag, the host. One sentence, no traceback, exit 2."""
+
+
+class MeasurementError(Exception):
+    """A cell could not be measured. It becomes the cell's `error`; the other cells go on."""
+
+
+def tail(text: str, lines: int = 10) -> str:
+    """The last lines of a log, as evidence in an error's message."""
+    return "\n".join(text.rstrip().splitlines()[-lines:])

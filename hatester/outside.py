@@ -1,0 +1,71 @@
+"""The view from outside the guest: one HTTP request to each address, by QEMU's forwarding.
+
+QEMU's user network takes a connection before the guest does and drops it when the guest does not:
+what the guest refused or reset looks reset, empty or refused from here. Inside and outside agree
+on whether an address answers; the inside tells how it did not.
+"""
+
+from __future__ import annotations
+
+import http.client
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+import requests
+import urllib3.exceptions
+
+from hatester.configurations import Bind
+from provision.guest.answers import answered_by
+
+SECONDS = 5.0
+"""Of one request: as long as a connection of a check inside the guest may take."""
+
+
+def look(ports: Mapping[Bind, int]) -> dict[Bind, str]:
+    """How each address answered, all asked at once: an outcome as in the guest's checks."""
+    if not ports:
+        return {}
+    with ThreadPoolExecutor(len(ports)) as pool:
+        return dict(zip(ports, pool.map(request, ports.values()), strict=True))
+
+
+def request(port: int) -> str:
+    """Ask for `/` at a port of 127.0.0.1; returns the outcome.
+
+    Raises requests.RequestException for what says nothing about the address.
+    """
+    with requests.Session() as session:
+        # A proxy that the environment names must not stand between.
+        session.trust_env = False
+        try:
+            response = session.get(
+                f"http://127.0.0.1:{port}/",
+                timeout=SECONDS,
+                headers={"Connection": "close"},
+                allow_redirects=False,
+            )
+        except requests.Timeout:
+            return "timeout"
+        except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:
+            return _outcome(error)
+    return "ok" if answered_by(response.status_code, response.text) else "wrong"
+
+
+def _outcome(error: Exception) -> str:
+    """What lies under the layers of requests and urllib3."""
+    causes: list[object] = [error]
+    for cause in causes:
+        # A ConnectionResetError by class, but it means that not a byte came.
+        if isinstance(cause, http.client.RemoteDisconnected):
+            return "empty"
+        if isinstance(cause, http.client.IncompleteRead | urllib3.exceptions.IncompleteRead):
+            return "wrong"
+        if isinstance(cause, ConnectionRefusedError):
+            return "refused"
+        if isinstance(cause, ConnectionResetError | BrokenPipeError):
+            return "reset"
+        if isinstance(cause, TimeoutError | urllib3.exceptions.TimeoutError):
+            return "timeout"
+        if isinstance(cause, BaseException):
+            causes += [*cause.args, getattr(cause, "reason", None), cause.__context__]
+    raise error

@@ -1,0 +1,12 @@
+"""Where the project keeps what, from its top level."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parent.parent
+MATRIX = PROJECT / "matrix"
+PROVISION = PROJECT / "provision"
+RESULTS = PROJECT / "results"
+MACHINES = PROJECT / ".hatester/machines.json"
+"""What `invoke images` tells the Vagrantfile: the files of each guest."""

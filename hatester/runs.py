@@ -1,0 +1,90 @@
+"""The folder of a run's machines, and the end of all that runs in it.
+
+A run holds the lock of its folder while it lives. A folder whose lock is free belongs to a run
+that was killed: its machines are ended by the next run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from hatester import cache
+from hatester.errors import UserError
+
+END_SECONDS = 10.0
+_POLL_SECONDS = 0.02
+_KEPT = "kept"
+
+
+@contextlib.contextmanager
+def machines_folder(name: str) -> Iterator[Path]:
+    """A folder for the machines of the run `name`; none of them is left when it ends.
+
+    Unless `keep` was called for the folder: then they go on.
+    """
+    runs = cache.root() / "runs"
+    with contextlib.ExitStack() as undo:
+        with cache.locked(runs / ".lock", "starts or sweeps runs"):
+            _sweep(runs)
+            folder = runs / f"{name}-{os.getpid()}"
+            folder.mkdir()
+            lock = undo.enter_context((folder / "lock").open("w"))
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            yield folder
+        finally:
+            if not is_kept(folder):
+                remove(folder)
+
+
+def keep(folder: Path) -> None:
+    """Let the machines of a folder go on when their run ends."""
+    (folder / _KEPT).touch()
+
+
+def is_kept(folder: Path) -> bool:
+    """Whether a folder was kept, and has a machine still."""
+    return (folder / _KEPT).exists() and any(folder.glob("machines/*/qemu/id"))
+
+
+def _sweep(runs: Path) -> None:
+    """End what runs have left that did not come to their end."""
+    for folder in runs.glob("*/"):
+        with contextlib.suppress(BlockingIOError), (folder / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not is_kept(folder):
+                remove(folder)
+
+
+def remove(folder: Path) -> None:
+    """End every machine of a folder, and remove it. Raises UserError for one that does not end."""
+    deadline = time.monotonic() + END_SECONDS
+    while pids := machines(folder):
+        if time.monotonic() > deadline:
+            raise UserError(f"QEMU with the pids {pids} does not end; it holds {folder}.")
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(_POLL_SECONDS)
+    shutil.rmtree(folder)
+
+
+def machines(folder: Path) -> list[int]:
+    """The pids of the QEMU processes whose disks are in a folder."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            program, *arguments = (process / "cmdline").read_bytes().split(b"\0")
+        except OSError:  # it has ended
+            continue
+        inside = os.fsencode(f"{folder}/")
+        if b"qemu-system" in program and any(inside in argument for argument in arguments):
+            found.append(int(process.name))
+    return found

@@ -1,0 +1,24 @@
+"""`python3 guest.pyz COMMAND`: the programs that the host runs in a guest."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from provision.guest import sequence, state
+
+
+def main() -> None:
+    """`save` the guest's state, list the `traces` left since, or run a `sequence`."""
+    command = sys.argv[1]
+    if command == "save":
+        state.save()
+    elif command == "traces":
+        print(json.dumps(state.traces()))
+    elif command == "sequence":
+        sequence.run(sys.stdin, sys.stdout)
+    else:
+        sys.exit(f"{command} is not one of save, traces, sequence")
+
+
+main()

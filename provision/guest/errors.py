@@ -1,0 +1,7 @@
+"""The way in which a sequence fails in a guest."""
+
+from __future__ import annotations
+
+
+class GuestError(Exception):
+    """The cell cannot be measured; the message becomes its `error`."""

@@ -1,0 +1,276 @@
+require "json"
+require "open3"
+require "securerandom"
+
+require_relative "monitor"
+
+module HatesterQemu
+  # The QEMU process of one machine, with its disk and logs in the machine's folder.
+  class Driver
+    PROCESSOR = {
+      # Linux 6.12 crashes under TCG with cmpxchg16b.
+      "tcg" => %w[-accel tcg,thread=multi,tb-size=128 -cpu max,-cx16,-la57],
+      "kvm" => %w[-accel kvm -cpu host],
+    }.freeze
+    READY = "hatester-ready ".freeze
+    ANSWER_SECONDS = 10
+    STOP_SECONDS = 10
+    SNAPSHOT_SECONDS = 300
+    POLL = 0.2
+    TAIL_LINES = 20
+
+    def initialize(machine)
+      @machine = machine
+      @patience = ANSWER_SECONDS
+    end
+
+    def state
+      return :poweroff unless alive?
+
+      status = monitor(@patience) { |qmp| qmp.execute("query-status")["status"] }
+      # The one comes of `-S`, the other of a command, and that is all their difference.
+      status == "prelaunch" ? :paused : status.tr("-", "_").to_sym
+    rescue Monitor::Unreachable
+      # Vagrant asks for the state ten times in one command.
+      @patience = 0.5
+      alive? ? :unresponsive : :poweroff
+    end
+
+    def alive?
+      pids.any?
+    end
+
+    # The host's port that leads to the guest's SSH server; another one after each start.
+    def ssh_port
+      usernet = monitor { |qmp| qmp.execute("human-monitor-command", "command-line": "info usernet") }
+      usernet[/HOST_FORWARD\]\s+\d+\s+127\.0\.0\.1\s+(\d+)\s+10\.0\.2\.15\s+22\s/, 1].to_i
+    end
+
+    # May be called again after it was interrupted anywhere.
+    def create
+      # Before anything else, so that `vagrant destroy` finds what follows.
+      @machine.id ||= SecureRandom.uuid
+      return if disk.exist?
+
+      unfinished = file("disk.new")
+      run("qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", config.system, unfinished)
+      unfinished.rename(disk)
+    end
+
+    def start(snapshot: nil, paused: false)
+      [console, ready, log].each { |file| file.write("") }
+      arguments = command_line
+      arguments << "-S" if paused
+      arguments.push("-loadvm", snapshot) if snapshot
+      # Once its log is open, QEMU writes there what goes wrong.
+      run("qemu-system-x86_64", *arguments) { tail(log) }
+      # A guest that was ready when it was saved does not say so again.
+      ready.write("#{READY}from snapshot #{snapshot}\n") if snapshot
+    end
+
+    # Yields now and then while it waits, and tells how many seconds it took.
+    def wait_until_ready
+      started = now
+      until ready?
+        yield
+        seconds = (now - started).round(1)
+        case state
+        when :running, :unresponsive # as it is while another client has its monitor
+          fail_to_boot("did not say #{READY.strip.inspect}", seconds) if seconds > config.boot_timeout
+        when :poweroff then fail_to_boot("made QEMU end", seconds)
+        when :io_error then fail_to_boot("could not write to its disk (is the host's full?)", seconds)
+        else fail_to_boot("was stopped", seconds)
+        end
+        sleep POLL
+      end
+      (now - started).round(1)
+    end
+
+    def pause
+      monitor { |qmp| qmp.execute("stop") }
+    end
+
+    def resume
+      monitor { |qmp| qmp.execute("cont") }
+    end
+
+    # Ends QEMU, whatever the guest is at.
+    def stop
+      %w[TERM KILL].each do |signal|
+        pids.each { |pid| kill(signal, pid) }
+        return if ended_within?(STOP_SECONDS)
+      end
+      raise Error, "QEMU (process #{pids.join(", ")}) cannot be ended."
+    end
+
+    def ended_within?(seconds)
+      deadline = now + seconds
+      while alive? && now < deadline
+        yield if block_given?
+        sleep POLL
+      end
+      !alive?
+    end
+
+    # Name => whether it holds the guest's memory as well as its disk.
+    def snapshots
+      return {} unless disk.exist?
+
+      # -U, because a running QEMU has the disk locked.
+      information = JSON.parse(run("qemu-img", "info", "-U", "--output=json", disk))
+      information.fetch("snapshots", []).to_h { |each| [each["name"], each["vm-state-size"].positive?] }
+    end
+
+    def save_snapshot(name)
+      if alive?
+        monitor(SNAPSHOT_SECONDS) { |qmp| qmp.run_job("snapshot-save", tag: name, vmstate: "system", **DISKS) }
+      else
+        run("qemu-img", "snapshot", "-c", name, disk)
+      end
+    end
+
+    # Takes a running QEMU back to a snapshot.
+    def load_snapshot(name, paused: false)
+      monitor(SNAPSHOT_SECONDS) do |qmp|
+        qmp.execute("stop")
+        qmp.run_job("snapshot-load", tag: name, vmstate: "system", **DISKS)
+      ensure
+        # Also after a failure, which would leave the guest stopped.
+        qmp.execute("cont") unless paused
+      end
+    end
+
+    # Takes the disk of a halted machine back to a snapshot.
+    def revert_disk(name)
+      run("qemu-img", "snapshot", "-a", name, disk)
+    end
+
+    def delete_snapshot(name)
+      if alive?
+        monitor(SNAPSHOT_SECONDS) { |qmp| qmp.run_job("snapshot-delete", tag: name, **DISKS) }
+      else
+        run("qemu-img", "snapshot", "-d", name, disk)
+      end
+    end
+
+    private
+
+    DISKS = { devices: ["system"] }.freeze
+    private_constant :DISKS
+
+    def command_line
+      [
+        "-name", "hatester-#{@machine.name}", "-uuid", @machine.id,
+        "-daemonize", "-D", log, "-no-user-config", "-nodefaults", "-display", "none", "-no-reboot",
+        "-machine", "q35", *PROCESSOR.fetch(config.accelerator),
+        "-m", config.memory, "-smp", config.cpus,
+        "-kernel", config.kernel, "-initrd", config.initrd, "-append", config.command_line,
+        "-qmp", "unix:#{Monitor::SOCKET},server=on,wait=off",
+        *serial_port(console), *serial_port(ready),
+        *drive("system", driver: "qcow2", file: disk),
+        *drive("modules", driver: "raw", file: config.modules, "read-only": true),
+        "-netdev", "user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:0-10.0.2.15:22",
+        # Nothing boots from the network, so its option ROM is not needed.
+        "-device", "virtio-net-pci,netdev=net,romfile=",
+        "-device", "virtio-rng-pci"
+      ].map(&:to_s)
+    end
+
+    def serial_port(log)
+      name = log.basename(".log")
+      ["-chardev", "file,id=#{name},append=on,path=#{log.basename}", "-serial", "chardev:#{name}"]
+    end
+
+    def drive(name, file:, **format)
+      node = { "node-name": name, file: { driver: "file", filename: file }, **format }
+      ["-blockdev", JSON.generate(node), "-device", "virtio-blk-pci,drive=#{name},serial=#{name}"]
+    end
+
+    # By -uuid, since a pid file outlives its process and pids are used again.
+    def pids
+      Dir.glob("/proc/[0-9]*/cmdline").filter_map do |path|
+        program, *arguments = File.binread(path).split("\0")
+        next unless program&.include?("qemu-system") && arguments.each_cons(2).include?(["-uuid", @machine.id])
+
+        path[/\d+/].to_i
+      rescue SystemCallError # it ended meanwhile
+        nil
+      end
+    end
+
+    def kill(signal, pid)
+      Process.kill(signal, pid)
+    rescue Errno::ESRCH # it ended by itself
+      nil
+    end
+
+    def ready?
+      ready.binread.match?(/^#{READY}/)
+    end
+
+    def fail_to_boot(what, seconds)
+      raise Error, <<~MESSAGE.chomp
+        The guest did not get ready: it #{what}, #{seconds} s after the start.
+        The end of the guest's console (#{console}):
+        #{tail(console)}
+        QEMU itself said:
+        #{tail(log)}
+      MESSAGE
+    end
+
+    def tail(path)
+      return "  (nothing)" unless path.exist? && path.size.positive?
+
+      path.binread.scrub.lines.last(TAIL_LINES).map { |line| "  #{line.chomp}" }.join("\n")
+    end
+
+    # In the machine's folder, since QEMU's socket must have a short name. QEMU stays when Vagrant and its
+    # caller are gone, so it gets none of their open files (as it would from Vagrant's own Subprocess).
+    def run(program, *arguments)
+      output, complaint, status = Open3.capture3(
+        Vagrant.original_env, program, *arguments.map(&:to_s), chdir: folder.to_s, close_others: true
+      )
+      return output if status.success?
+
+      raise Error, ["#{program} failed:", complaint.strip, *(yield if block_given?)].join("\n")
+    rescue Errno::ENOENT
+      raise Error, "#{program} was not found. ./bootstrap installs it."
+    end
+
+    def monitor(timeout = ANSWER_SECONDS, &block)
+      Monitor.open(folder, timeout: timeout, &block)
+    end
+
+    def config
+      @machine.provider_config
+    end
+
+    def folder
+      @machine.data_dir
+    end
+
+    def file(name)
+      folder.join(name)
+    end
+
+    def disk
+      file("disk.qcow2")
+    end
+
+    def console
+      file("console.log")
+    end
+
+    def ready
+      file("ready.log")
+    end
+
+    def log
+      file("qemu.log")
+    end
+
+    def now
+      Process.clock_gettime(Process::CLOCK_MONOTONIC)
+    end
+  end
+end

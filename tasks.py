@@ -1,0 +1,247 @@
+"""The command line of hatester: `invoke --list`."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from json import dumps
+from types import FrameType
+
+from invoke.context import Context
+from invoke.exceptions import Exit
+from invoke.tasks import task
+from tabulate import tabulate
+
+from hatester import host, tables
+from hatester.archive import Archive, find_mirrors
+from hatester.builds import Tree
+from hatester.errors import MeasurementError, UserError
+from hatester.images import Image, Unavailable, make_builds, make_images, tell_vagrant
+from hatester.keys import find_keys
+from hatester.matrix import METHODS, load_matrix, require
+from hatester.paths import MACHINES, MATRIX, RESULTS
+from hatester.plan import Plan, Wanted, make_plan
+from hatester.results import Results
+from hatester.run import Keep, Materials, Run
+
+MISTAKE = 2
+NOT_MEASURED = 3
+INTERRUPTED = 130
+
+SELECT = {
+    "kernel": "A kernel of matrix/kernels.yml, instead of the default ones (repeatable).",
+    "haproxy": "A build of matrix/haproxy.yml, instead of the default ones (repeatable).",
+    "setting": "A setting of matrix/settings.yml, instead of the default ones (repeatable).",
+    "scenario": "A folder of matrix/scenarios, instead of the default ones (repeatable).",
+    "method": f"A way of reloading: {', '.join(METHODS)} (repeatable).",
+    "only": "Only cells whose id matches a pattern, such as '6.1/*/plain/*' (repeatable).",
+    "skip": "No cells whose id matches a pattern (repeatable).",
+}
+NAMES = ["kernel", "haproxy", "setting", "scenario", "method", "only", "skip"]
+
+
+def say(text: str) -> None:
+    """Progress goes to standard error; standard output is for results."""
+    print(text, file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def mistakes() -> Iterator[None]:
+    """What the user can mend ends with its sentence and exit code 2."""
+    try:
+        yield
+    except UserError as error:
+        raise Exit(str(error), code=MISTAKE) from error
+
+
+def interrupt(number: int, _frame: FrameType | None) -> None:
+    """A run that is told to end by a signal ends as by Ctrl-C, with all that it started."""
+    raise KeyboardInterrupt(signal.Signals(number).name)
+
+
+@task(iterable=NAMES, help={
+    **SELECT,
+    "keep": "Which guests go on afterwards: never, failed (those with a cell that could not be "
+    "measured) or always.",
+})  # fmt: skip
+def matrix(
+    c: Context, kernel: Sequence[str], haproxy: Sequence[str], setting: Sequence[str],
+    scenario: Sequence[str], method: Sequence[str], only: Sequence[str], skip: Sequence[str],
+    keep: str = "never",
+) -> None:  # fmt: skip
+    """Measure what a reload does, for every selected cell; tables and results/RUN/run.json.
+
+    Exit codes: 0 every cell was measured, 2 a mistake was found before anything booted, 3 some
+    cell could not be measured.
+    """
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interrupt)
+    with mistakes():
+        require(keep, [each.value for each in Keep], "--keep")
+        wanted = Wanted(kernel, haproxy, setting, scenario, method, only, skip)
+        plan = make_plan(load_matrix(MATRIX), wanted)
+        if c.config.run.dry:
+            print("\n".join(cell.id for cell in plan.cells))
+            return
+        host.require()
+        materials = make_materials(c, plan)
+        results = Results(RESULTS, host.describe())
+        run(Run(plan, materials, results, Keep(keep), say))
+
+
+def run(matrix_run: Run) -> None:
+    """Run a plan to its end, or until it is interrupted; then show what was measured."""
+    results = matrix_run.results
+    kept, interrupted = None, False
+    try:
+        kept = matrix_run.run()
+    except KeyboardInterrupt:
+        interrupted = True
+    print(tables.tables(results.cells))
+    if complaints := tables.errors(results.cells):
+        print(f"\n{complaints}")
+    print(f"\nresults: {results.file}")
+    if kept:
+        print(f"kept guests; enter and end them with, for instance:\n"
+              f"  VAGRANT_DOTFILE_PATH={kept} vagrant ssh {matrix_run.plan.kernels[0]}\n"
+              f"  VAGRANT_DOTFILE_PATH={kept} vagrant destroy -f")  # fmt: skip
+    if interrupted:
+        done, planned = len(results.cells), len(matrix_run.plan.cells)
+        raise Exit(f"Interrupted: {done} of {planned} cells were measured.", code=INTERRUPTED)
+    if any(cell["error"] for cell in results.cells):
+        raise Exit("Some cells could not be measured.", code=NOT_MEASURED)
+
+
+def debian(c: Context) -> Archive:
+    """Debian's archive, at the mirrors that the settings or the host name."""
+    return Archive(find_mirrors(c.hatester.mirror, c.hatester.security_mirror))
+
+
+def make_materials(c: Context, plan: Plan) -> Materials:
+    """Images and builds for a plan; the Vagrantfile is told of the images."""
+    archive = debian(c)
+    keys = find_keys()
+    images = make_images(archive, plan.matrix, plan.kernels, keys, say)
+    tell_vagrant(MACHINES, images, keys)
+    return Materials(images, make_builds(archive, plan.matrix, plan.builds, say), keys)
+
+
+@task(iterable=NAMES, help={**SELECT, "json": "As JSON, a list of cells."})
+def plan(
+    c: Context, kernel: Sequence[str], haproxy: Sequence[str], setting: Sequence[str],
+    scenario: Sequence[str], method: Sequence[str], only: Sequence[str], skip: Sequence[str],
+    json: bool = False,
+) -> None:  # fmt: skip
+    """List the cells that `invoke matrix` would run with the same flags; boots nothing."""
+    with mistakes():
+        wanted = Wanted(kernel, haproxy, setting, scenario, method, only, skip)
+        cells = make_plan(load_matrix(MATRIX), wanted).cells
+    if json:
+        print(dumps([{"id": cell.id, **asdict(cell)} for cell in cells], indent=1))
+    else:
+        print("\n".join(cell.id for cell in cells))
+
+
+@task
+def doctor(c: Context) -> None:
+    """Is everything there that a run needs: each thing, ok or what to do about it."""
+    with mistakes():
+        found = [*host.findings(), mirror(c)]
+        rows = [(each.name, "ok" if each.is_ok else "MISSING", each.text) for each in found]
+        print(tabulate(rows, tablefmt="plain"))
+        if missing := [each.name for each in found if not each.is_ok]:
+            raise UserError(f"A run needs more than is here: {', '.join(missing)}.")
+
+
+def mirror(c: Context) -> host.Finding:
+    """Whether Debian's archive can be reached, which the first run needs."""
+    try:
+        archive = debian(c)
+        archive.refresh("bookworm")
+    except (UserError, MeasurementError) as error:
+        return host.Finding("mirror", False, str(error))
+    return host.Finding("mirror", True, archive.mirrors.main)
+
+
+@task(iterable=["kernel"], help={
+    "kernel": "A kernel of matrix/kernels.yml, instead of all (repeatable).",
+    "refresh": "Ask the mirror for what is newer, instead of using what was made.",
+})  # fmt: skip
+def images(c: Context, kernel: Sequence[str], refresh: bool = False) -> None:
+    """Make the guest images, a kernel kit each and one system; what is there is used again."""
+    with mistakes():
+        declared = load_matrix(MATRIX)
+        for name in kernel:
+            require(name, declared.kernels, "--kernel")
+        host.require()
+        names = kernel or list(declared.kernels)
+        archive, keys = debian(c), find_keys()
+        if refresh:
+            renew(archive, [declared.kernels[name].suite for name in names])
+            renew(archive, [declared.kernels[name].system for name in names])
+        made = make_images(archive, declared, names, keys, say)
+        tell_vagrant(MACHINES, made, keys)
+        rows = [
+            (name, image.kit.release, image.kit.folder)
+            for name, image in made.items()
+            if isinstance(image, Image)
+        ]
+        show(("kernel", "release", "kit"), rows, made)
+
+
+@task(iterable=["haproxy"], help={
+    "haproxy": "A build of matrix/haproxy.yml, instead of all (repeatable).",
+    "refresh": "Ask the mirror for what is newer, instead of using what was made.",
+})  # fmt: skip
+def builds(c: Context, haproxy: Sequence[str], refresh: bool = False) -> None:
+    """Make the HAProxy builds; what is there is used again."""
+    with mistakes():
+        declared = load_matrix(MATRIX)
+        for name in haproxy:
+            require(name, declared.builds, "--haproxy")
+        host.require()
+        names = haproxy or list(declared.builds)
+        archive = debian(c)
+        if refresh:
+            renew(archive, [declared.builds[name].suite for name in names])
+        made = make_builds(archive, declared, names, say)
+        rows = [
+            (name, tree.version, tree.archive)
+            for name, tree in made.items()
+            if isinstance(tree, Tree)
+        ]
+        show(("build", "version", "tree"), rows, made)
+
+
+def renew(archive: Archive, suites: Sequence[str]) -> None:
+    """Fetch the lists of suites again; what a mirror has no more is said when it is made."""
+    for suite in dict.fromkeys(suites):
+        with contextlib.suppress(MeasurementError):
+            archive.refresh(suite)
+
+
+def show(
+    headers: Sequence[str], rows: Sequence[Sequence[object]], made: Mapping[str, object]
+) -> None:
+    """What was made, as a table; what could not be, with its reason and exit code 3."""
+    print(tabulate(rows, headers=headers, disable_numparse=True))
+    reasons = [thing.reason for thing in made.values() if isinstance(thing, Unavailable)]
+    if reasons:
+        raise Exit("\n".join(reasons), code=NOT_MEASURED)
+
+
+@task
+def lint(c: Context) -> None:
+    """Check the style and the types of the code."""
+    c.run("ruff check .")
+    c.run("ruff format --check .")
+    c.run("mypy")
+
+
+@task(lint)
+def test(c: Context) -> None:
+    """All tests: lint, the unit tests, and those that use real guests."""
+    c.run("pytest")
