@@ -36,13 +36,14 @@ class Declaration(pydantic.BaseModel):
     @pydantic.model_validator(mode="before")
     @classmethod
     def _know_all_keys(cls, content: object) -> object:
-        if content == "":  # `name:` with nothing behind it
+        known = [field.alias or name for name, field in cls.model_fields.items()]
+        if content in ("", None):  # nothing is written there
             return {}
-        if isinstance(content, dict):
-            known = [field.alias or name for name, field in cls.model_fields.items()]
-            for key in content:
-                if key not in known:
-                    raise ValueError(f"there is no key '{key}'{_choices(key, known)}")
+        if not isinstance(content, dict):
+            raise ValueError(f"here belong keys ({', '.join(known)}), not {content!r}")
+        for key in content:
+            if key not in known:
+                raise ValueError(f"there is no key '{key}'{_choices(key, known)}")
         return content
 
 

@@ -20,6 +20,16 @@ from provision.guest.answers import answered_by
 SECONDS = 5.0
 """Of one request: as long as a connection of a check inside the guest may take."""
 
+# The first that fits: RemoteDisconnected, which means that not a byte came, is a BadStatusLine and
+# a ConnectionResetError as well.
+_OUTCOMES: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
+    ((http.client.RemoteDisconnected,), "empty"),
+    ((ConnectionRefusedError,), "refused"),
+    ((ConnectionResetError, BrokenPipeError), "reset"),
+    ((TimeoutError, urllib3.exceptions.TimeoutError), "timeout"),
+    ((http.client.HTTPException, urllib3.exceptions.ProtocolError), "wrong"),
+)
+
 
 def look(ports: Mapping[Bind, int]) -> dict[Bind, str]:
     """How each address answered, all asked at once: an outcome as in the guest's checks."""
@@ -51,21 +61,13 @@ def request(port: int) -> str:
     return "ok" if answered_by(response.status_code, response.text) else "wrong"
 
 
-def _outcome(error: Exception) -> str:
+def _outcome(error: requests.RequestException) -> str:
     """What lies under the layers of requests and urllib3."""
     causes: list[object] = [error]
     for cause in causes:
-        # A ConnectionResetError by class, but it means that not a byte came.
-        if isinstance(cause, http.client.RemoteDisconnected):
-            return "empty"
-        if isinstance(cause, http.client.IncompleteRead | urllib3.exceptions.IncompleteRead):
-            return "wrong"
-        if isinstance(cause, ConnectionRefusedError):
-            return "refused"
-        if isinstance(cause, ConnectionResetError | BrokenPipeError):
-            return "reset"
-        if isinstance(cause, TimeoutError | urllib3.exceptions.TimeoutError):
-            return "timeout"
         if isinstance(cause, BaseException):
             causes += [*cause.args, getattr(cause, "reason", None), cause.__context__]
+    for kinds, outcome in _OUTCOMES:
+        if any(isinstance(cause, kinds) for cause in causes):
+            return outcome
     raise error

@@ -1,0 +1,64 @@
+"""Small servers on 127.0.0.1 that answer well, wrongly, late or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+Behaviour = Callable[[socket.socket], None]
+
+HEAD = b"HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\n\r\n"
+
+
+def _reset(connection: socket.socket) -> None:
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+def _late(connection: socket.socket) -> None:
+    time.sleep(0.2)
+    connection.sendall(HEAD + b"OK - late\n")
+
+
+BEHAVIOURS: dict[str, Behaviour] = {
+    "answers": lambda connection: connection.sendall(HEAD + b"OK - with\n"),
+    "answers late": _late,
+    "resets": _reset,
+    "closes": lambda _connection: None,
+    "answers 503": lambda c: c.sendall(b"HTTP/1.0 503 No\r\n\r\nOK - with\n"),
+    "answers another": lambda c: c.sendall(HEAD + b"It works!"),
+    "speaks no HTTP": lambda c: c.sendall(b"SSH-2.0-OpenSSH\r\n\r\nOK - with"),
+    "is silent": lambda connection: time.sleep(1),
+}
+
+
+@contextlib.contextmanager
+def server(behaviour: Behaviour) -> Iterator[int]:
+    """A port of 127.0.0.1 where each connection is read once and then treated so."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            while True:
+                try:
+                    connection, _ = listener.accept()
+                except OSError:
+                    return
+                with connection, contextlib.suppress(OSError):
+                    connection.recv(65536)
+                    behaviour(connection)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield listener.getsockname()[1]
+        listener.shutdown(socket.SHUT_RDWR)
+    thread.join(timeout=5)
+
+
+def closed_port() -> int:
+    """A port of 127.0.0.1 where nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port

@@ -1,0 +1,103 @@
+"""A run's machines: none is left, whatever ends the run."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hatester import runs
+
+
+@pytest.fixture(autouse=True)
+def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+def start_machine(folder: Path) -> int:
+    """Something that looks like a QEMU with its disk in the folder."""
+    data = folder / "machines/6.1/qemu"
+    data.mkdir(parents=True)
+    (data / "id").touch()
+    pid = subprocess.Popen(
+        ["qemu-system-x86_64", "-c", "sleep 60 & wait", f"{data}/disk.qcow2"],
+        executable="/bin/bash",
+        start_new_session=True,
+    ).pid
+    deadline = time.monotonic() + 10
+    while pid not in runs.machines(folder) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return pid
+
+
+def is_running(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Iterator[int]:
+    """A QEMU of somebody else."""
+    pid = start_machine(tmp_path / "elsewhere")
+    yield pid
+    os.kill(pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("ending", [None, KeyboardInterrupt, ValueError])
+def test_no_machine_of_a_run_is_left_and_no_other_is_touched(
+    ending: type[BaseException] | None, elsewhere: int
+) -> None:
+    pid = 0
+    try:
+        with runs.machines_folder("run") as folder:
+            pid = start_machine(folder)
+            if ending:
+                raise ending
+    except (KeyboardInterrupt, ValueError):
+        pass
+    assert not is_running(pid)
+    assert not folder.exists()
+    assert is_running(elsewhere)
+
+
+def test_machines_that_are_kept_go_on_until_they_are_gone() -> None:
+    with runs.machines_folder("run") as folder:
+        pid = start_machine(folder)
+        runs.keep(folder)
+    with runs.machines_folder("next"):
+        assert is_running(pid)
+    (folder / "machines/6.1/qemu/id").unlink()
+    with runs.machines_folder("last"):
+        assert not folder.exists()
+    assert not is_running(pid)
+
+
+def run_and_hang(answers: multiprocessing.Queue[tuple[Path, int]]) -> None:
+    with runs.machines_folder("run") as folder:
+        answers.put((folder, start_machine(folder)))
+        time.sleep(60)
+
+
+def test_the_next_run_ends_what_a_killed_one_has_left_and_spares_a_living_one() -> None:
+    answers: multiprocessing.Queue[tuple[Path, int]] = multiprocessing.Queue()
+    process = multiprocessing.Process(target=run_and_hang, args=(answers,))
+    process.start()
+    folder, pid = answers.get(timeout=10)
+    with runs.machines_folder("beside"):
+        assert is_running(pid)
+    assert process.pid
+    os.kill(process.pid, signal.SIGKILL)
+    process.join(timeout=10)
+    assert is_running(pid)
+    with runs.machines_folder("next"):
+        assert not is_running(pid)
+        assert not folder.exists()

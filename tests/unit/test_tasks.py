@@ -1,0 +1,106 @@
+"""The command line, where no machine is needed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from hatester.paths import PROJECT
+
+
+def invoke(*words: str, folder: Path = PROJECT, **env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["invoke", *words],
+        check=False, capture_output=True, text=True, cwd=folder, timeout=60,
+        env={**os.environ, **env},
+    )  # fmt: skip
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """The project's files, to be spoilt."""
+    folder = tmp_path / "checkout"
+    ignored = shutil.ignore_patterns(".*", "results", "__pycache__")
+    shutil.copytree(PROJECT, folder, ignore=ignored)
+    return folder
+
+
+def test_plan_lists_ids_and_each_selects_its_cell() -> None:
+    listed = invoke("plan").stdout.split()
+    assert len(listed) == 50
+    assert invoke("plan", "--only", listed[7]).stdout.split() == [listed[7]]
+
+
+def test_plan_gives_its_cells_as_json() -> None:
+    cells = json.loads(invoke("plan", "--json", "--kernel", "6.1", "--haproxy", "2.2").stdout)
+    assert cells[0] == {
+        "id": "6.1/2.2/plain/lost-address/signal",
+        "kernel": "6.1", "build": "2.2", "setting": "plain",
+        "scenario": "lost-address", "method": "signal",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("matrix", "--kernel", "6.2"), "--kernel: there is no '6.2'"),
+        (("plan", "--only", "x/*"), "--only: 'x/*' matches none"),
+        (("matrix", "--keep", "sometimes"), "--keep: there is no 'sometimes'"),
+        (("images", "--kernel", "6.2"), "--kernel: there is no '6.2'"),
+        (("builds", "--haproxy", "1.8"), "--haproxy: there is no '1.8'"),
+    ],
+)
+def test_a_wrong_flag_gets_one_sentence_and_exit_code_2(
+    words: tuple[str, ...], sentence: str
+) -> None:
+    done = invoke(*words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(sentence)
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_mistake_in_a_file_is_found_before_anything_boots(checkout: Path) -> None:
+    (checkout / "matrix/settings.yml").write_text("settings: {plain: {sysctl: {}}}")
+    done = invoke("matrix", folder=checkout)
+    assert done.returncode == 2
+    assert "settings.yml: settings: plain: there is no key 'sysctl'" in done.stderr
+    assert not (checkout / "results").exists()
+
+
+def test_what_the_host_lacks_is_named(checkout: Path, tmp_path: Path) -> None:
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for folder in os.environ["PATH"].split(":"):
+        for tool in Path(folder).glob("*"):
+            if tool.name != "qemu-system-x86_64" and not (tools / tool.name).exists():
+                (tools / tool.name).symlink_to(tool)
+    done = invoke("matrix", folder=checkout, PATH=str(tools))
+    assert done.returncode == 2
+    assert done.stderr.startswith("qemu-system-x86_64: is not installed")
+    doctor = invoke("doctor", folder=checkout, PATH=str(tools))
+    assert doctor.returncode == 2
+    assert "MISSING" in doctor.stdout
+
+
+def test_without_network_and_cache_nothing_boots(checkout: Path, tmp_path: Path) -> None:
+    done = invoke(
+        "matrix", "--kernel", "6.1",
+        folder=checkout,
+        XDG_CACHE_HOME=str(tmp_path / "cache"),
+        INVOKE_HATESTER_MIRROR="http://127.0.0.1:9/debian",
+        INVOKE_HATESTER_SECURITY_MIRROR="http://127.0.0.1:9/debian",
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "package lists of Debian's suite bookworm cannot be fetched" in done.stderr
+    assert not (checkout / "results").exists()
+
+
+def test_a_dry_run_boots_nothing(checkout: Path) -> None:
+    done = invoke("--dry", "matrix", "--kernel", "6.1", folder=checkout)
+    assert (done.returncode, len(done.stdout.split())) == (0, 10)
+    assert not (checkout / "results").exists()
