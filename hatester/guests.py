@@ -51,6 +51,13 @@ class Guest:
     accelerator: str = field(init=False)
     """What QEMU runs it with: kvm or tcg."""
 
+    def __enter__(self) -> Guest:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave it; it is Vagrant that ends it."""
+        self.connection.close()
+
     @property
     def folder(self) -> Path:
         """Where its monitor and its console are on the host."""
@@ -194,14 +201,10 @@ def _guest_program() -> io.BytesIO:
     return program
 
 
-@contextlib.contextmanager
-def started(name: str, kit: Kit, keys: Keys, vagrant: Vagrant) -> Iterator[Guest]:
-    """A guest that runs and can be entered; it is closed, not ended, at the end."""
+def start(name: str, kit: Kit, keys: Keys, vagrant: Vagrant) -> Guest:
+    """A guest that runs and has been entered. Raises MeasurementError when it does not boot."""
     vagrant.up(vm_name=name)
     guest = Guest(name, kit, keys, vagrant)
     guest.accelerator = "kvm" if monitor.is_accelerated(guest.folder) else "tcg"
     guest.connect()
-    try:
-        yield guest
-    finally:
-        guest.connection.close()
+    return guest

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,37 +21,44 @@ NETWORK = "net"
 GUEST_ADDRESS = "10.0.2.15"
 
 
-def execute(folder: Path, command: str, **arguments: Any) -> Any:
-    """One QMP command. Raises MeasurementError when QEMU refuses it or does not answer."""
+def execute(folder: Path, *commands: tuple[str, Mapping[str, Any]]) -> list[Any]:
+    """The answers to QMP commands, each a name with its arguments.
+
+    Raises MeasurementError when QEMU refuses one or does not answer.
+    """
     # By a descriptor of the folder, since the path of a socket may only have 107 bytes.
-    descriptor = os.open(folder, os.O_PATH | os.O_DIRECTORY)
+    try:
+        descriptor = os.open(folder, os.O_PATH | os.O_DIRECTORY)
+    except OSError as error:
+        raise MeasurementError(f"the machine of {folder} is gone") from error
     socket = f"/proc/self/fd/{descriptor}/qmp.sock"
     try:
-        return asyncio.run(asyncio.wait_for(_execute(socket, command, arguments), SECONDS))
+        return asyncio.run(asyncio.wait_for(_execute(socket, commands), SECONDS))
     except (QMPError, OSError, asyncio.TimeoutError) as error:
         reason = str(error) or f"no answer within {SECONDS:.0f} s"
-        raise MeasurementError(f"QEMU's monitor, asked for {command}: {reason}") from error
+        raise MeasurementError(f"QEMU's monitor: {reason}") from error
     finally:
         os.close(descriptor)
 
 
-async def _execute(socket: str, command: str, arguments: Mapping[str, Any]) -> Any:
+async def _execute(socket: str, commands: Sequence[tuple[str, Mapping[str, Any]]]) -> list[Any]:
     client = QMPClient()
     await client.connect(socket)
     try:
-        return await client.execute(command, dict(arguments))
+        return [await client.execute(name, dict(arguments)) for name, arguments in commands]
     finally:
         await client.disconnect()
 
 
-def _human(folder: Path, line: str) -> str:
-    said: str = execute(folder, "human-monitor-command", **{"command-line": line})
-    return said.strip()
+def _human(folder: Path, *lines: str) -> list[str]:
+    """The answers to lines of the human monitor, which says ordinary text where it refuses."""
+    return execute(folder, *(("human-monitor-command", {"command-line": line}) for line in lines))
 
 
 def is_accelerated(folder: Path) -> bool:
     """Whether the guest runs under KVM."""
-    return bool(execute(folder, "query-kvm")["enabled"])
+    [answer] = execute(folder, ("query-kvm", {}))
+    return bool(answer["enabled"])
 
 
 @contextlib.contextmanager
@@ -61,33 +68,34 @@ def forwarded(folder: Path, binds: tuple[Bind, ...]) -> Iterator[Mapping[Bind, i
     QEMU's user network reaches any address that the guest answers ARP for, dummy0's as well. It
     forwards no IPv6, so such an address gets no port.
     """
-    reachable = {bind: _destination(bind) for bind in binds if ":" not in bind.target}
-    ports: dict[Bind, int] = {}
+    wanted = {bind: _destination(bind) for bind in binds if ":" not in bind.target}
+    *refusals, table = _human(
+        folder,
+        *(f"hostfwd_add {NETWORK} tcp:127.0.0.1:0-{to}:{bind.port}" for bind, to in wanted.items()),
+        "info usernet",
+    )
+    listed = ((bind, _host_port(table, to, bind.port)) for bind, to in wanted.items())
+    ports = {bind: port for bind, port in listed if port}
     try:
-        for bind, address in reachable.items():
-            said = _human(folder, f"hostfwd_add {NETWORK} tcp:127.0.0.1:0-{address}:{bind.port}")
-            if said:
-                raise MeasurementError(f"QEMU does not forward to {bind.label}: {said}")
-            ports[bind] = _host_port(_human(folder, "info usernet"), address, bind.port)
+        if any(refusals):
+            raise MeasurementError(f"QEMU does not forward: {' '.join(refusals).strip()}")
         yield ports
     finally:
         # A guest that has died has taken its forwarding with it.
         with contextlib.suppress(MeasurementError):
-            for port in ports.values():
-                _human(folder, f"hostfwd_remove {NETWORK} tcp:127.0.0.1:{port}")
+            removals = (f"hostfwd_remove {NETWORK} tcp:127.0.0.1:{p}" for p in ports.values())
+            _human(folder, *removals)
 
 
 def _destination(bind: Bind) -> str:
     return GUEST_ADDRESS if bind.is_wildcard else bind.address
 
 
-def _host_port(table: str, address: str, port: int) -> int:
-    """The host's side of a line of `info usernet`:
+def _host_port(table: str, address: str, port: int) -> int | None:
+    """The host's side of a line of `info usernet`, if there is one:
 
     TCP[HOST_FORWARD]  14  127.0.0.1 40123  192.168.42.44  80  0  0
     """
     pattern = rf"HOST_FORWARD\]\s+\d+\s+127\.0\.0\.1\s+(\d+)\s+{re.escape(address)}\s+{port}\s"
     found = re.search(pattern, table)
-    if not found:
-        raise MeasurementError(f"QEMU lists no port that leads to {address}:{port}")
-    return int(found[1])
+    return int(found[1]) if found else None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import http.client
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, Future
 
 import requests
 import urllib3.exceptions
@@ -31,12 +31,9 @@ _OUTCOMES: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
 )
 
 
-def look(ports: Mapping[Bind, int]) -> dict[Bind, str]:
-    """How each address answered, all asked at once: an outcome as in the guest's checks."""
-    if not ports:
-        return {}
-    with ThreadPoolExecutor(len(ports)) as pool:
-        return dict(zip(ports, pool.map(request, ports.values()), strict=True))
+def look(pool: Executor, ports: Mapping[Bind, int]) -> dict[Bind, Future[str]]:
+    """How each address answers, all asked at once: an outcome as in the guest's checks."""
+    return {bind: pool.submit(request, port) for bind, port in ports.items()}
 
 
 def request(port: int) -> str:

@@ -11,6 +11,7 @@ from hatester import guests, runs
 from hatester.builds import Tree
 from hatester.cells import Result, not_measured, run_cell
 from hatester.errors import MeasurementError
+from hatester.guests import Guest
 from hatester.images import Image, Say, Unavailable
 from hatester.keys import Keys
 from hatester.paths import PROJECT
@@ -79,8 +80,7 @@ class Run:
         left = list(cells)
         failed = False
         try:
-            self.say(f"Linux {kernel}: starting {image.kit.release}")
-            with guests.started(kernel, image.kit, self.materials.keys, vagrant) as guest:
+            with self._started(kernel, image, vagrant) as guest:
                 guest.prepare(self._trees(cells))
                 while left:
                     cell = left.pop(0)
@@ -92,13 +92,22 @@ class Run:
                     if result.entry["verdict"] == "error" and not guest.is_alive():
                         break
         except MeasurementError as error:
-            # It did not even become ready: a further try would cost as much again.
             failed = True
             for cell in left:
                 self._add(not_measured(cell, str(error), vagrant.console(kernel)))
             left = []
         self._end(kernel, vagrant, failed=failed)
         return left
+
+    def _started(self, kernel: str, image: Image, vagrant: Vagrant) -> Guest:
+        """A guest, at the second try if need be: an emulated one may fail to boot by chance."""
+        self.say(f"Linux {kernel}: starting {image.kit.release}")
+        try:
+            return guests.start(kernel, image.kit, self.materials.keys, vagrant)
+        except MeasurementError as error:
+            self.say(f"Linux {kernel}: {error}\nLinux {kernel}: starting it once more")
+            vagrant.destroy(vm_name=kernel)
+            return guests.start(kernel, image.kit, self.materials.keys, vagrant)
 
     def _trees(self, cells: Sequence[Cell]) -> dict[str, Tree]:
         trees = {cell.build: self.materials.trees[cell.build] for cell in cells}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +19,8 @@ from hatester.scenarios import Reload, Remove, Scenario, Start, should_answer
 
 CONNECTION_SECONDS = 5.0
 """Of one connection of a check: longer than HAProxy's bind retries, so that their end is seen."""
+OUTSIDE_CONNECTIONS = 32
+"""At once, from the host; a request that hangs must not keep the next check's waiting."""
 SPARE_SECONDS = 60.0
 """For what a sequence does beside waiting and connecting: starting HAProxy and ending it."""
 
@@ -89,21 +92,33 @@ def measure(
     plan = guest_plan(build, setting, scenario)
     with (
         monitor.forwarded(guest.folder, scenario.binds) as ports,
+        ThreadPoolExecutor(OUTSIDE_CONNECTIONS) as pool,
         guest.converse(f"exec python3 {PROGRAM} sequence", plan["seconds"]) as channel,
     ):
         channel.sendall(json.dumps(plan).encode() + b"\n")
-        seen: dict[Bind, str] = {}
+        looks: dict[Bind, Future[str]] = {}
+        unfinished: list[tuple[dict[str, Any], dict[Bind, Future[str]]]] = []
         for event in _events(channel):
             if event["event"] == "check":
-                seen = outside.look(ports)
+                looks = outside.look(pool, ports)
             elif event["event"] == "checked":
-                _add_check(evidence, scenario, event, seen)
+                check = _add_check(evidence, scenario, event)
+                # An address that is not there is slow to say so, and need not be waited for.
+                wait([looks[bind] for bind in _expected(scenario, event) if bind in looks])
+                unfinished.append((check, looks))
                 channel.sendall(b"\n")
             elif event["event"] == "failed":
                 evidence.log = event["log"]
                 raise MeasurementError(event["reason"])
             else:
                 _add(evidence, scenario, event)
+        for check, each in unfinished:
+            check["outside"] = {bind.label: look.result() for bind, look in each.items()}
+
+
+def _expected(scenario: Scenario, event: Mapping[str, Any]) -> tuple[Bind, ...]:
+    """What should answer at the step of an event."""
+    return should_answer(scenario)[event["step"]]
 
 
 def _add(evidence: Evidence, scenario: Scenario, event: Mapping[str, Any]) -> None:
@@ -117,23 +132,21 @@ def _add(evidence: Evidence, scenario: Scenario, event: Mapping[str, Any]) -> No
         evidence.log = event["log"]
 
 
-def _add_check(
-    evidence: Evidence, scenario: Scenario, event: Mapping[str, Any], seen: Mapping[Bind, str]
-) -> None:
+def _add_check(evidence: Evidence, scenario: Scenario, event: Mapping[str, Any]) -> dict[str, Any]:
     connections = event["connections"]
-    evidence.checks.append(
-        {
-            "step": event["step"],
-            "reload": evidence.reloads[-1]["step"] if evidence.reloads else None,
-            "at": min(each["at"] for each in connections.values()),
-            "expected": [bind.label for bind in should_answer(scenario)[event["step"]]],
-            "outcomes": {label: each["outcome"] for label, each in connections.items()},
-            "outside": {bind.label: outcome for bind, outcome in seen.items()},
-            "connections": connections,
-        }
-    )
+    check = {
+        "step": event["step"],
+        "reload": evidence.reloads[-1]["step"] if evidence.reloads else None,
+        "at": min(each["at"] for each in connections.values()),
+        "expected": [bind.label for bind in _expected(scenario, event)],
+        "outcomes": {label: each["outcome"] for label, each in connections.items()},
+        "outside": {},
+        "connections": connections,
+    }
+    evidence.checks.append(check)
     if evidence.reloads:
         evidence.reloads[-1]["log"] += event["log"]
+    return check
 
 
 def _events(channel: paramiko.Channel) -> Iterator[dict[str, Any]]:

@@ -15,13 +15,14 @@ module HatesterQemu
     # the instruction, so the processor keeps it: it is hidden from the kernel alone, by the number
     # of X86_FEATURE_CX16 in arch/x86/include/asm/cpufeatures.h (4*32 + 13). On a busy host the
     # check of the timer fails now and then, and the guest would hang; under KVM Linux skips it.
-    KERNEL_OPTIONS = { "tcg" => " clearcpuid=141 no_timer_check", "kvm" => "" }.freeze
+    KERNEL_OPTIONS = { "tcg" => "clearcpuid=141 no_timer_check", "kvm" => "" }.freeze
     READY = "hatester-ready ".freeze
     ANSWER_SECONDS = 10
     STOP_SECONDS = 10
     SNAPSHOT_SECONDS = 300
     POLL = 0.2
-    TAIL_LINES = 20
+    # A panic takes as many.
+    TAIL_LINES = 40
 
     def initialize(machine)
       @machine = machine
@@ -168,7 +169,7 @@ module HatesterQemu
         "-daemonize", "-D", log, "-no-user-config", "-nodefaults", "-display", "none", "-no-reboot",
         "-machine", "q35", *PROCESSOR.fetch(config.accelerator),
         "-m", config.memory, "-smp", config.cpus,
-        "-kernel", config.kernel, "-initrd", config.initrd, "-append", config.command_line + KERNEL_OPTIONS.fetch(config.accelerator),
+        "-kernel", config.kernel, "-initrd", config.initrd, "-append", kernel_options,
         "-qmp", "unix:#{Monitor::SOCKET},server=on,wait=off",
         *serial_port(console), *serial_port(ready),
         *drive("system", driver: "qcow2", file: disk),
@@ -178,6 +179,10 @@ module HatesterQemu
         "-device", "virtio-net-pci,netdev=net,romfile=",
         "-device", "virtio-rng-pci"
       ].map(&:to_s)
+    end
+
+    def kernel_options
+      "#{config.command_line} #{KERNEL_OPTIONS.fetch(config.accelerator)}"
     end
 
     def serial_port(log)

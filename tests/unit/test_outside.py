@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from hatester import outside
@@ -32,6 +34,9 @@ def test_each_way_to_answer_is_told_apart(
 
 def test_all_addresses_are_looked_at_and_told_apart() -> None:
     good, bad = Bind("192.168.42.44", 80), Bind("192.168.42.45", 80)
-    with server(BEHAVIOURS["answers"]) as port:
-        assert outside.look({good: port, bad: closed_port()}) == {good: "ok", bad: "refused"}
-    assert outside.look({}) == {}
+    with server(BEHAVIOURS["answers"]) as port, ThreadPoolExecutor() as pool:
+        looks = outside.look(pool, {good: port, bad: closed_port()})
+        assert {bind: each.result() for bind, each in looks.items()} == {
+            good: "ok",
+            bad: "refused",
+        }
