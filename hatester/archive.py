@@ -183,16 +183,25 @@ class Archive:
         return [_package(file, checksum) for _, file, _, checksum in files]
 
     def download(self, suite: str, packages: list[Package], folder: Path) -> list[Path]:
-        """The packages' files, verified by apt, in `folder`."""
+        """The packages' files, verified by apt, in a new `folder`.
+
+        Raises MeasurementError when the mirror does not have them any more, and UserError when it
+        cannot be reached.
+        """
         folder.mkdir()
-        self._apt(
-            suite,
-            "apt-get",
-            "-q",
-            "download",
-            *(f"{package.name}={package.version}" for package in packages),
-            cwd=folder,
-        )
+        wanted = [f"{package.name}={package.version}" for package in packages]
+        try:
+            self._apt(suite, "apt-get", "-q", "download", *wanted, cwd=folder)
+        except commands.CommandError as error:
+            reason = _reason(error.output)
+            if "404" in error.output:
+                raise MeasurementError(
+                    f"suite {suite} has moved on ({reason}); --refresh of `invoke images` and "
+                    "`invoke builds` takes what is there now"
+                ) from error
+            raise UserError(
+                f"Packages of Debian's suite {suite} cannot be fetched: {reason}."
+            ) from error
         return sorted(folder.glob("*.deb"))
 
     def fetched_at(self, suite: str) -> float | None:

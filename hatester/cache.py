@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from hatester import commands
 from hatester.errors import UserError
 
 LOCK_SECONDS = 900.0
@@ -71,7 +72,10 @@ def digest(ingredients: Any, recipe: Sequence[Path]) -> str:
 
 
 def entry(kind: str, name: str, make: Callable[[Path], None]) -> Path:
-    """The folder of the entry `kind`/`name`; when there is none, `make` fills a new one."""
+    """The folder of the entry `kind`/`name`; when there is none, `make` fills a new one.
+
+    Raises UserError when a command or the disk fails it, and what else `make` raises.
+    """
     folder = root() / kind / name
     if folder.is_dir():
         return folder
@@ -84,6 +88,8 @@ def entry(kind: str, name: str, make: Callable[[Path], None]) -> Path:
         try:
             make(unfinished)
             unfinished.rename(folder)
+        except (commands.CommandError, OSError) as error:
+            raise UserError(f"{folder} cannot be made: {error}") from error
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
     return folder

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -29,23 +30,23 @@ def run(
     """Standard output of a host command; `env` is added to this process's environment.
 
     Raises CommandError when it fails or takes more than `seconds`, and UserError when it is not
-    installed. It runs in a process group of its own, so that what it started ends with it.
+    installed. It runs in a process group of its own, so that what it started ends with it, and is
+    told to end when this process dies (setpriv(1), PR_SET_PDEATHSIG).
     """
     words = [str(word) for word in command]
-    try:
-        process = subprocess.Popen(
-            words,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            errors="replace",
-            env={**os.environ, "LC_ALL": "C.UTF-8", **(env or {})},
-            cwd=cwd,
-            start_new_session=True,
-        )
-    except FileNotFoundError as error:
-        raise UserError(f"{words[0]} is not installed; ./bootstrap installs it.") from error
+    if shutil.which(words[0]) is None:
+        raise UserError(f"{words[0]} is not installed; ./bootstrap installs it.")
+    process = subprocess.Popen(
+        ["setpriv", "--pdeathsig", "TERM", *words],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        env={**os.environ, "LC_ALL": "C.UTF-8", **(env or {})},
+        cwd=cwd,
+        start_new_session=True,
+    )
     try:
         output, complaints = process.communicate(timeout=seconds)
     except subprocess.TimeoutExpired as error:

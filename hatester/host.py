@@ -81,6 +81,12 @@ def _ids() -> Finding:
 
 
 def _accelerator() -> Finding:
+    """What guests run with; the provider, which decides it, knows the same choices."""
+    chosen = os.environ.get("HATESTER_ACCEL", "auto")
+    if chosen != "auto":
+        is_known = chosen in ("kvm", "tcg")
+        choices = "" if is_known else "; the choices are auto, kvm and tcg"
+        return Finding("KVM", is_known, f"HATESTER_ACCEL is '{chosen}'{choices}")
     if is_kvm_usable():
         return Finding("KVM", True, "guests run under KVM")
     if not Path("/dev/kvm").exists():

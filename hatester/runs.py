@@ -77,14 +77,19 @@ def remove(folder: Path) -> None:
 
 
 def machines(folder: Path) -> list[int]:
-    """The pids of the QEMU processes whose disks are in a folder."""
+    """The pids of QEMU and Vagrant processes whose machines are in a folder.
+
+    Vagrant is told of the folder by its environment, which QEMU has from it. It counts itself,
+    since one that outlives its run could start a machine yet.
+    """
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            program, *arguments = (process / "cmdline").read_bytes().split(b"\0")
-        except OSError:  # it has ended
+            command = (process / "cmdline").read_bytes()
+            environment = (process / "environ").read_bytes().split(b"\0")
+        except OSError:  # it has ended, or is somebody else's
             continue
-        inside = os.fsencode(f"{folder}/")
-        if b"qemu-system" in program and any(inside in argument for argument in arguments):
+        is_ours = b"qemu-system" in command or b"vagrant" in command
+        if is_ours and b"VAGRANT_DOTFILE_PATH=" + os.fsencode(folder) in environment:
             found.append(int(process.name))
     return found

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hatester import cache
+from hatester import cache, commands
 from hatester.errors import UserError
 
 
@@ -39,6 +39,14 @@ def test_what_fails_leaves_nothing_that_is_taken_for_whole(root: Path) -> None:
         cache.entry("kind", "name", fail)
     assert not (root / "kind/name").exists()
     assert (cache.entry("kind", "name", write) / "content").exists()
+
+
+def test_a_command_that_fails_it_is_shown() -> None:
+    def make(_: Path) -> None:
+        commands.run(["sh", "-c", "echo no space left >&2; exit 1"], seconds=10)
+
+    with pytest.raises(UserError, match=r"kind/name cannot be made: sh failed(.*\n)*no space left"):
+        cache.entry("kind", "name", make)
 
 
 def begin_and_hang(folder: Path) -> None:

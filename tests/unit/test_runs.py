@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from hatester import runs
+from tests.helpers import is_running
 
 
 @pytest.fixture(autouse=True)
@@ -21,27 +22,20 @@ def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def start_machine(folder: Path) -> int:
-    """Something that looks like a QEMU with its disk in the folder."""
+    """Something that looks like a QEMU that was started for the folder."""
     data = folder / "machines/6.1/qemu"
     data.mkdir(parents=True)
     (data / "id").touch()
     pid = subprocess.Popen(
-        ["qemu-system-x86_64", "-c", "sleep 60 & wait", f"{data}/disk.qcow2"],
+        ["qemu-system-x86_64", "-c", "sleep 60 & wait"],
         executable="/bin/bash",
+        env={**os.environ, "VAGRANT_DOTFILE_PATH": str(folder)},
         start_new_session=True,
     ).pid
     deadline = time.monotonic() + 10
     while pid not in runs.machines(folder) and time.monotonic() < deadline:
         time.sleep(0.01)
     return pid
-
-
-def is_running(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return False
-    return state != "Z"
 
 
 @pytest.fixture

@@ -4,30 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from hatester.paths import PROJECT
-
-
-def invoke(*words: str, folder: Path = PROJECT, **env: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        ["invoke", *words],
-        check=False, capture_output=True, text=True, cwd=folder, timeout=60,
-        env={**os.environ, **env},
-    )  # fmt: skip
+from tests.helpers import copy_project, invoke
 
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """The project's files, to be spoilt."""
-    folder = tmp_path / "checkout"
-    ignored = shutil.ignore_patterns(".*", "results", "__pycache__")
-    shutil.copytree(PROJECT, folder, ignore=ignored)
-    return folder
+    """The project, to be spoilt."""
+    return copy_project(tmp_path / "checkout")
 
 
 def test_plan_lists_ids_and_each_selects_its_cell() -> None:

@@ -1,0 +1,39 @@
+"""The command line, a copy of the project to use it in, and what became of a process."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from hatester.paths import PROJECT
+
+
+def invoke(
+    *words: str, folder: Path = PROJECT, seconds: float = 60, **env: str
+) -> subprocess.CompletedProcess[str]:
+    """`invoke` with what it prints, in the project or a copy of it."""
+    return subprocess.run(
+        ["invoke", *words],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        timeout=seconds,
+        env={**os.environ, **env},
+    )
+
+
+def copy_project(folder: Path) -> Path:
+    """The project's files without what it made in its folder: no results, no machines."""
+    ignored = shutil.ignore_patterns(".*", "results", "__pycache__")
+    return Path(shutil.copytree(PROJECT, folder, ignore=ignored))
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process lives: one that only waits to be reaped does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,64 @@
+"""Host commands: bounded, ended with all that they started, and telling why they failed."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from hatester import commands
+from hatester.errors import UserError
+from tests.helpers import is_running
+
+
+def written(path: Path) -> int:
+    """The number that a command writes to a file, when it has."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        if path.exists() and (text := path.read_text().strip()):
+            return int(text)
+        time.sleep(0.01)
+    pytest.fail(f"nothing was written to {path}")
+
+
+def test_standard_output_is_returned_and_nothing_is_read() -> None:
+    assert commands.run(["sh", "-c", "cat; echo out; echo err >&2"], seconds=10) == "out\n"
+
+
+def test_a_failure_shows_the_status_and_the_last_words() -> None:
+    with pytest.raises(commands.CommandError, match=r"sh failed with status 3:\n(.*\n)*no disk"):
+        commands.run(["sh", "-c", "echo trying; echo no disk >&2; exit 3"], seconds=10)
+
+
+def test_what_takes_too_long_ends_with_all_that_it_started(tmp_path: Path) -> None:
+    script = f"sleep 60 & echo $! >{tmp_path}/pid; echo waiting >&2; wait"
+    with pytest.raises(commands.CommandError, match="did not end within 1 s"):
+        commands.run(["sh", "-c", script], seconds=1)
+    assert not is_running(written(tmp_path / "pid"))
+
+
+def test_what_is_not_installed_is_named() -> None:
+    with pytest.raises(UserError, match="no-such-command is not installed"):
+        commands.run(["no-such-command"], seconds=10)
+
+
+def run_for_long(path: Path) -> None:
+    commands.run(["sh", "-c", f"echo $$ >{path}; exec sleep 60"], seconds=100)
+
+
+def test_a_command_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
+    parent = multiprocessing.Process(target=run_for_long, args=(tmp_path / "pid",))
+    parent.start()
+    pid = written(tmp_path / "pid")
+    assert parent.pid
+    assert is_running(pid)
+    os.kill(parent.pid, signal.SIGKILL)
+    parent.join(timeout=10)
+    deadline = time.monotonic() + 10
+    while is_running(pid) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not is_running(pid)
