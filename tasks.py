@@ -15,7 +15,7 @@ from invoke.exceptions import Exit
 from invoke.tasks import task
 from tabulate import tabulate
 
-from hatester import host, tables
+from hatester import host, runs, tables
 from hatester.archive import Archive, find_mirrors
 from hatester.builds import Tree
 from hatester.errors import MeasurementError, UserError
@@ -49,16 +49,23 @@ def say(text: str) -> None:
 
 
 @contextlib.contextmanager
-def mistakes() -> Iterator[None]:
-    """What the user can mend ends with its sentence and exit code 2."""
+def orderly() -> Iterator[None]:
+    """How a command ends that does not reach its end.
+
+    What the user can mend ends with its sentence and exit code 2; a signal ends it as Ctrl-C
+    does, with all that it started.
+    """
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interrupt)
     try:
         yield
     except UserError as error:
         raise Exit(str(error), code=MISTAKE) from error
+    except KeyboardInterrupt as error:
+        raise Exit("Interrupted.", code=INTERRUPTED) from error
 
 
 def interrupt(number: int, _frame: FrameType | None) -> None:
-    """A run that is told to end by a signal ends as by Ctrl-C, with all that it started."""
     raise KeyboardInterrupt(signal.Signals(number).name)
 
 
@@ -77,9 +84,7 @@ def matrix(
     Exit codes: 0 every cell was measured, 2 a mistake was found before anything booted, 3 some
     cell could not be measured.
     """
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, interrupt)
-    with mistakes():
+    with orderly():
         require(keep, [each.value for each in Keep], "--keep")
         wanted = Wanted(kernel, haproxy, setting, scenario, method, only, skip)
         plan = make_plan(load_matrix(MATRIX), wanted)
@@ -105,9 +110,9 @@ def run(matrix_run: Run) -> None:
         print(f"\n{complaints}")
     print(f"\nresults: {results.file}")
     if kept:
-        print(f"kept guests; enter and end them with, for instance:\n"
-              f"  VAGRANT_DOTFILE_PATH={kept} vagrant ssh {matrix_run.plan.kernels[0]}\n"
-              f"  VAGRANT_DOTFILE_PATH={kept} vagrant destroy -f")  # fmt: skip
+        for name in runs.kept_machines(kept):
+            print(f"kept: VAGRANT_DOTFILE_PATH={kept} vagrant ssh {name}")
+        print(f"end with: VAGRANT_DOTFILE_PATH={kept} vagrant destroy -f")
     if interrupted:
         done, planned = len(results.cells), len(matrix_run.plan.cells)
         raise Exit(f"Interrupted: {done} of {planned} cells were measured.", code=INTERRUPTED)
@@ -136,7 +141,7 @@ def plan(
     json: bool = False,
 ) -> None:  # fmt: skip
     """List the cells that `invoke matrix` would run with the same flags; boots nothing."""
-    with mistakes():
+    with orderly():
         wanted = Wanted(kernel, haproxy, setting, scenario, method, only, skip)
         cells = make_plan(load_matrix(MATRIX), wanted).cells
     if json:
@@ -148,7 +153,7 @@ def plan(
 @task
 def doctor(c: Context) -> None:
     """Is everything there that a run needs: each thing, ok or what to do about it."""
-    with mistakes():
+    with orderly():
         found = [*host.findings(), mirror(c)]
         rows = [(each.name, "ok" if each.is_ok else "MISSING", each.text) for each in found]
         print(tabulate(rows, tablefmt="plain"))
@@ -160,8 +165,8 @@ def mirror(c: Context) -> host.Finding:
     """Whether Debian's archive can be reached, which the first run needs."""
     try:
         archive = debian(c)
-        archive.refresh("bookworm")
-    except (UserError, MeasurementError) as error:
+        archive.require_reachable()
+    except UserError as error:
         return host.Finding("mirror", False, str(error))
     return host.Finding("mirror", True, archive.mirrors.main)
 
@@ -172,7 +177,7 @@ def mirror(c: Context) -> host.Finding:
 })  # fmt: skip
 def images(c: Context, kernel: Sequence[str], refresh: bool = False) -> None:
     """Make the guest images, a kernel kit each and one system; what is there is used again."""
-    with mistakes():
+    with orderly():
         declared = load_matrix(MATRIX)
         for name in kernel:
             require(name, declared.kernels, "--kernel")
@@ -198,7 +203,7 @@ def images(c: Context, kernel: Sequence[str], refresh: bool = False) -> None:
 })  # fmt: skip
 def builds(c: Context, haproxy: Sequence[str], refresh: bool = False) -> None:
     """Make the HAProxy builds; what is there is used again."""
-    with mistakes():
+    with orderly():
         declared = load_matrix(MATRIX)
         for name in haproxy:
             require(name, declared.builds, "--haproxy")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import platform
 import re
+import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -204,10 +205,18 @@ class Archive:
             ) from error
         return sorted(folder.glob("*.deb"))
 
-    def fetched_at(self, suite: str) -> float | None:
-        """When the lists of a suite were fetched, in seconds since the epoch."""
-        marker = self._fetched(suite)
-        return marker.stat().st_mtime if marker.exists() else None
+    def require_reachable(self) -> None:
+        """Raise UserError when the mirror cannot be reached. Changes nothing that is in use."""
+        suite = "stable"
+        with tempfile.TemporaryDirectory() as folder:
+            self._configure(suite)
+            uri = f"{self.mirrors.main}/dists/{suite}/Release"
+            try:
+                self._apt(
+                    suite, "/usr/lib/apt/apt-helper", "download-file", uri, f"{folder}/Release"
+                )
+            except commands.CommandError as error:
+                raise UserError(f"{uri} cannot be fetched: {_reason(error.output)}") from error
 
     def _fetched(self, suite: str) -> Path:
         return self._root / f"{suite}.fetched"

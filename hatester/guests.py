@@ -87,12 +87,12 @@ class Guest:
         _, key, *_ = self.keys.host_public.read_text().split()
         host_key = paramiko.Ed25519Key(data=base64.b64decode(key))
         client.get_host_keys().add(f"[127.0.0.1]:{port}", host_key.get_name(), host_key)
-        with self._reachable("its SSH server"):
+        with self.reachable("its SSH server"):
             self.connection.open()
 
     @contextlib.contextmanager
-    def _reachable(self, what: str) -> Iterator[None]:
-        """Turn a lost connection into a MeasurementError that shows the console's end."""
+    def reachable(self, what: str) -> Iterator[None]:
+        """Raise MeasurementError, with the console's end, where the connection is lost."""
         try:
             yield
         except _LOST as error:
@@ -109,7 +109,7 @@ class Guest:
         """
         # What ends only the wait here would leave the command running there.
         bounded = f"timeout {COMMAND_SECONDS} sh -euc {shlex.quote(command)}"
-        with self._reachable(f"`{command}`"):
+        with self.reachable(f"`{command}`"):
             result = self.connection.run(
                 bounded,
                 hide=True,
@@ -127,7 +127,7 @@ class Guest:
 
     def converse(self, command: str, seconds: float) -> paramiko.Channel:
         """A command of the guest with its standard input and output, silent `seconds` at most."""
-        with self._reachable(f"`{command}`"):
+        with self.reachable(f"`{command}`"):
             channel: paramiko.Channel = self.connection.create_session()
             channel.settimeout(seconds)
             channel.exec_command(command)
@@ -160,7 +160,7 @@ class Guest:
         )
 
     def _put(self, content: io.BufferedIOBase, path: str) -> None:
-        with content, self._reachable(f"the upload of {path}"):
+        with content, self.reachable(f"the upload of {path}"):
             self.connection.put(content, path)
 
     def is_alive(self) -> bool:

@@ -116,8 +116,12 @@ class Run:
     def _end(self, kernel: str, vagrant: Vagrant, *, failed: bool) -> None:
         if self.keep is Keep.ALWAYS or (self.keep is Keep.FAILED and failed):
             runs.keep(vagrant.folder)
-        else:
+            return
+        try:
             vagrant.destroy(vm_name=kernel)
+        except MeasurementError as error:
+            # The end of the run ends what is left.
+            self.say(f"Linux {kernel}: {error}")
 
     def _add(self, result: Result) -> None:
         self.results.add(result)

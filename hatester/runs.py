@@ -51,7 +51,12 @@ def keep(folder: Path) -> None:
 
 def is_kept(folder: Path) -> bool:
     """Whether a folder was kept, and has a machine still."""
-    return (folder / _KEPT).exists() and any(folder.glob("machines/*/qemu/id"))
+    return (folder / _KEPT).exists() and bool(kept_machines(folder))
+
+
+def kept_machines(folder: Path) -> list[str]:
+    """The names of the machines that a folder has, by Vagrant's own record."""
+    return sorted(path.parent.parent.name for path in folder.glob("machines/*/qemu/id"))
 
 
 def _sweep(runs: Path) -> None:

@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import pydantic
 
@@ -186,8 +186,3 @@ def should_answer(scenario: Scenario) -> dict[int, tuple[Bind, ...]]:
                 if bind in both and (bind.is_wildcard or bind.address in present)
             )
     return expected
-
-
-def step_numbers(scenario: Scenario, kind: type[Any]) -> list[int]:
-    """The numbers, from 1, of the steps of one kind."""
-    return [n for n, step in enumerate(scenario.steps, start=1) if isinstance(step, kind)]

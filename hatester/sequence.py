@@ -91,6 +91,7 @@ def measure(
     """
     plan = guest_plan(build, setting, scenario)
     with (
+        guest.reachable("the sequence"),
         monitor.forwarded(guest.folder, scenario.binds) as ports,
         ThreadPoolExecutor(OUTSIDE_CONNECTIONS) as pool,
         guest.converse(f"exec python3 {PROGRAM} sequence", plan["seconds"]) as channel,

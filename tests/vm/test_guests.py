@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -73,7 +74,7 @@ def test_another_kernel_than_the_kits_is_no_measurement(guest: Guest) -> None:
 
 
 def _with_release(guest: Guest, release: str) -> Guest:
-    kit = type(guest.kit)(release, guest.kit.version, guest.kit.folder)
+    kit = dataclasses.replace(guest.kit, release=release)
     other = Guest(guest.name, kit, guest.keys, guest.vagrant)
     other.connection = guest.connection
     return other
