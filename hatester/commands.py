@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -10,6 +11,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from hatester.errors import UserError, tail
+
+END_SECONDS = 20.0
+"""For a command that is told to end, such as mmdebstrap, to take away what it has half made."""
 
 
 class CommandError(Exception):
@@ -67,12 +71,8 @@ def run(
 
 def end(process: subprocess.Popen[str]) -> None:
     """End a process that leads its own group, with all that it started."""
-    for deadly in (signal.SIGTERM, signal.SIGKILL):
-        try:
+    for deadly, seconds in ((signal.SIGTERM, END_SECONDS), (signal.SIGKILL, END_SECONDS)):
+        with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
             os.killpg(process.pid, deadly)
-            process.wait(timeout=5)
-        except ProcessLookupError:
-            break
-        except subprocess.TimeoutExpired:
-            continue
-    process.communicate()
+            process.communicate(timeout=seconds)
+            return

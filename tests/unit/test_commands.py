@@ -12,7 +12,7 @@ import pytest
 
 from hatester import commands
 from hatester.errors import UserError
-from tests.helpers import is_running
+from tests.helpers import has_ended, is_running
 
 
 def written(path: Path) -> int:
@@ -38,7 +38,7 @@ def test_what_takes_too_long_ends_with_all_that_it_started(tmp_path: Path) -> No
     script = f"sleep 60 & echo $! >{tmp_path}/pid; echo waiting >&2; wait"
     with pytest.raises(commands.CommandError, match="did not end within 1 s"):
         commands.run(["sh", "-c", script], seconds=1)
-    assert not is_running(written(tmp_path / "pid"))
+    assert has_ended(written(tmp_path / "pid"))
 
 
 def test_what_is_not_installed_is_named() -> None:
@@ -58,7 +58,4 @@ def test_a_command_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
     assert is_running(pid)
     os.kill(parent.pid, signal.SIGKILL)
     parent.join(timeout=10)
-    deadline = time.monotonic() + 10
-    while is_running(pid) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert not is_running(pid)
+    assert has_ended(pid)

@@ -98,12 +98,12 @@ def test_a_machine_goes_through_its_life_by_hand(vagrant: ByHand, checkout: Path
     vagrant("snapshot", "delete", KERNEL, "first")
     assert "first" not in vagrant("snapshot", "list", KERNEL)
 
-    vagrant.ssh("echo kept > /root/disk")
+    vagrant.ssh("echo kept > /srv/disk")
     vagrant("halt", KERNEL)
     assert vagrant.state() == "poweroff"
     assert not runs.machines(vagrant.machines)
     vagrant("up", KERNEL)
-    assert vagrant.ssh("cat /root/disk; ls /run/memory || true") == "kept"
+    assert vagrant.ssh("cat /srv/disk; ls /run/memory || true") == "kept"
     vagrant("destroy", "-f", KERNEL)
     assert vagrant.state() == "not_created"
     assert not runs.machines(vagrant.machines)
