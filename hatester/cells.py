@@ -34,7 +34,7 @@ def run_cell(guest: Guest, plan: Plan, cell: Cell, package_version: str) -> Resu
         setting = plan.matrix.settings[cell.setting]
         sequence.measure(guest, cell.build, setting, plan.scenarios[cell.scenario], evidence)
         _require_versions(evidence, guest.kit.release, package_version)
-        found = verdict.judge(evidence.checks)
+        found = verdict.judge(evidence.checks, evidence.reloads)
     except MeasurementError as error:
         found = verdict.Verdict("error", str(error))
     entry = {

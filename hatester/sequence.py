@@ -21,7 +21,7 @@ CONNECTION_SECONDS = 5.0
 """Of one connection of a check: longer than HAProxy's bind retries, so that their end is seen."""
 OUTSIDE_CONNECTIONS = 32
 """At once, from the host; a request that hangs must not keep the next check's waiting."""
-SPARE_SECONDS = 60.0
+SPARE_SECONDS = 240.0
 """For what a sequence does beside waiting and connecting: starting HAProxy and ending it."""
 
 
@@ -128,7 +128,9 @@ def _add(evidence: Evidence, scenario: Scenario, event: Mapping[str, Any]) -> No
     elif event["event"] == "reload":
         step = scenario.steps[event["step"] - 1]
         assert isinstance(step, Reload)
-        evidence.reloads.append({"step": event["step"], "config": step.configuration, "log": ""})
+        evidence.reloads.append({"step": event["step"], "config": step.configuration})
+    elif event["event"] == "reported" and evidence.reloads:
+        evidence.reloads[-1] |= {"reported": event["reported"], "log": event["log"]}
     elif event["event"] == "end":
         evidence.log = event["log"]
 
@@ -145,8 +147,6 @@ def _add_check(evidence: Evidence, scenario: Scenario, event: Mapping[str, Any])
         "connections": connections,
     }
     evidence.checks.append(check)
-    if evidence.reloads:
-        evidence.reloads[-1]["log"] += event["log"]
     return check
 
 

@@ -16,7 +16,7 @@ class Verdict:
     explanation: str
 
 
-def judge(checks: Sequence[Mapping[str, Any]]) -> Verdict:
+def judge(checks: Sequence[Mapping[str, Any]], reloads: Sequence[Mapping[str, Any]]) -> Verdict:
     """The verdict on the checks of a cell: `down` if an address failed that should have answered.
 
     An address that does not even answer before the first reload makes it an `error`, since then
@@ -35,7 +35,11 @@ def judge(checks: Sequence[Mapping[str, Any]]) -> Verdict:
     ]
     if stories:
         return Verdict("down", "; ".join(stories))
-    return Verdict("ok", "every address that should have answered did, at every check")
+    refused = [str(each["step"]) for each in reloads if each.get("reported") == "failure"]
+    but = (
+        f", though HAProxy reported that the reload of step {refused[-1]} failed" if refused else ""
+    )
+    return Verdict("ok", f"every address that should have answered did, at every check{but}")
 
 
 def failures(check: Mapping[str, Any]) -> dict[str, list[str]]:

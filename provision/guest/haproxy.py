@@ -17,8 +17,15 @@ CONFIGURATION = "/etc/haproxy/haproxy.cfg"
 LOG = Path("/run/hatester/haproxy.log")
 """Standard output and error of the master and its workers."""
 START_SECONDS = 30.0
+REPORT_SECONDS = 60.0
 STOP_SECONDS = 5.0
 _POLL_SECONDS = 0.01
+
+# What the master says when a start or a reload has come to its end: up to 2.4 when it forks the
+# worker or falls back to waiting for the old one, later in words of its own (src/haproxy.c,
+# src/mworker.c).
+_SUCCESS = re.compile(r"Loading success\.|New worker #\d+ \(\d+\) forked")
+_FAILURE = re.compile(r"Loading failure!|in waitpid mode|Failed to load worker")
 
 
 class HAProxy:
@@ -40,6 +47,35 @@ class HAProxy:
             subprocess.run(["mount", "-t", "tmpfs", "hatester", str(mount)], check=True)
         for name, content in files.items():
             (self.tree / "etc/haproxy" / name).write_bytes(content.encode())
+
+    def log(self, start: int = 0) -> str:
+        """What it wrote, from a position on."""
+        with LOG.open("rb") as log:
+            log.seek(start)
+            return log.read().decode("utf-8", "replace")
+
+    def log_size(self) -> int:
+        """The position up to which it has written."""
+        return LOG.stat().st_size
+
+    def wait_for_report(self, start: int) -> str:
+        """What it says, from a position of its log on, that became of a start or a reload.
+
+        Returns `success` or `failure`. Raises GuestError when it says neither in time.
+        """
+        deadline = time.monotonic() + REPORT_SECONDS
+        while True:
+            text = self.log(start)
+            if _SUCCESS.search(text):
+                return "success"
+            if _FAILURE.search(text):
+                return "failure"
+            if time.monotonic() > deadline:
+                raise GuestError(
+                    f"HAProxy did not say within {REPORT_SECONDS:.0f} s what became of its "
+                    "start or reload"
+                )
+            time.sleep(_POLL_SECONDS)
 
     def version(self) -> str:
         """What `haproxy -v` gives as its version. Raises GuestError when it gives none."""

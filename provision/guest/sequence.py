@@ -40,7 +40,7 @@ def _too_long(*_: object) -> NoReturn:
 
 
 class Sequence:
-    """A plan on its way: HAProxy, and when it was last started or told to reload."""
+    """A plan on its way: HAProxy, and when and by which step it was last started or reloaded."""
 
     def __init__(self, plan: dict[str, Any], commands: TextIO, events: TextIO) -> None:
         self.plan = plan
@@ -48,7 +48,7 @@ class Sequence:
         self.events = events
         self.haproxy = HAProxy(Path(plan["tree"]), plan["arguments"])
         self.mark = time.monotonic()
-        self.log_read = 0
+        self.marked_step = self.marked_position = 0
 
     def run(self) -> None:
         """All steps; whatever happens, the guest is left as it was."""
@@ -62,18 +62,32 @@ class Sequence:
             self.report("begin", release=os.uname().release, haproxy=self.haproxy.version())
             for number, step in enumerate(self.plan["steps"], start=1):
                 getattr(self, f"do_{step['verb']}")(number, step)
+            self._settle()
 
     def do_start(self, number: int, step: dict[str, Any]) -> None:
         self.haproxy.configure(step["text"])
         self.haproxy.start(step["ports"])
-        self.mark = time.monotonic()
+        self._mark(number)
         self.report("start", step=number)
 
     def do_reload(self, number: int, step: dict[str, Any]) -> None:
+        # A reload that meets one that is still under way would be another scenario.
+        self._settle()
         self.haproxy.configure(step["text"])
+        position = self.haproxy.log_size()
         self.haproxy.reload()
-        self.mark = time.monotonic()
+        self._mark(number, position)
         self.report("reload", step=number)
+
+    def _mark(self, number: int, position: int = 0) -> None:
+        self.mark = time.monotonic()
+        self.marked_step, self.marked_position = number, position
+
+    def _settle(self) -> None:
+        """Wait until HAProxy has said what became of its last start or reload."""
+        reported = self.haproxy.wait_for_report(self.marked_position)
+        log = self.haproxy.log(self.marked_position)
+        self.report("reported", step=self.marked_step, reported=reported, log=log)
 
     def do_remove(self, number: int, step: dict[str, Any]) -> None:
         network.ip("address", "delete", step["address"], "dev", network.INTERFACE)
@@ -88,17 +102,9 @@ class Sequence:
             result = connect(target["address"], target["port"], self.plan["connection_seconds"])
             result["at"] = result.pop("started") - self.mark
             found[target["label"]] = result
-        self.report("checked", step=number, connections=found, log=self._read_log())
+        self.report("checked", step=number, connections=found)
         if not self.commands.readline():
             raise GuestError("the host has gone")
-
-    def _read_log(self) -> str:
-        """What HAProxy wrote since it was read last."""
-        with LOG.open("rb") as log:
-            log.seek(self.log_read)
-            text = log.read()
-        self.log_read += len(text)
-        return text.decode("utf-8", "replace")
 
     def report(self, event: str, **fields: Any) -> None:
         """One event, with the seconds since the last start or reload."""

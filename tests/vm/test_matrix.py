@@ -104,6 +104,7 @@ def test_without_the_workaround_the_reload_fails_and_is_never_served(
     cells: dict[str, Any], build: str
 ) -> None:
     measured = cell(cells, build, "plain")
+    assert [each["reported"] for each in measured["reloads"]] == ["success", "failure"]
     last = measured["checks"][-1]
     answers = {each["answer"] for each in last["connections"].values()}
     assert answers <= {"without", None}
@@ -117,6 +118,7 @@ def test_with_the_workaround_haproxy_binds_and_every_address_answers(
 ) -> None:
     measured = cell(cells, build, "nonlocal-bind")
     assert measured["verdict"] == "ok"
+    assert [each["reported"] for each in measured["reloads"]] == ["success", "success"]
     for setting, fails in (("plain", True), ("nonlocal-bind", False)):
         folder = checkout / "results/latest/cells" / cell(cells, build, setting)["id"]
         log = (folder / "haproxy.log").read_text()
