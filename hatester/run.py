@@ -96,7 +96,11 @@ class Run:
             for cell in left:
                 self._add(not_measured(cell, str(error), vagrant.console(kernel)))
             left = []
-        self._end(kernel, vagrant, failed=failed)
+        wanted = self.keep is Keep.ALWAYS or (self.keep is Keep.FAILED and failed)
+        if wanted and not left:
+            runs.keep(vagrant.folder)
+        else:
+            self._end(kernel, vagrant)
         return left
 
     def _started(self, kernel: str, image: Image, vagrant: Vagrant) -> Guest:
@@ -113,10 +117,7 @@ class Run:
         trees = {cell.build: self.materials.trees[cell.build] for cell in cells}
         return {name: tree for name, tree in trees.items() if isinstance(tree, Tree)}
 
-    def _end(self, kernel: str, vagrant: Vagrant, *, failed: bool) -> None:
-        if self.keep is Keep.ALWAYS or (self.keep is Keep.FAILED and failed):
-            runs.keep(vagrant.folder)
-            return
+    def _end(self, kernel: str, vagrant: Vagrant) -> None:
         try:
             vagrant.destroy(vm_name=kernel)
         except MeasurementError as error:
