@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from pathlib import Path
 
@@ -63,7 +64,7 @@ def _make(archive: Archive, suite: str, keys: Keys, folder: Path) -> None:
             f"--include={','.join(PACKAGES)}",
             '--aptopt=Acquire::Check-Valid-Until "false"',
             *(f"--dpkgopt=path-exclude={path}" for path in NEEDLESS),
-            f"--customize-hook=sync-in {own} /",
+            f"--customize-hook=sync-in {shlex.quote(str(own))} /",
             '--customize-hook=chroot "$1" /customise.sh',
             '--customize-hook=rm "$1/customise.sh"',
             suite,
