@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -110,9 +111,10 @@ def run(matrix_run: Run) -> None:
         print(f"\n{complaints}")
     print(f"\nresults: {results.file}")
     if kept:
+        there = f"VAGRANT_DOTFILE_PATH={shlex.quote(str(kept))}"
         for name in runs.kept_machines(kept):
-            print(f"kept: VAGRANT_DOTFILE_PATH={kept} vagrant ssh {name}")
-        print(f"end with: VAGRANT_DOTFILE_PATH={kept} vagrant destroy -f")
+            print(f"kept: {there} vagrant ssh {name}")
+        print(f"end with: {there} vagrant destroy -f")
     if interrupted:
         done, planned = len(results.cells), len(matrix_run.plan.cells)
         raise Exit(f"Interrupted: {done} of {planned} cells were measured.", code=INTERRUPTED)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import shlex
-import shutil
+import tarfile
 from pathlib import Path
 
 from hatester import cache, commands, disks
@@ -43,14 +44,8 @@ def make_system(archive: Archive, suite: str, keys: Keys) -> Path:
 
 
 def _make(archive: Archive, suite: str, keys: Keys, folder: Path) -> None:
-    own = folder / "own"
-    shutil.copytree(OVERLAY, own)
-    (own / "root/.ssh").mkdir(parents=True)
-    shutil.copy(keys.public, own / "root/.ssh/authorized_keys")
-    shutil.copy(keys.host_private, own / "etc/ssh/ssh_host_ed25519_key")
-    shutil.copy(keys.host_public, own / "etc/ssh/ssh_host_ed25519_key.pub")
-    shutil.copy(CUSTOMISE, own / "customise.sh")
-
+    own = folder / "own.tar"
+    _pack_own(keys, own)
     tar = folder / "system.tar"
     commands.run(
         [
@@ -64,7 +59,7 @@ def _make(archive: Archive, suite: str, keys: Keys, folder: Path) -> None:
             f"--include={','.join(PACKAGES)}",
             '--aptopt=Acquire::Check-Valid-Until "false"',
             *(f"--dpkgopt=path-exclude={path}" for path in NEEDLESS),
-            f"--customize-hook=sync-in {shlex.quote(str(own))} /",
+            f"--customize-hook=tar-in {shlex.quote(str(own))} /",
             '--customize-hook=chroot "$1" /customise.sh',
             '--customize-hook=rm "$1/customise.sh"',
             suite,
@@ -75,4 +70,25 @@ def _make(archive: Archive, suite: str, keys: Keys, folder: Path) -> None:
     )
     disks.make_ext4_from_tar(tar, folder / "system.ext4", DISK_SIZE)
     tar.unlink()
-    shutil.rmtree(own)
+    own.unlink()
+
+
+def _pack_own(keys: Keys, archive: Path) -> None:
+    """What is ours in a system, as a tar archive: there it is root's, whoever makes it."""
+    with tarfile.open(archive, "w") as tar:
+        for path in sorted(path for path in OVERLAY.rglob("*") if path.is_file()):
+            _add(tar, path, str(path.relative_to(OVERLAY)), 0o644)
+        _add(tar, CUSTOMISE, "customise.sh", 0o755)
+        _add(tar, keys.host_private, "etc/ssh/ssh_host_ed25519_key", 0o600)
+        _add(tar, keys.host_public, "etc/ssh/ssh_host_ed25519_key.pub", 0o644)
+        home = tarfile.TarInfo("root/.ssh")
+        home.type, home.mode = tarfile.DIRTYPE, 0o700
+        tar.addfile(home)
+        _add(tar, keys.public, "root/.ssh/authorized_keys", 0o600)
+
+
+def _add(tar: tarfile.TarFile, path: Path, name: str, mode: int) -> None:
+    content = path.read_bytes()
+    file = tarfile.TarInfo(name)
+    file.size, file.mode = len(content), mode
+    tar.addfile(file, io.BytesIO(content))
