@@ -186,9 +186,10 @@ def test_what_a_killed_run_leaves_is_ended_by_the_next(checkout: Path) -> None:
         deadline = time.monotonic() + 60
         while not machines_of_runs() and time.monotonic() < deadline:
             time.sleep(0.1)
+        assert machines_of_runs()
         os.kill(process.pid, signal.SIGKILL)
         process.wait(timeout=10)
-    assert machines_of_runs()
+    # Vagrant is told that its run died, and may have ended the machine by now.
     with runs.machines_folder("next"):
         assert not machines_of_runs()
 
