@@ -71,8 +71,8 @@ def run(
 
 def end(process: subprocess.Popen[str]) -> None:
     """End a process that leads its own group, with all that it started."""
-    for deadly, seconds in ((signal.SIGTERM, END_SECONDS), (signal.SIGKILL, END_SECONDS)):
+    for deadly in (signal.SIGTERM, signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
             os.killpg(process.pid, deadly)
-            process.communicate(timeout=seconds)
+            process.communicate(timeout=END_SECONDS)
             return

@@ -35,11 +35,13 @@ def judge(checks: Sequence[Mapping[str, Any]], reloads: Sequence[Mapping[str, An
     ]
     if stories:
         return Verdict("down", "; ".join(stories))
-    refused = [str(each["step"]) for each in reloads if each.get("reported") == "failure"]
-    but = (
-        f", though HAProxy reported that the reload of step {refused[-1]} failed" if refused else ""
-    )
-    return Verdict("ok", f"every address that should have answered did, at every check{but}")
+    explanation = "every address that should have answered did, at every check"
+    for reload in reloads:
+        if reload.get("reported") == "failure":
+            explanation += (
+                f", though HAProxy reported that the reload of step {reload['step']} failed"
+            )
+    return Verdict("ok", explanation)
 
 
 def failures(check: Mapping[str, Any]) -> dict[str, list[str]]:
