@@ -95,7 +95,7 @@ def _accelerator() -> Finding:
         reason = "you may not open /dev/kvm: join its group, kvm, to change that"
     else:
         reason = "the processor shows neither vmx nor svm, so /dev/kvm cannot be trusted"
-    return Finding("KVM", True, f"guests are emulated, about ten times slower: {reason}")
+    return Finding("KVM", True, f"guests are emulated, much slower: {reason}")
 
 
 def _memory() -> Finding:
