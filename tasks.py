@@ -16,7 +16,7 @@ from invoke.exceptions import Exit
 from invoke.tasks import task
 from tabulate import tabulate
 
-from hatester import host, runs, tables
+from hatester import flags, host, runs, tables
 from hatester.archive import Archive, find_mirrors
 from hatester.builds import Tree
 from hatester.errors import MeasurementError, UserError
@@ -25,14 +25,15 @@ from hatester.keys import find_keys
 from hatester.matrix import METHODS, load_matrix, require
 from hatester.paths import MACHINES, MATRIX, RESULTS
 from hatester.plan import Plan, Wanted, make_plan
-from hatester.results import Results
-from hatester.run import Keep, Materials, Run
+from hatester.results import LATEST, Results, begin, find
+from hatester.run import How, Keep, Materials, Run
 
 MISTAKE = 2
 NOT_MEASURED = 3
 INTERRUPTED = 130
 
 SELECT = {
+    "matrix": "The file of matrix/ that says what to run: default, full, or one of your own.",
     "kernel": "A kernel of matrix/kernels.yml, instead of the default ones (repeatable).",
     "haproxy": "A build of matrix/haproxy.yml, instead of the default ones (repeatable).",
     "setting": "A setting of matrix/settings.yml, instead of the default ones (repeatable).",
@@ -72,13 +73,15 @@ def interrupt(number: int, _frame: FrameType | None) -> None:
 
 @task(iterable=NAMES, help={
     **SELECT,
+    "repeat": "Measure each cell so often; tables show the spread.",
+    "probe_interval": "Between two probes of an address, such as 20ms (the default) or 0.05s.",
     "keep": "Which guests go on afterwards: never, failed (those with a cell that could not be "
     "measured) or always.",
 })  # fmt: skip
 def matrix(
     c: Context, kernel: Sequence[str], haproxy: Sequence[str], setting: Sequence[str],
     scenario: Sequence[str], method: Sequence[str], only: Sequence[str], skip: Sequence[str],
-    keep: str = "never",
+    matrix: str = "default", repeat: str = "1", probe_interval: str = "", keep: str = "never",
 ) -> None:  # fmt: skip
     """Measure what a reload does, for every selected cell; tables and results/RUN/run.json.
 
@@ -87,15 +90,26 @@ def matrix(
     """
     with orderly():
         require(keep, [each.value for each in Keep], "--keep")
+        how = How(
+            Keep(keep),
+            flags.count("--repeat", repeat),
+            flags.interval("--probe-interval", probe_interval),
+        )
         wanted = Wanted(kernel, haproxy, setting, scenario, method, only, skip)
-        plan = make_plan(load_matrix(MATRIX), wanted)
+        plan = make_plan(load_matrix(MATRIX, matrix), wanted)
         if c.config.run.dry:
             print("\n".join(cell.id for cell in plan.cells))
             return
         host.require()
+        tell_left_out(plan)
         materials = make_materials(c, plan)
-        results = Results(RESULTS, host.describe())
-        run(Run(plan, materials, results, Keep(keep), say))
+        run(Run(plan, how, materials, begin(RESULTS, host.describe(), plan.left_out), say))
+
+
+def tell_left_out(plan: Plan) -> None:
+    """The cells that make no sense, each reason once."""
+    if left_out := tables.left_out(plan.left_out):
+        say(left_out)
 
 
 def run(matrix_run: Run) -> None:
@@ -106,20 +120,41 @@ def run(matrix_run: Run) -> None:
         kept = matrix_run.run()
     except KeyboardInterrupt:
         interrupted = True
-    print(tables.tables(results.cells))
-    if complaints := tables.errors(results.cells):
-        print(f"\n{complaints}")
-    print(f"\nresults: {results.file}")
+    show_results(results)
     if kept:
         there = f"VAGRANT_DOTFILE_PATH={shlex.quote(str(kept))}"
         for name in runs.kept_machines(kept):
             print(f"kept: {there} vagrant ssh {name}")
         print(f"end with: {there} vagrant destroy -f")
     if interrupted:
-        done, planned = len(results.cells), len(matrix_run.plan.cells)
+        done, planned = len(results.cells), matrix_run.planned
         raise Exit(f"Interrupted: {done} of {planned} cells were measured.", code=INTERRUPTED)
     if any(cell["error"] for cell in results.cells):
         raise Exit("Some cells could not be measured.", code=NOT_MEASURED)
+
+
+def show_results(results: Results) -> None:
+    """A run's tables, what could not be measured, and where everything is."""
+    print(tables.tables(results.cells))
+    if complaints := tables.errors(results.cells):
+        print(f"\n{complaints}")
+    print(f"\nresults: {results.file}")
+
+
+@task(positional=["run"], help={
+    "run": "A run by its name or its folder; the newest by default.",
+    "recompute": "Judge the cells again by their stored evidence; needs no guest.",
+})  # fmt: skip
+def report(c: Context, run: str = LATEST, recompute: bool = False) -> None:
+    """Show a stored run again."""
+    with orderly():
+        results = find(RESULTS, run)
+        if recompute:
+            changed = results.recompute()
+            say(f"judged {len(results.cells)} cells again: {len(changed)} are told differently now")
+            for id_ in changed:
+                say(id_)
+        show_results(results)
 
 
 def debian(c: Context) -> Archive:
@@ -140,12 +175,14 @@ def make_materials(c: Context, plan: Plan) -> Materials:
 def plan(
     c: Context, kernel: Sequence[str], haproxy: Sequence[str], setting: Sequence[str],
     scenario: Sequence[str], method: Sequence[str], only: Sequence[str], skip: Sequence[str],
-    json: bool = False,
+    matrix: str = "default", json: bool = False,
 ) -> None:  # fmt: skip
     """List the cells that `invoke matrix` would run with the same flags; boots nothing."""
     with orderly():
         wanted = Wanted(kernel, haproxy, setting, scenario, method, only, skip)
-        cells = make_plan(load_matrix(MATRIX), wanted).cells
+        made = make_plan(load_matrix(MATRIX, matrix), wanted)
+        cells = made.cells
+        tell_left_out(made)
     if json:
         print(dumps([{"id": cell.id, **asdict(cell)} for cell in cells], indent=1))
     else:

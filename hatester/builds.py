@@ -27,6 +27,8 @@ BINARY = "usr/sbin/haproxy"
 _MERGED = re.compile(r"^(?:lib|lib64|bin|sbin)(?=/|$)")
 _LIBRARY = re.compile(r"^usr/lib(?:64)?/(?:[^/]+-linux-gnu/)?[^/]+\.so(?:\.[^/]*)?$")
 _NEEDLESS = re.compile(r"^usr/share/(?:doc|man|lintian|bug|vim|locale)/")
+_TOOLS = {"procps": "usr/bin/kill"}
+"""What the packaged unit runs beside HAProxy, by the package that has it."""
 _FOLDERS = ("dev", "proc", "sys", "tmp", "run/haproxy", "var/lib/haproxy", "etc/haproxy")
 _PASSWD = "root:x:0:0:root:/root:/bin/sh\nhaproxy:x:100:100::/var/lib/haproxy:/usr/sbin/nologin\n"
 _GROUP = "root:x:0:\nhaproxy:x:100:\n"
@@ -49,7 +51,7 @@ def make_build(archive: Archive, build: Build) -> Tree:
 
     Raises MeasurementError when its suite has no such HAProxy, and UserError without network.
     """
-    packages = archive.resolve(build.suite, PACKAGE)
+    packages = archive.resolve(build.suite, PACKAGE, *_TOOLS)
     version = required_version(build.suite, packages, PACKAGE, build.version)
     ingredients = [(p.name, p.version, p.sha256) for p in packages]
 
@@ -67,9 +69,9 @@ def _make(archive: Archive, suite: str, packages: list[Package], folder: Path) -
         _add_skeleton(tree)
         added: set[str] = set()
         for file in files:
-            whole = file.name.startswith(f"{PACKAGE}_")
+            package = file.name.partition("_")[0]
             for member, content in _members(file):
-                if member.name in added or not _is_wanted(member, whole):
+                if member.name in added or not _is_wanted(member.name, package):
                     continue
                 added.add(member.name)
                 tree.addfile(member, content)
@@ -113,7 +115,7 @@ def _members(package: Path) -> Iterator[tuple[tarfile.TarInfo, io.BufferedReader
         raise MeasurementError(f"{package.name} cannot be unpacked")
 
 
-def _is_wanted(member: tarfile.TarInfo, whole: bool) -> bool:
-    if whole:
-        return not _NEEDLESS.match(member.name)
-    return _LIBRARY.match(member.name) is not None
+def _is_wanted(name: str, package: str) -> bool:
+    if package == PACKAGE:
+        return not _NEEDLESS.match(name)
+    return _TOOLS.get(package) == name or _LIBRARY.match(name) is not None

@@ -3,42 +3,40 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from hatester import sequence, verdict
 from hatester.errors import MeasurementError
 from hatester.guests import Guest
-from hatester.plan import Cell, Plan
-from hatester.sequence import Evidence
+from hatester.plan import Cell
+from hatester.sequence import Evidence, Order, Tainted
 
 
 @dataclass(frozen=True)
 class Result:
-    """A cell's entry in `run.json`, and the logs that lie beside it."""
+    """A cell's entry in `run.json`, and what lies beside it."""
 
     entry: dict[str, Any]
-    haproxy_log: str = ""
+    timeline: dict[str, Any] = field(default_factory=dict)
     console: str = ""
 
 
-def run_cell(guest: Guest, plan: Plan, cell: Cell, package_version: str) -> Result:
+def run_cell(
+    guest: Guest, cell: Cell, repetition: int, order: Order, package_version: str
+) -> Result:
     """Measure a cell in a clean guest. What goes wrong is the result's `error`."""
     started = time.monotonic()
     evidence = Evidence()
     console_before = len(guest.vagrant.console(guest.name))
     try:
-        traces = guest.traces()
-        if traces:
-            guest.restore()
-        setting = plan.matrix.settings[cell.setting]
-        sequence.measure(guest, cell.build, setting, plan.scenarios[cell.scenario], evidence)
+        _measure_clean(guest, order, evidence)
         _require_versions(evidence, guest.kit.release, package_version)
-        found = verdict.judge(evidence.checks, evidence.reloads)
     except MeasurementError as error:
-        found = verdict.Verdict("error", str(error))
+        evidence.timeline["failed"] = str(error)
     entry = {
-        **_head(cell),
+        **_head(cell, repetition),
         "kernel": {
             "name": cell.kernel,
             "release": evidence.release,
@@ -50,42 +48,73 @@ def run_cell(guest: Guest, plan: Plan, cell: Cell, package_version: str) -> Resu
             "version": evidence.haproxy_version,
             "package": package_version,
         },
-        "verdict": found.name,
-        "error": found.explanation if found.name == "error" else None,
-        "explanation": found.explanation,
         "seconds": round(time.monotonic() - started, 3),
-        "checks": evidence.checks,
-        "reloads": evidence.reloads,
+        **judged(evidence.timeline),
     }
     console = guest.vagrant.console(guest.name)[console_before:]
-    return Result(entry, evidence.log, console)
+    return Result(entry, evidence.timeline, console)
 
 
-def not_measured(cell: Cell, reason: str, console: str = "") -> Result:
+def judged(timeline: Mapping[str, Any]) -> dict[str, Any]:
+    """What `run.json` says of a cell by its evidence alone, now or at any later time."""
+    if "failed" in timeline:
+        return _unjudged(timeline["failed"], timeline["checks"])
+    found = verdict.judge(timeline)
+    return {
+        "verdict": found.name,
+        "silent": found.silent,
+        "error": found.explanation if found.name == "error" else None,
+        "explanation": found.explanation,
+        "quality": found.quality,
+        "checks": timeline["checks"],
+        "reloads": found.reloads,
+    }
+
+
+def not_measured(cell: Cell, repetition: int, reason: str, console: str = "") -> Result:
     """The result of a cell that could not even begin."""
     entry = {
-        **_head(cell),
+        **_head(cell, repetition),
         "kernel": {"name": cell.kernel, "release": None},
         "haproxy": {"name": cell.build, "version": None},
-        "verdict": "error",
-        "error": reason,
-        "explanation": reason,
         "seconds": 0.0,
-        "checks": [],
-        "reloads": [],
+        **_unjudged(reason, []),
     }
     return Result(entry, console=console)
 
 
-def _head(cell: Cell) -> dict[str, Any]:
+def _unjudged(reason: str, checks: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "verdict": "error",
+        "silent": None,
+        "error": reason,
+        "explanation": reason,
+        "quality": None,
+        "checks": checks,
+        "reloads": [],
+    }
+
+
+def _head(cell: Cell, repetition: int) -> dict[str, Any]:
     return {
         "id": cell.id,
+        "repetition": repetition,
         "setting": cell.setting,
         "scenario": cell.scenario,
         "method": cell.method,
-        # Whether HAProxy claimed success over a dead address: not measured by checks alone.
-        "silent": None,
     }
+
+
+def _measure_clean(guest: Guest, order: Order, evidence: Evidence) -> None:
+    """In a guest that bears no traces of earlier cells. Raises MeasurementError if it has to."""
+    try:
+        sequence.measure(guest, order, evidence)
+    except Tainted:
+        guest.restore()
+        try:
+            sequence.measure(guest, order, evidence)
+        except Tainted as error:
+            raise MeasurementError(f"the guest is not clean, even restored: {error}") from error
 
 
 def _require_versions(evidence: Evidence, release: str, package_version: str) -> None:

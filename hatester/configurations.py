@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import ipaddress
 import re
 from dataclasses import dataclass
 
 from hatester.matrix import Setting
 
 _BIND = re.compile(
-    r"^[ \t]*bind[ \t]+(?P<addresses>[^ \t\n#]+)[^\n#]*?(?=[ \t]*(?:#|$))", re.MULTILINE
+    r"^[ \t]*bind[ \t]+(?P<addresses>[^ \t\n#]+)(?P<options>[^\n#]*?)(?=[ \t]*(?:#|$))",
+    re.MULTILINE,
 )
+_INTERFACE = re.compile(r"[ \t]interface[ \t]+(\S+)")
 _GLOBAL = re.compile(r"^global[ \t]*(?:#.*)?$", re.MULTILINE)
 _ANY = {"*": "127.0.0.1", "": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
 
@@ -20,6 +24,8 @@ class Bind:
 
     address: str
     port: int
+    interface: str | None = None
+    """The one through which alone it can be reached (the option `interface`)."""
 
     @property
     def label(self) -> str:
@@ -37,6 +43,18 @@ class Bind:
         return _ANY.get(self.address, self.address)
 
 
+def parse_bind(text: str, interface: str | None = None) -> Bind:
+    """An address and its port, as a `bind` line has them. Raises ValueError without a port."""
+    address, _, port = text.rpartition(":")
+    if not port.isdecimal() or not 0 < int(port) < 65536:
+        raise ValueError(f"bind {text} has no port")
+    address = address.strip("[]")
+    # One address can be written in many ways; a name stays what it is.
+    with contextlib.suppress(ValueError):
+        address = str(ipaddress.ip_address(address))
+    return Bind(address, int(port), interface)
+
+
 @dataclass(frozen=True)
 class Configuration:
     """A plain HAProxy configuration, and the name by which its answers are told from others'."""
@@ -46,15 +64,18 @@ class Configuration:
 
     @property
     def binds(self) -> tuple[Bind, ...]:
-        """What it binds, in the order of its lines. Raises ValueError for a port that is none."""
-        found = []
+        """What it binds without TLS, each label once, in the order of its lines.
+
+        Raises ValueError for an address without a port.
+        """
+        found: dict[str, Bind] = {}
         for match in _BIND.finditer(self.text):
+            interface = _INTERFACE.search(match["options"])
             for each in match["addresses"].split(","):
-                address, _, port = each.rpartition(":")
-                if not port.isdecimal():
-                    raise ValueError(f"bind {each} has no port")
-                found.append(Bind(address.strip("[]"), int(port)))
-        return tuple(found)
+                bind = parse_bind(each, interface[1] if interface else None)
+                if "ssl" not in match["options"].split():
+                    found.setdefault(bind.label, bind)
+        return tuple(found.values())
 
     def under(self, setting: Setting) -> str:
         """The text with the setting's lines in `global` and its options on every `bind`."""

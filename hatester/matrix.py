@@ -16,16 +16,50 @@ from hatester.errors import UserError
 NAME = r"^[A-Za-z0-9][A-Za-z0-9.+_-]*$"
 """Names stand in cell ids, file names and `vagrant up NAME`."""
 
-METHODS = ("signal",)
-"""How a reload is asked for: SIGUSR2 to the master (HAProxy's management guide, section 4)."""
+METHODS: Mapping[str, str | None] = {
+    "signal": "1.8",
+    "cli": "1.9",
+    "systemd": "1.8",
+    "soft-finish": None,
+}
+"""How a reload is asked for, and the first HAProxy that knows it; None where every one does.
+
+signal is SIGUSR2 to the master (`-W`; HAProxy's management guide, sections 3 and 4), cli the
+command `reload` of the master CLI (`-S`; section 9.4), systemd the packaged unit, whose master
+tells systemd that it is ready (`-Ws`; section 3), soft-finish a new process without a master that
+tells the old one to finish (`-sf`; section 4).
+"""
+
+DECLARATIONS = ("kernels", "haproxy", "settings")
+"""The files under `matrix/` that declare what there is; every other one selects from it."""
 
 Name = Annotated[str, pydantic.StringConstraints(pattern=NAME)]
 Line = Annotated[str, pydantic.StringConstraints(pattern=r"^[^\n\r]+$")]
 SysctlName = Annotated[
     str, pydantic.StringConstraints(pattern=r"^[a-z0-9_]+([./][A-Za-z0-9_-]+)+$")
 ]
+First = Annotated[str, pydantic.StringConstraints(pattern=r"^\d+(\.\d+)*$")]
 Version = Annotated[str, pydantic.StringConstraints(pattern=r"^\d[A-Za-z0-9.+~-]*$")]
 M = TypeVar("M", bound=pydantic.BaseModel)
+
+
+def _some(content: object) -> object:
+    if not isinstance(content, list | tuple) or not content:
+        raise ValueError(f"here belongs a list of at least one name, not {content!r}")
+    return content
+
+
+def _method(name: str) -> str:
+    if name not in METHODS:
+        raise ValueError(f"there is no '{name}'{_choices(name, list(METHODS))}")
+    return name
+
+
+Names = Annotated[tuple[str, ...], pydantic.BeforeValidator(_some)]
+Methods = Annotated[
+    tuple[Annotated[str, pydantic.AfterValidator(_method)], ...],
+    pydantic.BeforeValidator(_some),
+]
 
 
 class Declaration(pydantic.BaseModel):
@@ -64,9 +98,16 @@ class Build(Declaration):
 
 
 class Setting(Declaration):
-    """What is applied before HAProxy starts."""
+    """What is applied before HAProxy starts, and what it needs in order to make sense.
+
+    `linux` and `haproxy` are the first versions that have it, `methods` the ways of reloading to
+    which it makes a difference.
+    """
 
     description: str = ""
+    linux: First | None = None
+    haproxy: First | None = None
+    methods: Methods = tuple(METHODS)
     sysctls: Mapping[SysctlName, Line] = {}
     arguments: tuple[Line, ...] = ()
     global_lines: tuple[Line, ...] = pydantic.Field(default=(), alias="global")
@@ -76,11 +117,11 @@ class Setting(Declaration):
 class Selection(Declaration):
     """The names whose combinations are the cells."""
 
-    kernels: tuple[str, ...]
-    haproxy: tuple[str, ...]
-    settings: tuple[str, ...]
-    scenarios: tuple[str, ...]
-    methods: tuple[str, ...]
+    kernels: Names
+    haproxy: Names
+    settings: Names
+    scenarios: Names
+    methods: Names
 
 
 class _Kernels(Declaration):
@@ -97,40 +138,62 @@ class _Settings(Declaration):
 
 @dataclass(frozen=True)
 class Matrix:
-    """All that is declared, by name; and what runs by default."""
+    """All that is declared, by name; and the selections of one matrix file, whose union runs."""
 
     folder: Path
+    name: str
     kernels: Mapping[str, Kernel]
     builds: Mapping[str, Build]
     settings: Mapping[str, Setting]
     scenarios: tuple[str, ...]
-    default: Selection
+    selections: tuple[Selection, ...]
+
+    @property
+    def declared(self) -> Mapping[str, Iterable[str]]:
+        """The names that there are, by the axes of a selection."""
+        return {
+            "kernels": self.kernels,
+            "haproxy": self.builds,
+            "settings": self.settings,
+            "scenarios": self.scenarios,
+            "methods": METHODS,
+        }
 
 
-def load_matrix(folder: Path) -> Matrix:
-    """Read `folder`; the scenarios only by name, since most runs need few of them.
+def load_matrix(folder: Path, name: str = "default") -> Matrix:
+    """Read `folder`, and of its matrix files the one called `name`.
 
-    Raises UserError naming the file, the entry and the choices.
+    The scenarios are read only by name, since most runs need few of them. Raises UserError naming
+    the file, the entry and the choices; or the flag `--matrix` when there is no such matrix file.
     """
+    files = {path.stem for path in folder.glob("*.yml")} - set(DECLARATIONS)
+    require(name, sorted(files), "--matrix")
+    written = _load_selections(folder / f"{name}.yml")
     matrix = Matrix(
         folder=folder,
+        name=name,
         kernels=load(folder / "kernels.yml", _Kernels).kernels,
         builds=load(folder / "haproxy.yml", _Builds).builds,
         settings=load(folder / "settings.yml", _Settings).settings,
         scenarios=tuple(sorted(p.parent.name for p in folder.glob("scenarios/*/scenario.yml"))),
-        default=load(folder / "default.yml", Selection),
+        selections=tuple(written.values()),
     )
-    declared: Mapping[str, tuple[tuple[str, ...], Iterable[str]]] = {
-        "kernels": (matrix.default.kernels, matrix.kernels),
-        "haproxy": (matrix.default.haproxy, matrix.builds),
-        "settings": (matrix.default.settings, matrix.settings),
-        "scenarios": (matrix.default.scenarios, matrix.scenarios),
-        "methods": (matrix.default.methods, METHODS),
-    }
-    for key, (names, choices) in declared.items():
-        for name in names:
-            require(name, choices, f"{folder / 'default.yml'}: {key}")
+    for place, selection in written.items():
+        for axis, names in selection:
+            for each in names:
+                require(each, matrix.declared[axis], f"{place}: {axis}")
     return matrix
+
+
+def _load_selections(path: Path) -> dict[str, Selection]:
+    """The selections of a matrix file, by the places where they are written in it."""
+    content = _content(path)
+    entries = {str(path): content}
+    if isinstance(content, list):
+        entries = {f"{path}: entry {i}": entry for i, entry in enumerate(content, start=1)}
+    if not entries:
+        raise UserError(f"{path}: here belongs at least one selection, not [].")
+    return {place: _checked(entry, Selection, place) for place, entry in entries.items()}
 
 
 def require(name: str, choices: Iterable[str], place: str) -> None:
@@ -164,8 +227,12 @@ class _Loader(yaml.BaseLoader):
 
 def load(path: Path, model: type[M]) -> M:
     """Read a YAML file as `model`. Raises UserError naming the file, the entry and the choices."""
+    return _checked(_content(path), model, str(path))
+
+
+def _content(path: Path) -> object:
     try:
-        content = yaml.load(path.read_text(), _Loader)
+        return yaml.load(path.read_text(), _Loader)
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}.") from error
     except UnicodeDecodeError as error:
@@ -175,10 +242,13 @@ def load(path: Path, model: type[M]) -> M:
         raise UserError(f"{path}{line}: {error.problem or error.context}.") from error
     except yaml.YAMLError as error:
         raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}.") from error
+
+
+def _checked(content: object, model: type[M], place: str) -> M:
     try:
         return model.model_validate(content)
     except pydantic.ValidationError as error:
-        raise UserError(f"{path}: {_sentence(error)}") from error
+        raise UserError(f"{place}: {_sentence(error)}") from error
 
 
 def _sentence(error: pydantic.ValidationError) -> str:

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import fnmatch
 import itertools
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from hatester.errors import UserError
-from hatester.matrix import METHODS, Matrix, require
+from hatester.matrix import METHODS, Matrix, Setting, require
 from hatester.scenarios import Scenario, load_scenario
+
+FLAGS = {
+    "kernels": "--kernel",
+    "haproxy": "--haproxy",
+    "settings": "--setting",
+    "scenarios": "--scenario",
+    "methods": "--method",
+}
+"""The flag that replaces an axis of every selection, in the order of a cell's id."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +39,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What the user selected; what is empty is as in `matrix/default.yml`.
+    """What the user selected; what is empty is as in the matrix file.
 
     `only` and `skip` are patterns over cell ids, as fnmatch(3) has them without FNM_PATHNAME.
     """
@@ -45,11 +55,16 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Plan:
-    """The cells in the order in which they run, kernel by kernel, and the scenarios they need."""
+    """The cells in the order in which they run, kernel by kernel, and the scenarios they need.
+
+    `left_out` has what was selected and makes no sense, with the reasons; there is always a cell
+    that is not.
+    """
 
     matrix: Matrix
     cells: Sequence[Cell]
     scenarios: Mapping[str, Scenario]
+    left_out: Sequence[tuple[Cell, str]]
 
     @property
     def kernels(self) -> list[str]:
@@ -61,35 +76,92 @@ class Plan:
 
 
 def make_plan(matrix: Matrix, wanted: Wanted) -> Plan:
-    """The cells that `wanted` selects. Raises UserError for a name that is not declared."""
-    default = matrix.default
-    axes = {
-        "kernel": (wanted.kernels, default.kernels, matrix.kernels),
-        "haproxy": (wanted.haproxy, default.haproxy, matrix.builds),
-        "setting": (wanted.settings, default.settings, matrix.settings),
-        "scenario": (wanted.scenarios, default.scenarios, matrix.scenarios),
-        "method": (wanted.methods, default.methods, METHODS),
+    """The cells that `wanted` selects, without those that make no sense.
+
+    Raises UserError for a name that is not declared, and when no cell remains.
+    """
+    cells = _picked(_selected(matrix, wanted), wanted)
+    reasons = {cell: reason for cell in cells if (reason := _declared_unfit(matrix, cell))}
+    fit = [cell for cell in cells if cell not in reasons]
+    if not fit:
+        raise UserError(f"No cell is left: {next(iter(reasons.values()))}.")
+    folder = matrix.folder / "scenarios"
+    names = dict.fromkeys(cell.scenario for cell in fit)
+    scenarios = {name: load_scenario(folder / name) for name in names}
+    return Plan(matrix, fit, scenarios, list(reasons.items()))
+
+
+def unfit(cell: Cell, setting: Setting, linux: str | None, haproxy: str | None) -> str | None:
+    """Why a cell makes no sense, as a sentence without its full stop; None when it does.
+
+    `linux` and `haproxy` are the versions of its kernel and its build as far as they are known: a
+    beginning (6.1), an upstream or a package version (1:3.2.26-1+b2), a release as of `uname -r`
+    (6.12.90+deb12-cloud-amd64). What is not known counts as fitting.
+    """
+    if cell.method not in setting.methods:
+        there = ", ".join(setting.methods)
+        return f"{cell.setting} makes no difference by {cell.method}, only by {there}"
+    needs = [
+        (cell.method, "HAProxy", METHODS[cell.method], cell.build, haproxy),
+        (cell.setting, "HAProxy", setting.haproxy, cell.build, haproxy),
+        (cell.setting, "Linux", setting.linux, cell.kernel, linux),
+    ]
+    for what, software, first, name, version in needs:
+        if first and version and _is_older(version, first):
+            return f"{what} needs {software} {first} or later, and {name} is {version}"
+    return None
+
+
+def _declared_unfit(matrix: Matrix, cell: Cell) -> str | None:
+    kernel, build = matrix.kernels[cell.kernel], matrix.builds[cell.build]
+    return unfit(cell, matrix.settings[cell.setting], kernel.version, build.version)
+
+
+def _is_older(version: str, first: str) -> bool:
+    """Whether a version precedes another, as far as both have numbers: 6 is not older than 6.1."""
+    ours, theirs = _numbers(version), _numbers(first)
+    known = min(len(ours), len(theirs))
+    return ours[:known] < theirs[:known]
+
+
+def _numbers(version: str) -> list[int]:
+    """The numbers with which the upstream version begins; an epoch (deb-version(7)) is no part."""
+    upstream = version.partition(":")[2] or version
+    beginning = re.match(r"[0-9]+(?:\.[0-9]+)*", upstream)
+    return [int(number) for number in beginning[0].split(".")] if beginning else []
+
+
+def _selected(matrix: Matrix, wanted: Wanted) -> list[Cell]:
+    """The union of the matrix's selections: each cell once, those of a kernel together."""
+    given: dict[str, Sequence[str]] = {
+        axis: names for axis in FLAGS if (names := getattr(wanted, axis))
     }
-    chosen = []
-    for flag, (names, otherwise, declared) in axes.items():
+    for axis, names in given.items():
         for name in names:
-            require(name, declared, f"--{flag}")
-        chosen.append(dict.fromkeys(names or otherwise))
-    cells = [Cell(*names) for names in itertools.product(*chosen)]
+            require(name, matrix.declared[axis], FLAGS[axis])
+    cells: dict[Cell, None] = {}
+    for selection in matrix.selections:
+        axes = {**dict(selection), **given}
+        for names in itertools.product(*(axes[axis] for axis in FLAGS)):
+            cells[Cell(*names)] = None
+    kernels = list(dict.fromkeys(cell.kernel for cell in cells))
+    return sorted(cells, key=lambda cell: kernels.index(cell.kernel))
+
+
+def _picked(cells: Sequence[Cell], wanted: Wanted) -> list[Cell]:
+    """The cells that --only and --skip leave. Raises UserError for a pattern of none of them."""
     for pattern in wanted.only:
         _require_match(pattern, "--only", cells)
     for pattern in wanted.skip:
         _require_match(pattern, "--skip", cells)
-    cells = [
+    picked = [
         cell
         for cell in cells
         if (not wanted.only or _matches(cell, wanted.only)) and not _matches(cell, wanted.skip)
     ]
-    if not cells:
+    if not picked:
         raise UserError("No cell is left: what was selected is skipped as well.")
-    folder = matrix.folder / "scenarios"
-    scenarios = {cell.scenario: load_scenario(folder / cell.scenario) for cell in cells}
-    return Plan(matrix, cells, scenarios)
+    return picked
 
 
 def _matches(cell: Cell, patterns: Sequence[str]) -> bool:
@@ -98,7 +170,7 @@ def _matches(cell: Cell, patterns: Sequence[str]) -> bool:
 
 def _require_match(pattern: str, flag: str, cells: Sequence[Cell]) -> None:
     if not any(_matches(cell, [pattern]) for cell in cells):
-        example = f", such as {cells[0].id}" if cells else ""
         raise UserError(
-            f"{flag}: '{pattern}' matches none of the {len(cells)} selected cells{example}."
+            f"{flag}: '{pattern}' matches none of the {len(cells)} selected cells, such as "
+            f"{cells[0].id}."
         )

@@ -6,33 +6,26 @@ import contextlib
 import datetime
 import json
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from hatester import cache
-from hatester.cells import Result
+from hatester.cells import Result, judged
 from hatester.errors import UserError
+from hatester.matrix import require
+from hatester.plan import Cell
 
 SCHEMA = 1
+LATEST = "latest"
 
 
 class Results:
     """A run's folder. Every cell is on disk as soon as it is added."""
 
-    def __init__(self, parent: Path, host: dict[str, Any]) -> None:
-        """Raises UserError when the folder cannot be made."""
-        started = _now()
-        self.folder = _make_folder(parent, started.strftime("%Y%m%d-%H%M%S"))
-        self.run: dict[str, Any] = {
-            "schema": SCHEMA,
-            "run": self.folder.name,
-            "started": started.isoformat(timespec="seconds"),
-            "finished": None,
-            "host": host,
-            "cells": [],
-        }
-        self._write()
-        _point(parent / "latest", self.folder.name)
+    def __init__(self, folder: Path, run: dict[str, Any]) -> None:
+        self.folder = folder
+        self.run = run
 
     @property
     def file(self) -> Path:
@@ -44,21 +37,94 @@ class Results:
         return cells
 
     def add(self, result: Result) -> None:
-        """Write a cell's logs, then the cell itself."""
-        folder = self.folder / "cells" / result.entry["id"]
-        for name, text in (("haproxy.log", result.haproxy_log), ("console.log", result.console)):
-            if text:
-                cache.write_whole(folder / name, text)
+        """Write a cell's evidence, then the cell itself."""
+        folder = self.evidence(result.entry)
+        if result.timeline:
+            cache.write_whole(folder / "timeline.json", json.dumps(result.timeline))
+            log = "".join(f"{at:9.3f}  {line}\n" for at, line in result.timeline.get("log", []))
+            cache.write_whole(folder / "haproxy.log", log)
+        if result.console:
+            cache.write_whole(folder / "console.log", result.console)
         self.cells.append(result.entry)
-        self._write()
+        self.write()
+
+    def evidence(self, entry: Mapping[str, Any]) -> Path:
+        """Where a cell's timeline, log and console are."""
+        again = "" if entry["repetition"] == 1 else f"repetition-{entry['repetition']}"
+        return self.folder / "cells" / str(entry["id"]) / again
+
+    def recompute(self) -> list[str]:
+        """Judge all cells again by their stored evidence.
+
+        Returns the ids of those of which something else is said now. Raises UserError for a
+        timeline that cannot be read. A cell that never began has none, and stays as it is.
+        """
+        changed = []
+        for entry in self.cells:
+            file = self.evidence(entry) / "timeline.json"
+            if file.exists():
+                before = dict(entry)
+                entry.update(judged(_read(file)))
+                if entry != before:
+                    changed.append(entry["id"])
+        self.write()
+        return changed
 
     def finish(self) -> None:
         """Say that the run came to its end, which one that was interrupted does not."""
         self.run["finished"] = _now().isoformat(timespec="seconds")
-        self._write()
+        self.write()
 
-    def _write(self) -> None:
+    def write(self) -> None:
+        """Bring `run.json` up to date."""
         cache.write_whole(self.file, json.dumps(self.run, indent=1) + "\n")
+
+
+def begin(parent: Path, host: dict[str, Any], left_out: Sequence[tuple[Cell, str]] = ()) -> Results:
+    """A new run's folder, to which `latest` points. Raises UserError when it cannot be made."""
+    started = _now()
+    folder = _make_folder(parent, started.strftime("%Y%m%d-%H%M%S"))
+    results = Results(
+        folder,
+        {
+            "schema": SCHEMA,
+            "run": folder.name,
+            "started": started.isoformat(timespec="seconds"),
+            "finished": None,
+            "host": host,
+            "left_out": [{"id": cell.id, "reason": reason} for cell, reason in left_out],
+            "cells": [],
+        },
+    )
+    results.write()
+    _point(parent / LATEST, folder.name)
+    return results
+
+
+def find(parent: Path, run: str) -> Results:
+    """A stored run by its name, such as `latest`, or by its folder.
+
+    Raises UserError when there is none, or when it cannot be read.
+    """
+    folders = [folder for folder in (parent / run, Path(run)) if (folder / "run.json").exists()]
+    if not folders:
+        runs = sorted(path.parent.name for path in parent.glob("*/run.json"))
+        require(run, runs, str(parent))
+    file = folders[0] / "run.json"
+    content = _read(file)
+    if content.get("schema") != SCHEMA:
+        raise UserError(f"{file}: its schema is {content.get('schema')}, not {SCHEMA}.")
+    return Results(file.parent.resolve(), content)
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(file.read_text())
+    except (OSError, ValueError) as error:
+        raise UserError(f"{file} cannot be read: {error}.") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{file} is no JSON object.")
+    return content
 
 
 def _now() -> datetime.datetime:

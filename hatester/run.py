@@ -17,6 +17,7 @@ from hatester.keys import Keys
 from hatester.paths import PROJECT
 from hatester.plan import Cell, Plan
 from hatester.results import Results
+from hatester.sequence import Order
 from hatester.vagrant import Vagrant
 
 
@@ -26,6 +27,18 @@ class Keep(enum.Enum):
     NEVER = "never"
     FAILED = "failed"
     ALWAYS = "always"
+
+
+@dataclass(frozen=True)
+class How:
+    """In which way the cells of a plan are measured.
+
+    Each `repeat` times, probed every `probe_interval` seconds (None: as its scenario has it).
+    """
+
+    keep: Keep = Keep.NEVER
+    repeat: int = 1
+    probe_interval: float | None = None
 
 
 @dataclass(frozen=True)
@@ -41,13 +54,18 @@ class Run:
     """A plan on its way to results."""
 
     def __init__(
-        self, plan: Plan, materials: Materials, results: Results, keep: Keep, say: Say
+        self, plan: Plan, how: How, materials: Materials, results: Results, say: Say
     ) -> None:
         self.plan = plan
+        self.how = how
         self.materials = materials
         self.results = results
-        self.keep = keep
         self.say = say
+
+    @property
+    def planned(self) -> int:
+        """How many measurements there are to be."""
+        return len(self.plan.cells) * self.how.repeat
 
     def run(self) -> Path | None:
         """Measure all cells. Returns the folder of the machines that were kept, if any."""
@@ -61,47 +79,62 @@ class Run:
     def _run_kernel(self, kernel: str, vagrant: Vagrant) -> None:
         """The cells of a kernel, in one guest as long as it lives."""
         image = self.materials.images[kernel]
-        cells = []
-        for cell in (cell for cell in self.plan.cells if cell.kernel == kernel):
-            tree = self.materials.trees[cell.build]
-            if isinstance(image, Unavailable):
-                self._add(not_measured(cell, image.reason))
-            elif isinstance(tree, Unavailable):
-                self._add(not_measured(cell, tree.reason))
-            else:
-                cells.append(cell)
-        while cells and isinstance(image, Image):
-            cells = self._run_guest(kernel, image, cells, vagrant)
+        left: list[tuple[Cell, int]] = []
+        for repetition in range(1, self.how.repeat + 1):
+            for cell in (cell for cell in self.plan.cells if cell.kernel == kernel):
+                missing = self._missing(cell)
+                if missing:
+                    self._add(not_measured(cell, repetition, missing.reason))
+                else:
+                    left.append((cell, repetition))
+        while left and isinstance(image, Image):
+            left = self._run_guest(kernel, image, left, vagrant)
+
+    def _missing(self, cell: Cell) -> Unavailable | None:
+        """What a cell needs and could not be made."""
+        needed = (self.materials.images[cell.kernel], self.materials.trees[cell.build])
+        return next((each for each in needed if isinstance(each, Unavailable)), None)
 
     def _run_guest(
-        self, kernel: str, image: Image, cells: Sequence[Cell], vagrant: Vagrant
-    ) -> list[Cell]:
+        self, kernel: str, image: Image, cells: Sequence[tuple[Cell, int]], vagrant: Vagrant
+    ) -> list[tuple[Cell, int]]:
         """Cells in a new guest. Returns those that are left when it dies; one at least is not."""
         left = list(cells)
         failed = False
         try:
             with self._started(kernel, image, vagrant) as guest:
-                guest.prepare(self._trees(cells))
+                guest.prepare(self._trees([cell for cell, _ in cells]))
                 while left:
-                    cell = left.pop(0)
-                    tree = self.materials.trees[cell.build]
-                    assert isinstance(tree, Tree)
-                    result = run_cell(guest, self.plan, cell, tree.version)
+                    result = self._run_cell(guest, *left.pop(0))
                     self._add(result)
                     failed |= result.entry["verdict"] == "error"
                     if result.entry["verdict"] == "error" and not guest.is_alive():
                         break
         except MeasurementError as error:
             failed = True
-            for cell in left:
-                self._add(not_measured(cell, str(error), vagrant.console(kernel)))
+            for cell, repetition in left:
+                console = vagrant.console(kernel)
+                self._add(not_measured(cell, repetition, str(error), console))
             left = []
-        wanted = self.keep is Keep.ALWAYS or (self.keep is Keep.FAILED and failed)
+        keep = self.how.keep
+        wanted = keep is Keep.ALWAYS or (keep is Keep.FAILED and failed)
         if wanted and not left:
             runs.keep(vagrant.folder)
         else:
             self._end(kernel, vagrant)
         return left
+
+    def _run_cell(self, guest: Guest, cell: Cell, repetition: int) -> Result:
+        tree = self.materials.trees[cell.build]
+        assert isinstance(tree, Tree)
+        order = Order(
+            build=cell.build,
+            setting=self.plan.matrix.settings[cell.setting],
+            scenario=self.plan.scenarios[cell.scenario],
+            method=cell.method,
+            probe_interval=self.how.probe_interval,
+        )
+        return run_cell(guest, cell, repetition, order, tree.version)
 
     def _started(self, kernel: str, image: Image, vagrant: Vagrant) -> Guest:
         """A guest, at the second try if need be: an emulated one may fail to boot by chance."""
@@ -127,5 +160,5 @@ class Run:
     def _add(self, result: Result) -> None:
         self.results.add(result)
         entry = result.entry
-        done = f"[{len(self.results.cells)}/{len(self.plan.cells)}]"
+        done = f"[{len(self.results.cells)}/{self.planned}]"
         self.say(f"{done} {entry['id']}: {entry['verdict']} ({entry['seconds']:.1f} s)")

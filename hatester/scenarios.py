@@ -12,105 +12,75 @@ import pydantic
 
 from hatester.configurations import Bind, Configuration
 from hatester.errors import UserError
-from hatester.matrix import Declaration, load, require
+from hatester.matrix import Declaration, load
+from hatester.steps import Entries, Reload, Step, Wait
+from hatester.story import World
 
-SECONDS = Annotated[float, pydantic.Field(ge=0, le=600)]
-VERBS = ("start", "check", "remove", "reload")
-
-
-class Start(Declaration):
-    """HAProxy is started with a configuration."""
-
-    verb: Literal["start"]
-    configuration: str
+InterfaceAddress = ipaddress.IPv4Interface | ipaddress.IPv6Interface
+"""An address with its prefix length."""
 
 
-class Check(Declaration):
-    """One connection to each address, `after` seconds after the last start or reload."""
-
-    verb: Literal["check"]
-    after: SECONDS = 0
-
-
-class Remove(Declaration):
-    """An address is taken from dummy0."""
-
-    verb: Literal["remove"]
-    address: str
-
-
-class Reload(Declaration):
-    """HAProxy is told to reload with a configuration."""
-
-    verb: Literal["reload"]
-    configuration: str
-
-
-Step = Start | Check | Remove | Reload
-
-
-def _parse_step(content: object) -> object:
-    """`reload: with`, `check: {after: 2}` or a bare `check`, as what the models take."""
-    if isinstance(content, str):
-        content = {content: ""}
-    if not isinstance(content, dict) or len(content) != 1:
-        raise ValueError(f"a step is one verb ({', '.join(VERBS)}) and what it applies to")
-    [(verb, argument)] = content.items()
-    if verb not in VERBS:
-        raise ValueError(f"there is no verb '{verb}' (there are: {', '.join(VERBS)})")
-    if isinstance(argument, dict):
-        return {"verb": verb, **argument}
-    if verb == "check":
-        return {"verb": verb}
-    return {"verb": verb, "address" if verb == "remove" else "configuration": argument}
-
-
-def _interface(text: object) -> ipaddress.IPv4Interface | ipaddress.IPv6Interface:
+def _interface_address(text: object) -> InterfaceAddress:
     try:
         return ipaddress.ip_interface(str(text))
     except ValueError as error:
         raise ValueError(f"'{text}' is no address such as 192.168.42.43/32") from error
 
 
+def _different(addresses: tuple[InterfaceAddress, ...]) -> tuple[InterfaceAddress, ...]:
+    seen = set()
+    for each in addresses:
+        if each.ip in seen:
+            raise ValueError(f"{each.ip} comes twice")
+        seen.add(each.ip)
+    return addresses
+
+
 class _File(Declaration):
     """The content of scenario.yml."""
 
     description: str
-    addresses: tuple[
-        Annotated[
-            ipaddress.IPv4Interface | ipaddress.IPv6Interface,
-            pydantic.BeforeValidator(_interface),
-        ],
-        ...,
+    interface: Literal["dummy0", "veth0"] = "dummy0"
+    addresses: Annotated[
+        tuple[Annotated[InterfaceAddress, pydantic.BeforeValidator(_interface_address)], ...],
+        pydantic.AfterValidator(_different),
     ]
-    steps: tuple[
-        Annotated[
-            Annotated[Step, pydantic.Field(discriminator="verb")],
-            pydantic.BeforeValidator(_parse_step),
-        ],
-        ...,
-    ]
+    probe_interval: Annotated[float, pydantic.Field(ge=0.005, le=1)] | None = None
+    steps: Entries
 
 
 @dataclass(frozen=True)
 class Scenario:
     """A reload sequence.
 
-    `addresses` are on dummy0 at its beginning, `files` is what lies beside scenario.yml, by name.
+    `addresses`, with their prefix lengths, are on `interface` at its beginning: dummy0, or veth0,
+    where IPv6 duplicate address detection runs. `files` is what lies beside scenario.yml, by name.
+    `probe_interval` is the seconds between two probes of an address, where it asks for its own.
     """
 
     name: str
     description: str
+    interface: str
     addresses: tuple[str, ...]
+    probe_interval: float | None
     steps: tuple[Step, ...]
     configurations: Mapping[str, Configuration]
     files: Mapping[str, str]
 
     @property
     def binds(self) -> tuple[Bind, ...]:
-        """All that its configurations bind, in the order in which they are checked."""
-        return tuple(
-            dict.fromkeys(bind for each in self.configurations.values() for bind in each.binds)
+        """All that its configurations bind, each label once, in the order of checks."""
+        found: dict[str, Bind] = {}
+        for configuration in self.configurations.values():
+            for bind in configuration.binds:
+                found.setdefault(bind.label, bind)
+        return tuple(found.values())
+
+    def world(self) -> World:
+        """What is there at its beginning."""
+        addresses = {address.partition("/")[0] for address in self.addresses}
+        return World(
+            self.interface, [*self.configurations], [*self.files], {self.interface, *addresses}
         )
 
 
@@ -118,18 +88,15 @@ def load_scenario(folder: Path) -> Scenario:
     """Read a scenario. Raises UserError naming its file, the step and the choices."""
     path = folder / "scenario.yml"
     content = load(path, _File)
-    files = {}
-    for file in sorted(folder.iterdir()):
-        if file.is_file() and file != path:
-            try:
-                files[file.name] = file.read_bytes().decode()
-            except (OSError, UnicodeDecodeError) as error:
-                raise UserError(f"{file} is no text that can be read: {error}.") from error
+    files = {file.name: _text(file) for file in sorted(folder.iterdir()) if file.is_file()}
+    del files[path.name]
     scenario = Scenario(
         name=folder.name,
         description=content.description,
+        interface=content.interface,
         addresses=tuple(str(address) for address in content.addresses),
-        steps=content.steps,
+        probe_interval=content.probe_interval,
+        steps=tuple(step for entry in content.steps.values() for step in entry.steps),
         configurations={
             Path(name).stem: Configuration(Path(name).stem, text)
             for name, text in files.items()
@@ -137,52 +104,60 @@ def load_scenario(folder: Path) -> Scenario:
         },
         files=files,
     )
-    _check_story(path, scenario)
-    return scenario
-
-
-def _check_story(path: Path, scenario: Scenario) -> None:
-    """What one step alone does not tell."""
     for configuration in scenario.configurations.values():
         try:
             _ = configuration.binds
         except ValueError as error:
-            raise UserError(f"{path.parent / configuration.name}.cfg: {error}.") from error
-    present = {address.partition("/")[0] for address in scenario.addresses}
-    started = False
-    for number, step in enumerate(scenario.steps, start=1):
-        place = f"{path}: step {number}"
-        if started == isinstance(step, Start) and not isinstance(step, Remove):
-            wrong = "HAProxy is started already" if started else "HAProxy is not started yet"
-            raise UserError(f"{place}: {step.verb}: {wrong}.")
-        if isinstance(step, Start | Reload):
-            require(step.configuration, scenario.configurations, f"{place}: {step.verb}")
-            started = True
-        elif isinstance(step, Remove):
-            require(step.address, sorted(present), f"{place}: remove")
-            present.discard(step.address)
+            raise UserError(f"{folder / configuration.name}.cfg: {error}.") from error
+    _check_story(path, content, scenario)
+    return scenario
 
 
-def should_answer(scenario: Scenario) -> dict[int, tuple[Bind, ...]]:
-    """For each check, by the number of its step, the addresses that should answer then.
+def _text(file: Path) -> str:
+    try:
+        return file.read_bytes().decode()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{file} is no text that can be read: {error}.") from error
 
-    These are the ones that are present and bound by the configuration that was loaded last as
-    well as by the one before it.
+
+def _check_story(path: Path, content: _File, scenario: Scenario) -> None:
+    """What one step alone does not tell, under the numbers that its entries have in the file."""
+    world = scenario.world()
+    for number, entry in content.steps.items():
+        for step in entry.steps:
+            try:
+                world.take(step)
+            except UserError as error:
+                raise UserError(f"{path}: steps: {number}: {error}") from error
+    if not any(isinstance(step, Reload) for step in scenario.steps):
+        raise UserError(f"{path}: steps: HAProxy is never reloaded.")
+
+
+def present(scenario: Scenario) -> dict[int, tuple[Bind, ...]]:
+    """For each reload, by the number of its step, the binds whose address is there throughout.
+
+    That is, it is there when the reload is asked for, and no step takes it away while the reload is
+    observed: up to the next reload, or the next step that waits for the end of the observation.
     """
-    present = {address.partition("/")[0] for address in scenario.addresses}
-    before: Configuration | None = None
-    loaded: Configuration | None = None
-    expected = {}
+    world = scenario.world()
+    there: dict[int, set[str]] = {}
+    observed: set[str] = set()
     for number, step in enumerate(scenario.steps, start=1):
-        if isinstance(step, Start | Reload):
-            before, loaded = loaded, scenario.configurations[step.configuration]
-        elif isinstance(step, Remove):
-            present.discard(step.address)
-        elif loaded:
-            both = set(loaded.binds) & set((before or loaded).binds)
-            expected[number] = tuple(
-                bind
-                for bind in scenario.binds
-                if bind in both and (bind.is_wildcard or bind.address in present)
-            )
-    return expected
+        is_early = isinstance(step, Wait) and step.until != "steady"
+        if step.after is None and not is_early:
+            observed = set()
+        world.take(step)
+        if isinstance(step, Reload):
+            observed = there[number] = set(world.there)
+        # In place: it is the set of the reload that is being observed.
+        observed &= world.there
+    return {
+        number: tuple(bind for bind in scenario.binds if _needs(bind, scenario) <= names)
+        for number, names in there.items()
+    }
+
+
+def _needs(bind: Bind, scenario: Scenario) -> set[str]:
+    """The address and the interface without which it cannot be reached."""
+    needs = set() if bind.is_wildcard else {bind.address}
+    return needs | ({scenario.interface} & {bind.interface})

@@ -1,7 +1,8 @@
-"""A cell in a guest: the scenario's steps sent, and what was seen at each of them brought back."""
+"""A cell in a guest: the scenario's steps sent, and what was seen brought back."""
 
 from __future__ import annotations
 
+import ipaddress
 import json
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -15,81 +16,129 @@ from hatester.configurations import Bind
 from hatester.errors import MeasurementError, tail
 from hatester.guests import PROGRAM, Guest, build_root
 from hatester.matrix import Setting
-from hatester.scenarios import Reload, Remove, Scenario, Start, should_answer
+from hatester.scenarios import Scenario, present
+from hatester.steps import Add, Check, Reload, Start, Step, Wait
 
 CONNECTION_SECONDS = 5.0
-"""Of one connection of a check: longer than HAProxy's bind retries, so that their end is seen."""
+"""Of one connection, a check's or a probe: longer than HAProxy's bind retries, so that their end
+is seen."""
+PROBE_INTERVAL = 0.02
+"""Seconds between two probes of an address, where neither the user nor the scenario asks for
+another."""
 OUTSIDE_CONNECTIONS = 32
 """At once, from the host; a request that hangs must not keep the next check's waiting."""
+RELOAD_SECONDS = 60.0
+"""That a reload may be observed (`provision/guest/observation.py` has the bounds)."""
 SPARE_SECONDS = 240.0
-"""For what a sequence does beside waiting and connecting: starting HAProxy and ending it."""
+"""For what a sequence does beside that: starting HAProxy and ending it."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be measured: a scenario, and how."""
+
+    build: str
+    setting: Setting
+    scenario: Scenario
+    method: str
+    probe_interval: float | None = None
+    """Seconds; None for the scenario's own, or else the default."""
 
 
 @dataclass
 class Evidence:
-    """What a cell has brought back so far: plain data, as it goes to `run.json`.
+    """What a cell has brought back so far.
 
-    `release` and `haproxy_version` are what the guest says of itself. `checks` and `reloads` are
-    as in `run.json`, times in seconds since the last start or reload. `log` is all that HAProxy
-    wrote.
+    `release` and `haproxy_version` are what the guest says of itself. `timeline` is the evidence
+    for the verdict, as `hatester/timeline.py` takes it.
     """
 
     release: str | None = None
     haproxy_version: str | None = None
-    checks: list[dict[str, Any]] = field(default_factory=list)
-    reloads: list[dict[str, Any]] = field(default_factory=list)
-    log: str = ""
+    timeline: dict[str, Any] = field(default_factory=lambda: {"reloads": [], "checks": []})
 
 
-def guest_plan(build: str, setting: Setting, scenario: Scenario) -> dict[str, Any]:
-    """A scenario under a setting as the guest's program takes it: nothing left to look up."""
-    expected = should_answer(scenario)
-    steps: list[dict[str, Any]] = []
-    seconds = SPARE_SECONDS
-    for number, step in enumerate(scenario.steps, start=1):
-        if isinstance(step, Start | Reload):
-            configuration = scenario.configurations[step.configuration]
-            ports = sorted({bind.port for bind in configuration.binds})
-            text = configuration.under(setting)
-            steps.append({"verb": step.verb, "text": text, "ports": ports})
-        elif isinstance(step, Remove):
-            steps.append({"verb": step.verb, "address": _with_prefix(scenario, step.address)})
-        else:
-            # What should not answer comes last, so that it cannot delay the rest.
-            targets = sorted(scenario.binds, key=lambda bind: bind not in expected[number])
-            steps.append(
-                {"verb": step.verb, "after": step.after, "targets": [_target(b) for b in targets]}
-            )
-            seconds += step.after + 2 * CONNECTION_SECONDS * len(targets)
+class Tainted(Exception):
+    """The guest is not as it was before its first cell; its message says what it has."""
+
+
+def guest_plan(order: Order) -> dict[str, Any]:
+    """An order as the guest's program takes it: nothing left to look up."""
+    scenario = order.scenario
+    there = present(scenario)
     return {
-        "tree": build_root(build),
-        "arguments": list(setting.arguments),
-        "sysctls": dict(setting.sysctls),
+        "tree": build_root(order.build),
+        "method": order.method,
+        "arguments": list(order.setting.arguments),
+        "sysctls": dict(order.setting.sysctls),
+        "interface": scenario.interface,
         "addresses": list(scenario.addresses),
         "files": dict(scenario.files),
-        "steps": steps,
+        "targets": [
+            {
+                "label": bind.label,
+                "address": bind.target,
+                "port": bind.port,
+                "interface": bind.interface,
+            }
+            for bind in scenario.binds
+        ],
+        "steps": [
+            _step(order, step, there.get(number, ()))
+            for number, step in enumerate(scenario.steps, start=1)
+        ],
+        "probe_interval": order.probe_interval or scenario.probe_interval or PROBE_INTERVAL,
         "connection_seconds": CONNECTION_SECONDS,
-        "seconds": int(seconds),
+        "seconds": _seconds(scenario),
     }
 
 
-def _with_prefix(scenario: Scenario, address: str) -> str:
-    return next(each for each in scenario.addresses if each.partition("/")[0] == address)
+def _step(order: Order, step: Step, there: tuple[Bind, ...]) -> dict[str, Any]:
+    told: dict[str, Any] = {"verb": step.verb, "after": step.after}
+    match step:
+        case Start() | Reload():
+            configuration = order.scenario.configurations[step.configuration]
+            told |= {
+                "what": step.configuration,
+                "text": configuration.under(order.setting),
+                "ports": sorted({bind.port for bind in configuration.binds}),
+                "present": [bind.label for bind in there],
+            }
+        case Wait():
+            told["what"] = step.until
+        case Add() if step.what != order.scenario.interface:
+            told["what"] = str(ipaddress.ip_interface(step.what))
+        case Check():
+            pass
+        case _:
+            told["what"] = step.what
+    return told
 
 
-def _target(bind: Bind) -> dict[str, Any]:
-    return {"label": bind.label, "address": bind.target, "port": bind.port}
+def _seconds(scenario: Scenario) -> int:
+    """That the sequence may take in the guest, if everything takes as long as it may."""
+    seconds = SPARE_SECONDS
+    for step in scenario.steps:
+        seconds += step.after or 0.0
+        if isinstance(step, Reload):
+            seconds += RELOAD_SECONDS
+        elif isinstance(step, Check):
+            seconds += 2 * CONNECTION_SECONDS * len(scenario.binds)
+    return int(seconds)
 
 
-def measure(
-    guest: Guest, build: str, setting: Setting, scenario: Scenario, evidence: Evidence
-) -> None:
+def measure(guest: Guest, order: Order, evidence: Evidence) -> None:
     """Run the steps of a scenario in a guest, watching from within and from outside.
 
-    What was seen goes to `evidence` at once, so that it is there if the rest fails. Raises
-    MeasurementError when the steps cannot be run to their end.
+    What was seen goes to `evidence` at once, so that it is there if the rest fails. Raises Tainted
+    when the guest is not clean, and MeasurementError when the steps cannot be run to their end.
     """
-    plan = guest_plan(build, setting, scenario)
+    plan = guest_plan(order)
+    scenario = order.scenario
+    evidence.timeline["configurations"] = {
+        name: [bind.label for bind in configuration.binds]
+        for name, configuration in scenario.configurations.items()
+    }
     with (
         guest.reachable("the sequence"),
         monitor.forwarded(guest.folder, scenario.binds) as ports,
@@ -103,51 +152,40 @@ def measure(
             if event["event"] == "check":
                 looks = outside.look(pool, ports)
             elif event["event"] == "checked":
-                check = _add_check(evidence, scenario, event)
+                check = _check(event)
+                evidence.timeline["checks"].append(check)
                 # An address that is not there is slow to say so, and need not be waited for.
-                wait([looks[bind] for bind in _expected(scenario, event) if bind in looks])
+                wait([looks[bind] for bind in looks if check["outcomes"][bind.label] == "ok"])
                 unfinished.append((check, looks))
                 channel.sendall(b"\n")
-            elif event["event"] == "failed":
-                evidence.log = event["log"]
-                raise MeasurementError(event["reason"])
             else:
-                _add(evidence, scenario, event)
+                _add(evidence, event)
         for check, each in unfinished:
             check["outside"] = {bind.label: look.result() for bind, look in each.items()}
 
 
-def _expected(scenario: Scenario, event: Mapping[str, Any]) -> tuple[Bind, ...]:
-    """What should answer at the step of an event."""
-    return should_answer(scenario)[event["step"]]
+def _add(evidence: Evidence, event: Mapping[str, Any]) -> None:
+    match event["event"]:
+        case "begin":
+            evidence.release, evidence.haproxy_version = event["release"], event["haproxy"]
+        case "tainted":
+            raise Tainted(", ".join(event["traces"]))
+        case "failed" | "end":
+            evidence.timeline |= event["evidence"]
+            if event["event"] == "failed":
+                raise MeasurementError(event["reason"])
 
 
-def _add(evidence: Evidence, scenario: Scenario, event: Mapping[str, Any]) -> None:
-    if event["event"] == "begin":
-        evidence.release, evidence.haproxy_version = event["release"], event["haproxy"]
-    elif event["event"] == "reload":
-        step = scenario.steps[event["step"] - 1]
-        assert isinstance(step, Reload)
-        evidence.reloads.append({"step": event["step"], "config": step.configuration})
-    elif event["event"] == "reported" and evidence.reloads:
-        evidence.reloads[-1] |= {"reported": event["reported"], "log": event["log"]}
-    elif event["event"] == "end":
-        evidence.log = event["log"]
-
-
-def _add_check(evidence: Evidence, scenario: Scenario, event: Mapping[str, Any]) -> dict[str, Any]:
+def _check(event: Mapping[str, Any]) -> dict[str, Any]:
     connections = event["connections"]
-    check = {
+    return {
         "step": event["step"],
-        "reload": evidence.reloads[-1]["step"] if evidence.reloads else None,
+        "reload": event["reload"],
         "at": min(each["at"] for each in connections.values()),
-        "expected": [bind.label for bind in _expected(scenario, event)],
         "outcomes": {label: each["outcome"] for label, each in connections.items()},
         "outside": {},
         "connections": connections,
     }
-    evidence.checks.append(check)
-    return check
 
 
 def _events(channel: paramiko.Channel) -> Iterator[dict[str, Any]]:

@@ -3,60 +3,142 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from tabulate import tabulate
 
-from hatester.verdict import failures
+from hatester.plan import Cell
 
 Entry = Mapping[str, Any]
+
+_LEGEND = (
+    "~ the prober was late: more than one interval, for one connection of a hundred; "
+    "to be read with care"
+)
 
 
 def tables(cells: Sequence[Entry]) -> str:
     """One table per setting, scenario and method: kernels down, HAProxy across.
 
-    A cell says `ok`, `error`, or what failed at the check after the last reload.
+    A cell says its verdict, for how long addresses did not answer (the longest of all), how
+    connections failed, and which addresses did where others did not. Of a cell that was measured
+    several times it has each different result on a line, with how often that was found.
     """
     groups: dict[tuple[str, str, str], list[Entry]] = {}
     for cell in cells:
         groups.setdefault((cell["setting"], cell["scenario"], cell["method"]), []).append(cell)
-    return "\n\n".join(
+    texts = [
         f"{scenario} by {method}, {setting}\n\n{_table(group)}"
         for (setting, scenario, method), group in groups.items()
-    )
+    ]
+    return "\n\n".join([*texts, _LEGEND] if any(_is_late(cell) for cell in cells) else texts)
 
 
 def _table(cells: Sequence[Entry]) -> str:
     kernels = list(dict.fromkeys(cell["kernel"]["name"] for cell in cells))
     builds = list(dict.fromkeys(cell["haproxy"]["name"] for cell in cells))
-    texts = {(cell["kernel"]["name"], cell["haproxy"]["name"]): _text(cell) for cell in cells}
-    rows = [[kernel, *(texts.get((kernel, build), "") for build in builds)] for kernel in kernels]
+    repetitions: dict[tuple[str, str], list[Entry]] = {}
+    for cell in cells:
+        repetitions.setdefault((cell["kernel"]["name"], cell["haproxy"]["name"]), []).append(cell)
+    rows = [
+        [kernel, *(_text(repetitions.get((kernel, build), [])) for build in builds)]
+        for kernel in kernels
+    ]
     return tabulate(
         rows, headers=["Linux", *(f"HAProxy {build}" for build in builds)], disable_numparse=True
     )
 
 
-def _text(cell: Entry) -> str:
-    """What failed after the last reload; where nothing did then, that something did earlier."""
-    if cell["verdict"] != "down":
-        verdict: str = cell["verdict"]
-        return verdict
-    failed = failures(cell["checks"][-1])
-    if not failed:
-        return "failed earlier"
-    names = short_names(cell["checks"][-1]["outcomes"])
-    return "\n".join(
-        f"{outcome} {' '.join(names[label] for label in labels)}"
-        for outcome, labels in failed.items()
+@dataclass(frozen=True)
+class _Result:
+    """What makes the results of a cell's repetitions the same for a reader, or different."""
+
+    verdict: str
+    silent: bool
+    kinds: frozenset[str]
+    addresses: tuple[str, ...]
+    """Those that were hit, by their short names, if others were not."""
+
+
+def _text(repetitions: Sequence[Entry]) -> str:
+    """A cell of the table; nothing where there is none."""
+    alike: dict[_Result, list[Entry]] = {}
+    for cell in repetitions:
+        alike.setdefault(_result(cell), []).append(cell)
+    lines = []
+    for result, cells in sorted(alike.items(), key=lambda each: -len(each[1])):
+        count = f" {len(cells)}/{len(repetitions)}" if len(repetitions) > 1 else ""
+        mark = " ~" if any(_is_late(cell) for cell in cells) else ""
+        lines.append(f"{_line(result, cells)}{count}{mark}")
+    return "\n".join(lines)
+
+
+def _result(cell: Entry) -> _Result:
+    hit = dict.fromkeys(label for label, _ in _hit(cell))
+    expected = {
+        label
+        for reload in cell["reloads"]
+        for label, address in reload["addresses"].items()
+        if address["expected"] and reload["verdict"] == cell["verdict"]
+    }
+    every = dict.fromkeys(label for reload in cell["reloads"] for label in reload["addresses"])
+    names = short_names(every)
+    return _Result(
+        cell["verdict"],
+        bool(cell["silent"]),
+        frozenset(_kinds([cell])),
+        tuple(names[label] for label in hit) if hit.keys() != expected else (),
     )
 
 
-def short_names(labels: Sequence[str] | Mapping[str, Any]) -> dict[str, str]:
+def _hit(cell: Entry) -> list[tuple[str, Entry]]:
+    """The addresses, each in each reload, that the cell owes its verdict to."""
+    return [
+        (label, address)
+        for reload in cell["reloads"]
+        for label, address in reload["addresses"].items()
+        if address["verdict"] == cell["verdict"] != "ok"
+    ]
+
+
+def _kinds(cells: Sequence[Entry]) -> Counter[str]:
+    """How many connections failed in which way, to addresses that were hit."""
+    kinds: Counter[str] = Counter()
+    for cell in cells:
+        for _, address in _hit(cell):
+            kinds.update(address["failures"])
+    return kinds
+
+
+def _line(result: _Result, cells: Sequence[Entry]) -> str:
+    words = [result.verdict]
+    if result.verdict == "lossy":
+        lost = [_kinds([cell]).total() for cell in cells]
+        words.append(_spread(str(min(lost)), str(max(lost))))
+    elif result.verdict == "outage":
+        longest = [max(address["outage_seconds"] for _, address in _hit(cell)) for cell in cells]
+        words.append(f"{_spread(f'{min(longest):.1f}', f'{max(longest):.1f}')} s")
+    if kinds := _kinds(cells):
+        words.append("+".join(kind for kind, _ in kinds.most_common()))
+    return " ".join([*words, *result.addresses]) + (", silent" if result.silent else "")
+
+
+def _spread(low: str, high: str) -> str:
+    return low if low == high else f"{low}-{high}"
+
+
+def _is_late(cell: Entry) -> bool:
+    return bool(cell["quality"]) and cell["quality"]["verdict"] == "late"
+
+
+def short_names(labels: Iterable[str]) -> dict[str, str]:
     """Addresses as people speak of them, `.44` and `:81`, where that is clear; else in full."""
     short = {label: _short(label) for label in labels}
     is_clear = len(set(short.values())) == len(short)
-    return short if is_clear else {label: label for label in labels}
+    return short if is_clear else {label: label for label in short}
 
 
 def _short(label: str) -> str:
@@ -69,13 +151,20 @@ def _short(label: str) -> str:
 
 def errors(cells: Sequence[Entry]) -> str:
     """Why cells could not be measured, each reason once, with the cells that it cost."""
-    by_reason = {
-        reason: [cell["id"] for cell in group]
-        for reason, group in itertools.groupby(
-            sorted((cell for cell in cells if cell["error"]), key=lambda cell: cell["error"]),
-            key=lambda cell: str(cell["error"]),
-        )
-    }
+    return _by_reason(
+        "not measured", [(cell["id"], str(cell["error"])) for cell in cells if cell["error"]]
+    )
+
+
+def left_out(cells: Sequence[tuple[Cell, str]]) -> str:
+    """Why cells make no sense, each reason once, with the cells."""
+    return _by_reason("left out", [(cell.id, reason) for cell, reason in cells])
+
+
+def _by_reason(what: str, reasons: Sequence[tuple[str, str]]) -> str:
     return "\n".join(
-        f"not measured: {', '.join(ids)}\n  because {reason}" for reason, ids in by_reason.items()
+        f"{what}: {', '.join(id_ for id_, _ in group)}\n  because {reason}"
+        for reason, group in itertools.groupby(
+            sorted(reasons, key=lambda each: each[1]), key=lambda each: each[1]
+        )
     )

@@ -5,11 +5,12 @@ from __future__ import annotations
 import errno
 import socket
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 from provision.guest.answers import answered_by
 
 OUTCOMES = ("ok", "refused", "reset", "timeout", "unreachable", "empty", "wrong")
+REQUEST = b"GET / HTTP/1.1\r\nHost: hatester\r\nConnection: close\r\n\r\n"
 
 _BY_ERRNO = {
     errno.ECONNREFUSED: "refused",
@@ -18,11 +19,35 @@ _BY_ERRNO = {
     errno.ETIMEDOUT: "timeout",
     errno.ENETUNREACH: "unreachable",
     errno.EHOSTUNREACH: "unreachable",
+    errno.EADDRNOTAVAIL: "unreachable",  # IPv6: no address of ours reaches it
+    errno.ENODEV: "unreachable",  # the interface to come through is not there
 }
 
 
-def connect(address: str, port: int, seconds: float) -> dict[str, Any]:
-    """Ask `address` for `/` over a fresh connection that may take `seconds` in all.
+class Target(NamedTuple):
+    """Where to connect to; `interface` names the one to come through, where that matters."""
+
+    label: str
+    address: str
+    port: int
+    interface: str | None
+
+    def open(self) -> socket.socket:
+        """A socket that can be connected. Raises OSError when the interface is not there."""
+        family = socket.AF_INET6 if ":" in self.address else socket.AF_INET
+        opened = socket.socket(family, socket.SOCK_STREAM)
+        if self.interface:
+            try:
+                name = self.interface.encode()
+                opened.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, name)
+            except OSError:
+                opened.close()
+                raise
+        return opened
+
+
+def connect(target: Target, seconds: float) -> dict[str, Any]:
+    """Ask a target for `/` over a fresh connection that may take `seconds` in all.
 
     Returns `outcome` (one of OUTCOMES), `answer` (the configuration that answered, or None),
     `errno` (its name, or None), `started` on the monotonic clock and `seconds`. Raises OSError
@@ -31,16 +56,13 @@ def connect(address: str, port: int, seconds: float) -> dict[str, Any]:
     started = time.monotonic()
     answer = error_name = None
     try:
-        received = _exchange(address, port, started + seconds)
+        received = _exchange(target, started + seconds)
     except socket.timeout:
         outcome = "timeout"
     except OSError as error:
-        if error.errno not in _BY_ERRNO:
-            raise
-        outcome = _BY_ERRNO[error.errno]
-        error_name = errno.errorcode[error.errno]
+        outcome, error_name = failure(error)
     else:
-        outcome, answer = _judge(received)
+        outcome, answer = judge(received)
     return {
         "outcome": outcome,
         "answer": answer,
@@ -50,10 +72,9 @@ def connect(address: str, port: int, seconds: float) -> dict[str, Any]:
     }
 
 
-def _exchange(address: str, port: int, deadline: float) -> bytes:
+def _exchange(target: Target, deadline: float) -> bytes:
     """All that is answered. Raises socket.timeout at the deadline, OSError otherwise."""
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as connection:
+    with target.open() as connection:
 
         def bound() -> None:
             left = deadline - time.monotonic()
@@ -62,9 +83,9 @@ def _exchange(address: str, port: int, deadline: float) -> bytes:
             connection.settimeout(left)
 
         bound()
-        connection.connect((address, port))
+        connection.connect((target.address, target.port))
         bound()
-        connection.sendall(b"GET / HTTP/1.1\r\nHost: hatester\r\nConnection: close\r\n\r\n")
+        connection.sendall(REQUEST)
         received = b""
         while True:
             bound()
@@ -74,7 +95,18 @@ def _exchange(address: str, port: int, deadline: float) -> bytes:
             received += chunk
 
 
-def _judge(received: bytes) -> tuple[str, str | None]:
+def failure(error: OSError) -> tuple[str, str]:
+    """The outcome that an error of a socket is, and the error's name.
+
+    Raises the error itself when it says nothing about the address.
+    """
+    if error.errno not in _BY_ERRNO:
+        raise error
+    return _BY_ERRNO[error.errno], errno.errorcode[error.errno]
+
+
+def judge(received: bytes) -> tuple[str, str | None]:
+    """The outcome that an answer is, and the configuration that gave it, or None."""
     if not received:
         return "empty", None
     head, _, body = received.partition(b"\r\n\r\n")

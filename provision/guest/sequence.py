@@ -1,8 +1,8 @@
-"""One cell in the guest: its steps, timed by the guest's monotonic clock.
+"""One cell in the guest: its steps, timed and watched on the guest's monotonic clock.
 
 The plan comes as one line of JSON on standard input. Events go as lines of JSON to standard
 output; after each check the sequence waits for a line, so that the host can look from outside
-while the guest stands still.
+while the guest stands still. The last event carries the evidence.
 """
 
 from __future__ import annotations
@@ -15,24 +15,36 @@ import time
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
-from provision.guest import network
-from provision.guest.connections import connect
+from provision.guest import network, state
+from provision.guest.connections import Target, connect
 from provision.guest.errors import GuestError
-from provision.guest.haproxy import LOG, HAProxy
+from provision.guest.haproxy import HAProxy
+from provision.guest.methods import METHODS
+from provision.guest.observation import (
+    DIGITS,
+    SETTLE_SECONDS,
+    STEADY_SECONDS,
+    Observation,
+)
+from provision.guest.watch import Watch
+from provision.guest.world import World
 
 
 def run(commands: TextIO, events: TextIO) -> None:
-    """Run the plan that `commands` begins with."""
+    """Run the plan that `commands` begins with, unless the guest is not clean."""
     plan = json.loads(commands.readline())
     signal.signal(signal.SIGALRM, _too_long)
     signal.alarm(plan["seconds"])
     sequence = Sequence(plan, commands, events)
+    if found := state.traces():
+        sequence.report("tainted", traces=found)
+        return
     try:
         sequence.run()
     except GuestError as error:
-        sequence.report("failed", reason=str(error), log=LOG.read_text(errors="replace"))
+        sequence.report("failed", reason=str(error), evidence=sequence.evidence)
     else:
-        sequence.report("end", log=LOG.read_text(errors="replace"))
+        sequence.report("end", evidence=sequence.evidence)
 
 
 def _too_long(*_: object) -> NoReturn:
@@ -40,73 +52,142 @@ def _too_long(*_: object) -> NoReturn:
 
 
 class Sequence:
-    """A plan on its way: HAProxy, and when and by which step it was last started or reloaded."""
+    """A plan on its way. All times are seconds on the monotonic clock since its beginning."""
 
     def __init__(self, plan: dict[str, Any], commands: TextIO, events: TextIO) -> None:
         self.plan = plan
         self.commands = commands
         self.events = events
-        self.haproxy = HAProxy(Path(plan["tree"]), plan["arguments"])
-        self.mark = time.monotonic()
-        self.marked_step = self.marked_position = 0
+        self.origin = time.monotonic()
+        haproxy = HAProxy(Path(plan["tree"]), plan["arguments"])
+        self.method = METHODS[plan["method"]](haproxy)
+        self.world = World(plan["interface"], plan["addresses"], haproxy)
+        self.targets = [Target(**target) for target in plan["targets"]]
+        self.watch: Watch | None = None
+        self.observation: Observation | None = None
+        self.mark = self.turn = 0.0
+        self.is_settled = False
+        self.reloaded: int | None = None
+        self.evidence: dict[str, Any] = {"steps": [], "reloads": []}
 
     def run(self) -> None:
         """All steps; whatever happens, the guest is left as it was."""
+        haproxy = self.method.haproxy
         with contextlib.ExitStack() as undo:
-            undo.callback(self.haproxy.stop)
-            self.haproxy.prepare(self.plan["files"])
-            undo.callback(network.remove_interface)
-            network.add_interface(self.plan["addresses"])
+            undo.callback(self.method.stop)
+            haproxy.prepare(self.plan["files"])
+            undo.callback(self.world.end)
+            self.world.interface.make()
             for name, value in self.plan["sysctls"].items():
                 undo.callback(network.set_sysctl, name, network.set_sysctl(name, value))
-            self.report("begin", release=os.uname().release, haproxy=self.haproxy.version())
+            self.report("begin", release=os.uname().release, haproxy=haproxy.version())
+            undo.callback(self._end_watch)
             for number, step in enumerate(self.plan["steps"], start=1):
-                getattr(self, f"do_{step['verb']}")(number, step)
-            self._settle()
+                self._take(number, step)
+            self._observe()
 
-    def do_start(self, number: int, step: dict[str, Any]) -> None:
-        self.haproxy.configure(step["text"])
-        self.haproxy.start(step["ports"])
-        self._mark(number)
-        self.report("start", step=number)
+    def _take(self, number: int, step: dict[str, Any]) -> None:
+        """A step comes so long after the last start, reload or wait, or when all is observed."""
+        verb, after = step["verb"], step.get("after")
+        if after is not None:
+            # A point in time is what is awaited here.
+            time.sleep(max(0.0, self.origin + self.turn + after - time.monotonic()))
+        elif verb != "wait":
+            self._observe()
+        at = time.monotonic() - self.origin
+        if verb in ("start", "reload", "check", "wait"):
+            getattr(self, f"do_{verb}")(number, step)
+        else:
+            getattr(self.world, {"break": "break_"}.get(verb, verb))(step["what"])
+        what = step.get("what")
+        taken = {"step": number, "verb": verb, "what": what, "at": round(at, DIGITS)}
+        self.evidence["steps"].append(taken)
+        self.report("step", step=number)
+
+    def do_start(self, _number: int, step: dict[str, Any]) -> None:
+        self.method.haproxy.configure(step["text"])
+        self.method.start(step["ports"])
+        self.watch = Watch(
+            self.targets,
+            self.method.haproxy.tree,
+            self.plan["probe_interval"],
+            self.plan["connection_seconds"],
+            self.origin,
+        )
+        self.mark = self.turn = self.watch.now()
 
     def do_reload(self, number: int, step: dict[str, Any]) -> None:
-        # A reload that meets one that is still under way would be another scenario.
-        self._settle()
-        self.haproxy.configure(step["text"])
-        position = self.haproxy.log_size()
-        self.haproxy.reload()
-        self._mark(number, position)
-        self.report("reload", step=number)
+        assert self.watch is not None
+        if self.observation:
+            # This one overtakes it.
+            self._keep(self.observation.end())
+        self.method.haproxy.configure(step["text"])
+        observation = Observation(self.watch, number, step["what"], step["present"])
+        self.mark = self.turn = observation.entry["at"]
+        observation.request = self.method.reload()
+        self.observation = observation
+        self.reloaded = number
 
-    def _mark(self, number: int, position: int = 0) -> None:
-        self.mark = time.monotonic()
-        self.marked_step, self.marked_position = number, position
-
-    def _settle(self) -> None:
-        """Wait until HAProxy has said what became of its last start or reload."""
-        reported = self.haproxy.wait_for_report(self.marked_position)
-        log = self.haproxy.log(self.marked_position)
-        self.report("reported", step=self.marked_step, reported=reported, log=log)
-
-    def do_remove(self, number: int, step: dict[str, Any]) -> None:
-        network.ip("address", "delete", step["address"], "dev", network.INTERFACE)
-        self.report("remove", step=number)
+    def do_wait(self, _number: int, step: dict[str, Any]) -> None:
+        assert self.watch is not None
+        if self.observation and step["what"] == "retrying":
+            self.observation.wait_for_retries()
+        elif self.observation and step["what"] == "reported":
+            self.observation.wait_for_report()
+        else:
+            self._observe()
+        self.turn = self.watch.now()
 
     def do_check(self, number: int, step: dict[str, Any]) -> None:
-        # A point in time is what is awaited here: so long after the reload.
-        time.sleep(max(0.0, self.mark + step["after"] - time.monotonic()))
         self.report("check", step=number)
         found = {}
-        for target in step["targets"]:
-            result = connect(target["address"], target["port"], self.plan["connection_seconds"])
-            result["at"] = result.pop("started") - self.mark
-            found[target["label"]] = result
-        self.report("checked", step=number, connections=found)
+        # What hangs comes last, so that it cannot delay the rest.
+        for target in sorted(self.targets, key=self._hangs):
+            result = connect(target, self.plan["connection_seconds"])
+            result["at"] = round(result.pop("started") - self.origin - self.mark, DIGITS)
+            found[target.label] = result
+        self.report("checked", step=number, reload=self.reloaded, connections=found)
         if not self.commands.readline():
             raise GuestError("the host has gone")
 
+    def _hangs(self, target: Target) -> bool:
+        assert self.watch is not None
+        return self.watch.outcome(self.targets.index(target)) == "timeout"
+
+    def _observe(self) -> None:
+        """Watch until the last start or reload has come to its end."""
+        if self.observation:
+            self._keep(self.observation.complete())
+        elif self.watch and not self.is_settled:
+            watch = self.watch
+            watch.wait(lambda: watch.is_steady(STEADY_SECONDS), SETTLE_SECONDS)
+            self.is_settled = True
+
+    def _keep(self, reload: dict[str, Any]) -> None:
+        self.evidence["reloads"].append(reload)
+        self.observation = None
+        if reload["steady"]:
+            reload["processes"] = self.method.show_processes()
+
+    def _end_watch(self) -> None:
+        """Take what was seen to the evidence, even if a step has failed."""
+        if self.watch is None:
+            return
+        if self.observation:
+            self._keep(self.observation.end())
+        self.watch.stop()
+        master = self.method.master()
+        for process in self.watch.listeners["processes"]:
+            if process["kind"] == "haproxy":
+                process["kind"] = "master" if process["pid"] == master else "worker"
+        self.evidence |= {
+            "interval": self.plan["probe_interval"],
+            "life": self.plan["connection_seconds"],
+            "addresses": [target.label for target in self.targets],
+            "probes": self.watch.records,
+            "log": self.watch.log,
+            **self.watch.listeners,
+        }
+
     def report(self, event: str, **fields: Any) -> None:
-        """One event, with the seconds since the last start or reload."""
-        line = {"event": event, "at": time.monotonic() - self.mark, **fields}
-        print(json.dumps(line), file=self.events, flush=True)
+        print(json.dumps({"event": event, **fields}), file=self.events, flush=True)

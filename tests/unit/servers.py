@@ -36,9 +36,15 @@ BEHAVIOURS: dict[str, Behaviour] = {
 
 
 @contextlib.contextmanager
-def server(behaviour: Behaviour) -> Iterator[int]:
-    """A port of 127.0.0.1 where each connection is read once and then treated so."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+def server(behaviour: Behaviour, port: int = 0) -> Iterator[int]:
+    """A port of 127.0.0.1 where each connection is read once and then treated so, at once."""
+
+    def treat(connection: socket.socket) -> None:
+        with connection, contextlib.suppress(OSError):
+            connection.recv(65536)
+            behaviour(connection)
+
+    with socket.create_server(("127.0.0.1", port), backlog=1024) as listener:
 
         def serve() -> None:
             while True:
@@ -46,9 +52,7 @@ def server(behaviour: Behaviour) -> Iterator[int]:
                     connection, _ = listener.accept()
                 except OSError:
                     return
-                with connection, contextlib.suppress(OSError):
-                    connection.recv(65536)
-                    behaviour(connection)
+                threading.Thread(target=treat, args=(connection,), daemon=True).start()
 
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()

@@ -9,8 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from provision.guest.answers import answered_by
-from provision.guest.connections import connect
+from provision.guest.connections import Target, connect
 from tests.unit.servers import BEHAVIOURS, closed_port, server
+
+
+def target(port: int, interface: str | None = None) -> Target:
+    return Target(f"127.0.0.1:{port}", "127.0.0.1", port, interface)
 
 
 @pytest.mark.parametrize(
@@ -28,13 +32,13 @@ from tests.unit.servers import BEHAVIOURS, closed_port, server
 )
 def test_each_way_to_answer_is_told_apart(behaviour: str, outcome: str, answer: str | None) -> None:
     with server(BEHAVIOURS[behaviour]) as port:
-        found = connect("127.0.0.1", port, seconds=0.3 if outcome == "timeout" else 10)
+        found = connect(target(port), seconds=0.3 if outcome == "timeout" else 10)
     assert (found["outcome"], found["answer"]) == (outcome, answer)
     assert (found["errno"] == "ECONNRESET") is (outcome == "reset")
 
 
 def test_where_nobody_listens_the_connection_is_refused() -> None:
-    found = connect("127.0.0.1", closed_port(), seconds=10)
+    found = connect(target(closed_port()), seconds=10)
     assert (found["outcome"], found["errno"]) == ("refused", "ECONNREFUSED")
 
 
@@ -42,7 +46,12 @@ def test_a_full_accept_queue_is_a_timeout() -> None:
     with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
         port = listener.getsockname()[1]
         with socket.create_connection(("127.0.0.1", port)):
-            assert connect("127.0.0.1", port, seconds=0.3)["outcome"] == "timeout"
+            assert connect(target(port), seconds=0.3)["outcome"] == "timeout"
+
+
+def test_through_an_interface_that_is_not_there_nothing_is_reached() -> None:
+    found = connect(target(closed_port(), "nosuch0"), seconds=10)
+    assert (found["outcome"], found["errno"]) == ("unreachable", "ENODEV")
 
 
 @given(st.integers(100, 599), st.from_regex(r"[A-Za-z0-9.+_-]{1,20}", fullmatch=True))

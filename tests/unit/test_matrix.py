@@ -29,14 +29,76 @@ def test_the_matrix_declares_five_kernels_and_five_builds() -> None:
     }
 
 
+def test_a_setting_says_what_it_needs() -> None:
+    settings = load_matrix(MATRIX).settings
+    needs = {
+        name: (setting.linux, setting.haproxy, "soft-finish" in setting.methods)
+        for name, setting in settings.items()
+    }
+    assert needs == {
+        "plain": (None, None, True),
+        "nonlocal-bind": (None, None, True),
+        "transparent": (None, None, True),
+        "expose-fd": (None, "1.8", False),
+        "no-fd-passing": (None, "3.0", False),
+        "noreuseport": (None, None, True),
+        "migrate-req": ("5.14", None, True),
+    }
+    assert settings["no-fd-passing"].arguments == ("-x", "/dev/null")
+
+
+def test_default_is_one_selection() -> None:
+    matrix = load_matrix(MATRIX)
+    [selection] = matrix.selections
+    assert matrix.name == "default"
+    assert selection.scenarios == ("lost-address", "address-returns")
+    assert selection.settings == ("plain", "nonlocal-bind")
+    assert selection.methods == ("signal",)
+
+
+def test_full_selects_everything_that_there_is() -> None:
+    full = load_matrix(MATRIX, "full")
+    assert full.name == "full"
+    for axis, names in full.declared.items():
+        selected = {name for each in full.selections for name in getattr(each, axis)}
+        assert selected == set(names)
+
+
+def selection(**axes: str) -> str:
+    """A selection in YAML, of one cell where `axes` say nothing else."""
+    cell = {
+        "kernels": "[6.1]", "haproxy": "[3.0]", "settings": "[plain]",
+        "scenarios": "[lost-address]", "methods": "[signal]",
+    }  # fmt: skip
+    return "{" + ", ".join(f"{axis}: {names}" for axis, names in {**cell, **axes}.items()) + "}"
+
+
 def test_an_unquoted_version_stays_what_was_written(folder: Path) -> None:
     (folder / "kernels.yml").write_text("kernels: {5.10: {suite: bullseye, version: 5.10}}")
-    (folder / "default.yml").write_text(
-        "{kernels: [5.10], haproxy: [3.0], settings: [plain], scenarios: [], methods: []}"
-    )
+    (folder / "default.yml").write_text(selection(kernels="[5.10]"))
     matrix = load_matrix(folder)
     assert matrix.kernels["5.10"].version == "5.10"
-    assert matrix.default.haproxy == ("3.0",)
+    assert matrix.selections[0].haproxy == ("3.0",)
+
+
+def test_any_other_file_is_a_matrix_of_one_selection_or_of_a_list(folder: Path) -> None:
+    (folder / "mine.yml").write_text(f"- {selection()}\n- {selection(methods='[cli, systemd]')}")
+    mine = load_matrix(folder, "mine")
+    assert [each.methods for each in mine.selections] == [("signal",), ("cli", "systemd")]
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("ful", "--matrix: there is no 'ful'; did you mean full? (there are: default, full)."),
+        ("kernels", "--matrix: there is no 'kernels' (there are: default, full)."),
+        ("../matrix/full", "--matrix: there is no '../matrix/full'"),
+    ],
+)
+def test_a_wrong_matrix_is_told_with_the_choices(name: str, sentence: str) -> None:
+    with pytest.raises(UserError) as caught:
+        load_matrix(MATRIX, name)
+    assert str(caught.value).startswith(sentence)
 
 
 @pytest.mark.parametrize(
@@ -57,6 +119,18 @@ def test_an_unquoted_version_stays_what_was_written(folder: Path) -> None:
         ("settings.yml", "settings: {x: {sysctls: {nope: 1}}}", "settings: x: sysctls: nope"),
         ("settings.yml", "settings: {x: {bind: transparent}}", "settings: x: bind: input"),
         ("settings.yml", "settings: {x: {global: ['a\n\nb']}}", "settings: x: global: 0"),
+        ("settings.yml", "settings: {x: {linux: 5.x}}", "settings: x: linux: string should match"),
+        (
+            "settings.yml",
+            "settings: {x: {methods: [cil]}}",
+            "x: methods: 0: there is no 'cil'; did",
+        ),
+        ("settings.yml", "settings: {x: {methods: []}}", "x: methods: here belongs a list of at"),
+        ("settings.yml", "settings: {x: {methods: cli}}", "at least one name, not 'cli'"),
+        ("default.yml", "[]", "default.yml: here belongs at least one selection, not []"),
+        ("default.yml", "", "default.yml: kernels: field required"),
+        ("default.yml", "[6.1]", "default.yml: entry 1: here belong keys (kernels, haproxy, "),
+        ("default.yml", "{kernel: []}", "default.yml: there is no key 'kernel'; did you mean ker"),
     ],
 )
 def test_a_mistake_names_the_file_and_the_entry(
@@ -70,12 +144,29 @@ def test_a_mistake_names_the_file_and_the_entry(
     assert len(str(caught.value).splitlines()) == 1
 
 
-@pytest.mark.parametrize("key", ["kernels", "haproxy", "settings", "scenarios", "methods"])
-def test_a_default_that_is_not_declared_is_named_with_the_choices(folder: Path, key: str) -> None:
-    names = dict.fromkeys(("kernels", "haproxy", "settings", "scenarios", "methods"), "[]")
-    names[key] = "[6.2]"
-    (folder / "default.yml").write_text("\n".join(f"{k}: {v}" for k, v in names.items()))
-    with pytest.raises(UserError, match=rf"default\.yml: {key}: there is no '6\.2'.*\(there are: "):
+AXES = pytest.mark.parametrize("axis", ["kernels", "haproxy", "settings", "scenarios", "methods"])
+
+
+@AXES
+def test_a_selected_name_that_is_not_declared_is_told_with_the_choices(
+    folder: Path, axis: str
+) -> None:
+    (folder / "default.yml").write_text(selection(**{axis: "[6.2]"}))
+    with pytest.raises(
+        UserError, match=rf"default\.yml: {axis}: there is no '6\.2'.*\(there are: "
+    ):
+        load_matrix(folder)
+    (folder / "default.yml").write_text(f"- {selection()}\n- {selection(**{axis: '[6.2]'})}")
+    with pytest.raises(UserError, match=rf"default\.yml: entry 2: {axis}: there is no '6\.2'"):
+        load_matrix(folder)
+
+
+@AXES
+@pytest.mark.parametrize("names", ["[]", "", "6.1"])
+def test_an_axis_without_a_list_of_names_is_a_mistake(folder: Path, axis: str, names: str) -> None:
+    (folder / "default.yml").write_text(selection(**{axis: names}))
+    sentence = rf"default\.yml: {axis}: here belongs a list of at least one name, not "
+    with pytest.raises(UserError, match=sentence):
         load_matrix(folder)
 
 
@@ -95,5 +186,5 @@ def test_no_content_of_a_file_is_answered_with_a_traceback(
     folder = tmp_path_factory.mktemp("any") / "matrix"
     shutil.copytree(MATRIX, folder)
     (folder / "kernels.yml").write_text(content)
-    with pytest.raises(UserError):
+    with pytest.raises(UserError, match=r"kernels\.yml"):
         load_matrix(folder)

@@ -1,34 +1,106 @@
-"""Results: on disk at once, whole, and found by the newest name."""
+"""Results: on disk at once, whole, found again, and judged again by their evidence."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from hatester.cells import not_measured
+from hatester.cells import Result, judged, not_measured
 from hatester.errors import UserError
 from hatester.plan import Cell
-from hatester.results import Results
+from hatester.results import begin, find
+from tests.unit.made_up import evidence
 
 CELL = Cell("6.1", "2.2", "plain", "lost-address", "signal")
 
 
+def measured(repetition: int = 1) -> Result:
+    """A cell as it comes from a guest."""
+    head = not_measured(CELL, repetition, "").entry
+    timeline = json.loads(json.dumps(evidence()))
+    return Result({**head, **judged(timeline)}, timeline)
+
+
+def stored(file: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(file.read_text())
+    return content
+
+
 def test_each_cell_is_on_disk_when_it_was_added(tmp_path: Path) -> None:
-    results = Results(tmp_path / "results", {"qemu": "7.2"})
-    stored = json.loads(results.file.read_text())
-    assert (stored["schema"], stored["cells"], stored["finished"]) == (1, [], None)
-    results.add(not_measured(CELL, "no image", console="panic"))
-    [entry] = json.loads(results.file.read_text())["cells"]
+    results = begin(tmp_path / "results", {"qemu": "7.2"}, [(CELL, "it makes no sense")])
+    before = stored(results.file)
+    assert (before["schema"], before["cells"], before["finished"]) == (1, [], None)
+    assert before["left_out"] == [{"id": CELL.id, "reason": "it makes no sense"}]
+    results.add(not_measured(CELL, 1, "no image", console="panic"))
+    [entry] = stored(results.file)["cells"]
     assert (entry["id"], entry["verdict"], entry["error"]) == (CELL.id, "error", "no image")
     assert (results.folder / "cells" / CELL.id / "console.log").read_text() == "panic"
     results.finish()
-    assert json.loads(results.file.read_text())["finished"]
+    assert stored(results.file)["finished"]
+
+
+def test_repetitions_of_a_cell_lie_side_by_side(tmp_path: Path) -> None:
+    results = begin(tmp_path, {})
+    for repetition in (1, 2):
+        results.add(measured(repetition))
+    folder = results.folder / "cells" / CELL.id
+    for name in ("timeline.json", "haproxy.log"):
+        assert (folder / name).exists()
+        assert (folder / "repetition-2" / name).exists()
+
+
+def test_a_stored_run_is_found_and_judged_alike_by_its_evidence(tmp_path: Path) -> None:
+    results = begin(tmp_path, {})
+    results.add(measured())
+    results.add(not_measured(dataclasses.replace(CELL, kernel="9"), 1, "no image"))
+    before = results.file.read_text()
+    for name in ("latest", results.folder.name, str(results.folder)):
+        found = find(tmp_path, name)
+        assert found.recompute() == []
+        assert found.file.read_text() == before
+
+
+def test_a_verdict_that_does_not_follow_from_the_evidence_is_put_right(tmp_path: Path) -> None:
+    results = begin(tmp_path, {})
+    results.add(measured())
+    truth = results.cells[0]["verdict"]
+    results.cells[0]["verdict"] = "lossy"
+    results.write()
+    found = find(tmp_path, "latest")
+    assert found.recompute() == [CELL.id]
+    assert stored(results.file)["cells"][0]["verdict"] == truth != "lossy"
+
+
+def test_a_failed_measurement_is_no_verdict_whatever_was_seen(tmp_path: Path) -> None:
+    timeline = {**evidence(), "failed": "the guest died"}
+    entry = judged(timeline)
+    assert (entry["verdict"], entry["error"], entry["reloads"]) == ("error", "the guest died", [])
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("lastest", "there is no 'lastest'; did you mean latest?"),
+        ("broken", "broken/run.json cannot be read"),
+        ("foreign", "its schema is None, not 1"),
+        ("list", "is no JSON object"),
+    ],
+)
+def test_a_run_that_cannot_be_shown_is_named(tmp_path: Path, name: str, sentence: str) -> None:
+    begin(tmp_path, {})
+    for folder, content in (("broken", "{"), ("foreign", "{}"), ("list", "[]")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "run.json").write_text(content)
+    with pytest.raises(UserError, match=sentence.replace("?", r"\?")):
+        find(tmp_path, name)
 
 
 def test_latest_points_at_the_newest_of_runs_of_the_same_second(tmp_path: Path) -> None:
-    runs = [Results(tmp_path, {}) for _ in range(3)]
+    runs = [begin(tmp_path, {}) for _ in range(3)]
     assert len({run.folder for run in runs}) == 3
     assert (tmp_path / "latest").resolve() == runs[-1].folder
     assert not list(tmp_path.glob(".*"))
@@ -37,4 +109,4 @@ def test_latest_points_at_the_newest_of_runs_of_the_same_second(tmp_path: Path) 
 def test_a_place_that_cannot_hold_results_is_named(tmp_path: Path) -> None:
     (tmp_path / "results").touch()
     with pytest.raises(UserError, match="results cannot hold results"):
-        Results(tmp_path / "results", {})
+        begin(tmp_path / "results", {})

@@ -19,7 +19,7 @@ def checkout(tmp_path: Path) -> Path:
 
 def test_plan_lists_ids_and_each_selects_its_cell() -> None:
     listed = invoke("plan").stdout.split()
-    assert len(listed) == 50
+    assert len(listed) == 100
     assert invoke("plan", "--only", listed[7]).stdout.split() == [listed[7]]
 
 

@@ -1,0 +1,237 @@
+"""The ways to ask HAProxy for a reload, and to hear what it says of it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from provision.guest.errors import GuestError
+from provision.guest.haproxy import LOG, PID_FILE, HAProxy, word
+
+_SOCKET = "run/haproxy-master.sock"
+_SOCKET_SECONDS = 5.0
+UNIT = "hatester-haproxy.service"
+_UNITS = Path("/run/systemd/system")
+_NOTIFY = Path("/run/systemd/notify")
+_ANSWER = re.compile(r"^Success=(?P<is_success>[01])", re.MULTILINE)
+_SYSTEMCTL_SECONDS = 60.0
+
+
+Lines = Sequence[tuple[float, str]]
+"""Of HAProxy's log, each with the moment at which it was seen."""
+
+
+class Reload:
+    """A reload that was asked for."""
+
+    exit_code: int | None = None
+    """Of the command that asked for it, where there is one."""
+    answer: str | None = None
+    """Of the master CLI, where that was asked."""
+
+    def reported(self, log: Lines, now: float) -> tuple[str, float] | None:
+        """What HAProxy says became of it, `success` or `failure`, and when; None so far.
+
+        `log` is what it has logged since.
+        """
+        return word(log)
+
+
+class _CommandReload(Reload):
+    """Asked for by a command, which ends when it knows, or has passed the request on."""
+
+    def __init__(self, process: subprocess.Popen[bytes], knows: bool) -> None:
+        self._process = process
+        self._knows = knows
+        self._ended: float | None = None
+
+    def reported(self, log: Lines, now: float) -> tuple[str, float] | None:
+        self.exit_code = self._process.poll()
+        if self.exit_code is None:
+            return None
+        self._ended = self._ended or now
+        if self.exit_code or self._knows:
+            return ("failure" if self.exit_code else "success"), self._ended
+        return word(log)
+
+
+class _CliReload(Reload):
+    """Asked for at the master CLI: since 2.7 it answers (management guide, section 9.4)."""
+
+    answer = ""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._connection.setblocking(False)
+        self._answered: float | None = None
+
+    def reported(self, log: Lines, now: float) -> tuple[str, float] | None:
+        with contextlib.suppress(OSError):  # nothing yet, or the master has begun anew
+            while chunk := self._connection.recv(65536):
+                self.answer += chunk.decode("utf-8", "replace")
+        found = _ANSWER.search(self.answer)
+        if found:
+            self._answered = self._answered or now
+            return ("success" if found["is_success"] == "1" else "failure"), self._answered
+        return word(log)
+
+
+class Signal:
+    """SIGUSR2 to the master (management guide, section 4), as in the original report."""
+
+    options: tuple[str, ...] = ("-W",)
+
+    def __init__(self, haproxy: HAProxy) -> None:
+        self.haproxy = haproxy
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self, ports: list[int]) -> None:
+        """Start HAProxy, and wait until it listens. Raises GuestError when it does not."""
+        self.process = self.haproxy.launch(*self.options)
+        self.haproxy.wait_for_ports(self.process, ports)
+
+    def reload(self) -> Reload:
+        """Ask for a reload. Raises GuestError when nobody is there to be asked."""
+        if self.process is None or self.process.poll() is not None:
+            raise GuestError("HAProxy's master has ended; there is nothing to reload")
+        os.kill(self.process.pid, signal.SIGUSR2)
+        return Reload()
+
+    def master(self) -> int | None:
+        """The PID of the master, where there is one."""
+        return self.process.pid if self.process else None
+
+    def show_processes(self) -> str | None:
+        """What the master says of its workers, where it can be asked."""
+        return None
+
+    def stop(self) -> None:
+        """End HAProxy, and take back what was done for it."""
+        self.haproxy.stop()
+
+
+class Cli(Signal):
+    """`reload` at the master CLI (`-S`)."""
+
+    options = ("-W", "-S", f"/{_SOCKET}")
+
+    def reload(self) -> Reload:
+        return _CliReload(_ask(self.haproxy, "reload"))
+
+    def show_processes(self) -> str | None:
+        return _show_processes(self.haproxy)
+
+
+class SoftFinish(Signal):
+    """No master: a new HAProxy ends the old one (`-sf`, management guide, section 4)."""
+
+    options = ("-D",)
+
+    def reload(self) -> Reload:
+        old = (self.haproxy.tree / PID_FILE.lstrip("/")).read_text().split()
+        return _CommandReload(self.haproxy.launch(*self.options, "-sf", *old), knows=True)
+
+    def master(self) -> int | None:
+        return None
+
+
+class Systemd(Signal):
+    """The packaged unit under the guest's systemd, which checks (`-c`) and then signals.
+
+    Of the unit only the root directory, the output and the limit of starts are changed, and the
+    bind mount of the log's socket is left out, since it would take a mount namespace.
+    """
+
+    def __init__(self, haproxy: HAProxy) -> None:
+        super().__init__(haproxy)
+        self.pid: int | None = None
+        self._notify = haproxy.tree / _NOTIFY.relative_to("/")
+        self._drop_in = _UNITS / f"{UNIT}.d"
+
+    def start(self, ports: list[int]) -> None:
+        # From within its root directory HAProxy has to reach the socket where it says "ready".
+        self._notify.parent.mkdir()
+        self._notify.touch()
+        subprocess.run(["mount", "--bind", str(_NOTIFY), str(self._notify)], check=True)
+        shutil.copy(self.haproxy.tree / "usr/lib/systemd/system/haproxy.service", _UNITS / UNIT)
+        options = " ".join(["-S", f"/{_SOCKET}", *self.haproxy.arguments])
+        self._drop_in.mkdir()
+        (self._drop_in / "hatester.conf").write_text(
+            "[Unit]\nStartLimitIntervalSec=0\n"
+            f"[Service]\nRootDirectory={self.haproxy.tree}\nBindReadOnlyPaths=\n"
+            f'Environment="EXTRAOPTS={options}"\n'
+            f"StandardOutput=append:{LOG}\nStandardError=append:{LOG}\n"
+        )
+        _systemctl("daemon-reload")
+        _systemctl("start", UNIT)
+        self.pid = int(_systemctl("show", "--property=MainPID", "--value", UNIT))
+
+    def reload(self) -> Reload:
+        command = ["systemctl", "reload", UNIT]
+        return _CommandReload(subprocess.Popen(command), knows=False)
+
+    def master(self) -> int | None:
+        return self.pid
+
+    def show_processes(self) -> str | None:
+        return _show_processes(self.haproxy)
+
+    def stop(self) -> None:
+        if self._drop_in.exists():
+            _systemctl("stop", UNIT)
+            shutil.rmtree(self._drop_in)
+            (_UNITS / UNIT).unlink()
+            _systemctl("daemon-reload")
+        if os.path.ismount(self._notify):
+            subprocess.run(["umount", str(self._notify)], check=True)
+        super().stop()
+
+
+def _systemctl(*arguments: str) -> str:
+    """Run systemctl(1). Raises GuestError with what it says, and the unit's status."""
+    command = ["systemctl", *arguments]
+    try:
+        done = subprocess.run(
+            command, check=False, capture_output=True, text=True, timeout=_SYSTEMCTL_SECONDS
+        )
+    except subprocess.TimeoutExpired as error:
+        raise GuestError(f"{' '.join(command)} took {_SYSTEMCTL_SECONDS:.0f} s") from error
+    if done.returncode:
+        raise GuestError(f"{' '.join(command)}: {done.stderr.strip()}")
+    return done.stdout
+
+
+def _ask(haproxy: HAProxy, command: str) -> socket.socket:
+    """A connection to the master CLI at which a command has been sent."""
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connection.settimeout(_SOCKET_SECONDS)
+    try:
+        connection.connect(str(haproxy.tree / _SOCKET))
+        connection.sendall(f"{command}\n".encode())
+    except OSError as error:
+        connection.close()
+        raise GuestError(f"the master CLI cannot be asked to {command}: {error}") from error
+    return connection
+
+
+def _show_processes(haproxy: HAProxy) -> str:
+    """The answer to `show proc` (management guide, section 9.4)."""
+    answer = b""
+    try:
+        with _ask(haproxy, "show proc") as connection:
+            connection.shutdown(socket.SHUT_WR)
+            while chunk := connection.recv(65536):
+                answer += chunk
+    except (GuestError, OSError) as error:
+        return str(error)
+    return answer.decode("utf-8", "replace")
+
+
+METHODS = {"signal": Signal, "cli": Cli, "systemd": Systemd, "soft-finish": SoftFinish}

@@ -1,0 +1,91 @@
+"""A reload under observation: what HAProxy says of it, and until when it is worth watching."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from provision.guest import counters
+from provision.guest.methods import Reload
+from provision.guest.watch import Watch
+
+REPORT_SECONDS = 30.0
+"""HAProxy has to say what became of a reload; a failed one takes it two seconds on a fast host."""
+SILENT_SECONDS = 2.0
+"""How long the addresses are watched after HAProxy's last word: silent failures show only then."""
+STEADY_SECONDS = 1.0
+"""How long every address has to answer, or fail, in one and the same way."""
+SETTLE_SECONDS = 20.0
+"""At most, for the addresses to become steady after HAProxy's word."""
+UNANSWERED_SECONDS = 0.5
+"""That no address at all is answered while HAProxy retries to bind."""
+_PAUSE = re.compile(r"\bPaus(?:ing|ed) (?:frontend|proxy|listener)")  # src/proxy.c: pause_proxy
+DIGITS = 5
+"""Of seconds that are kept: finer than anything that is measured here."""
+
+
+class Observation:
+    """One reload, from the moment before it is asked for."""
+
+    def __init__(self, watch: Watch, step: int, configuration: str, present: list[str]) -> None:
+        self.watch = watch
+        self.request: Reload | None = None
+        self._line = len(watch.log)
+        self._counters = counters.read()
+        self.entry: dict[str, Any] = {
+            "step": step,
+            "config": configuration,
+            "present": present,
+            "at": round(watch.now(), DIGITS),
+            "reported": None,
+            "reported_at": None,
+        }
+
+    def has_report(self) -> bool:
+        """Whether HAProxy has said what became of the reload."""
+        assert self.request is not None
+        watch = self.watch
+        reported = self.request.reported(watch.log[self._line :], round(watch.now(), DIGITS))
+        if reported:
+            self.entry["reported"], self.entry["reported_at"] = reported
+        return reported is not None
+
+    def _is_quiet(self) -> bool:
+        """Whether HAProxy's last word is long ago, and the addresses are steady."""
+        self.has_report()
+        last = max([self.entry["reported_at"] or 0.0, *(at for at, _ in self.watch.log[-1:])])
+        return self.watch.now() - last >= SILENT_SECONDS and self.watch.is_steady(STEADY_SECONDS)
+
+    def is_retrying(self) -> bool:
+        """Whether HAProxy tries again and again to bind what it cannot; or has reported already.
+
+        It has the old worker pause its listeners for that. Where the old process has no log, the
+        addresses that answer no more tell the same.
+        """
+        heard = any(_PAUSE.search(line) for _, line in self.watch.log[self._line :])
+        return heard or self.watch.unanswered() >= UNANSWERED_SECONDS or self.has_report()
+
+    def wait_for_retries(self) -> None:
+        self.watch.wait(self.is_retrying, REPORT_SECONDS)
+
+    def wait_for_report(self) -> None:
+        """Until HAProxy has spoken; that it says nothing in time is a result as well."""
+        self.watch.wait(self.has_report, REPORT_SECONDS)
+
+    def complete(self) -> dict[str, Any]:
+        """Watch to the end; returns what is to be kept."""
+        self.wait_for_report()
+        return self.end(is_steady=self.watch.wait(self._is_quiet, SETTLE_SECONDS))
+
+    def end(self, is_steady: bool = False) -> dict[str, Any]:
+        """What there is to be kept, here and now."""
+        assert self.request is not None
+        self.has_report()
+        return self.entry | {
+            "until": round(self.watch.now(), DIGITS),
+            "steady": is_steady,
+            "exit_code": self.request.exit_code,
+            "answer": self.request.answer,
+            "processes": None,
+            "counters": counters.growth(self._counters),
+        }

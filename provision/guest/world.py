@@ -1,0 +1,65 @@
+"""What a scenario changes around HAProxy: addresses, ports that others take, files."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+
+from provision.guest.errors import GuestError
+from provision.guest.haproxy import HAProxy
+from provision.guest.network import Interface
+
+
+class World:
+    """An interface with its addresses, other processes' ports, and HAProxy's files.
+
+    Its verbs are those of scenario.yml. Each raises GuestError when it cannot be done.
+    """
+
+    def __init__(self, interface: str, addresses: list[str], haproxy: HAProxy) -> None:
+        self.interface = Interface(interface, addresses)
+        self.haproxy = haproxy
+        self._strangers: dict[str, socket.socket] = {}
+        self._broken: dict[str, bytes] = {}
+
+    def add(self, what: str) -> None:
+        """An address such as 192.168.42.43/32, or the interface with what it had."""
+        if what == self.interface.name:
+            self.interface.make()
+        else:
+            self.interface.add(what)
+
+    def remove(self, what: str) -> None:
+        if what == self.interface.name:
+            self.interface.delete()
+        else:
+            self.interface.remove(what)
+
+    def occupy(self, what: str) -> None:
+        """Listen at ADDRESS:PORT, as another program would."""
+        address, _, port = what.rpartition(":")
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        place = ("" if address == "*" else address, int(port))
+        try:
+            self._strangers[what] = socket.create_server(place, family=family)
+        except OSError as error:
+            raise GuestError(f"{what} cannot be occupied: {error.strerror}") from error
+
+    def free(self, what: str) -> None:
+        self._strangers.pop(what).close()
+
+    def break_(self, what: str) -> None:
+        """Take a file of /etc/haproxy away."""
+        file = self.haproxy.file(what)
+        self._broken[what] = file.read_bytes()
+        file.unlink()
+
+    def mend(self, what: str) -> None:
+        self.haproxy.file(what).write_bytes(self._broken.pop(what))
+
+    def end(self) -> None:
+        """Take back what was not taken back yet; HAProxy's files go with HAProxy."""
+        for stranger in self._strangers.values():
+            stranger.close()
+        with contextlib.suppress(GuestError):
+            self.interface.delete()

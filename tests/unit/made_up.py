@@ -1,0 +1,111 @@
+"""Evidence as a cell leaves it, made up: a schedule of probes, and what is to befall them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+A43, A44, A45, STATS = LABELS = (
+    "192.168.42.43:80",
+    "192.168.42.44:80",
+    "192.168.42.45:80",
+    "*:81",
+)
+CONFIGURATIONS = {"with": list(LABELS), "without": [A44, A45, STATS]}
+AT = 1.2
+UNTIL = 5.2
+OLD, MASTER, NEW, STRANGER = 431, 412, 455, 77
+PROCESSES = [
+    {"pid": MASTER, "kind": "master", "from": 0.0, "to": 9.0},
+    {"pid": OLD, "kind": "worker", "from": 0.0, "to": 9.0},
+    {"pid": NEW, "kind": "worker", "from": 1.25, "to": 9.0},
+    {"pid": STRANGER, "kind": "stranger", "from": 0.5, "to": 9.0},
+]
+COUNTERS = {"TcpExt.ListenOverflows": 0}
+
+Failures = Mapping[str, Sequence[tuple[float, float, str]]]
+
+
+def reload(**changes: Any) -> dict[str, Any]:
+    """A failing reload to `with` while .43 is missing, with some things changed."""
+    return {
+        "step": 6,
+        "config": "with",
+        "at": AT,
+        "until": UNTIL,
+        "present": [A44, A45, STATS],
+        "reported": "failure",
+        "reported_at": AT + 2.05,
+        "steady": True,
+        "exit_code": None,
+        "answer": None,
+        "processes": None,
+        "counters": COUNTERS,
+    } | changes
+
+
+def listener(label: str, start: float, end: float, *pids: int, queue: int = 0) -> dict[str, Any]:
+    return {"address": label, "pids": list(pids), "from": start, "to": end, "queue": queue}
+
+
+def held(*stretches: tuple[Any, ...], labels: Sequence[str] = LABELS[1:]) -> list[dict[str, Any]]:
+    """The same stretches (start, end, pids, queue) for several addresses."""
+    return [
+        listener(label, start, end, *pids, queue=queue[0] if queue else 0)
+        for label in labels
+        for start, end, pids, *queue in stretches
+    ]
+
+
+def evidence(
+    failures: Failures | None = None,
+    *,
+    reloads: Sequence[Mapping[str, Any]] | None = None,
+    labels: Sequence[str] = LABELS,
+    listeners: Sequence[Mapping[str, Any]] = (),
+    answers: Sequence[tuple[float, str | None]] = ((0.0, "without"),),
+    log: Sequence[tuple[float, str]] = (),
+    interval: float = 0.02,
+    end: float = 6.0,
+    late: float = 0.0,
+    takes: float = 0.001,
+    processes: Sequence[Mapping[str, Any]] = PROCESSES,
+) -> dict[str, Any]:
+    """The content of `timeline.json`.
+
+    `failures` are, by address, the times from when to when what is sent fails, and how; .43 is
+    not there. `answers` has, from when on, which configuration answers.
+    """
+    befalls = {A43: [(0.0, math.inf, "unreachable")], **(failures or {})}
+    probes: list[list[Any]] = []
+    for index, label in enumerate(labels):
+        for number in range(int(end / interval)):
+            due = number * interval + index * interval / len(labels)
+            sent = due + late
+            outcome = next(
+                (how for start, stop, how in befalls.get(label, ()) if start <= sent < stop), "ok"
+            )
+            answer = [name for since, name in answers if since <= sent][-1]
+            configuration = answer if outcome == "ok" else None
+            probes.append([index, due, sent, sent + takes, outcome, None, configuration])
+    return {
+        "schema": 1,
+        "interval": interval,
+        "life": 5.0,
+        "addresses": list(labels),
+        "configurations": CONFIGURATIONS,
+        "steps": [{"step": 1, "verb": "start", "what": "without", "at": 0.0}],
+        "probes": sorted(probes, key=lambda probe: probe[1]),
+        "listeners": list(listeners),
+        "processes": list(processes),
+        "sampling": {"interval": 0.05, "samples": 120, "cpu_seconds": 0.1, "seconds": 6.0},
+        "log": [list(line) for line in log],
+        "reloads": [reload()] if reloads is None else list(reloads),
+        "checks": [],
+    }
+
+
+def everywhere(*stretches: tuple[float, float, str]) -> Failures:
+    """The same failures for all the addresses that are there."""
+    return dict.fromkeys(LABELS[1:], stretches)

@@ -1,0 +1,38 @@
+"""Flags that are numbers."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hatester.errors import UserError
+from hatester.flags import count, interval
+
+
+@given(st.integers(1, 10**6))
+def test_a_count_is_what_is_written(number: int) -> None:
+    assert count("--repeat", str(number)) == number
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "", "two", "1.5", "²", "1e3"])
+def test_a_count_that_is_none_is_named(text: str) -> None:
+    with pytest.raises(UserError, match=f"--repeat: '{text}' is no whole number above 0"):
+        count("--repeat", text)
+
+
+@given(st.integers(5, 1000))
+def test_an_interval_has_a_unit_or_is_in_seconds(milliseconds: int) -> None:
+    texts = (f"{milliseconds}ms", f"{milliseconds / 1000}s", str(milliseconds / 1000))
+    for text in texts:
+        assert interval("--probe-interval", text) == pytest.approx(milliseconds / 1000)
+
+
+def test_no_interval_is_none() -> None:
+    assert interval("--probe-interval", "") is None
+
+
+@pytest.mark.parametrize("text", ["4ms", "20", "1.1s", "-1s", "20 ms", "fast", "nan", "1e-2"])
+def test_an_interval_that_no_prober_can_keep_is_named(text: str) -> None:
+    with pytest.raises(UserError, match=f"--probe-interval: '{text}' is no time from 5ms to 1s"):
+        interval("--probe-interval", text)

@@ -1,0 +1,167 @@
+"""The prober, against servers that do for real what it has to tell apart."""
+
+from __future__ import annotations
+
+import itertools
+import multiprocessing
+import socket
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from provision.guest.connections import Target
+from provision.guest.prober import Prober, Record
+from tests.unit.servers import BEHAVIOURS, closed_port, server
+
+INTERVAL = 0.02
+
+
+def target(port: int) -> Target:
+    return Target(f"127.0.0.1:{port}", "127.0.0.1", port, None)
+
+
+class Probing:
+    """A prober in a process of its own, as in a guest; its records once it has been stopped."""
+
+    def __init__(self, *targets: Target, life: float = 5.0) -> None:
+        context = multiprocessing.get_context("fork")
+        self.origin = time.monotonic()
+        self.connection, there = context.Pipe()
+        prober = Prober(list(targets), INTERVAL, life, self.origin)
+        self.process = context.Process(target=prober.run, args=(there,), daemon=True)
+        self.process.start()
+        there.close()
+        self.records: list[Record] = []
+        self._thread = threading.Thread(target=self._take, daemon=True)
+        self._thread.start()
+
+    def _take(self) -> None:
+        while True:
+            try:
+                self.records += self.connection.recv()
+            except (EOFError, OSError):
+                return
+
+    def wait_for(self, count: int) -> None:
+        """Until so many probes have ended."""
+        self._wait(lambda: len(self.records) >= count)
+
+    def wait_for_outcome(self, outcome: str) -> None:
+        """Until a probe has ended so."""
+        self._wait(lambda: any(record[4] == outcome for record in self.records))
+
+    def _wait(self, condition: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + 30
+        while not condition():
+            assert self.process.is_alive()
+            assert time.monotonic() < deadline, self.records[-5:]
+            time.sleep(INTERVAL)
+
+    def now(self) -> float:
+        return time.monotonic() - self.origin
+
+    def stop(self) -> list[Record]:
+        """Its records, in the order in which they were due."""
+        self.connection.send("stop")
+        self.process.join(30)
+        assert self.process.exitcode == 0
+        self._thread.join(5)
+        return sorted(self.records, key=lambda record: record[1])
+
+
+def outcomes(records: list[Record]) -> set[tuple[Any, ...]]:
+    return {record[4:] for record in records}
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "outcome"),
+    [
+        ("answers", ("ok", None, "with")),
+        ("answers late", ("ok", None, "late")),
+        ("resets", ("reset", "ECONNRESET", None)),
+        ("closes", ("empty", None, None)),
+        ("answers 503", ("wrong", None, None)),
+        ("answers another", ("wrong", None, None)),
+        ("speaks no HTTP", ("wrong", None, None)),
+        ("is silent", ("timeout", None, None)),
+    ],
+)
+def test_each_way_to_answer_is_told_apart(behaviour: str, outcome: tuple[Any, ...]) -> None:
+    with server(BEHAVIOURS[behaviour]) as port:
+        probing = Probing(target(port), life=0.3 if behaviour == "is silent" else 10)
+        probing.wait_for(15)
+        assert outcomes(probing.stop()) == {outcome}
+
+
+def test_where_nobody_listens_it_is_refused() -> None:
+    probing = Probing(target(closed_port()))
+    probing.wait_for(15)
+    assert outcomes(probing.stop()) == {("refused", "ECONNREFUSED", None)}
+
+
+def test_where_an_interface_is_missing_it_is_unreachable() -> None:
+    probing = Probing(Target("x", "127.0.0.1", closed_port(), "nosuch0"))
+    probing.wait_for(15)
+    assert outcomes(probing.stop()) == {("unreachable", "ENODEV", None)}
+
+
+def test_a_server_that_accepts_nothing_and_drops_is_a_timeout() -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
+        probing = Probing(target(listener.getsockname()[1]), life=0.3)
+        probing.wait_for(15)
+        assert outcomes(probing.stop()) == {("timeout", None, None)}
+
+
+def test_connections_in_the_queue_of_a_listener_that_goes_are_reset() -> None:
+    port = closed_port()
+    # Both begin before there is a listener, which they would hold open else.
+    waiting, impatient = Probing(target(port), life=30), Probing(target(port), life=0.2)
+    with socket.create_server(("127.0.0.1", port), backlog=1024):
+        impatient.wait_for_outcome("timeout")
+    waiting.wait_for_outcome("reset")
+    impatient.stop()
+    assert {record[4] for record in waiting.stop()} == {"reset", "refused"}
+
+
+def test_the_schedule_is_open_it_waits_for_no_answer_and_spreads_the_targets() -> None:
+    with server(BEHAVIOURS["is silent"]) as silent, server(BEHAVIOURS["answers"]) as good:
+        probing = Probing(target(silent), target(good), life=0.5)
+        probing.wait_for(60)
+        records = probing.stop()
+    for index in (0, 1):
+        dues = [record[1] for record in records if record[0] == index]
+        steps = [after - before for before, after in itertools.pairwise(dues)]
+        assert steps == pytest.approx([INTERVAL] * len(steps), abs=1e-4)
+    first, second = records[0], records[1]
+    assert (first[0], second[0]) == (0, 1)
+    assert second[1] - first[1] == pytest.approx(INTERVAL / 2, abs=1e-4)
+    assert all(due <= sent <= ended for _, due, sent, ended, *_ in records)
+    assert {(record[0], record[4]) for record in records} == {(0, "timeout"), (1, "ok")}
+
+
+def test_an_outage_is_seen_from_its_last_success_to_its_first_to_one_interval() -> None:
+    port = closed_port()
+    with server(BEHAVIOURS["answers"], port):
+        probing = Probing(target(port))
+        probing.wait_for(10)
+        before_close = probing.now()
+    closed = probing.now()
+    probing.wait_for(len(probing.records) + 25)
+    before_open = probing.now()
+    with server(BEHAVIOURS["answers"], port):
+        opened = probing.now()
+        probing.wait_for(len(probing.records) + 10)
+        records = probing.stop()
+    failed = [index for index, record in enumerate(records) if record[4] != "ok"]
+    first, last = failed[0], failed[-1]
+    # Nothing that ran its course beside the outage failed, and nothing within it was answered.
+    assert all(before_close <= record[3] and record[2] <= opened for record in records[first:last])
+    assert all(
+        record[4] != "ok" for record in records if closed <= record[2] and record[3] <= before_open
+    )
+    # What no probe could see is at most a step of the schedule, as it was really kept.
+    slips = [after[2] - before[2] for before, after in itertools.pairwise(records)]
+    assert records[last + 1][2] - records[first - 1][2] <= opened - before_close + 2 * max(slips)
