@@ -71,7 +71,8 @@ class Timeline:
     """A cell's evidence. `probes` are each address's, in the order in which they were sent.
 
     `loads` are the starts and reloads that were asked for, each with its configuration.
-    `tolerance` is the longest time that may lie between two samples of the listeners.
+    `tolerance` is the longest time that may lie between two samples of the listeners. `burden` is
+    the share of the guest's processors that watching took, from 0 to 1.
     """
 
     interval: float
@@ -82,6 +83,7 @@ class Timeline:
     listeners: tuple[Listener, ...]
     processes: tuple[Process, ...]
     tolerance: float
+    burden: float
     log: tuple[tuple[float, str], ...]
     reloads: tuple[Reload, ...]
 
@@ -134,6 +136,7 @@ def read(evidence: Mapping[str, Any]) -> Timeline:
             for each in evidence["processes"]
         ),
         tolerance=_tolerance(evidence["sampling"]),
+        burden=_burden(evidence["probing"], evidence["sampling"]),
         log=tuple((at, line) for at, line in evidence["log"]),
         reloads=tuple(_reload(each) for each in evidence["reloads"]),
     )
@@ -144,6 +147,12 @@ def _tolerance(sampling: Mapping[str, Any]) -> float:
     samples, interval = int(sampling["samples"]), float(sampling["interval"])
     measured = float(sampling["seconds"]) / samples if samples else interval
     return 1.5 * max(interval, measured)
+
+
+def _burden(probing: Mapping[str, Any], sampling: Mapping[str, Any]) -> float:
+    used = float(probing["cpu_seconds"]) + float(sampling["cpu_seconds"])
+    there = float(probing["seconds"]) * int(probing["processors"])
+    return used / there if there else 0.0
 
 
 def _reload(entry: Mapping[str, Any]) -> Reload:

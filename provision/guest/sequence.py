@@ -186,6 +186,7 @@ class Sequence:
             "addresses": [target.label for target in self.targets],
             "probes": self.watch.records,
             "log": self.watch.log,
+            "probing": self.watch.probing,
             **self.watch.listeners,
         }
 

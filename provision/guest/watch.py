@@ -43,6 +43,7 @@ class Watch:
         self.records: list[Record] = []
         self.log: list[tuple[float, str]] = []
         self.listeners: dict[str, Any] = {"listeners": [], "processes": [], "sampling": None}
+        self.probing: dict[str, Any] = {}
         # For each target its last outcome, since when it is that, and when it was seen last.
         self._runs: dict[int, tuple[str, float, float]] = {}
         self._targets = range(len(targets))
@@ -129,7 +130,10 @@ class Watch:
                     except EOFError:
                         break
 
-    def _take(self, records: list[Record]) -> None:
+    def _take(self, records: list[Record] | dict[str, Any]) -> None:
+        if isinstance(records, dict):
+            self.probing = records
+            return
         self.records += records
         for target, _, _, ended, outcome, _, _ in records:
             before, since, _ = self._runs.get(target, (outcome, ended, ended))

@@ -70,6 +70,7 @@ def evidence(
     end: float = 6.0,
     late: float = 0.0,
     takes: float = 0.001,
+    burden: float = 0.1,
     processes: Sequence[Mapping[str, Any]] = PROCESSES,
 ) -> dict[str, Any]:
     """The content of `timeline.json`.
@@ -99,6 +100,7 @@ def evidence(
         "probes": sorted(probes, key=lambda probe: probe[1]),
         "listeners": list(listeners),
         "processes": list(processes),
+        "probing": {"cpu_seconds": burden * 12.0, "seconds": 6.0, "processors": 2},
         "sampling": {"interval": 0.05, "samples": 120, "cpu_seconds": 0.1, "seconds": 6.0},
         "log": [list(line) for line in log],
         "reloads": [reload()] if reloads is None else list(reloads),

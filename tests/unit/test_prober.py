@@ -35,13 +35,18 @@ class Probing:
         self.process.start()
         there.close()
         self.records: list[Record] = []
+        self.cost: dict[str, Any] = {}
         self._thread = threading.Thread(target=self._take, daemon=True)
         self._thread.start()
 
     def _take(self) -> None:
         while True:
             try:
-                self.records += self.connection.recv()
+                told = self.connection.recv()
+                if isinstance(told, dict):
+                    self.cost = told
+                else:
+                    self.records += told
             except (EOFError, OSError):
                 return
 
@@ -94,6 +99,13 @@ def test_each_way_to_answer_is_told_apart(behaviour: str, outcome: tuple[Any, ..
         probing = Probing(target(port), life=0.3 if behaviour == "is silent" else 10)
         probing.wait_for(15)
         assert outcomes(probing.stop()) == {outcome}
+
+
+def test_it_tells_what_it_cost() -> None:
+    probing = Probing(target(closed_port()))
+    probing.wait_for(15)
+    probing.stop()
+    assert 0 < probing.cost["cpu_seconds"] < probing.cost["seconds"] * probing.cost["processors"]
 
 
 def test_where_nobody_listens_it_is_refused() -> None:

@@ -46,17 +46,14 @@ def test_an_added_address_has_a_prefix_length(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("scenario", "wanted", "interval"),
-    [
-        ("lost-address", None, PROBE_INTERVAL),
-        ("hitless", None, 0.01),
-        ("hitless", 0.1, 0.1),
-    ],
+    ("own", "wanted", "interval"),
+    [(None, None, PROBE_INTERVAL), (0.01, None, 0.01), (0.01, 0.1, 0.1)],
 )
 def test_the_user_decides_how_often_to_probe_else_the_scenario(
-    scenario: str, wanted: float | None, interval: float
+    own: float | None, wanted: float | None, interval: float
 ) -> None:
-    order = Order("2.2", SETTING, load_scenario(MATRIX / "scenarios" / scenario), "cli", wanted)
+    scenario = dataclasses.replace(LOST_ADDRESS.scenario, probe_interval=own)
+    order = dataclasses.replace(LOST_ADDRESS, scenario=scenario, probe_interval=wanted)
     assert guest_plan(order)["probe_interval"] == interval
 
 

@@ -22,6 +22,7 @@ from tests.unit.made_up import (
     OLD,
     STATS,
     UNTIL,
+    everywhere,
     evidence,
     held,
     listener,
@@ -315,6 +316,7 @@ def test_a_prober_that_slips_by_an_interval_is_late(late: float, verdict: str) -
         "lateness_max": pytest.approx(late),
         "probes": 1200,
         "interval": 0.02,
+        "burden": pytest.approx(0.108, abs=0.001),
     }
 
 
@@ -331,3 +333,11 @@ def test_haproxys_version_is_compared_with_the_packages(
     said: str, package: str, same: bool
 ) -> None:
     assert is_same_version(said, package) is same
+
+
+def test_where_watching_took_too_much_of_the_guest_nothing_is_said_of_haproxy() -> None:
+    failures = everywhere((1.5, 3.0, "timeout"))
+    assert judge(evidence(failures, burden=0.5)).name == "outage"
+    found = judge(evidence(failures, burden=0.7))
+    assert found.name == "error"
+    assert found.explanation.startswith("watching took 71% of the guest's processors, more than 60")
