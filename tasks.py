@@ -24,7 +24,7 @@ from hatester.images import Image, Unavailable, make_builds, make_images, tell_v
 from hatester.keys import find_keys
 from hatester.matrix import METHODS, load_matrix, require
 from hatester.paths import MACHINES, MATRIX, RESULTS
-from hatester.plan import Plan, Wanted, make_plan
+from hatester.plan import Plan, Wanted, make_plan, without_unfit
 from hatester.results import LATEST, Results, begin, find
 from hatester.run import How, Keep, Materials, Run
 
@@ -101,8 +101,9 @@ def matrix(
             print("\n".join(cell.id for cell in plan.cells))
             return
         host.require()
-        tell_left_out(plan)
         materials = make_materials(c, plan)
+        plan = without_unfit(plan, materials.linux, materials.haproxy)
+        tell_left_out(plan)
         run(Run(plan, how, materials, begin(RESULTS, host.describe(), plan.left_out), say))
 
 

@@ -109,6 +109,8 @@ def _reservations(timeline: Timeline, reloads: Sequence[Entry]) -> str:
             cause = _alert(timeline, reload)
             said = f"{cause} and reported" if cause else "reported"
             steps.setdefault((f"{said} that", f"failed{doubt}"), []).append(entry["step"])
+        elif entry["reported"] is None and not timeline.is_overtaken(reload):
+            steps.setdefault(("did not say what became of", ""), []).append(entry["step"])
         elif doubt:
             steps.setdefault(("reported that", f"succeeded{doubt}"), []).append(entry["step"])
     told = []
@@ -116,7 +118,7 @@ def _reservations(timeline: Timeline, reloads: Sequence[Entry]) -> str:
         which = f"reload of step {numbers[0]}"
         if len(numbers) > 1:
             which = f"reloads of steps {_and(map(str, numbers))}"
-        told.append(f"HAProxy {said} the {which} {became}")
+        told.append(f"HAProxy {said} the {which} {became}".rstrip())
     return f", though {_and(told)}" if told else ""
 
 

@@ -6,7 +6,7 @@ import fnmatch
 import itertools
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hatester.errors import UserError
 from hatester.matrix import METHODS, Matrix, Setting, require
@@ -81,14 +81,39 @@ def make_plan(matrix: Matrix, wanted: Wanted) -> Plan:
     Raises UserError for a name that is not declared, and when no cell remains.
     """
     cells = _picked(_selected(matrix, wanted), wanted)
-    reasons = {cell: reason for cell in cells if (reason := _declared_unfit(matrix, cell))}
-    fit = [cell for cell in cells if cell not in reasons]
-    if not fit:
-        raise UserError(f"No cell is left: {next(iter(reasons.values()))}.")
     folder = matrix.folder / "scenarios"
-    names = dict.fromkeys(cell.scenario for cell in fit)
+    names = dict.fromkeys(cell.scenario for cell in cells)
     scenarios = {name: load_scenario(folder / name) for name in names}
-    return Plan(matrix, fit, scenarios, list(reasons.items()))
+    return without_unfit(
+        Plan(matrix, cells, scenarios, []),
+        {name: kernel.version for name, kernel in matrix.kernels.items()},
+        {name: build.version for name, build in matrix.builds.items()},
+    )
+
+
+def without_unfit(
+    plan: Plan, linux: Mapping[str, str | None], haproxy: Mapping[str, str | None]
+) -> Plan:
+    """A plan without the cells that make no sense with these versions of kernels and builds.
+
+    Raises UserError when no cell remains.
+    """
+    reasons = {
+        cell: reason
+        for cell in plan.cells
+        if (
+            reason := unfit(
+                cell,
+                plan.matrix.settings[cell.setting],
+                linux.get(cell.kernel),
+                haproxy.get(cell.build),
+            )
+        )
+    }
+    cells = [cell for cell in plan.cells if cell not in reasons]
+    if not cells:
+        raise UserError(f"No cell is left: {next(iter(reasons.values()))}.")
+    return replace(plan, cells=cells, left_out=[*plan.left_out, *reasons.items()])
 
 
 def unfit(cell: Cell, setting: Setting, linux: str | None, haproxy: str | None) -> str | None:
@@ -110,11 +135,6 @@ def unfit(cell: Cell, setting: Setting, linux: str | None, haproxy: str | None) 
         if first and version and _is_older(version, first):
             return f"{what} needs {software} {first} or later, and {name} is {version}"
     return None
-
-
-def _declared_unfit(matrix: Matrix, cell: Cell) -> str | None:
-    kernel, build = matrix.kernels[cell.kernel], matrix.builds[cell.build]
-    return unfit(cell, matrix.settings[cell.setting], kernel.version, build.version)
 
 
 def _is_older(version: str, first: str) -> bool:

@@ -49,6 +49,20 @@ class Materials:
     trees: Mapping[str, Tree | Unavailable]
     keys: Keys
 
+    @property
+    def linux(self) -> dict[str, str]:
+        """The kernels' versions, as far as they could be made."""
+        return {
+            name: image.kit.version
+            for name, image in self.images.items()
+            if isinstance(image, Image)
+        }
+
+    @property
+    def haproxy(self) -> dict[str, str]:
+        """The builds' versions, as far as they could be made."""
+        return {name: tree.version for name, tree in self.trees.items() if isinstance(tree, Tree)}
+
 
 class Run:
     """A plan on its way to results."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from multiprocessing.connection import Connection
@@ -51,6 +52,8 @@ class Sampler:
             samples += 1
             # A sample that came late is no reason for another one at once.
             due = max(due + self.interval, time.monotonic())
+        with contextlib.suppress(EOFError):
+            parent.recv()  # what is left unread would reset the pipe, with all that is in it
         parent.send(
             {
                 "listeners": self._stretches,

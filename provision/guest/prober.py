@@ -6,6 +6,7 @@ to see. This one asks when the schedule says so, whatever became of the connecti
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import functools
 import gc
@@ -104,6 +105,9 @@ class Prober:
                 if file == parent.fileno():
                     is_stopped = True
                     self._epoll.unregister(file)
+                    # What is left unread would reset the pipe, with all that is still in it.
+                    with contextlib.suppress(EOFError):
+                        parent.recv()
                 else:
                     self._go_on(file, self._by_file[file])
             if time.monotonic() >= delivery:

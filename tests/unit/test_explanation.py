@@ -256,7 +256,10 @@ def test_a_reload_that_was_overtaken_is_not_said_to_be_unsettled() -> None:
 
 def test_where_nothing_could_be_lost_that_is_said() -> None:
     text = told(reloads=[reload(present=[], reported=None)])
-    assert text == "no address that should have answered was asked"
+    assert text == (
+        "no address that should have answered was asked, though HAProxy did not say what became "
+        "of the reload of step 6"
+    )
 
 
 @settings(max_examples=20, deadline=None)
@@ -287,3 +290,10 @@ def test_whoever_held_the_listeners_it_is_one_sentence(
     assert "\n" not in text
     assert "None" not in text
     assert "-0.00" not in text
+
+
+def test_a_reload_of_which_haproxy_says_nothing_is_told_though_nothing_was_lost() -> None:
+    found = judge(evidence(reloads=[reload(reported=None, reported_at=None)])).explanation
+    assert found.endswith(
+        "were answered, though HAProxy did not say what became of the reload of step 6"
+    )

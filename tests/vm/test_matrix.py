@@ -1,8 +1,8 @@
 """The main job, on real guests.
 
 What is asserted is what HAProxy's source makes certain: a configuration that binds a missing
-address is never served, unless the kernel may bind it all the same. When a check falls into the
-two seconds of bind retries is a matter of the machine's speed, and not asserted.
+address is never served, unless the kernel may bind it all the same, and while HAProxy retries no
+address answers. How long that takes is a matter of the machine's speed, and not asserted.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -36,15 +37,46 @@ def machines_of_runs() -> list[int]:
     return [pid for folder in (cache.root() / "runs").glob("*/") for pid in runs.machines(folder)]
 
 
+SELECTED = [
+    "gone/2.2/plain/lost-address/signal",
+    "6.1/*/lost-address/signal",
+    "6.1/3.0/plain/lost-address/cli",
+    "6.1/3.0/plain/lost-address/systemd",
+    "6.1/2.2/plain/lost-address/soft-finish",
+    "6.1/3.0/plain/address-returns/signal",
+    "6.1/3.0/plain/syntax-error/systemd",
+    "6.1/2.2/plain/lost-file/signal",
+]
+LOST_FILE = """
+description: HAProxy is reloaded while a file that its configuration names is missing
+addresses: [192.168.42.43/32, 192.168.42.44/32, 192.168.42.45/32]
+steps:
+  - start: with
+  - break: with.http
+  - reload: with
+  - wait: reported
+  - mend: {what: with.http, after: 0.1}
+  - reload: with
+"""
+
+
 @pytest.fixture(scope="module")
 def cells(checkout: Path) -> dict[str, dict[str, Any]]:
-    """Two builds with and without the workaround, and a kernel whose suite is not to be had."""
+    """Each way to reload, a scenario of one's own, and a kernel whose suite is not to be had."""
     with (checkout / "matrix/kernels.yml").open("a") as file:
         file.write('  "gone": {suite: nosuch}\n')
-    done = invoke(
-        "matrix", "--kernel", "gone", "--kernel", "6.1", "--haproxy", "2.2", "--haproxy", "3.0",
-        folder=checkout, seconds=1500,
-    )  # fmt: skip
+    own = shutil.copytree(
+        checkout / "matrix/scenarios/lost-address", checkout / "matrix/scenarios/lost-file"
+    )
+    (own / "scenario.yml").write_text(LOST_FILE)
+    words = ["--kernel", "gone", "--kernel", "6.1", "--haproxy", "2.2", "--haproxy", "3.0"]
+    for scenario in ("lost-address", "address-returns", "syntax-error", "lost-file"):
+        words += ["--scenario", scenario]
+    for method in ("signal", "cli", "systemd", "soft-finish"):
+        words += ["--method", method]
+    for pattern in SELECTED:
+        words += ["--only", pattern]
+    done = invoke("matrix", *words, folder=checkout, seconds=1500)
     assert done.returncode == 3, done.stderr
     assert "lost-address by signal, plain" in done.stdout
     assert "has no suite nosuch" in done.stdout
@@ -54,12 +86,22 @@ def cells(checkout: Path) -> dict[str, dict[str, Any]]:
     return {cell["id"]: cell for cell in run["cells"]}
 
 
-def cell(cells: dict[str, dict[str, Any]], build: str, setting: str) -> dict[str, Any]:
-    return cells[f"6.1/{build}/{setting}/lost-address/signal"]
+def cell(
+    cells: dict[str, dict[str, Any]],
+    build: str,
+    setting: str = "plain",
+    scenario: str = "lost-address",
+    method: str = "signal",
+) -> dict[str, Any]:
+    return cells[f"6.1/{build}/{setting}/{scenario}/{method}"]
+
+
+def reported(measured: dict[str, Any]) -> list[str]:
+    return [reload["reported"] for reload in measured["reloads"]]
 
 
 def test_a_suite_that_the_mirror_lacks_costs_its_own_cells_only(cells: dict[str, Any]) -> None:
-    assert len(cells) == 8
+    assert len(cells) == 11
     for id_, each in cells.items():
         assert (each["verdict"] == "error") is id_.startswith("gone/"), each["explanation"]
 
@@ -86,39 +128,112 @@ class TestEveryCell:
     def test_an_address_that_was_taken_away_is_unreachable_and_does_not_count(
         self, cells: dict[str, Any], build: str, setting: str
     ) -> None:
-        for check in cell(cells, build, setting)["checks"][1:]:
-            assert check["expected"] == PRESENT
-            assert list(check["outcomes"]) == [*PRESENT, MISSING]
+        measured = cell(cells, build, setting)
+        for check in measured["checks"][1:]:
             assert check["outcomes"][MISSING] == "unreachable"
+        for reload in measured["reloads"]:
+            expected = {label for label, each in reload["addresses"].items() if each["expected"]}
+            assert expected == set(PRESENT)
+            missing = reload["addresses"][MISSING]
+            assert set(missing["failures"]) == {"unreachable"}
+            assert missing["failures"]["unreachable"] == missing["probes"]
 
-    def test_the_good_reload_is_served(
+    def test_the_good_reload_is_served_by_a_new_worker(
         self, cells: dict[str, Any], build: str, setting: str
     ) -> None:
-        good = cell(cells, build, setting)["checks"][1]
-        assert [good["outcomes"][label] for label in PRESENT] == ["ok"] * 3
-        assert [good["outside"][label] for label in PRESENT] == ["ok"] * 3
+        good = cell(cells, build, setting)["reloads"][0]
+        assert (good["reported"], good["true"], good["silent"]) == ("success", True, False)
+        for label in PRESENT:
+            assert good["addresses"][label]["answers"]["without"] > 0
+            holders = [each for each in good["listeners"] if each["address"] == label]
+            assert holders[0]["owner"] == "old worker"
+            assert holders[-1]["owner"] == "new worker"
 
 
-@pytest.mark.parametrize("build", ["2.2", "3.0"])
-def test_without_the_workaround_the_reload_fails_and_is_never_served(
-    cells: dict[str, Any], build: str
+@pytest.mark.parametrize(
+    ("build", "method"),
+    [
+        ("2.2", "signal"),
+        ("3.0", "signal"),
+        ("3.0", "cli"),
+        ("3.0", "systemd"),
+        ("2.2", "soft-finish"),
+    ],
+)
+def test_however_it_is_asked_for_the_reload_fails_and_no_address_answers_meanwhile(
+    cells: dict[str, Any], build: str, method: str
 ) -> None:
-    measured = cell(cells, build, "plain")
-    assert [each["reported"] for each in measured["reloads"]] == ["success", "failure"]
-    last = measured["checks"][-1]
-    answers = {each["answer"] for each in last["connections"].values()}
-    assert answers <= {"without", None}
-    failed = any(last["outcomes"][label] != "ok" for label in PRESENT)
-    assert measured["verdict"] == ("down" if failed else "ok")
+    measured = cell(cells, build, method=method)
+    assert reported(measured) == ["success", "failure"]
+    assert (measured["verdict"], measured["silent"]) == ("outage", False)
+    bad = measured["reloads"][1]
+    for label in PRESENT:
+        address = bad["addresses"][label]
+        assert address["verdict"] == "outage"
+        assert set(address["answers"]) == {"without"}
+        # 200 retries, 10 ms apart (MAX_START_RETRIES in src/haproxy.c).
+        assert address["outage_seconds"] > 1.9
+    assert "could not bind 192.168.42.43:80" in measured["explanation"]
+    assert bad["exit_code"] == {"soft-finish": 1, "systemd": 0}.get(method)
+    assert (bad["answer"] or "").startswith("Success=0" if method == "cli" else "")
+    assert ("master" in (bad["processes"] or "")) is (method in ("cli", "systemd"))
+
+
+def test_2_2_accepts_nothing_and_resets_and_3_0_has_nobody_listen(cells: dict[str, Any]) -> None:
+    old, new = (cell(cells, build)["reloads"][1] for build in ("2.2", "3.0"))
+    for label in PRESENT:
+        assert old["addresses"][label]["failures"]["reset"] > 10
+        assert new["addresses"][label]["failures"]["refused"] > 10
+        assert any(each["owner"] == "master" and each["queue"] > 10 for each in old["listeners"])
+        assert any(each["owner"] is None for each in new["listeners"] if each["address"] == label)
+
+
+def test_an_address_that_returns_is_served_or_its_loss_is_told(cells: dict[str, Any]) -> None:
+    measured = cell(cells, "3.0", scenario="address-returns")
+    # Either bind succeeded within the retries, and what was inherited is dead (haproxy 2.6 to
+    # 3.4), or it came too late for them: never is it all well.
+    assert measured["verdict"] in ("down", "outage")
+    assert measured["silent"] is (measured["verdict"] == "down")
+    assert measured["silent"] is (reported(measured)[1] == "success")
+
+
+def test_the_check_of_the_packaged_unit_keeps_a_broken_configuration_out(
+    cells: dict[str, Any],
+) -> None:
+    measured = cell(cells, "3.0", scenario="syntax-error", method="systemd")
+    broken = measured["reloads"][0]
+    assert (broken["reported"], broken["exit_code"]) == ("failure", 1)
+    assert measured["verdict"] in ("ok", "lossy")
+
+
+def test_a_file_is_broken_and_mended_in_a_scenario_of_ones_own(cells: dict[str, Any]) -> None:
+    measured = cell(cells, "2.2", scenario="lost-file")
+    assert reported(measured) == ["failure", "success"]
+
+
+def test_what_was_seen_is_kept_and_judged_alike_by_a_later_report(
+    checkout: Path, cells: dict[str, Any]
+) -> None:
+    before = (checkout / "results/latest/run.json").read_text()
+    done = invoke("report", "--recompute", folder=checkout)
+    assert "judged 11 cells again: 0 are told differently now" in done.stderr
+    assert (checkout / "results/latest/run.json").read_text() == before
+    for measured in cells.values():
+        if measured["verdict"] != "error":
+            folder = checkout / "results/latest/cells" / measured["id"]
+            timeline = json.loads((folder / "timeline.json").read_text())
+            assert timeline["sampling"]["samples"] > 50
+            assert len(timeline["probes"]) == measured["quality"]["probes"]
+            assert (folder / "haproxy.log").exists()
 
 
 @pytest.mark.parametrize("build", ["2.2", "3.0"])
-def test_with_the_workaround_haproxy_binds_and_every_address_answers(
+def test_with_the_workaround_haproxy_binds_and_says_so(
     checkout: Path, cells: dict[str, Any], build: str
 ) -> None:
     measured = cell(cells, build, "nonlocal-bind")
-    assert measured["verdict"] == "ok"
-    assert [each["reported"] for each in measured["reloads"]] == ["success", "success"]
+    assert measured["verdict"] in ("ok", "lossy")
+    assert reported(measured) == ["success", "success"]
     for setting, fails in (("plain", True), ("nonlocal-bind", False)):
         folder = checkout / "results/latest/cells" / cell(cells, build, setting)["id"]
         log = (folder / "haproxy.log").read_text()
@@ -130,11 +245,18 @@ def test_any_haproxy_runs_on_any_kernel_and_two_runs_at_once_do_no_harm(
 ) -> None:
     def measure(pairs: tuple[str, ...]) -> None:
         checkout = copy_project(tmp_path / pairs[0].replace("/", "-"))
-        only = [word for pair in pairs for word in ("--only", f"{pair}/nonlocal-bind/*")]
-        done = invoke("matrix", *only, folder=checkout, seconds=1500)
+        only = [
+            word
+            for pair in pairs
+            for word in ("--only", f"{pair}/nonlocal-bind/lost-address/signal")
+        ]
+        # Side by side, emulated guests have no time for many probes.
+        gently = ("--probe-interval", "100ms")
+        done = invoke("matrix", *gently, *only, folder=checkout, seconds=1500)
         assert done.returncode == 0, done.stdout + done.stderr
-        found = {cell["id"]: cell["verdict"] for cell in newest(checkout)["cells"]}
-        assert found == {f"{pair}/nonlocal-bind/lost-address/signal": "ok" for pair in pairs}
+        for each in newest(checkout)["cells"]:
+            assert reported(each) == ["success", "success"]
+            assert each["verdict"] in ("ok", "lossy")
 
     with ThreadPoolExecutor() as pool:
         list(pool.map(measure, [("5.10/3.4", "6.12/2.2"), ("7.2/2.6", "7.3/3.2")]))
@@ -145,7 +267,10 @@ def test_any_haproxy_runs_on_any_kernel_and_two_runs_at_once_do_no_harm(
 def running(checkout: Path, *words: str) -> Iterator[subprocess.Popen[str]]:
     """A run of Linux 6.1 and HAProxy 2.2, on its way."""
     with subprocess.Popen(
-        ["invoke", "matrix", "--kernel", "6.1", "--haproxy", "2.2", *words],
+        [
+            "invoke", "matrix", "--kernel", "6.1", "--haproxy", "2.2",
+            "--scenario", "lost-address", *words,
+        ],
         cwd=checkout, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     ) as process:  # fmt: skip
         try:
@@ -202,5 +327,6 @@ def test_a_guest_that_dies_costs_one_cell_and_is_replaced(checkout: Path) -> Non
         process.communicate(timeout=600)
     assert process.returncode == 3
     verdicts = [cell["verdict"] for cell in newest(checkout)["cells"]]
-    assert (len(verdicts), verdicts[1], verdicts[2]) == (3, "error", "ok")
+    assert (len(verdicts), verdicts[1]) == (3, "error")
+    assert verdicts[2] in ("ok", "lossy")
     assert not machines_of_runs()
