@@ -25,7 +25,7 @@ from hatester.keys import find_keys
 from hatester.matrix import METHODS, load_matrix, require
 from hatester.paths import MACHINES, MATRIX, RESULTS
 from hatester.plan import Plan, Wanted, make_plan, without_unfit
-from hatester.results import LATEST, Results, begin, find
+from hatester.results import Results, begin, find
 from hatester.run import How, Keep, Materials, Run
 
 MISTAKE = 2
@@ -142,12 +142,12 @@ def show_results(results: Results) -> None:
     print(f"\nresults: {results.file}")
 
 
-@task(positional=["run"], help={
-    "run": "A run by its name or its folder; the newest by default.",
+@task(help={
+    "run": "A run by its name, such as latest, or by its folder.",
     "recompute": "Judge the cells again by their stored evidence; needs no guest.",
 })  # fmt: skip
-def report(c: Context, run: str = LATEST, recompute: bool = False) -> None:
-    """Show a stored run again."""
+def report(c: Context, run: str, recompute: bool = False) -> None:
+    """Show a stored run again: `invoke report latest`."""
     with orderly():
         results = find(RESULTS, run)
         if recompute:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import contextlib
 import io
-import json
 import shlex
 import time
 import zipfile
@@ -172,11 +171,6 @@ class Guest:
         except MeasurementError:
             return False
         return True
-
-    def traces(self) -> list[str]:
-        """What earlier cells have left in the guest."""
-        found: list[str] = json.loads(self.run(f"python3 {PROGRAM} traces"))
-        return found
 
     def _snapshot(self) -> None:
         """Connections that a snapshot holds would be dead after its return."""

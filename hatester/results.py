@@ -64,7 +64,7 @@ class Results:
             file = self.evidence(entry) / "timeline.json"
             if file.exists():
                 before = dict(entry)
-                entry.update(judged(_read(file)))
+                entry.update(_judged(file))
                 if entry != before:
                     changed.append(entry["id"])
         self.write()
@@ -115,6 +115,13 @@ def find(parent: Path, run: str) -> Results:
     if content.get("schema") != SCHEMA:
         raise UserError(f"{file}: its schema is {content.get('schema')}, not {SCHEMA}.")
     return Results(file.parent.resolve(), content)
+
+
+def _judged(file: Path) -> dict[str, Any]:
+    try:
+        return judged(_read(file))
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(f"{file} is no timeline that can be judged: {error!r}.") from error
 
 
 def _read(file: Path) -> dict[str, Any]:

@@ -225,7 +225,8 @@ def _is_true(
     expected = [label for label, entry in addresses.items() if entry["expected"]]
     if reload.reported is None or not expected:
         return None
-    if any(addresses[label]["verdict"] == "down" for label in expected):
+    is_down = any(addresses[label]["verdict"] == "down" for label in expected)
+    if reload.reported == "success" and is_down:
         return False
     last = [_last_answer(timeline.sent(label, reload.at, reload.until)) for label in expected]
     known = [answer for answer in last if answer is not None]

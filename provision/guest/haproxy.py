@@ -22,6 +22,7 @@ LOG = Path("/run/hatester/haproxy.log")
 START_SECONDS = 30.0
 STOP_SECONDS = 5.0
 _POLL_SECONDS = 0.01
+_TAIL_LINES = 10
 
 # What it says when a start or a reload has come to its end: up to 2.4 when the master forks the
 # worker or falls back to waiting for the old one, later in words of its own (src/haproxy.c,
@@ -39,6 +40,11 @@ def word(lines: Sequence[tuple[float, str]]) -> tuple[str, float] | None:
         if found and found[-1]:
             return found[-1], at
     return None
+
+
+def last_lines() -> str:
+    """The end of the log."""
+    return "\n".join(LOG.read_text(errors="replace").splitlines()[-_TAIL_LINES:])
 
 
 class HAProxy:
@@ -96,10 +102,13 @@ class HAProxy:
         deadline = time.monotonic() + START_SECONDS
         while missing := set(ports) - {port for _, port in listeners()}:
             if process.poll():
-                raise GuestError(f"HAProxy ended with status {process.returncode} at its start")
+                raise GuestError(
+                    f"HAProxy ended with status {process.returncode} at its start: {last_lines()}"
+                )
             if time.monotonic() > deadline:
                 raise GuestError(
-                    f"HAProxy did not listen on {sorted(missing)} within {START_SECONDS:.0f} s"
+                    f"HAProxy did not listen on {sorted(missing)} within {START_SECONDS:.0f} s: "
+                    f"{last_lines()}"
                 )
             time.sleep(_POLL_SECONDS)
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from provision.guest.errors import GuestError
-from provision.guest.haproxy import LOG, PID_FILE, HAProxy, word
+from provision.guest.haproxy import LOG, PID_FILE, HAProxy, last_lines, word
 
 _SOCKET = "run/haproxy-master.sock"
 _SOCKET_SECONDS = 5.0
@@ -195,7 +195,7 @@ class Systemd(Signal):
 
 
 def _systemctl(*arguments: str) -> str:
-    """Run systemctl(1). Raises GuestError with what it says, and the unit's status."""
+    """What systemctl(1) prints. Raises GuestError with what it and HAProxy's log say."""
     command = ["systemctl", *arguments]
     try:
         done = subprocess.run(
@@ -204,7 +204,7 @@ def _systemctl(*arguments: str) -> str:
     except subprocess.TimeoutExpired as error:
         raise GuestError(f"{' '.join(command)} took {_SYSTEMCTL_SECONDS:.0f} s") from error
     if done.returncode:
-        raise GuestError(f"{' '.join(command)}: {done.stderr.strip()}")
+        raise GuestError(f"{' '.join(command)}: {done.stderr.strip()}\n{last_lines()}")
     return done.stdout
 
 

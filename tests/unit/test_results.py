@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,16 @@ def test_a_verdict_that_does_not_follow_from_the_evidence_is_put_right(tmp_path:
     found = find(tmp_path, "latest")
     assert found.recompute() == [CELL.id]
     assert stored(results.file)["cells"][0]["verdict"] == truth != "lossy"
+
+
+@pytest.mark.parametrize("content", ["{}", '{"reloads": 1, "checks": []}', "[1]", "{"])
+def test_a_damaged_timeline_is_named(tmp_path: Path, content: str) -> None:
+    results = begin(tmp_path, {})
+    results.add(measured())
+    file = results.folder / "cells" / CELL.id / "timeline.json"
+    file.write_text(content)
+    with pytest.raises(UserError, match=re.escape(str(file))):
+        find(tmp_path, "latest").recompute()
 
 
 def test_a_failed_measurement_is_no_verdict_whatever_was_seen(tmp_path: Path) -> None:

@@ -38,6 +38,10 @@ def test_plan_gives_its_cells_as_json() -> None:
         (("matrix", "--kernel", "6.2"), "--kernel: there is no '6.2'"),
         (("plan", "--only", "x/*"), "--only: 'x/*' matches none"),
         (("matrix", "--keep", "sometimes"), "--keep: there is no 'sometimes'"),
+        (("matrix", "--repeat", "0"), "--repeat: '0' is no whole number above 0"),
+        (("matrix", "--probe-interval", "1ms"), "--probe-interval: '1ms' is no time from 5ms"),
+        (("plan", "--matrix", "ful"), "--matrix: there is no 'ful'; did you mean full?"),
+        (("plan", "--method", "reload"), "--method: there is no 'reload'"),
         (("images", "--kernel", "6.2"), "--kernel: there is no '6.2'"),
         (("builds", "--haproxy", "1.8"), "--haproxy: there is no '1.8'"),
     ],
@@ -91,3 +95,22 @@ def test_a_dry_run_boots_nothing(checkout: Path) -> None:
     done = invoke("--dry", "matrix", "--kernel", "6.1", folder=checkout)
     assert (done.returncode, len(done.stdout.split())) == (0, 20)
     assert not (checkout / "results").exists()
+
+
+def test_a_stored_run_is_shown_again_and_a_wrong_one_is_named(checkout: Path) -> None:
+    run = {"schema": 1, "run": "x", "cells": []}
+    (checkout / "results/x").mkdir(parents=True)
+    (checkout / "results/x/run.json").write_text(json.dumps(run))
+    done = invoke("report", "x", "--recompute", folder=checkout)
+    assert done.returncode == 0
+    assert "judged 0 cells again: 0 are told differently now" in done.stderr
+    assert f"results: {checkout}/results/x/run.json" in done.stdout
+    wrong = invoke("report", "y", folder=checkout)
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    assert wrong.stderr == f"{checkout}/results: there is no 'y' (there are: x).\n"
+
+
+def test_what_makes_no_sense_is_left_out_with_the_reason() -> None:
+    done = invoke("plan", "--kernel", "5.10", "--kernel", "6.1", "--setting", "migrate-req")
+    assert {id_.partition("/")[0] for id_ in done.stdout.split()} == {"6.1"}
+    assert "because migrate-req needs Linux 5.14 or later, and 5.10 is 5.10" in done.stderr

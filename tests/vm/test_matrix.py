@@ -215,7 +215,7 @@ def test_what_was_seen_is_kept_and_judged_alike_by_a_later_report(
     checkout: Path, cells: dict[str, Any]
 ) -> None:
     before = (checkout / "results/latest/run.json").read_text()
-    done = invoke("report", "--recompute", folder=checkout)
+    done = invoke("report", "latest", "--recompute", folder=checkout)
     assert "judged 11 cells again: 0 are told differently now" in done.stderr
     assert (checkout / "results/latest/run.json").read_text() == before
     for measured in cells.values():
