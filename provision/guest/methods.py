@@ -146,7 +146,7 @@ class Systemd(Signal):
     """The packaged unit under the guest's systemd, which checks (`-c`) and then signals.
 
     Of the unit only the root directory, the output and the limit of starts are changed, and the
-    bind mount of the log's socket is left out, since it would take a mount namespace.
+    bind mount of the log's socket is left out, since nobody reads that log here.
     """
 
     def __init__(self, haproxy: HAProxy) -> None:
