@@ -240,26 +240,21 @@ def test_with_the_workaround_haproxy_binds_and_says_so(
         assert (MISSING in log and "ALERT" in log) is fails, log
 
 
-def test_any_haproxy_runs_on_any_kernel_and_two_runs_at_once_do_no_harm(
+def test_the_newest_haproxy_runs_on_the_oldest_kernel_and_two_runs_at_once_do_no_harm(
     tmp_path: Path,
 ) -> None:
-    def measure(pairs: tuple[str, ...]) -> None:
-        checkout = copy_project(tmp_path / pairs[0].replace("/", "-"))
-        only = [
-            word
-            for pair in pairs
-            for word in ("--only", f"{pair}/nonlocal-bind/lost-address/signal")
-        ]
+    def measure(pair: str) -> None:
+        checkout = copy_project(tmp_path / pair.replace("/", "-"))
         # Side by side, emulated guests have no time for many probes.
-        gently = ("--probe-interval", "100ms")
-        done = invoke("matrix", *gently, *only, folder=checkout, seconds=1500)
+        words = ["--probe-interval", "100ms", "--only", f"{pair}/nonlocal-bind/lost-address/signal"]
+        done = invoke("matrix", *words, folder=checkout, seconds=1500)
         assert done.returncode == 0, done.stdout + done.stderr
-        for each in newest(checkout)["cells"]:
-            assert reported(each) == ["success", "success"]
-            assert each["verdict"] in ("ok", "lossy")
+        [each] = newest(checkout)["cells"]
+        assert reported(each) == ["success", "success"]
+        assert each["verdict"] in ("ok", "lossy")
 
     with ThreadPoolExecutor() as pool:
-        list(pool.map(measure, [("5.10/3.4", "6.12/2.2"), ("7.2/2.6", "7.3/3.2")]))
+        list(pool.map(measure, ["5.10/3.4", "7.3/2.2"]))
     assert not machines_of_runs()
 
 
