@@ -340,4 +340,4 @@ def test_where_watching_took_too_much_of_the_guest_nothing_is_said_of_haproxy() 
     assert judge(evidence(failures, burden=0.5)).name == "outage"
     found = judge(evidence(failures, burden=0.7))
     assert found.name == "error"
-    assert found.explanation.startswith("watching took 71% of the guest's processors, more than 60")
+    assert found.explanation.startswith("watching took 71% of the guest's processors, more than 70")
