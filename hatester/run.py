@@ -148,7 +148,12 @@ class Run:
             method=cell.method,
             probe_interval=self.how.probe_interval,
         )
-        return run_cell(guest, cell, repetition, order, tree.version)
+        result = run_cell(guest, cell, repetition, order, tree.version)
+        if (result.entry["quality"] or {}).get("verdict") in ("starved", "heavy"):
+            # That may have been a moment of a busy host.
+            self.say(f"{cell.id}: {result.entry['error']}; once more")
+            result = run_cell(guest, cell, repetition, order, tree.version)
+        return result
 
     def _started(self, kernel: str, image: Image, vagrant: Vagrant) -> Guest:
         """A guest, at the second try if need be: an emulated one may fail to boot by chance."""

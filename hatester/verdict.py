@@ -29,14 +29,25 @@ _DIGITS = 6
 MOST_BURDEN = 0.7
 """Of the guest's processors, for watching. Probing an emulated guest of two processors every 20 ms
 takes 0.4 to 0.5 and harms nobody; every 10 ms, HAProxy hardly gets to accept."""
+MOST_LATENESS = 0.5
+"""Seconds, of one probe of a hundred. The prober comes before all else in the guest; when it is
+that late, the host kept the guest from running, and with it HAProxy."""
+
+
+_UNFIT = {
+    "starved": "the host kept the guest from running: one probe of a hundred was sent "
+    "{lateness_p99:.2f} s late or more, though the prober comes before all else there",
+    "heavy": "watching took {burden:.0%} of the guest's processors and may itself have kept "
+    "HAProxy from answering: probe less often than every {interval:g} s",
+}
 
 
 @dataclass(frozen=True)
 class Judgement:
     """What `run.json` says of a cell by its evidence.
 
-    `name` is ok, lossy, outage, down or error. An error has nothing but its `explanation`: it is no
-    statement about HAProxy. All seconds of `reloads` are from the reload, each from its own.
+    `name` is ok, lossy, outage, down or error. An error has nothing but its `explanation` and the
+    `quality` of what was measured: it is no statement about HAProxy. All seconds of `reloads` are from the reload, each from its own.
     """
 
     name: str
@@ -50,13 +61,15 @@ def judge(evidence: Mapping[str, Any]) -> Judgement:
     """The verdict on the content of a cell's `timeline.json`; the same evidence, the same verdict.
 
     It is an error when no reload was observed, when an address did not even answer in the last
-    second before the first one, when one that should have answered was never asked, and when
-    watching took so much of the guest that it may itself have caused what was seen.
+    second before the first one, when one that should have answered was never asked, and when the
+    guest had so little of the processor, for the host's sake or the watching's, that this may
+    itself have caused what was seen; the quality then is `starved` or `heavy`.
     """
     timeline = read(evidence)
-    reason = _why_not_measured(timeline)
+    quality = _quality(timeline)
+    reason = _UNFIT.get(quality["verdict"], "").format(**quality) or _why_not_measured(timeline)
     if reason:
-        return Judgement("error", reason)
+        return Judgement("error", reason, quality=quality)
     entries = [
         _entry(timeline, reload, source)
         for reload, source in zip(timeline.reloads, evidence["reloads"], strict=True)
@@ -66,7 +79,7 @@ def judge(evidence: Mapping[str, Any]) -> Judgement:
         name=worst["verdict"],
         explanation=explanation.explain(timeline, entries, worst),
         silent=any(entry["silent"] for entry in entries),
-        quality=_quality(timeline),
+        quality=quality,
         reloads=entries,
     )
 
@@ -83,12 +96,6 @@ def _severity(entry: Mapping[str, Any]) -> tuple[int, bool, float, int]:
 
 
 def _why_not_measured(timeline: Timeline) -> str | None:
-    if timeline.burden > MOST_BURDEN:
-        return (
-            f"watching took {timeline.burden:.0%} of the guest's processors, more than "
-            f"{MOST_BURDEN:.0%}, and may itself have kept HAProxy from answering: probe less often "
-            f"than every {timeline.interval * 1000:g} ms"
-        )
     if not timeline.reloads:
         return "no reload was observed"
     first = timeline.reloads[0]
@@ -241,8 +248,13 @@ def _quality(timeline: Timeline) -> dict[str, Any]:
     """How late the prober was: it is no longer open-loop when it slips by an interval."""
     late = [probe.sent - probe.due for probes in timeline.probes.values() for probe in probes]
     p99 = percentile(late, 0.99)
+    found = {
+        "starved": p99 > MOST_LATENESS,
+        "heavy": timeline.burden > MOST_BURDEN,
+        "late": p99 > timeline.interval,
+    }
     return {
-        "verdict": "late" if p99 > timeline.interval else "good",
+        "verdict": next((name for name, is_so in found.items() if is_so), "good"),
         "lateness_p50": _seconds(percentile(late, 0.5)),
         "lateness_p99": _seconds(p99),
         "lateness_max": _seconds(percentile(late, 1.0)),
