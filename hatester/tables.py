@@ -131,7 +131,7 @@ def _spread(low: str, high: str) -> str:
 
 
 def _is_late(cell: Entry) -> bool:
-    return cell["verdict"] != "error" and cell["quality"]["verdict"] == "late"
+    return cell["verdict"] != "error" and bool(cell["quality"]["verdict"] == "late")
 
 
 def short_names(labels: Iterable[str]) -> dict[str, str]:

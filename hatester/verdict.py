@@ -47,7 +47,8 @@ class Judgement:
     """What `run.json` says of a cell by its evidence.
 
     `name` is ok, lossy, outage, down or error. An error has nothing but its `explanation` and the
-    `quality` of what was measured: it is no statement about HAProxy. All seconds of `reloads` are from the reload, each from its own.
+    `quality` of what was measured: it is no statement about HAProxy. All seconds of `reloads`
+    are from the reload, each from its own.
     """
 
     name: str
