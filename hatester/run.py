@@ -75,6 +75,7 @@ class Run:
         self.materials = materials
         self.results = results
         self.say = say
+        self._fatal: set[tuple[Cell, int]] = set()
 
     @property
     def planned(self) -> int:
@@ -112,31 +113,44 @@ class Run:
     def _run_guest(
         self, kernel: str, image: Image, cells: Sequence[tuple[Cell, int]], vagrant: Vagrant
     ) -> list[tuple[Cell, int]]:
-        """Cells in a new guest. Returns those that are left when it dies; one at least is not."""
+        """Cells in a new guest. Returns those that are left when it dies: less each time, or tried
+        for the last time.
+        """
         left = list(cells)
-        failed = False
         try:
             with self._started(kernel, image, vagrant) as guest:
                 guest.prepare(self._trees([cell for cell, _ in cells]))
-                while left:
-                    result = self._run_cell(guest, *left.pop(0))
-                    self._add(result)
-                    failed |= result.entry["verdict"] == "error"
-                    if result.entry["verdict"] == "error" and not guest.is_alive():
-                        break
+                self._run_cells(guest, left)
         except MeasurementError as error:
-            failed = True
             for cell, repetition in left:
                 console = vagrant.console(kernel)
                 self._add(not_measured(cell, repetition, str(error), console))
             left = []
+        mine = [entry for entry in self.results.cells if entry["kernel"]["name"] == kernel]
+        has_failed = any(entry["error"] for entry in mine)
         keep = self.how.keep
-        wanted = keep is Keep.ALWAYS or (keep is Keep.FAILED and failed)
-        if wanted and not left:
+        if not left and (keep is Keep.ALWAYS or (keep is Keep.FAILED and has_failed)):
             runs.keep(vagrant.folder)
         else:
             self._end(kernel, vagrant)
         return left
+
+    def _run_cells(self, guest: Guest, left: list[tuple[Cell, int]]) -> None:
+        """Take cell by cell off `left`, as long as the guest lives.
+
+        An emulated guest may die by chance, so that the cell in which it does is left the first
+        time, to be tried in another guest.
+        """
+        is_alive = True
+        while left and is_alive:
+            result = self._run_cell(guest, *left[0])
+            is_alive = result.entry["verdict"] != "error" or guest.is_alive()
+            if is_alive or left[0] in self._fatal:
+                left.pop(0)
+                self._add(result)
+            else:
+                self._fatal.add(left[0])
+                self.say(f"{left[0][0].id}: {result.entry['error']}; once more")
 
     def _run_cell(self, guest: Guest, cell: Cell, repetition: int) -> Result:
         tree = self.materials.trees[cell.build]

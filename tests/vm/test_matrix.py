@@ -314,14 +314,15 @@ def test_what_a_killed_run_leaves_is_ended_by_the_next(checkout: Path) -> None:
         assert not machines_of_runs()
 
 
-def test_a_guest_that_dies_costs_one_cell_and_is_replaced(checkout: Path) -> None:
+def test_a_guest_that_dies_is_replaced_and_its_cell_tried_once_more(checkout: Path) -> None:
     with running(checkout, "--haproxy", "3.0", "--skip", "*/3.0/plain/*") as process:
         wait_for_line(process, "[1/3]")
         [pid] = machines_of_runs()
         os.kill(pid, signal.SIGKILL)
-        process.communicate(timeout=600)
-    assert process.returncode == 3
+        _, said = process.communicate(timeout=600)
+    assert process.returncode == 0
+    assert "once more" in said
     verdicts = [cell["verdict"] for cell in newest(checkout)["cells"]]
-    assert (len(verdicts), verdicts[1]) == (3, "error")
-    assert verdicts[2] in ("ok", "lossy")
+    assert len(verdicts) == 3
+    assert "error" not in verdicts
     assert not machines_of_runs()
