@@ -35,6 +35,8 @@ class Reload:
     """Of the command that asked for it, where there is one."""
     answer: str | None = None
     """Of the master CLI, where that was asked."""
+    is_heard = True
+    """Whether the old process tells the log what it does."""
 
     def reported(self, log: Lines, now: float) -> tuple[str, float] | None:
         """What HAProxy says became of it, `success` or `failure`, and when; None so far.
@@ -45,11 +47,15 @@ class Reload:
 
 
 class _CommandReload(Reload):
-    """Asked for by a command, which ends when it knows, or has passed the request on."""
+    """Asked for by a command, which ends when it knows, or has passed the request on.
+
+    It knows where there is no master; the old process then is a daemon, and without a log.
+    """
 
     def __init__(self, process: subprocess.Popen[bytes], knows: bool) -> None:
         self._process = process
         self._knows = knows
+        self.is_heard = not knows
         self._ended: float | None = None
 
     def reported(self, log: Lines, now: float) -> tuple[str, float] | None:

@@ -60,10 +60,14 @@ class Observation:
         """Whether HAProxy tries again and again to bind what it cannot; or has reported already.
 
         It has the old worker pause its listeners for that. Where the old process has no log, the
-        addresses that answer no more tell the same.
+        addresses that answer no more tell the same, if less surely.
         """
-        heard = any(_PAUSE.search(line) for _, line in self.watch.log[self._line :])
-        return heard or self.watch.unanswered() >= UNANSWERED_SECONDS or self.has_report()
+        assert self.request is not None
+        if self.request.is_heard:
+            is_paused = any(_PAUSE.search(line) for _, line in self.watch.log[self._line :])
+        else:
+            is_paused = self.watch.unanswered() >= UNANSWERED_SECONDS
+        return is_paused or self.has_report()
 
     def wait_for_retries(self) -> None:
         self.watch.wait(self.is_retrying, REPORT_SECONDS)
