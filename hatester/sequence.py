@@ -148,7 +148,7 @@ def measure(guest: Guest, order: Order, evidence: Evidence) -> None:
         channel.sendall(json.dumps(plan).encode() + b"\n")
         looks: dict[Bind, Future[str]] = {}
         unfinished: list[tuple[dict[str, Any], dict[Bind, Future[str]]]] = []
-        for event in _events(channel):
+        for event in _events(guest, channel):
             if event["event"] == "check":
                 looks = outside.look(pool, ports)
             elif event["event"] == "checked":
@@ -188,10 +188,11 @@ def _check(event: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _events(channel: paramiko.Channel) -> Iterator[dict[str, Any]]:
+def _events(guest: Guest, channel: paramiko.Channel) -> Iterator[dict[str, Any]]:
     """What the guest's program reports, up to its end.
 
-    Raises MeasurementError when it falls silent or does not come to an end.
+    Raises MeasurementError when it falls silent or does not come to an end, with its last words
+    or, when it had none since the guest died, the console's.
     """
     event: dict[str, Any] = {"event": None}
     try:
@@ -205,6 +206,7 @@ def _events(channel: paramiko.Channel) -> Iterator[dict[str, Any]]:
         ) from error
     if event["event"] not in ("end", "failed"):
         complaint = channel.makefile_stderr("r").read().decode(errors="replace")
+        words = complaint.strip() or guest.vagrant.console(guest.name)
         raise MeasurementError(
-            f"the guest's program ended after its event '{event['event']}': {tail(complaint)}"
+            f"the guest's program ended after its event '{event['event']}': {tail(words)}"
         )
