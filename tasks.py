@@ -58,7 +58,9 @@ def orderly() -> Iterator[None]:
     does, with all that it started.
     """
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, interrupt)
+        # What nohup(1) has it ignore stays ignored.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, interrupt)
     try:
         yield
     except UserError as error:

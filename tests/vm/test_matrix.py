@@ -267,6 +267,8 @@ def running(checkout: Path, *words: str) -> Iterator[subprocess.Popen[str]]:
             "--scenario", "lost-address", *words,
         ],
         cwd=checkout, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        # A shell has what it starts in the background ignore Ctrl-C, and all below inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:  # fmt: skip
         try:
             yield process
