@@ -263,12 +263,12 @@ def running(checkout: Path, *words: str) -> Iterator[subprocess.Popen[str]]:
     """A run of Linux 6.1 and HAProxy 2.2, on its way."""
     with subprocess.Popen(
         [
+            # A shell has what it starts in the background ignore Ctrl-C, with all below it.
+            "env", "--default-signal=INT",
             "invoke", "matrix", "--kernel", "6.1", "--haproxy", "2.2",
             "--scenario", "lost-address", *words,
         ],
         cwd=checkout, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        # A shell has what it starts in the background ignore Ctrl-C, and all below inherit that.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:  # fmt: skip
         try:
             yield process
