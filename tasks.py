@@ -6,27 +6,32 @@ import contextlib
 import shlex
 import signal
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import asdict
 from json import dumps
 from types import FrameType
+from typing import TypeVar
 
 from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import task
 from tabulate import tabulate
 
-from hatester import flags, host, runs, tables
+from hatester import commands, flags, host, runs, tables
 from hatester.archive import Archive, find_mirrors
-from hatester.builds import Tree
 from hatester.errors import MeasurementError, UserError
-from hatester.images import Image, Unavailable, make_builds, make_images, tell_vagrant
+from hatester.images import tell_vagrant
 from hatester.keys import find_keys
+from hatester.materials import Workshop
 from hatester.matrix import METHODS, load_matrix, require
 from hatester.paths import MACHINES, MATRIX, RESULTS
 from hatester.plan import Plan, Wanted, make_plan, without_unfit
 from hatester.results import Results, begin, find
-from hatester.run import How, Keep, Materials, Run
+from hatester.run import How, Keep, Run
+from hatester.vagrant import Vagrant
+
+Thing = TypeVar("Thing")
 
 MISTAKE = 2
 NOT_MEASURED = 3
@@ -77,13 +82,15 @@ def interrupt(number: int, _frame: FrameType | None) -> None:
     **SELECT,
     "repeat": "Measure each cell so often; tables show the spread.",
     "probe_interval": "Between two probes of an address, such as 20ms (the default) or 0.05s.",
+    "jobs": "How many guests at once; 0, the default: as many as this host has room for.",
     "keep": "Which guests go on afterwards: never, failed (those with a cell that could not be "
     "measured) or always.",
 })  # fmt: skip
 def matrix(
     c: Context, kernel: Sequence[str], haproxy: Sequence[str], setting: Sequence[str],
     scenario: Sequence[str], method: Sequence[str], only: Sequence[str], skip: Sequence[str],
-    matrix: str = "default", repeat: str = "1", probe_interval: str = "", keep: str = "never",
+    matrix: str = "default", repeat: str = "1", probe_interval: str = "", jobs: str = "0",
+    keep: str = "never",
 ) -> None:  # fmt: skip
     """Measure what a reload does, for every selected cell; tables and results/RUN/run.json.
 
@@ -96,6 +103,7 @@ def matrix(
             Keep(keep),
             flags.count("--repeat", repeat),
             flags.interval("--probe-interval", probe_interval),
+            flags.count("--jobs", jobs, least=0) or host.guests_at_once(),
         )
         wanted = Wanted(kernel, haproxy, setting, scenario, method, only, skip)
         plan = make_plan(load_matrix(MATRIX, matrix), wanted)
@@ -103,10 +111,34 @@ def matrix(
             print("\n".join(cell.id for cell in plan.cells))
             return
         host.require()
-        materials = make_materials(c, plan)
-        plan = without_unfit(plan, materials.linux, materials.haproxy)
-        tell_left_out(plan)
-        run(Run(plan, how, materials, begin(RESULTS, host.describe(), plan.left_out), say))
+        with side_by_side() as pool:
+            workshop = Workshop(debian(c), plan.matrix, find_keys(), pool, say)
+            plan = without_unfit(plan, *workshop.versions(plan.kernels, plan.builds))
+            tell_left_out(plan)
+            materials = workshop.make(plan.kernels, plan.builds)
+            run(
+                Run(
+                    plan,
+                    how,
+                    materials,
+                    begin(RESULTS, host.describe(), plan.cells, plan.left_out),
+                    say,
+                )
+            )
+
+
+@contextlib.contextmanager
+def side_by_side() -> Iterator[Executor]:
+    """Threads in which things are made; none of them, nor a command that it runs, stays behind."""
+    pool = ThreadPoolExecutor(host.makers())
+    try:
+        yield pool
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        commands.stop()
+        raise
+    finally:
+        pool.shutdown()
 
 
 def tell_left_out(plan: Plan) -> None:
@@ -118,15 +150,16 @@ def tell_left_out(plan: Plan) -> None:
 def run(matrix_run: Run) -> None:
     """Run a plan to its end, or until it is interrupted; then show what was measured."""
     results = matrix_run.results
-    kept, interrupted = None, False
+    kept: Vagrant | None = None
+    interrupted = False
     try:
         kept = matrix_run.run()
     except KeyboardInterrupt:
         interrupted = True
     show_results(results)
     if kept:
-        there = f"VAGRANT_DOTFILE_PATH={shlex.quote(str(kept))}"
-        for name in runs.kept_machines(kept):
+        there = " ".join(f"{name}={shlex.quote(value)}" for name, value in kept.where.items())
+        for name in runs.kept_machines(kept.folder):
             print(f"kept: {there} vagrant ssh {name}")
         print(f"end with: {there} vagrant destroy -f")
     if interrupted:
@@ -163,15 +196,6 @@ def report(c: Context, run: str, recompute: bool = False) -> None:
 def debian(c: Context) -> Archive:
     """Debian's archive, at the mirrors that the settings or the host name."""
     return Archive(find_mirrors(c.hatester.mirror, c.hatester.security_mirror))
-
-
-def make_materials(c: Context, plan: Plan) -> Materials:
-    """Images and builds for a plan; the Vagrantfile is told of the images."""
-    archive = debian(c)
-    keys = find_keys()
-    images = make_images(archive, plan.matrix, plan.kernels, keys, say)
-    tell_vagrant(MACHINES, images, keys)
-    return Materials(images, make_builds(archive, plan.matrix, plan.builds, say), keys)
 
 
 @task(iterable=NAMES, help={**SELECT, "json": "As JSON, a list of cells."})
@@ -229,14 +253,12 @@ def images(c: Context, kernel: Sequence[str], refresh: bool = False) -> None:
         if refresh:
             renew(archive, [declared.kernels[name].suite for name in names])
             renew(archive, [declared.kernels[name].system for name in names])
-        made = make_images(archive, declared, names, keys, say)
-        tell_vagrant(MACHINES, made, keys)
-        rows = [
-            (name, image.kit.release, image.kit.folder)
-            for name, image in made.items()
-            if isinstance(image, Image)
-        ]
-        show(("kernel", "release", "kit"), rows, made)
+        with side_by_side() as pool:
+            materials = Workshop(archive, declared, keys, pool, say).make(names, [])
+            images, lacks = had(materials.image, names)
+        tell_vagrant(MACHINES, {name: image.machine(keys) for name, image in images.items()})
+        rows = [(name, image.kit.release, image.kit.folder) for name, image in images.items()]
+        show(("kernel", "release", "kit"), rows, lacks)
 
 
 @task(iterable=["haproxy"], help={
@@ -254,13 +276,11 @@ def builds(c: Context, haproxy: Sequence[str], refresh: bool = False) -> None:
         archive = debian(c)
         if refresh:
             renew(archive, [declared.builds[name].suite for name in names])
-        made = make_builds(archive, declared, names, say)
-        rows = [
-            (name, tree.version, tree.archive)
-            for name, tree in made.items()
-            if isinstance(tree, Tree)
-        ]
-        show(("build", "version", "tree"), rows, made)
+        with side_by_side() as pool:
+            materials = Workshop(archive, declared, find_keys(), pool, say).make([], names)
+            trees, lacks = had(materials.tree, names)
+        rows = [(name, tree.version, tree.disk) for name, tree in trees.items()]
+        show(("build", "version", "tree"), rows, lacks)
 
 
 def renew(archive: Archive, suites: Sequence[str]) -> None:
@@ -270,14 +290,26 @@ def renew(archive: Archive, suites: Sequence[str]) -> None:
             archive.refresh(suite)
 
 
+def had(
+    make: Callable[[str], Thing], names: Iterable[str]
+) -> tuple[dict[str, Thing], list[MeasurementError]]:
+    """What could be made, by name, and why the rest could not."""
+    things, lacks = {}, []
+    for name in names:
+        try:
+            things[name] = make(name)
+        except MeasurementError as error:
+            lacks.append(error)
+    return things, lacks
+
+
 def show(
-    headers: Sequence[str], rows: Sequence[Sequence[object]], made: Mapping[str, object]
+    headers: Sequence[str], rows: Sequence[Sequence[object]], lacks: Sequence[MeasurementError]
 ) -> None:
     """What was made, as a table; what could not be, with its reason and exit code 3."""
     print(tabulate(rows, headers=headers, disable_numparse=True))
-    reasons = [thing.reason for thing in made.values() if isinstance(thing, Unavailable)]
-    if reasons:
-        raise Exit("\n".join(reasons), code=NOT_MEASURED)
+    if lacks:
+        raise Exit("\n".join(map(str, lacks)), code=NOT_MEASURED)
 
 
 @task

@@ -11,6 +11,7 @@ import platform
 import re
 import tempfile
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -140,20 +141,26 @@ class Archive:
         Raises MeasurementError when the mirror has no such suite, and UserError when the mirror
         cannot be reached.
         """
-        with cache.locked(self._root / "lock", "fetches package lists"):
-            self._configure(suite)
-            try:
-                self._apt(suite, "apt-get", "-q", "update")
-            except commands.CommandError as error:
-                if "does not have a Release file" in error.output:
-                    raise MeasurementError(
-                        f"the mirror {self.mirrors.main} has no suite {suite}"
-                    ) from error
-                raise UserError(
-                    f"The package lists of Debian's suite {suite} cannot be fetched: "
-                    f"{_reason(error.output)}."
+        with self._locked():
+            self._fetch_lists(suite)
+
+    def _locked(self) -> AbstractContextManager[None]:
+        return cache.locked(self._root / "lock", "fetches package lists")
+
+    def _fetch_lists(self, suite: str) -> None:
+        self._configure(suite)
+        try:
+            self._apt(suite, "apt-get", "-q", "update")
+        except commands.CommandError as error:
+            if "does not have a Release file" in error.output:
+                raise MeasurementError(
+                    f"the mirror {self.mirrors.main} has no suite {suite}"
                 ) from error
-            self._fetched(suite).touch()
+            raise UserError(
+                f"The package lists of Debian's suite {suite} cannot be fetched: "
+                f"{_reason(error.output)}."
+            ) from error
+        self._fetched(suite).touch()
 
     def resolve(self, suite: str, *packages: str) -> list[Package]:
         """`packages` and all that they depend on, in the versions that the suite has.
@@ -162,7 +169,10 @@ class Archive:
         """
         fetched = self._fetched(suite)
         if not fetched.exists():
-            self.refresh(suite)
+            with self._locked():
+                # Another thread may have fetched them meanwhile.
+                if not fetched.exists():
+                    self._fetch_lists(suite)
         known = self._root / f"{suite}.{cache.digest(packages, [])}.json"
         if not known.exists() or known.stat().st_mtime < fetched.stat().st_mtime:
             found = self._solve(suite, packages)

@@ -1,7 +1,8 @@
 """HAProxy builds: a small root tree each, so that any HAProxy runs on any kernel.
 
 The tree has HAProxy's package as it is, and of the packages that it depends on the shared
-libraries, just as its users get them. It is kept as one archive that a guest unpacks.
+libraries, just as its users get them. It is kept as a disk that guests mount read-only, so that
+nothing a cell does can change it, and another build costs a guest nothing.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from hatester import cache
+from hatester import cache, disks
 from hatester.archive import Archive, Package, required_version
 from hatester.errors import MeasurementError
 from hatester.matrix import Build
@@ -36,14 +37,30 @@ _GROUP = "root:x:0:\nhaproxy:x:100:\n"
 
 @dataclass(frozen=True)
 class Tree:
-    """A build that is there: its package version, and the archive of its tree."""
+    """A build that is there: its package version, and the disk with its tree."""
 
     version: str
     folder: Path
 
     @property
-    def archive(self) -> Path:
-        return self.folder / "tree.tar.gz"
+    def disk(self) -> Path:
+        return self.folder / "tree.ext4"
+
+    @property
+    def serial(self) -> str:
+        """Which disk it is in a guest: 20 bytes at most (VIRTIO_BLK_ID_BYTES of virtio_blk.h)."""
+        return self.folder.name
+
+
+def build_version(archive: Archive, build: Build) -> str:
+    """The package version that a build has, or would have; raises as `make_build` does."""
+    return _resolve(archive, build)[0]
+
+
+def _resolve(archive: Archive, build: Build) -> tuple[str, list[Package]]:
+    """The version of HAProxy's package, and all packages that a tree is made of."""
+    packages = archive.resolve(build.suite, PACKAGE, *_TOOLS)
+    return required_version(build.suite, packages, PACKAGE, build.version), packages
 
 
 def make_build(archive: Archive, build: Build) -> Tree:
@@ -51,21 +68,22 @@ def make_build(archive: Archive, build: Build) -> Tree:
 
     Raises MeasurementError when its suite has no such HAProxy, and UserError without network.
     """
-    packages = archive.resolve(build.suite, PACKAGE, *_TOOLS)
-    version = required_version(build.suite, packages, PACKAGE, build.version)
+    version, packages = _resolve(archive, build)
     ingredients = [(p.name, p.version, p.sha256) for p in packages]
 
     def make(folder: Path) -> None:
         _make(archive, build.suite, packages, folder)
         (folder / "build.json").write_text(json.dumps({"version": version}))
 
-    folder = cache.entry("builds", cache.digest(ingredients, [Path(__file__)]), make)
+    recipe = [Path(__file__), Path(disks.__file__)]
+    folder = cache.entry("builds", cache.digest(ingredients, recipe), make)
     return Tree(folder=folder, **json.loads((folder / "build.json").read_text()))
 
 
 def _make(archive: Archive, suite: str, packages: list[Package], folder: Path) -> None:
     files = archive.download(suite, packages, folder / "packages")
-    with tarfile.open(folder / "tree.tar.gz", "w:gz", compresslevel=6) as tree:
+    packed = folder / "tree.tar"
+    with tarfile.open(packed, "w") as tree:
         _add_skeleton(tree)
         added: set[str] = set()
         for file in files:
@@ -75,8 +93,11 @@ def _make(archive: Archive, suite: str, packages: list[Package], folder: Path) -
                     continue
                 added.add(member.name)
                 tree.addfile(member, content)
+        size = disks.enough(member.size for member in tree.getmembers())
     if BINARY not in added:
         raise MeasurementError(f"the {PACKAGE} package of suite {suite} has no /{BINARY}")
+    disks.make_ext4_from_tar(packed, folder / "tree.ext4", size, *disks.READ_ONLY)
+    packed.unlink()
     shutil.rmtree(folder / "packages")
 
 

@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import shutil
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -98,7 +99,7 @@ def entry(kind: str, name: str, make: Callable[[Path], None]) -> Path:
 def write_whole(path: Path, content: str) -> None:
     """Write a file so that a reader, at any moment, sees all of the old content or of the new."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
     with unfinished.open("w") as file:
         file.write(content)
         file.flush()

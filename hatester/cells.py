@@ -11,7 +11,7 @@ from hatester import sequence, verdict
 from hatester.errors import MeasurementError
 from hatester.guests import Guest
 from hatester.plan import Cell
-from hatester.sequence import Evidence, Order, Tainted
+from hatester.sequence import Evidence, Order
 
 
 @dataclass(frozen=True)
@@ -26,13 +26,16 @@ class Result:
 def run_cell(
     guest: Guest, cell: Cell, repetition: int, order: Order, package_version: str
 ) -> Result:
-    """Measure a cell in a clean guest. What goes wrong is the result's `error`."""
+    """Measure a cell. What goes wrong is the result's `error`.
+
+    Raises Tainted when the guest bears traces of earlier cells.
+    """
     started = time.monotonic()
     evidence = Evidence()
-    console_before = len(guest.vagrant.console(guest.name))
+    console_before = len(guest.console())
     try:
-        _measure_clean(guest, order, evidence)
-        _require_versions(evidence, guest.kit.release, package_version)
+        sequence.measure(guest, order, evidence)
+        _require_versions(evidence, guest.image.kit.release, package_version)
     except MeasurementError as error:
         evidence.timeline["failed"] = str(error)
     entry = {
@@ -40,7 +43,7 @@ def run_cell(
         "kernel": {
             "name": cell.kernel,
             "release": evidence.release,
-            "version": guest.kit.version,
+            "version": guest.image.kit.version,
             "accelerator": guest.accelerator,
         },
         "haproxy": {
@@ -51,7 +54,7 @@ def run_cell(
         "seconds": round(time.monotonic() - started, 3),
         **judged(evidence.timeline),
     }
-    console = guest.vagrant.console(guest.name)[console_before:]
+    console = guest.console()[console_before:]
     return Result(entry, evidence.timeline, console)
 
 
@@ -103,18 +106,6 @@ def _head(cell: Cell, repetition: int) -> dict[str, Any]:
         "scenario": cell.scenario,
         "method": cell.method,
     }
-
-
-def _measure_clean(guest: Guest, order: Order, evidence: Evidence) -> None:
-    """In a guest that bears no traces of earlier cells. Raises MeasurementError if it has to."""
-    try:
-        sequence.measure(guest, order, evidence)
-    except Tainted:
-        guest.restore()
-        try:
-            sequence.measure(guest, order, evidence)
-        except Tainted as error:
-            raise MeasurementError(f"the guest is not clean, even restored: {error}") from error
 
 
 def _require_versions(evidence: Evidence, release: str, package_version: str) -> None:

@@ -7,10 +7,15 @@ import os
 import shutil
 import signal
 import subprocess
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from hatester.errors import UserError, tail
+
+_running: set[subprocess.Popen[str]] = set()
+"""In any thread, so that the one that hears of Ctrl-C can end them."""
+_is_stopped = threading.Event()
 
 END_SECONDS = 20.0
 """For a command that is told to end, such as mmdebstrap, to take away what it has half made."""
@@ -51,7 +56,10 @@ def run(
         cwd=cwd,
         start_new_session=True,
     )
+    _running.add(process)
     try:
+        if _is_stopped.is_set():
+            raise CommandError(words, "was not let begin", "")
         output, complaints = process.communicate(timeout=seconds)
     except subprocess.TimeoutExpired as error:
         end(process)
@@ -64,9 +72,22 @@ def run(
     except BaseException:
         end(process)
         raise
+    finally:
+        _running.discard(process)
     if process.returncode:
         raise CommandError(words, f"failed with status {process.returncode}", output + complaints)
     return output
+
+
+def stop() -> None:
+    """End the commands of all threads, where each then fails, and let no other begin.
+
+    For a process that is about to end itself.
+    """
+    _is_stopped.set()
+    for process in tuple(_running):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
 
 
 def end(process: subprocess.Popen[str]) -> None:

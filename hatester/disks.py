@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from hatester import commands
@@ -10,28 +11,36 @@ SECONDS = 300.0
 """Bound of one command that unpacks or packs an image."""
 
 
+READ_ONLY = ("-O", "^has_journal", "-m", "0")
+"""How mke2fs(8) makes a file system that is only read."""
+
+
 def make_ext4(folder: Path, image: Path) -> None:
     """A read-only disk with the content of `folder`, all of it owned by root."""
-    used = sum(path.lstat().st_size for path in folder.rglob("*"))
-    # Room for partly filled blocks, inodes and directories.
-    size = int(used * 1.15) + 16 * 2**20
+    size = enough(path.lstat().st_size for path in folder.rglob("*"))
     commands.run(
-        ["fakeroot", "mke2fs", "-q", "-t", "ext4", "-O", "^has_journal", "-m", "0",
-         "-d", folder, image, f"{size // 1024}k"],
+        ["fakeroot", "mke2fs", "-q", "-t", "ext4", *READ_ONLY, "-d", folder, image, size],
         seconds=SECONDS,
-    )  # fmt: skip
+    )
 
 
-def make_ext4_from_tar(archive: Path, image: Path, size: str) -> None:
-    """A disk of `size` (as mke2fs(8) takes it) with the content of a tar archive."""
+def enough(sizes: Iterable[int]) -> str:
+    """The size of a disk, as mke2fs(8) takes it, that has room for files of these sizes in bytes:
+    and for their partly filled blocks, for inodes and directories."""
+    return f"{int(sum(sizes) * 1.15) // 1024 + 16 * 1024}k"
+
+
+def make_ext4_from_tar(archive: Path, image: Path, size: str, *options: str) -> None:
+    """A disk of `size` with the content of a tar archive; `size` and `options` are mke2fs(8)'s."""
     folder = image.with_suffix(".d")
     folder.mkdir()
     # One fakeroot for both, since it remembers the owners only while it lives.
     script = (
-        'tar --extract --numeric-owner --file "$1" --directory "$2"'
-        ' && mke2fs -q -t ext4 -d "$2" "$3" "$4"'
+        'tar --extract --numeric-owner --file "$1" --directory "$2"; root=$2; shift 2;'
+        ' mke2fs -q -t ext4 -d "$root" "$@"'
     )
     commands.run(
-        ["fakeroot", "sh", "-euc", script, "sh", archive, folder, image, size], seconds=SECONDS
+        ["fakeroot", "sh", "-euc", script, "sh", archive, folder, *options, image, size],
+        seconds=SECONDS,
     )
     commands.run(["rm", "-rf", folder], seconds=SECONDS)

@@ -12,10 +12,10 @@ _SHORTEST, _LONGEST = 0.005, 1.0
 (net.ipv4.ip_local_port_range)."""
 
 
-def count(flag: str, text: str) -> int:
-    """A number of times. Raises UserError for anything but a whole number above 0."""
-    if not (text.isascii() and text.isdigit() and int(text)):
-        raise UserError(f"{flag}: '{text}' is no whole number above 0.")
+def count(flag: str, text: str, least: int = 1) -> int:
+    """A number of things. Raises UserError for anything but a whole number, `least` or more."""
+    if not (text.isascii() and text.isdigit() and int(text) >= least):
+        raise UserError(f"{flag}: '{text}' is no whole number from {least} on.")
     return int(text)
 
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import base64
 import contextlib
 import io
+import json
+import secrets
 import shlex
 import time
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import fabric
 import paramiko
@@ -19,8 +22,8 @@ from invoke.exceptions import CommandTimedOut, ThreadException
 from hatester import monitor
 from hatester.builds import Tree
 from hatester.errors import MeasurementError, tail
+from hatester.images import Image, tell_vagrant
 from hatester.keys import Keys
-from hatester.kits import Kit
 from hatester.paths import PROVISION
 from hatester.vagrant import Vagrant
 
@@ -28,8 +31,6 @@ CONNECT_SECONDS = 30
 COMMAND_SECONDS = 120
 PROGRAM = "/opt/hatester/guest"
 """A folder that Python runs; what it has compiled stays there and need not be compiled again."""
-CLEAN = "clean"
-"""The snapshot of a guest before its first cell."""
 
 _LOST = (CommandTimedOut, ThreadException, paramiko.SSHException, OSError, EOFError)
 
@@ -41,15 +42,19 @@ def build_root(name: str) -> str:
 
 @dataclass
 class Guest:
-    """A running guest, its kernel's kit, and how to enter it."""
+    """A running guest, what it was started from, and how to enter it.
 
-    name: str
-    kit: Kit
+    `machine` is its name among the machines of its run.
+    """
+
+    machine: str
+    image: Image
     keys: Keys
     vagrant: Vagrant
     connection: fabric.Connection = field(init=False)
     accelerator: str = field(init=False)
     """What QEMU runs it with: kvm or tcg."""
+    _server: paramiko.Channel | None = field(init=False, default=None)
 
     def __enter__(self) -> Guest:
         return self
@@ -61,12 +66,11 @@ class Guest:
     @property
     def folder(self) -> Path:
         """Where its monitor and its console are on the host."""
-        return self.vagrant.data(self.name)
+        return self.vagrant.data(self.machine)
 
     def connect(self) -> None:
         """Enter it with this user's key, and only if it has the host key that we gave it."""
-        ssh_config = self.vagrant.ssh_config(vm_name=self.name)
-        port = int(self.vagrant.conf(ssh_config)["Port"])
+        port = monitor.ssh_port(self.folder)
         self.connection = fabric.Connection(
             "127.0.0.1",
             user="root",
@@ -96,11 +100,15 @@ class Guest:
         try:
             yield
         except _LOST as error:
-            console = tail(self.vagrant.console(self.name))
+            console = tail(self.console())
             raise MeasurementError(
-                f"guest {self.name}, {what}: {error or type(error).__name__}; "
+                f"guest {self.machine}, {what}: {error or type(error).__name__}; "
                 f"the end of its console:\n{console}"
             ) from error
+
+    def console(self) -> str:
+        """What its kernel and its first processes have written so far."""
+        return self.vagrant.console(self.machine)
 
     def run(self, command: str) -> str:
         """Standard output of a shell command in the guest, which may take COMMAND_SECONDS.
@@ -119,50 +127,48 @@ class Guest:
             )
         if result.failed:
             raise MeasurementError(
-                f"guest {self.name}, `{command}` failed with status {result.exited}: "
+                f"guest {self.machine}, `{command}` failed with status {result.exited}: "
                 f"{tail(result.stdout + result.stderr)}"
             )
         text: str = result.stdout
         return text
 
-    def converse(self, command: str, seconds: float) -> paramiko.Channel:
-        """A command of the guest with its standard input and output, silent `seconds` at most."""
-        with self.reachable(f"`{command}`"):
-            channel: paramiko.Channel = self.connection.create_session()
-            channel.settimeout(seconds)
-            channel.exec_command(command)
-            return channel
+    def server(self) -> paramiko.Channel:
+        """The way to its program, which runs one sequence after another for as long as it lives.
+
+        One that is started once has nothing to load before each cell. The guest may have gone on
+        from a saved one: it is told the time of day, and something that no other guest knows,
+        since its random numbers would be those of all its likes.
+        """
+        if self._server is None:
+            with self.reachable("its program"):
+                channel = self.connection.create_session()
+                channel.settimeout(COMMAND_SECONDS)
+                channel.exec_command(f"exec python3 {PROGRAM} serve")
+                host = {"time": time.time(), "secret": secrets.token_hex(64)}
+                channel.sendall(json.dumps(host).encode() + b"\n")
+                if not channel.makefile("r").readline():
+                    complaint = channel.makefile_stderr("r").read().decode(errors="replace")
+                    raise MeasurementError(f"the guest's program ended: {tail(complaint)}")
+                self._server = channel
+        return self._server
 
     def prepare(self, trees: Mapping[str, Tree]) -> None:
-        """Install what the cells need, and remember the guest as it is then.
+        """Install what cells need, and remember the guest as it is then.
 
         Raises MeasurementError when it does not run the kernel of its kit.
         """
         release = self.run("uname -r").strip()
-        if release != self.kit.release:
-            raise MeasurementError(f"the guest runs Linux {release}, not {self.kit.release}")
+        if release != self.image.kit.release:
+            raise MeasurementError(f"the guest runs Linux {release}, not {self.image.kit.release}")
         self.run("mkdir -p /opt/hatester /run/hatester && modprobe dummy numdummies=0")
-        self._put(_guest_program(), f"{PROGRAM}.zip")
-        self.run(f"python3 -m zipfile -e {PROGRAM}.zip {PROGRAM}")
-        for name, tree in trees.items():
-            self._install(name, tree)
-        self.run(f"python3 -m compileall -q {PROGRAM}; python3 {PROGRAM} save")
-        self._snapshot()
-
-    def _install(self, name: str, tree: Tree) -> None:
-        """Unpack a build; with the kernel's file systems, as its users' HAProxy has them."""
-        root = build_root(name)
-        self._put(tree.archive.open("rb"), "/opt/hatester/tree.tar.gz")
+        with _guest_program() as program, self.reachable("the upload of its program"):
+            self.connection.put(program, f"{PROGRAM}.zip")
+        installs = "".join(_install(name, tree) for name, tree in trees.items())
         self.run(
-            f"mkdir -p {root}; tar -xzf /opt/hatester/tree.tar.gz -C {root};"
-            f" rm /opt/hatester/tree.tar.gz;"
-            f" mount -t proc proc {root}/proc; mount -t sysfs sysfs {root}/sys;"
-            f" mount --bind /dev {root}/dev"
+            f"{installs} python3 -m zipfile -e {PROGRAM}.zip {PROGRAM};"
+            f" python3 -m compileall -q {PROGRAM}; python3 {PROGRAM} save; sync"
         )
-
-    def _put(self, content: io.BufferedIOBase, path: str) -> None:
-        with content, self.reachable(f"the upload of {path}"):
-            self.connection.put(content, path)
 
     def is_alive(self) -> bool:
         """Whether it can still be used."""
@@ -172,18 +178,16 @@ class Guest:
             return False
         return True
 
-    def _snapshot(self) -> None:
-        """Connections that a snapshot holds would be dead after its return."""
-        self.connection.close()
-        self.vagrant.save(self.name, CLEAN)
-        self.connect()
 
-    def restore(self) -> None:
-        """Take it back to how it was before its first cell, but for the time of day."""
-        self.connection.close()
-        self.vagrant.restore(self.name, CLEAN)
-        self.connect()
-        self.run(f"date --set=@{time.time():.3f}")
+def _install(name: str, tree: Tree) -> str:
+    """How a build is installed: its disk, with the kernel's file systems in it, as its users'
+    HAProxy has them."""
+    root = build_root(name)
+    return (
+        f"mkdir -p {root}; mount -o ro /dev/disk/by-id/virtio-{tree.serial} {root};"
+        f" mount -t proc proc {root}/proc; mount -t sysfs sysfs {root}/sys;"
+        f" mount --bind /dev {root}/dev;"
+    )
 
 
 def _guest_program() -> io.BytesIO:
@@ -197,10 +201,14 @@ def _guest_program() -> io.BytesIO:
     return program
 
 
-def start(name: str, kit: Kit, keys: Keys, vagrant: Vagrant) -> Guest:
-    """A guest that runs and has been entered. Raises MeasurementError when it does not boot."""
-    vagrant.up(vm_name=name)
-    guest = Guest(name, kit, keys, vagrant)
+def start(machine: str, image: Image, keys: Keys, vagrant: Vagrant, **further: Any) -> Guest:
+    """A guest that runs and has been entered; `further` is for the Vagrantfile's declaration of it.
+
+    Raises MeasurementError when it does not boot.
+    """
+    tell_vagrant(vagrant.machines, {machine: {**image.machine(keys), **further}})
+    vagrant.up(vm_name=machine)
+    guest = Guest(machine, image, keys, vagrant)
     guest.accelerator = "kvm" if monitor.is_accelerated(guest.folder) else "tcg"
     guest.connect()
     return guest

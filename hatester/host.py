@@ -29,12 +29,15 @@ COMMANDS = {
     "apt-get": "fetches kernels and HAProxy",
     "ssh-keygen": "makes the guests' keys",
 }
+ACCELERATORS = ("auto", "kvm", "tcg")
 CACHE_DISK_BYTES = 3 * 2**30
 """What making images and builds takes; those of the default matrix stay at 1 GiB."""
 GUEST_DISK_BYTES = 2**30
 """What a guest writes to its disk, snapshot included."""
 MEMORY_BYTES = 2**30
 """A guest has 512 MiB; QEMU and the host need some beside."""
+PROCESSORS = {"tcg": 1, "kvm": 2}
+"""Of the host, for a guest: it has two, and under emulation does without the second."""
 SECONDS = 30.0
 
 
@@ -52,6 +55,16 @@ def is_kvm_usable() -> bool:
     their processors' lack of vmx and svm gives away."""
     flags = set(Path("/proc/cpuinfo").read_text().split())
     return bool(flags & {"vmx", "svm"}) and os.access("/dev/kvm", os.R_OK | os.W_OK)
+
+
+def accelerator() -> str:
+    """What guests run with: kvm or tcg. Raises UserError where HATESTER_ACCEL is neither."""
+    chosen = os.environ.get("HATESTER_ACCEL", "auto")
+    if chosen not in ACCELERATORS:
+        raise UserError(f"HATESTER_ACCEL is '{chosen}'; the choices are {', '.join(ACCELERATORS)}.")
+    if chosen != "auto":
+        return chosen
+    return "kvm" if is_kvm_usable() else "tcg"
 
 
 def findings() -> Iterator[Finding]:
@@ -81,13 +94,13 @@ def _ids() -> Finding:
 
 
 def _accelerator() -> Finding:
-    """What guests run with; the provider, which decides it, knows the same choices."""
-    chosen = os.environ.get("HATESTER_ACCEL", "auto")
-    if chosen != "auto":
-        is_known = chosen in ("kvm", "tcg")
-        choices = "" if is_known else "; the choices are auto, kvm and tcg"
-        return Finding("KVM", is_known, f"HATESTER_ACCEL is '{chosen}'{choices}")
-    if is_kvm_usable():
+    try:
+        chosen = accelerator()
+    except UserError as error:
+        return Finding("KVM", False, str(error).rstrip("."))
+    if os.environ.get("HATESTER_ACCEL", "auto") != "auto":
+        return Finding("KVM", True, f"HATESTER_ACCEL is '{chosen}'")
+    if chosen == "kvm":
         return Finding("KVM", True, "guests run under KVM")
     if not Path("/dev/kvm").exists():
         reason = "there is no /dev/kvm"
@@ -99,13 +112,18 @@ def _accelerator() -> Finding:
 
 
 def _memory() -> Finding:
-    found = re.search(r"MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text())
-    available = int(found[1]) * 1024 if found else 0
+    available = _available()
     return Finding(
         "memory",
         available >= MEMORY_BYTES,
         f"{available / 2**30:.1f} GiB available, {MEMORY_BYTES / 2**30:.1f} GiB needed",
     )
+
+
+def _available() -> int:
+    """Bytes of memory that can be had (proc_meminfo(5))."""
+    found = re.search(r"MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text())
+    return int(found[1]) * 1024 if found else 0
 
 
 def _disk() -> Finding:
@@ -128,6 +146,37 @@ def _loopback() -> Finding:
         return Finding("ports", False, f"none can be had on 127.0.0.1: {error.strerror}")
 
 
+def guests_at_once() -> int:
+    """How many guests this host has room for, so that none keeps another's prober waiting.
+
+    Under emulation a guest that is measured takes about a processor (docs/performance.md).
+    """
+    return max(1, min(_processors() // PROCESSORS[accelerator()], _available() // MEMORY_BYTES))
+
+
+def makers() -> int:
+    """How many things to make at once: while some wait for the network, others take processors."""
+    return _processors() + 2
+
+
+def _processors() -> int:
+    """Those that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def qemu_version() -> str:
+    """Which QEMU runs the guests."""
+    return _version("qemu-system-x86_64")
+
+
+def processor() -> list[str]:
+    """What tells this host's processor from others."""
+    text = Path("/proc/cpuinfo").read_text()
+    return sorted(
+        set(re.findall(r"^(?:model name|stepping|microcode|flags)\s*:.*", text, re.MULTILINE))
+    )
+
+
 def require() -> None:
     """Raise UserError for the first thing that a run needs and this host lacks."""
     for finding in findings():
@@ -142,7 +191,7 @@ def describe() -> dict[str, Any]:
         "processors": os.cpu_count(),
         "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         "python": platform.python_version(),
-        "qemu": _version("qemu-system-x86_64"),
+        "qemu": qemu_version(),
         "vagrant": _version("vagrant"),
     }
 

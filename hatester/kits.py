@@ -46,14 +46,24 @@ class Kit:
         return self.folder / "modules.ext4"
 
 
+def kit_version(archive: Archive, kernel: Kernel) -> str:
+    """The package version that a kit has, or would have; raises as `make_kit` does."""
+    return _resolve(archive, kernel)[0]
+
+
+def _resolve(archive: Archive, kernel: Kernel) -> tuple[str, list[Package]]:
+    """The version of the kernel's package, and all packages that a kit is made of."""
+    package = f"linux-image-{kernel.flavour}-amd64"
+    found = archive.resolve(kernel.suite, package, "busybox-static")
+    return required_version(kernel.suite, found, package, kernel.version), found
+
+
 def make_kit(archive: Archive, kernel: Kernel) -> Kit:
     """The kit of a kernel, made now if the cache has none.
 
     Raises MeasurementError when its suite has no such kernel, and UserError without network.
     """
-    package = f"linux-image-{kernel.flavour}-amd64"
-    found = archive.resolve(kernel.suite, package, "busybox-static")
-    version = required_version(kernel.suite, found, package, kernel.version)
+    version, found = _resolve(archive, kernel)
     wanted = [p for p in found if KERNEL_PACKAGE.match(p.name) or p.name == "busybox-static"]
     ingredients = [(p.name, p.version, p.sha256) for p in wanted]
 

@@ -1,4 +1,6 @@
-"""QEMU's monitor (QMP) of a guest, for what Vagrant has no word for: forwarding more ports."""
+"""QEMU's monitor (QMP) of a guest, for what Vagrant has no word for: forwarding more ports, and
+saving a guest for others to go on from.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +8,8 @@ import asyncio
 import contextlib
 import os
 import re
+import shlex
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +23,8 @@ SECONDS = 20.0
 NETWORK = "net"
 """The id that the provider gives the guest's user network."""
 GUEST_ADDRESS = "10.0.2.15"
+SSH_PORT = 22
+_POLL_SECONDS = 0.02
 
 
 def execute(folder: Path, *commands: tuple[str, Mapping[str, Any]]) -> list[Any]:
@@ -53,6 +59,38 @@ async def _execute(socket: str, commands: Sequence[tuple[str, Mapping[str, Any]]
 def _human(folder: Path, *lines: str) -> list[str]:
     """The answers to lines of the human monitor, which says ordinary text where it refuses."""
     return execute(folder, *(("human-monitor-command", {"command-line": line}) for line in lines))
+
+
+def ssh_port(folder: Path) -> int:
+    """The port of 127.0.0.1 that leads to the guest's SSH server.
+
+    Raises MeasurementError where there is none.
+    """
+    [table] = _human(folder, "info usernet")
+    port = _host_port(table, GUEST_ADDRESS, SSH_PORT)
+    if port is None:
+        raise MeasurementError(f"QEMU forwards no port to the guest's SSH server: {table.strip()}")
+    return port
+
+
+def save_devices(folder: Path, file: Path) -> None:
+    """Stop a guest for good, and write the state of its devices, without its memory, to a file.
+
+    The memory stays as it is in the file that backs it (`x-ignore-shared` of QEMU's migration).
+    Raises MeasurementError when that fails.
+    """
+    execute(
+        folder,
+        ("stop", {}),
+        ("migrate-set-capabilities",
+         {"capabilities": [{"capability": "x-ignore-shared", "state": True}]}),
+        ("migrate", {"uri": f"exec:exec cat >{shlex.quote(str(file))}"}),
+    )  # fmt: skip
+    deadline = time.monotonic() + SECONDS
+    while (state := execute(folder, ("query-migrate", {}))[0])["status"] != "completed":
+        if state["status"] == "failed" or time.monotonic() > deadline:
+            raise MeasurementError(f"QEMU cannot save the guest: {state}")
+        time.sleep(_POLL_SECONDS)
 
 
 def is_accelerated(folder: Path) -> bool:

@@ -23,9 +23,10 @@ LATEST = "latest"
 class Results:
     """A run's folder. Every cell is on disk as soon as it is added."""
 
-    def __init__(self, folder: Path, run: dict[str, Any]) -> None:
+    def __init__(self, folder: Path, run: dict[str, Any], cells: Sequence[Cell] = ()) -> None:
         self.folder = folder
         self.run = run
+        self._order = {cell.id: number for number, cell in enumerate(cells)}
 
     @property
     def file(self) -> Path:
@@ -37,7 +38,7 @@ class Results:
         return cells
 
     def add(self, result: Result) -> None:
-        """Write a cell's evidence, then the cell itself."""
+        """Write a cell's evidence, then the cell itself, at its place in the plan."""
         folder = self.evidence(result.entry)
         if result.timeline:
             cache.write_whole(folder / "timeline.json", json.dumps(result.timeline))
@@ -46,6 +47,7 @@ class Results:
         if result.console:
             cache.write_whole(folder / "console.log", result.console)
         self.cells.append(result.entry)
+        self.cells.sort(key=lambda entry: (entry["repetition"], self._order[entry["id"]]))
         self.write()
 
     def evidence(self, entry: Mapping[str, Any]) -> Path:
@@ -80,8 +82,16 @@ class Results:
         cache.write_whole(self.file, json.dumps(self.run, indent=1) + "\n")
 
 
-def begin(parent: Path, host: dict[str, Any], left_out: Sequence[tuple[Cell, str]] = ()) -> Results:
-    """A new run's folder, to which `latest` points. Raises UserError when it cannot be made."""
+def begin(
+    parent: Path,
+    host: dict[str, Any],
+    cells: Sequence[Cell],
+    left_out: Sequence[tuple[Cell, str]] = (),
+) -> Results:
+    """A folder for a new run of these cells, to which `latest` points.
+
+    Raises UserError when it cannot be made.
+    """
     started = _now()
     folder = _make_folder(parent, started.strftime("%Y%m%d-%H%M%S"))
     results = Results(
@@ -95,6 +105,7 @@ def begin(parent: Path, host: dict[str, Any], left_out: Sequence[tuple[Cell, str
             "left_out": [{"id": cell.id, "reason": reason} for cell, reason in left_out],
             "cells": [],
         },
+        cells,
     )
     results.write()
     _point(parent / LATEST, folder.name)

@@ -1,24 +1,28 @@
-"""A run of the matrix: images and builds made, guests one after another, their cells in them."""
+"""A run of the matrix: guests side by side, in each of them one cell after another."""
 
 from __future__ import annotations
 
+import contextlib
 import enum
-from collections.abc import Mapping, Sequence
+import threading
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 
-from hatester import guests, runs
-from hatester.builds import Tree
+from hatester import commands, host, runs
 from hatester.cells import Result, not_measured, run_cell
 from hatester.errors import MeasurementError
 from hatester.guests import Guest
-from hatester.images import Image, Say, Unavailable
-from hatester.keys import Keys
+from hatester.materials import Materials, Say
 from hatester.paths import PROJECT
-from hatester.plan import Cell, Plan
+from hatester.plan import Plan
+from hatester.ready import Starter
 from hatester.results import Results
-from hatester.sequence import Order
+from hatester.schedule import Schedule, Task
+from hatester.sequence import Order, Tainted
 from hatester.vagrant import Vagrant
+
+_END_POLL_SECONDS = 0.1
 
 
 class Keep(enum.Enum):
@@ -33,35 +37,14 @@ class Keep(enum.Enum):
 class How:
     """In which way the cells of a plan are measured.
 
-    Each `repeat` times, probed every `probe_interval` seconds (None: as its scenario has it).
+    Each `repeat` times, probed every `probe_interval` seconds (None: as its scenario has it), in
+    `jobs` guests at once.
     """
 
     keep: Keep = Keep.NEVER
     repeat: int = 1
     probe_interval: float | None = None
-
-
-@dataclass(frozen=True)
-class Materials:
-    """What the cells of a run are made with, by name."""
-
-    images: Mapping[str, Image | Unavailable]
-    trees: Mapping[str, Tree | Unavailable]
-    keys: Keys
-
-    @property
-    def linux(self) -> dict[str, str]:
-        """The kernels' versions, as far as they could be made."""
-        return {
-            name: image.kit.version
-            for name, image in self.images.items()
-            if isinstance(image, Image)
-        }
-
-    @property
-    def haproxy(self) -> dict[str, str]:
-        """The builds' versions, as far as they could be made."""
-        return {name: tree.version for name, tree in self.trees.items() if isinstance(tree, Tree)}
+    jobs: int = 1
 
 
 class Run:
@@ -75,86 +58,114 @@ class Run:
         self.materials = materials
         self.results = results
         self.say = say
-        self._fatal: set[tuple[Cell, int]] = set()
-
-    @property
-    def planned(self) -> int:
+        tasks = [(cell, number) for number in range(1, how.repeat + 1) for cell in plan.cells]
+        self.planned = len(tasks)
         """How many measurements there are to be."""
-        return len(self.plan.cells) * self.how.repeat
+        self._schedule = Schedule(tasks)
+        self._lock = threading.Lock()
+        self._machines: set[str] = set()
+        self._fatal: set[Task] = set()
+        self._is_over = threading.Event()
 
-    def run(self) -> Path | None:
-        """Measure all cells. Returns the folder of the machines that were kept, if any."""
+    def run(self) -> Vagrant | None:
+        """Measure all cells. Returns the way to the machines that were kept, if any.
+
+        Raises UserError for what only the user can mend.
+        """
         with runs.machines_folder(self.results.folder.name) as folder:
-            vagrant = Vagrant(PROJECT, folder)
-            for kernel in self.plan.kernels:
-                self._run_kernel(kernel, vagrant)
+            self.vagrant = Vagrant(PROJECT, folder, host.accelerator())
+            with ThreadPoolExecutor(self.how.jobs, "guest") as pool:
+                workers = [pool.submit(self._work) for _ in range(self.how.jobs)]
+                try:
+                    wait(workers, return_when=FIRST_EXCEPTION)
+                finally:
+                    self._end(workers, folder)
+            for worker in workers:
+                worker.result()
             self.results.finish()
-        return folder if runs.is_kept(folder) else None
+        return self.vagrant if runs.is_kept(folder) else None
 
-    def _run_kernel(self, kernel: str, vagrant: Vagrant) -> None:
-        """The cells of a kernel, in one guest as long as it lives."""
-        image = self.materials.images[kernel]
-        left: list[tuple[Cell, int]] = []
-        for repetition in range(1, self.how.repeat + 1):
-            for cell in (cell for cell in self.plan.cells if cell.kernel == kernel):
-                missing = self._missing(cell)
-                if missing:
-                    self._add(not_measured(cell, repetition, missing.reason))
-                else:
-                    left.append((cell, repetition))
-        while left and isinstance(image, Image):
-            left = self._run_guest(kernel, image, left, vagrant)
+    def _end(self, workers: list[Future[None]], folder: Path) -> None:
+        """Have all workers end: one that waits for a command or a guest hears that it ended."""
+        self._is_over.set()
+        while not all(worker.done() for worker in workers):
+            commands.stop()
+            runs.end(folder)
+            wait(workers, timeout=_END_POLL_SECONDS)
 
-    def _missing(self, cell: Cell) -> Unavailable | None:
-        """What a cell needs and could not be made."""
-        needed = (self.materials.images[cell.kernel], self.materials.trees[cell.build])
-        return next((each for each in needed if isinstance(each, Unavailable)), None)
+    def _work(self) -> None:
+        """Start one guest after another, each for what is most wanted then."""
+        while not self._is_over.is_set() and (kernel := self._schedule.enter()):
+            try:
+                self._run_guest(kernel)
+            finally:
+                self._schedule.leave(kernel)
 
-    def _run_guest(
-        self, kernel: str, image: Image, cells: Sequence[tuple[Cell, int]], vagrant: Vagrant
-    ) -> list[tuple[Cell, int]]:
-        """Cells in a new guest. Returns those that are left when it dies: less each time, or tried
-        for the last time.
-        """
-        left = list(cells)
+    def _run_guest(self, kernel: str) -> None:
+        """Cells in a new guest, as long as there are some and it is fit for them."""
+        machine = self._take_name(kernel)
+        is_kept = False
         try:
-            with self._started(kernel, image, vagrant) as guest:
-                guest.prepare(self._trees([cell for cell, _ in cells]))
-                self._run_cells(guest, left)
+            with self._start(kernel, machine) as guest:
+                is_kept = self._run_cells(guest, kernel)
         except MeasurementError as error:
-            for cell, repetition in left:
-                console = vagrant.console(kernel)
-                self._add(not_measured(cell, repetition, str(error), console))
-            left = []
-        mine = [entry for entry in self.results.cells if entry["kernel"]["name"] == kernel]
-        has_failed = any(entry["error"] for entry in mine)
-        keep = self.how.keep
-        if not left and (keep is Keep.ALWAYS or (keep is Keep.FAILED and has_failed)):
-            runs.keep(vagrant.folder)
+            self._give_up(kernel, machine, error)
+        if is_kept:
+            runs.keep(self.vagrant.folder)
         else:
-            self._end(kernel, vagrant)
-        return left
+            self._destroy(machine)
 
-    def _run_cells(self, guest: Guest, left: list[tuple[Cell, int]]) -> None:
-        """Take cell by cell off `left`, as long as the guest lives.
+    def _take_name(self, kernel: str) -> str:
+        """A name for a guest among those that there are: its kernel's, with a number if need be."""
+        names = (kernel, *(f"{kernel}-{number}" for number in range(2, self.how.jobs + 2)))
+        with self._lock:
+            machine = next(name for name in names if name not in self._machines)
+            self._machines.add(machine)
+        return machine
 
-        An emulated guest may die by chance, so that the cell in which it does is left the first
-        time, to be tried in another guest.
+    def _start(self, kernel: str, machine: str) -> Guest:
+        """A guest that has all builds that the kernel's cells need and that can be had."""
+        image = self.materials.image(kernel)
+        builds = dict.fromkeys(cell.build for cell in self.plan.cells if cell.kernel == kernel)
+        trees = {}
+        for build in builds:
+            with contextlib.suppress(MeasurementError):
+                trees[build] = self.materials.tree(build)
+        if not trees:
+            raise MeasurementError("no build of HAProxy is to be had")
+        self.say(f"Linux {kernel}: starting {image.kit.release}")
+        return Starter(image, trees, self.materials.keys, self.vagrant, self.say).start(machine)
+
+    def _run_cells(self, guest: Guest, kernel: str) -> bool:
+        """Measure cell by cell, as long as the guest lives and is clean.
+
+        An emulated guest may die by chance, so that the cell in which it does is put back the
+        first time, to be tried in another guest. Returns whether this one is to be kept.
         """
-        is_alive = True
-        while left and is_alive:
-            result = self._run_cell(guest, *left[0])
-            is_alive = result.entry["verdict"] != "error" or guest.is_alive()
-            if is_alive or left[0] in self._fatal:
-                left.pop(0)
-                self._add(result)
-            else:
-                self._fatal.add(left[0])
-                self.say(f"{left[0][0].id}: {result.entry['error']}; once more")
+        has_failed, is_fresh = False, True
+        while not self._is_over.is_set() and (task := self._schedule.take(kernel)):
+            try:
+                result = self._measure(guest, task)
+            except Tainted as error:
+                if not is_fresh:
+                    self._schedule.put_back(task)
+                    return False
+                result = not_measured(*task, f"the guest is not clean, though new: {error}")
+            if result.entry["verdict"] == "error" and not guest.is_alive():
+                self._lose(task, result)
+                return False
+            self._add(result)
+            has_failed |= result.entry["verdict"] == "error"
+            is_fresh = False
+        keep = self.how.keep
+        return keep is Keep.ALWAYS or (keep is Keep.FAILED and has_failed)
 
-    def _run_cell(self, guest: Guest, cell: Cell, repetition: int) -> Result:
-        tree = self.materials.trees[cell.build]
-        assert isinstance(tree, Tree)
+    def _measure(self, guest: Guest, task: Task) -> Result:
+        cell, repetition = task
+        try:
+            tree = self.materials.tree(cell.build)
+        except MeasurementError as error:
+            return not_measured(cell, repetition, str(error))
         order = Order(
             build=cell.build,
             setting=self.plan.matrix.settings[cell.setting],
@@ -169,29 +180,40 @@ class Run:
             result = run_cell(guest, cell, repetition, order, tree.version)
         return result
 
-    def _started(self, kernel: str, image: Image, vagrant: Vagrant) -> Guest:
-        """A guest, at the second try if need be: an emulated one may fail to boot by chance."""
-        self.say(f"Linux {kernel}: starting {image.kit.release}")
-        try:
-            return guests.start(kernel, image.kit, self.materials.keys, vagrant)
-        except MeasurementError as error:
-            self.say(f"Linux {kernel}: {error}\nLinux {kernel}: starting it once more")
-            vagrant.destroy(vm_name=kernel)
-            return guests.start(kernel, image.kit, self.materials.keys, vagrant)
+    def _lose(self, task: Task, result: Result) -> None:
+        """A task that ended with its guest: tried once more in another, but no more than that."""
+        if task in self._fatal:
+            self._add(result)
+        elif not self._is_over.is_set():
+            self._fatal.add(task)
+            self.say(f"{task[0].id}: {result.entry['error']}; once more")
+            self._schedule.put_back(task)
 
-    def _trees(self, cells: Sequence[Cell]) -> dict[str, Tree]:
-        trees = {cell.build: self.materials.trees[cell.build] for cell in cells}
-        return {name: tree for name, tree in trees.items() if isinstance(tree, Tree)}
+    def _give_up(self, kernel: str, machine: str, error: MeasurementError) -> None:
+        """What cannot be measured, since no guest of a kernel can be started."""
+        console = self.vagrant.console(machine)
+        for cell, repetition in self._schedule.give_up(kernel):
+            try:
+                self.materials.tree(cell.build)
+                reason = str(error)
+            except MeasurementError as missing:
+                reason = str(missing)
+            self._add(not_measured(cell, repetition, reason, console))
 
-    def _end(self, kernel: str, vagrant: Vagrant) -> None:
+    def _destroy(self, machine: str) -> None:
         try:
-            vagrant.destroy(vm_name=kernel)
+            self.vagrant.destroy(vm_name=machine)
         except MeasurementError as error:
-            # The end of the run ends what is left.
-            self.say(f"Linux {kernel}: {error}")
+            # The end of the run ends what is left; the name stays taken.
+            self.say(f"guest {machine}: {error}")
+        else:
+            self._machines.discard(machine)
 
     def _add(self, result: Result) -> None:
-        self.results.add(result)
-        entry = result.entry
-        done = f"[{len(self.results.cells)}/{self.planned}]"
-        self.say(f"{done} {entry['id']}: {entry['verdict']} ({entry['seconds']:.1f} s)")
+        with self._lock:
+            if self._is_over.is_set():
+                return
+            self.results.add(result)
+            entry = result.entry
+            done = f"[{len(self.results.cells)}/{self.planned}]"
+            self.say(f"{done} {entry['id']}: {entry['verdict']} ({entry['seconds']:.1f} s)")

@@ -70,6 +70,12 @@ def _sweep(runs: Path) -> None:
 
 def remove(folder: Path) -> None:
     """End every machine of a folder, and remove it. Raises UserError for one that does not end."""
+    end(folder)
+    shutil.rmtree(folder)
+
+
+def end(folder: Path) -> None:
+    """End every machine of a folder. Raises UserError for one that does not end."""
     deadline = time.monotonic() + END_SECONDS
     while pids := machines(folder):
         if time.monotonic() > deadline:
@@ -78,7 +84,6 @@ def remove(folder: Path) -> None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         time.sleep(_POLL_SECONDS)
-    shutil.rmtree(folder)
 
 
 def machines(folder: Path) -> list[int]:

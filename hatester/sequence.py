@@ -14,7 +14,7 @@ import paramiko
 from hatester import monitor, outside
 from hatester.configurations import Bind
 from hatester.errors import MeasurementError, tail
-from hatester.guests import PROGRAM, Guest, build_root
+from hatester.guests import Guest, build_root
 from hatester.matrix import Setting
 from hatester.scenarios import Scenario, present
 from hatester.steps import Add, Check, Reload, Start, Step, Wait
@@ -56,6 +56,10 @@ class Evidence:
     release: str | None = None
     haproxy_version: str | None = None
     timeline: dict[str, Any] = field(default_factory=lambda: {"reloads": [], "checks": []})
+
+
+LAST_EVENTS = ("end", "failed", "tainted", "broken")
+"""With one of them a sequence ends."""
 
 
 class Tainted(Exception):
@@ -143,8 +147,9 @@ def measure(guest: Guest, order: Order, evidence: Evidence) -> None:
         guest.reachable("the sequence"),
         monitor.forwarded(guest.folder, scenario.binds) as ports,
         ThreadPoolExecutor(OUTSIDE_CONNECTIONS) as pool,
-        guest.converse(f"exec python3 {PROGRAM} sequence", plan["seconds"]) as channel,
     ):
+        channel = guest.server()
+        channel.settimeout(plan["seconds"])
         channel.sendall(json.dumps(plan).encode() + b"\n")
         looks: dict[Bind, Future[str]] = {}
         unfinished: list[tuple[dict[str, Any], dict[Bind, Future[str]]]] = []
@@ -170,6 +175,8 @@ def _add(evidence: Evidence, event: Mapping[str, Any]) -> None:
             evidence.release, evidence.haproxy_version = event["release"], event["haproxy"]
         case "tainted":
             raise Tainted(", ".join(event["traces"]))
+        case "broken":
+            raise MeasurementError(f"the guest's program failed: {tail(event['reason'])}")
         case "failed" | "end":
             evidence.timeline |= event["evidence"]
             if event["event"] == "failed":
@@ -189,9 +196,9 @@ def _check(event: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _events(guest: Guest, channel: paramiko.Channel) -> Iterator[dict[str, Any]]:
-    """What the guest's program reports, up to its end.
+    """What the guest's program reports of one sequence, up to its end.
 
-    Raises MeasurementError when it falls silent or does not come to an end, with its last words
+    Raises MeasurementError when it falls silent or ends itself before that, with its last words
     or, when it had none since the guest died, the console's.
     """
     event: dict[str, Any] = {"event": None}
@@ -199,14 +206,15 @@ def _events(guest: Guest, channel: paramiko.Channel) -> Iterator[dict[str, Any]]
         for line in channel.makefile("r"):
             event = json.loads(line)
             yield event
+            if event["event"] in LAST_EVENTS:
+                return
     except TimeoutError as error:
         raise MeasurementError(
             f"the guest's program was silent for {channel.gettimeout():.0f} s "
             f"after its event '{event['event']}'"
         ) from error
-    if event["event"] not in ("end", "failed"):
-        complaint = channel.makefile_stderr("r").read().decode(errors="replace")
-        words = complaint.strip() or guest.vagrant.console(guest.name)
-        raise MeasurementError(
-            f"the guest's program ended after its event '{event['event']}': {tail(words)}"
-        )
+    complaint = channel.makefile_stderr("r").read().decode(errors="replace")
+    words = complaint.strip() or guest.console()
+    raise MeasurementError(
+        f"the guest's program ended after its event '{event['event']}': {tail(words)}"
+    )

@@ -1,8 +1,7 @@
 """Vagrant, by python-vagrant, with bounds and with the reason when it fails.
 
-python-vagrant 1.0.0 gives its calls no time limit, drops what Vagrant writes to standard error
-and has no machine's name in its snapshot calls: the two methods by which it runs everything are
-replaced here, and the snapshots have methods of their own.
+python-vagrant 1.0.0 gives its calls no time limit and drops what Vagrant writes to standard error:
+the two methods by which it runs everything are replaced here.
 """
 
 from __future__ import annotations
@@ -20,19 +19,25 @@ SECONDS = 300.0
 
 
 class Vagrant(vagrant.Vagrant):
-    """The machines of the Vagrantfile in `root`, with their state in `folder`."""
+    """The machines of the Vagrantfile in `root`, declared and with their state in `folder`."""
 
-    def __init__(self, root: Path, folder: Path) -> None:
-        super().__init__(root=str(root), env={"VAGRANT_DOTFILE_PATH": str(folder)})
+    def __init__(self, root: Path, folder: Path, accelerator: str) -> None:
         self.folder = folder
+        self.accelerator = accelerator
+        self.machines = folder / "machines.json"
+        # The user's own plugins take time to load and have no part in this.
+        super().__init__(
+            root=str(root),
+            env={**self.where, "HATESTER_ACCEL": accelerator, "VAGRANT_NO_PLUGINS": "1"},
+        )
 
-    def save(self, machine: str, snapshot: str) -> None:
-        """Save the state of a running machine."""
-        self._call_vagrant_command(["snapshot", "save", "--force", machine, snapshot])
-
-    def restore(self, machine: str, snapshot: str) -> None:
-        """Take a machine back to a snapshot."""
-        self._call_vagrant_command(["snapshot", "restore", "--no-provision", machine, snapshot])
+    @property
+    def where(self) -> dict[str, str]:
+        """What else Vagrant must have in its environment to find these machines."""
+        return {
+            "VAGRANT_DOTFILE_PATH": str(self.folder),
+            "HATESTER_MACHINES": str(self.machines),
+        }
 
     def data(self, machine: str) -> Path:
         """Where the provider keeps a machine's disk, console and sockets."""

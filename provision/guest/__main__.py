@@ -5,20 +5,20 @@ from __future__ import annotations
 import json
 import sys
 
-from provision.guest import sequence, state
+from provision.guest import server, state
 
 
 def main() -> None:
-    """`save` the guest's state, list the `traces` left since, or run a `sequence`."""
+    """`save` the guest's state, list the `traces` left since, or `serve` sequences."""
     command = sys.argv[1]
     if command == "save":
         state.save()
     elif command == "traces":
         print(json.dumps(state.traces()))
-    elif command == "sequence":
-        sequence.run(sys.stdin, sys.stdout)
+    elif command == "serve":
+        server.serve(sys.stdin, sys.stdout)
     else:
-        sys.exit(f"{command} is not one of save, traces, sequence")
+        sys.exit(f"{command} is not one of save, traces, serve")
 
 
 main()

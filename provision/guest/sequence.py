@@ -1,8 +1,7 @@
 """One cell in the guest: its steps, timed and watched on the guest's monotonic clock.
 
-The plan comes as one line of JSON on standard input. Events go as lines of JSON to standard
-output; after each check the sequence waits for a line, so that the host can look from outside
-while the guest stands still. The last event carries the evidence.
+Events go to the host as lines of JSON; after each check the sequence waits for a line, so that the
+host can look from outside while the guest stands still. The last event carries the evidence.
 """
 
 from __future__ import annotations
@@ -30,9 +29,8 @@ from provision.guest.watch import Watch
 from provision.guest.world import World
 
 
-def run(commands: TextIO, events: TextIO) -> None:
-    """Run the plan that `commands` begins with, unless the guest is not clean."""
-    plan = json.loads(commands.readline())
+def run(plan: dict[str, Any], commands: TextIO, events: TextIO) -> None:
+    """Run a plan, unless the guest is not clean."""
     signal.signal(signal.SIGALRM, _too_long)
     signal.alarm(plan["seconds"])
     sequence = Sequence(plan, commands, events)

@@ -10,9 +10,12 @@ module HatesterQemu
       boot_timeout: 180, # seconds
     }.freeze
 
-    attr_accessor :kernel, :initrd, :modules, :system, :release, *DEFAULTS.keys
+    # `disks` are further read-only disks, name => file; `ready` is the folder of a guest that was saved
+    # (see Driver#start_ready).
+    attr_accessor :kernel, :initrd, :modules, :system, :release, :disks, :ready, *DEFAULTS.keys
 
     def initialize
+      @disks = {}
       DEFAULTS.each_key { |name| instance_variable_set("@#{name}", UNSET_VALUE) }
     end
 
@@ -38,7 +41,7 @@ module HatesterQemu
 
     # Whether there is a guest image to boot.
     def image?
-      [kernel, initrd, modules, system].all? { |path| path && File.exist?(path) }
+      [kernel, initrd, modules, system, *disks.values].all? { |path| path && File.exist?(path) }
     end
 
     def accelerator

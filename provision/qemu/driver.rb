@@ -22,6 +22,10 @@ module HatesterQemu
       "kvm" => "",
     }.freeze
     READY = "hatester-ready ".freeze
+    # What a guest that was saved consists of, in the folder that the configuration calls `ready`.
+    READY_DISK = "disk.qcow2"
+    READY_MEMORY = "memory"
+    READY_DEVICES = "devices"
     ANSWER_SECONDS = 10
     STOP_SECONDS = 10
     SNAPSHOT_SECONDS = 300
@@ -62,20 +66,34 @@ module HatesterQemu
       @machine.id ||= SecureRandom.uuid
       return if disk.exist?
 
+      base = config.ready ? ["qcow2", File.join(config.ready, READY_DISK)] : ["raw", config.system]
       unfinished = file("disk.new")
-      run("qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", config.system, unfinished)
+      run("qemu-img", "create", "-q", "-f", "qcow2", "-F", base[0], "-b", base[1], unfinished)
       unfinished.rename(disk)
     end
 
+    def created?
+      disk.exist?
+    end
+
     def start(snapshot: nil, paused: false)
-      [console, ready, log].each { |file| file.write("") }
-      arguments = command_line
+      arguments = []
       arguments << "-S" if paused
       arguments.push("-loadvm", snapshot) if snapshot
-      # Once its log is open, QEMU writes there what goes wrong.
-      run("qemu-system-x86_64", *arguments) { tail(log) }
-      # A guest that was ready when it was saved does not say so again.
-      ready.write("#{READY}from snapshot #{snapshot}\n") if snapshot
+      launch(*memory_of_its_own, *arguments)
+      say_ready("from snapshot #{snapshot}") if snapshot
+    end
+
+    # Goes on from where a guest of the same command line was saved (see hatester/ready.py): its
+    # memory is a file, of which this guest sees a private copy, page by page as it writes; so the
+    # state of the devices is all that has to be loaded.
+    def start_ready
+      launch(*memory("file", "mem-path": File.join(config.ready, READY_MEMORY), share: false), "-incoming", "defer")
+      monitor(SNAPSHOT_SECONDS) do |qmp|
+        qmp.load_devices(File.join(config.ready, READY_DEVICES))
+        qmp.execute("cont")
+      end
+      say_ready("as it was saved")
     end
 
     # Yields now and then while it waits, and tells how many seconds it took.
@@ -165,20 +183,42 @@ module HatesterQemu
 
     private
 
-    DISKS = { devices: ["system"] }.freeze
+    DISKS = { devices: ["disk-system"] }.freeze
     private_constant :DISKS
+
+    def launch(*arguments)
+      [console, ready, log].each { |file| file.write("") }
+      # Once its log is open, QEMU writes there what goes wrong.
+      run("qemu-system-x86_64", *command_line, *arguments) { tail(log) }
+    end
+
+    # A guest that was ready when it was saved does not say so again.
+    def say_ready(how)
+      ready.write("#{READY}#{how}\n")
+    end
+
+    # Shared, so that what it holds can be saved as a file of its own.
+    def memory_of_its_own
+      memory("memfd", share: true)
+    end
+
+    def memory(kind, **options)
+      backend = { "qom-type": "memory-backend-#{kind}", id: "memory", size: config.memory * 2**20 }
+      ["-object", JSON.generate({ **backend, **options })]
+    end
 
     def command_line
       [
         "-name", "hatester-#{@machine.name}", "-uuid", @machine.id,
         "-daemonize", "-D", log, "-no-user-config", "-nodefaults", "-display", "none", "-no-reboot",
-        "-machine", "q35", *PROCESSOR.fetch(config.accelerator),
+        "-machine", "q35,memory-backend=memory", *PROCESSOR.fetch(config.accelerator),
         "-m", config.memory, "-smp", config.cpus,
         "-kernel", config.kernel, "-initrd", config.initrd, "-append", kernel_options,
         "-qmp", "unix:#{Monitor::SOCKET},server=on,wait=off",
         *serial_port(console), *serial_port(ready),
         *drive("system", driver: "qcow2", file: disk),
         *drive("modules", driver: "raw", file: config.modules, "read-only": true),
+        *config.disks.each_with_index.flat_map { |(name, path), number| further_drive(name, path, number) },
         "-netdev", "user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:0-10.0.2.15:22",
         # Nothing boots from the network, so its option ROM is not needed.
         "-device", "virtio-net-pci,netdev=net,romfile=",
@@ -195,9 +235,16 @@ module HatesterQemu
       ["-chardev", "file,id=#{name},append=on,path=#{log.basename}", "-serial", "chardev:#{name}"]
     end
 
-    def drive(name, file:, **format)
-      node = { "node-name": name, file: { driver: "file", filename: file }, **format }
-      ["-blockdev", JSON.generate(node), "-device", "virtio-blk-pci,drive=#{name},serial=#{name}"]
+    def drive(name, file:, place: "", **format)
+      # QEMU's names begin with a letter.
+      node = { "node-name": "disk-#{name}", file: { driver: "file", filename: file }, **format }
+      ["-blockdev", JSON.generate(node), "-device", "virtio-blk-pci,drive=disk-#{name},serial=#{name}#{place}"]
+    end
+
+    # Eight to a slot of the bus, from the eighth on, or they would soon fill it.
+    def further_drive(name, path, number)
+      place = format(",multifunction=on,addr=%x.%x", 8 + (number / 8), number % 8)
+      drive(name, driver: "raw", file: path, "read-only": true, place: place)
     end
 
     # By -uuid, since a pid file outlives its process and pids are used again.

@@ -1,5 +1,6 @@
 require "json"
 require "securerandom"
+require "shellwords"
 require "socket"
 
 module HatesterQemu
@@ -8,7 +9,7 @@ module HatesterQemu
     class Unreachable < Error; end
 
     SOCKET = "qmp.sock"
-    POLL = 0.05
+    POLL = 0.02
 
     # The whole conversation must end within `timeout` seconds.
     def self.open(folder, timeout:)
@@ -56,11 +57,29 @@ module HatesterQemu
       raise Error, job["error"] if job["error"]
     end
 
+    # Loads the state of the devices alone into a QEMU that waits for it (`-incoming defer`). The
+    # capability must not stay, or a later snapshot would lack the memory.
+    def load_devices(file)
+      only_devices(true)
+      execute("migrate-incoming", uri: "exec:exec cat #{Shellwords.escape(file)}")
+      wait while LOADING.include?(status = execute("query-migrate")["status"])
+      raise Error, "The state of the devices (#{file}) cannot be loaded: #{status}." unless status == "completed"
+
+      only_devices(false)
+    end
+
     def close
       @socket.close
     end
 
     private
+
+    LOADING = [nil, "setup", "active"].freeze
+    private_constant :LOADING
+
+    def only_devices(is_so)
+      execute("migrate-set-capabilities", capabilities: [{ capability: "x-ignore-shared", state: is_so }])
+    end
 
     def connected?(address)
       @socket.connect_nonblock(address)

@@ -89,12 +89,23 @@ module HatesterQemu
         end
       end
 
+      # Only a new machine can go on from a guest that was saved; its disk has gone on since.
       def boot
+        return start_ready if config.ready && !@driver.created?
+
         @ui.output("Booting Linux #{config.release} (#{config.accelerator})…")
         or_stop do
           @driver.create
           @driver.start
           @ui.output("Ready after #{wait_until_ready} s.")
+        end
+      end
+
+      def start_ready
+        @ui.output("Starting Linux #{config.release} (#{config.accelerator}) as it was saved…")
+        or_stop do
+          @driver.create
+          @driver.start_ready
         end
       end
 

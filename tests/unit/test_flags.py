@@ -17,8 +17,12 @@ def test_a_count_is_what_is_written(number: int) -> None:
 
 @pytest.mark.parametrize("text", ["0", "-1", "", "two", "1.5", "²", "1e3"])
 def test_a_count_that_is_none_is_named(text: str) -> None:
-    with pytest.raises(UserError, match=f"--repeat: '{text}' is no whole number above 0"):
+    with pytest.raises(UserError, match=f"--repeat: '{text}' is no whole number from 1 on"):
         count("--repeat", text)
+
+
+def test_a_count_that_may_be_none_is_so_where_that_has_a_meaning() -> None:
+    assert count("--jobs", "0", least=0) == 0
 
 
 @given(st.integers(5, 1000))

@@ -32,7 +32,7 @@ def stored(file: Path) -> dict[str, Any]:
 
 
 def test_each_cell_is_on_disk_when_it_was_added(tmp_path: Path) -> None:
-    results = begin(tmp_path / "results", {"qemu": "7.2"}, [(CELL, "it makes no sense")])
+    results = begin(tmp_path / "results", {"qemu": "7.2"}, [CELL], [(CELL, "it makes no sense")])
     before = stored(results.file)
     assert (before["schema"], before["cells"], before["finished"]) == (1, [], None)
     assert before["left_out"] == [{"id": CELL.id, "reason": "it makes no sense"}]
@@ -45,7 +45,7 @@ def test_each_cell_is_on_disk_when_it_was_added(tmp_path: Path) -> None:
 
 
 def test_repetitions_of_a_cell_lie_side_by_side(tmp_path: Path) -> None:
-    results = begin(tmp_path, {})
+    results = begin(tmp_path, {}, [CELL])
     for repetition in (1, 2):
         results.add(measured(repetition))
     folder = results.folder / "cells" / CELL.id
@@ -54,10 +54,20 @@ def test_repetitions_of_a_cell_lie_side_by_side(tmp_path: Path) -> None:
         assert (folder / "repetition-2" / name).exists()
 
 
+def test_cells_stand_in_the_order_of_the_plan_whichever_ends_first(tmp_path: Path) -> None:
+    cells = [dataclasses.replace(CELL, kernel=name) for name in ("7.2", "5.10", "6.1")]
+    results = begin(tmp_path, {}, cells)
+    for number, repetition in ((2, 1), (0, 2), (1, 1), (0, 1)):
+        results.add(not_measured(cells[number], repetition, "no image"))
+    found = [(cell["kernel"]["name"], cell["repetition"]) for cell in stored(results.file)["cells"]]
+    assert found == [("7.2", 1), ("5.10", 1), ("6.1", 1), ("7.2", 2)]
+
+
 def test_a_stored_run_is_found_and_judged_alike_by_its_evidence(tmp_path: Path) -> None:
-    results = begin(tmp_path, {})
+    other = dataclasses.replace(CELL, kernel="9")
+    results = begin(tmp_path, {}, [CELL, other])
     results.add(measured())
-    results.add(not_measured(dataclasses.replace(CELL, kernel="9"), 1, "no image"))
+    results.add(not_measured(other, 1, "no image"))
     before = results.file.read_text()
     for name in ("latest", results.folder.name, str(results.folder)):
         found = find(tmp_path, name)
@@ -66,7 +76,7 @@ def test_a_stored_run_is_found_and_judged_alike_by_its_evidence(tmp_path: Path) 
 
 
 def test_a_verdict_that_does_not_follow_from_the_evidence_is_put_right(tmp_path: Path) -> None:
-    results = begin(tmp_path, {})
+    results = begin(tmp_path, {}, [CELL])
     results.add(measured())
     truth = results.cells[0]["verdict"]
     results.cells[0]["verdict"] = "lossy"
@@ -78,7 +88,7 @@ def test_a_verdict_that_does_not_follow_from_the_evidence_is_put_right(tmp_path:
 
 @pytest.mark.parametrize("content", ["{}", '{"reloads": 1, "checks": []}', "[1]", "{"])
 def test_a_damaged_timeline_is_named(tmp_path: Path, content: str) -> None:
-    results = begin(tmp_path, {})
+    results = begin(tmp_path, {}, [CELL])
     results.add(measured())
     file = results.folder / "cells" / CELL.id / "timeline.json"
     file.write_text(content)
@@ -102,7 +112,7 @@ def test_a_failed_measurement_is_no_verdict_whatever_was_seen(tmp_path: Path) ->
     ],
 )
 def test_a_run_that_cannot_be_shown_is_named(tmp_path: Path, name: str, sentence: str) -> None:
-    begin(tmp_path, {})
+    begin(tmp_path, {}, [CELL])
     for folder, content in (("broken", "{"), ("foreign", "{}"), ("list", "[]")):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "run.json").write_text(content)
@@ -111,7 +121,7 @@ def test_a_run_that_cannot_be_shown_is_named(tmp_path: Path, name: str, sentence
 
 
 def test_latest_points_at_the_newest_of_runs_of_the_same_second(tmp_path: Path) -> None:
-    runs = [begin(tmp_path, {}) for _ in range(3)]
+    runs = [begin(tmp_path, {}, [CELL]) for _ in range(3)]
     assert len({run.folder for run in runs}) == 3
     assert (tmp_path / "latest").resolve() == runs[-1].folder
     assert not list(tmp_path.glob(".*"))
@@ -120,4 +130,4 @@ def test_latest_points_at_the_newest_of_runs_of_the_same_second(tmp_path: Path) 
 def test_a_place_that_cannot_hold_results_is_named(tmp_path: Path) -> None:
     (tmp_path / "results").touch()
     with pytest.raises(UserError, match="results cannot hold results"):
-        begin(tmp_path / "results", {})
+        begin(tmp_path / "results", {}, [CELL])

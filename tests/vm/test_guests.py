@@ -1,41 +1,56 @@
-"""A guest from within: what a cell could leave behind is seen, and taken back."""
+"""A guest from within: what a cell could leave is seen, and a further guest has none of it."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
+import shutil
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from hatester import guests, runs
+from hatester import cache, guests, host, runs
 from hatester.archive import Archive, find_mirrors
 from hatester.errors import MeasurementError
 from hatester.guests import PROGRAM, Guest
-from hatester.images import Image, make_images, tell_vagrant
 from hatester.keys import find_keys
+from hatester.materials import Workshop
 from hatester.matrix import load_matrix
 from hatester.paths import MATRIX
+from hatester.ready import KIND, Starter
 from hatester.vagrant import Vagrant
 
 KERNEL = "6.1"
 
 
 @pytest.fixture(scope="module")
-def guest(checkout: Path) -> Iterator[Guest]:
+def starter(checkout: Path) -> Iterator[Starter]:
+    said: list[str] = []
     keys = find_keys()
-    archive = Archive(find_mirrors(None, None))
-    images = make_images(archive, load_matrix(MATRIX), [KERNEL], keys, print)
-    tell_vagrant(checkout / ".hatester/machines.json", images, keys)
-    image = images[KERNEL]
-    assert isinstance(image, Image)
-    with (
-        runs.machines_folder("test") as folder,
-        guests.start(KERNEL, image.kit, keys, Vagrant(checkout, folder)) as guest,
-    ):
-        guest.prepare({})
+    with ThreadPoolExecutor() as pool, runs.machines_folder("test") as folder:
+        workshop = Workshop(
+            Archive(find_mirrors(None, None)), load_matrix(MATRIX), keys, pool, print
+        )
+        materials = workshop.make([KERNEL], ["2.2"])
+        vagrant = Vagrant(checkout, folder, host.accelerator())
+        trees = {"2.2": materials.tree("2.2")}
+        yield Starter(materials.image(KERNEL), trees, keys, vagrant, said.append)
+
+
+@contextlib.contextmanager
+def started(starter: Starter, machine: str) -> Iterator[Guest]:
+    with starter.start(machine) as guest:
+        yield guest
+    starter.vagrant.destroy(vm_name=machine)
+
+
+@pytest.fixture(scope="module")
+def guest(starter: Starter) -> Iterator[Guest]:
+    with started(starter, KERNEL) as guest:
         yield guest
 
 
@@ -44,29 +59,72 @@ def traces(guest: Guest) -> list[str]:
     return found
 
 
-def test_a_guest_is_clean_when_it_is_prepared(guest: Guest) -> None:
-    assert traces(guest) == []
-
-
 @pytest.mark.parametrize(
-    ("command", "trace"),
+    ("command", "trace", "undo"),
     [
-        ("ip link add dummy0 type dummy", "interface left: dummy0"),
-        ("sysctl -qw net.ipv4.ip_nonlocal_bind=1", "sysctl gone: net/ipv4/ip_nonlocal_bind = 0"),
-        ("mount -t tmpfs x /mnt", "mount left: x /mnt tmpfs"),
+        ("ip link add dummy0 type dummy", "interface left: dummy0", "ip link delete dummy0"),
+        (
+            "sysctl -qw net.ipv4.ip_nonlocal_bind=1",
+            "sysctl gone: net/ipv4/ip_nonlocal_bind = 0",
+            "sysctl -qw net.ipv4.ip_nonlocal_bind=0",
+        ),
+        ("mount -t tmpfs x /mnt", "mount left: x /mnt tmpfs", "umount /mnt"),
         (
             'nohup python3 -c \'import socket, time; s = socket.create_server(("", 80));'
             " time.sleep(900)' >/dev/null 2>&1 & sleep 3",
             "listener left: 0.0.0.0:80",
+            "pkill -f create_serve[r]",
         ),
     ],
 )
-def test_what_a_cell_leaves_is_seen_and_taken_back(guest: Guest, command: str, trace: str) -> None:
+def test_what_a_cell_leaves_is_seen(guest: Guest, command: str, trace: str, undo: str) -> None:
+    assert traces(guest) == []
     guest.run(command)
     assert any(each.startswith(trace) for each in traces(guest))
-    guest.restore()
-    assert traces(guest) == []
-    assert abs(float(guest.run("date +%s.%N")) - time.time()) < 60
+    guest.run(undo)
+
+
+def test_a_further_guest_goes_on_from_the_saved_one_and_has_nothing_of_the_first(
+    guest: Guest, starter: Starter
+) -> None:
+    guest.run("ip link add dummy0 type dummy; echo mine >/root/mine")
+    with started(starter, f"{KERNEL}-2") as other:
+        assert traces(other) == []
+        assert "mine" not in other.run("ls /root")
+        boots = {each.run("cat /proc/sys/kernel/random/boot_id") for each in (guest, other)}
+        assert len(boots) == 1
+        # Its program sets the clock, and makes its random numbers its own.
+        for each in (guest, other):
+            each.server()
+        assert abs(float(other.run("date +%s.%N")) - time.time()) < 60
+        numbers = {each.run("head -c 16 /dev/urandom | od -t x8") for each in (guest, other)}
+        assert len(numbers) == 2
+    guest.run("ip link delete dummy0; rm /root/mine")
+
+
+def test_a_saved_guest_that_cannot_be_loaded_is_booted_instead_and_saved_anew(
+    starter: Starter, tmp_path: Path
+) -> None:
+    # By another name the same kit is another ingredient, so that this one has a saved guest of
+    # its own.
+    kit = starter.image.kit
+    own = dataclasses.replace(kit, folder=tmp_path / f"kit-{time.time_ns()}")
+    own.folder.symlink_to(kit.folder)
+    mine = dataclasses.replace(starter, image=dataclasses.replace(starter.image, kit=own))
+    before = _saved()
+    with started(mine, f"{KERNEL}-3"):
+        [saved] = _saved() - before
+    (saved / "devices").write_bytes(b"no state of any device")
+    with started(mine, f"{KERNEL}-3") as guest:
+        assert traces(guest) == []
+    assert _saved() == before
+    with started(mine, f"{KERNEL}-3") as guest:
+        assert traces(guest) == []
+    shutil.rmtree(saved)
+
+
+def _saved() -> set[Path]:
+    return {file.parent for file in (cache.root() / KIND).glob("*/ready.json")}
 
 
 def test_a_command_that_fails_shows_its_last_words(guest: Guest) -> None:
@@ -75,12 +133,16 @@ def test_a_command_that_fails_shows_its_last_words(guest: Guest) -> None:
 
 
 def test_another_kernel_than_the_kits_is_no_measurement(guest: Guest) -> None:
-    with pytest.raises(MeasurementError, match=r"the guest runs Linux 6\.1.*, not 9\.9"):
-        Guest.prepare(_with_release(guest, "9.9"), {})
-
-
-def _with_release(guest: Guest, release: str) -> Guest:
-    kit = dataclasses.replace(guest.kit, release=release)
-    other = Guest(guest.name, kit, guest.keys, guest.vagrant)
+    kit = dataclasses.replace(guest.image.kit, release="9.9")
+    other = Guest(
+        guest.machine, dataclasses.replace(guest.image, kit=kit), guest.keys, guest.vagrant
+    )
     other.connection = guest.connection
-    return other
+    with pytest.raises(MeasurementError, match=r"the guest runs Linux 6\.1.*, not 9\.9"):
+        other.prepare({})
+
+
+def test_a_guest_without_an_image_does_not_start(starter: Starter) -> None:
+    image = dataclasses.replace(starter.image, system=Path("/nowhere/system.ext4"))
+    with pytest.raises(MeasurementError, match="has no guest image yet"):
+        guests.start("gone", image, starter.keys, starter.vagrant)

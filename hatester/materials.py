@@ -1,0 +1,117 @@
+"""What the cells of a plan are made with: systems, kernel kits, builds; made side by side.
+
+Downloads wait for the network and the rest for processors, and the first guest can boot while
+what others need is still being made. What cannot be made costs the cells that need it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from hatester.archive import Archive
+from hatester.builds import Tree, build_version, make_build
+from hatester.errors import MeasurementError
+from hatester.images import Image
+from hatester.keys import Keys
+from hatester.kits import Kit, kit_version, make_kit
+from hatester.matrix import Matrix
+from hatester.systems import make_system
+
+Say = Callable[[str], None]
+Thing = TypeVar("Thing")
+
+
+@dataclass(frozen=True)
+class Materials:
+    """Systems by their suite, kits and builds by their names, each as soon as it is made."""
+
+    matrix: Matrix
+    keys: Keys
+    systems: Mapping[str, Future[Path]]
+    kits: Mapping[str, Future[Kit]]
+    trees: Mapping[str, Future[Tree]]
+
+    def image(self, kernel: str) -> Image:
+        """The image of a kernel, awaited. Raises MeasurementError when there can be none."""
+        try:
+            system = self.systems[self.matrix.kernels[kernel].system].result()
+            return Image(self.kits[kernel].result(), system)
+        except MeasurementError as error:
+            raise MeasurementError(f"no image for kernel {kernel}: {error}") from error
+
+    def tree(self, build: str) -> Tree:
+        """The tree of a build, awaited. Raises MeasurementError when there can be none."""
+        try:
+            return self.trees[build].result()
+        except MeasurementError as error:
+            raise MeasurementError(f"no build of HAProxy {build}: {error}") from error
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """Makes what a matrix declares, where the cache has none, in the threads of `pool`.
+
+    Whatever asks the mirror raises UserError when it cannot be reached.
+    """
+
+    archive: Archive
+    matrix: Matrix
+    keys: Keys
+    pool: Executor
+    say: Say
+
+    def versions(
+        self, kernels: Iterable[str], builds: Iterable[str]
+    ) -> tuple[dict[str, str], dict[str, str]]:
+        """The versions that kernels and builds have, of as many as can be had."""
+        matrix = self.matrix
+        linux = {
+            name: self.pool.submit(kit_version, self.archive, matrix.kernels[name])
+            for name in kernels
+        }
+        haproxy = {
+            name: self.pool.submit(build_version, self.archive, matrix.builds[name])
+            for name in builds
+        }
+        return _had(linux), _had(haproxy)
+
+    def make(self, kernels: Iterable[str], builds: Iterable[str]) -> Materials:
+        """Begin to make all that these need: the system, which takes longest, first."""
+        names = list(kernels)
+        suites = dict.fromkeys(self.matrix.kernels[name].system for name in names)
+        return Materials(
+            self.matrix,
+            self.keys,
+            {suite: self._begin(f"system {suite}", self._system, suite) for suite in suites},
+            {name: self._begin(f"kernel {name}", self._kit, name) for name in names},
+            {name: self._begin(f"HAProxy {name}", self._tree, name) for name in builds},
+        )
+
+    def _begin(self, what: str, make: Callable[[str], Thing], name: str) -> Future[Thing]:
+        def making() -> Thing:
+            self.say(f"{what}: making what the cache lacks")
+            return make(name)
+
+        return self.pool.submit(making)
+
+    def _system(self, suite: str) -> Path:
+        return make_system(self.archive, suite, self.keys)
+
+    def _kit(self, name: str) -> Kit:
+        return make_kit(self.archive, self.matrix.kernels[name])
+
+    def _tree(self, name: str) -> Tree:
+        return make_build(self.archive, self.matrix.builds[name])
+
+
+def _had(versions: Mapping[str, Future[str]]) -> dict[str, str]:
+    """Those of which there is one; a lack is told when the thing itself is made."""
+    return {
+        name: version.result()
+        for name, version in versions.items()
+        if not isinstance(version.exception(), MeasurementError)
+    }

@@ -1,0 +1,155 @@
+"""Ready guests: one that waits for its first cell is saved, and others go on from there.
+
+What is saved is an entry of the cache: `memory`, `devices` and `disk.qcow2`, and in `ready.json`
+which builds are installed. It is named by all that it depends on, so that one that exists fits. A
+guest that goes on from it sees the memory's file as its own, page by page as it needs them, and
+writes to copies (`start_ready` of provision/qemu/driver.rb): that takes a moment, where a boot
+takes many seconds, and costs no memory for what guests have in common.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from hatester import cache, commands, guests, host, monitor
+from hatester.builds import Tree
+from hatester.errors import MeasurementError
+from hatester.guests import Guest
+from hatester.images import Image
+from hatester.keys import Keys
+from hatester.materials import Say
+from hatester.paths import PROJECT, PROVISION
+from hatester.vagrant import Vagrant
+
+KIND = "ready"
+COPY_SECONDS = 120.0
+
+
+@dataclass(frozen=True)
+class Starter:
+    """Starts guests of an image in which builds are installed, for the machines of one run."""
+
+    image: Image
+    trees: Mapping[str, Tree]
+    keys: Keys
+    vagrant: Vagrant
+    say: Say
+
+    def start(self, machine: str) -> Guest:
+        """A guest that is ready for cells: from a saved one, or booted where that fails.
+
+        Raises MeasurementError when it does not boot either.
+        """
+        try:
+            saved = self._find() or self._make(machine)
+            return self._go_on(machine, saved)
+        except MeasurementError as error:
+            self.say(f"guest {machine}: {error}\nguest {machine}: booting it")
+            self.vagrant.destroy(vm_name=machine)
+            return self.boot(machine)
+
+    def _find(self) -> Path | None:
+        """A saved guest that has these builds; more do no harm."""
+        needed = self._serials()
+        for file in sorted((cache.root() / KIND).glob(f"{self._base()}-*/ready.json")):
+            builds = _builds(file.parent)
+            are_there = all(Path(disk).exists() for disk in _disks(builds).values())
+            if are_there and needed.items() <= builds.items():
+                return file.parent
+        return None
+
+    def _make(self, machine: str) -> Path:
+        """Boot a guest and save it, unless another run just does the same."""
+
+        def make(folder: Path) -> None:
+            self.say(f"guest {machine}: booting {self.image.kit.release}, to be saved")
+            try:
+                with self.boot(machine) as guest:
+                    _save(guest, folder)
+            finally:
+                self.vagrant.destroy(vm_name=machine)
+            (folder / "ready.json").write_text(json.dumps({"builds": self._serials()}))
+
+        name = f"{self._base()}-{cache.digest(self._serials(), [])}"
+        return cache.entry(KIND, name, make)
+
+    def boot(self, machine: str) -> Guest:
+        """A guest that boots, and is prepared then. Raises MeasurementError when it does not."""
+        disks = _disks(self._serials())
+        guest = guests.start(machine, self.image, self.keys, self.vagrant, disks=disks)
+        guest.prepare(self.trees)
+        return guest
+
+    def _go_on(self, machine: str, saved: Path) -> Guest:
+        try:
+            return guests.start(
+                machine, self.image, self.keys, self.vagrant,
+                disks=_disks(_builds(saved)), ready=str(saved),
+            )  # fmt: skip
+        except MeasurementError:
+            # The next one will be made anew.
+            shutil.rmtree(saved, ignore_errors=True)
+            raise
+
+    def _serials(self) -> dict[str, str]:
+        """Which disk has the tree of each build."""
+        return {name: tree.serial for name, tree in self.trees.items()}
+
+    def _base(self) -> str:
+        """What a saved guest depends on beside its builds, as the beginning of its name."""
+        accelerator = self.vagrant.accelerator
+        ingredients = {
+            "kit": self.image.kit.folder.name,
+            "system": self.image.system.parent.name,
+            "qemu": host.qemu_version(),
+            "accelerator": accelerator,
+            # Under KVM a guest sees the host's processor.
+            "processor": host.processor() if accelerator == "kvm" else None,
+        }
+        recipe = [
+            *sorted(path for path in PROVISION.rglob("*") if path.suffix in (".py", ".rb")),
+            PROJECT / "Vagrantfile",
+            Path(guests.__file__),
+            Path(__file__),
+        ]
+        return cache.digest(ingredients, recipe)
+
+
+def _builds(saved: Path) -> dict[str, str]:
+    """The builds that are installed in a saved guest, with the serials of their disks."""
+    builds: dict[str, str] = json.loads((saved / "ready.json").read_text())["builds"]
+    return builds
+
+
+def _disks(serials: Mapping[str, str]) -> dict[str, str]:
+    """The disks of builds, by their serials, as the Vagrantfile takes them."""
+    return {
+        serial: str(cache.root() / "builds" / serial / "tree.ext4")
+        for serial in sorted(set(serials.values()))
+    }
+
+
+def _save(guest: Guest, folder: Path) -> None:
+    """Write down a guest, which then stands still. Raises MeasurementError when that fails."""
+    # Connections that memory holds would be dead in those that go on from it.
+    guest.connection.close()
+    monitor.save_devices(guest.folder, folder / "devices")
+    memory = _memory((guest.folder / "id").read_text().strip())
+    for source, target in ((memory, "memory"), (guest.folder / "disk.qcow2", "disk.qcow2")):
+        commands.run(["cp", "--sparse=always", source, folder / target], seconds=COPY_SECONDS)
+
+
+def _memory(uuid: str) -> Path:
+    """The file that backs the memory of the guest with a `-uuid`: it has no name but in /proc."""
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it has ended, or is somebody else's
+            if uuid.encode() in (process / "cmdline").read_bytes().split(b"\0"):
+                for file in (process / "fd").iterdir():
+                    if file.readlink().name.startswith("memfd:memory"):
+                        return file
+    raise MeasurementError("QEMU's memory has no file, and so cannot be saved")

@@ -1,0 +1,72 @@
+"""One sequence after another, each in a process of its own, which has nothing to load any more."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import signal
+import struct
+import sys
+import time
+import traceback
+from typing import NoReturn, TextIO
+
+from provision.guest import sequence
+
+_RNDADDENTROPY = 0x40085203  # include/uapi/linux/random.h
+_RNDRESEEDCRNG = 0x5207
+_NO_MORE = 3
+"""The exit status of a process that found no further plan."""
+
+
+def serve(requests: TextIO, events: TextIO) -> None:
+    """Run a sequence for each line of `requests` but the first, which tells of the host.
+
+    The host sends a line when the one before is answered, so that nobody reads what is another's.
+    A sequence that ends by itself without its last event gets one here, `broken`.
+    """
+    host = json.loads(requests.readline())
+    time.clock_settime(time.CLOCK_REALTIME, host["time"])
+    _stir(bytes.fromhex(host["secret"]))
+    _say("serving", events)
+    while True:
+        # It is there before its plan is.
+        pid = os.fork()
+        if pid == 0:
+            _run(requests, events)
+        _, status = os.waitpid(pid, 0)
+        code = os.waitstatus_to_exitcode(status)
+        if code == _NO_MORE:
+            return
+        if code < 0:
+            _say("broken", events, reason=f"it was killed by {signal.Signals(-code).name}")
+
+
+def _run(requests: TextIO, events: TextIO) -> NoReturn:
+    """Take the next plan, and end this process with it. What is left of an earlier one is blank."""
+    code = 0
+    try:
+        line = requests.readline()
+        while line and not line.strip():
+            line = requests.readline()
+        if line:
+            sequence.run(json.loads(line), requests, events)
+        else:
+            code = _NO_MORE
+    except BaseException:
+        _say("broken", events, reason=traceback.format_exc())
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _say(event: str, events: TextIO, **fields: str) -> None:
+    print(json.dumps({"event": event, **fields}), file=events, flush=True)
+
+
+def _stir(secret: bytes) -> None:
+    """Have the kernel's random numbers go their own way (random(4))."""
+    with open("/dev/urandom", "wb", buffering=0) as random:  # noqa: PTH123
+        entropy = struct.pack("ii", 8 * len(secret), len(secret)) + secret
+        fcntl.ioctl(random, _RNDADDENTROPY, entropy)
+        fcntl.ioctl(random, _RNDRESEEDCRNG)
