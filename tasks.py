@@ -18,15 +18,18 @@ from invoke.exceptions import Exit
 from invoke.tasks import task
 from tabulate import tabulate
 
+from hatester import bench as benchmarks
 from hatester import commands, flags, host, runs, tables
 from hatester.archive import Archive, find_mirrors
+from hatester.bench import Subject
 from hatester.errors import MeasurementError, UserError
 from hatester.images import tell_vagrant
 from hatester.keys import find_keys
 from hatester.materials import Workshop
 from hatester.matrix import METHODS, load_matrix, require
-from hatester.paths import MACHINES, MATRIX, RESULTS
+from hatester.paths import MACHINES, MATRIX, PROJECT, RESULTS
 from hatester.plan import Plan, Wanted, make_plan, without_unfit
+from hatester.ready import Starter
 from hatester.results import Results, begin, find
 from hatester.run import How, Keep, Run
 from hatester.vagrant import Vagrant
@@ -310,6 +313,34 @@ def show(
     print(tabulate(rows, headers=headers, disable_numparse=True))
     if lacks:
         raise Exit("\n".join(map(str, lacks)), code=NOT_MEASURED)
+
+
+@task(iterable=["part"], help={
+    "part": f"What to measure, instead of all: {', '.join(benchmarks.PARTS)} (repeatable).",
+})  # fmt: skip
+def bench(c: Context, part: Sequence[str]) -> None:
+    """Measure how long things take on this host; a table and results/bench/TIME.json."""
+    with orderly():
+        for name in part:
+            require(name, benchmarks.PARTS, "--part")
+        host.require()
+        plan = make_plan(load_matrix(MATRIX), Wanted())
+        kernel, build = plan.cells[0].kernel, plan.cells[0].build
+        with side_by_side() as pool, runs.machines_folder("bench") as folder:
+            workshop = Workshop(debian(c), plan.matrix, find_keys(), pool, say)
+            materials = workshop.make([kernel], [build])
+            starter = Starter(
+                materials.image(kernel),
+                {build: materials.tree(build)},
+                materials.keys,
+                Vagrant(PROJECT, folder, host.accelerator()),
+                say,
+            )
+            measured = benchmarks.measure(
+                part or list(benchmarks.PARTS), Subject(plan, starter), say
+            )
+        print(tabulate([figure.row for figure in measured], headers=benchmarks.HEADERS))
+        print(f"\nresults: {benchmarks.store(RESULTS, host.describe(), measured)}")
 
 
 @task

@@ -1,0 +1,250 @@
+"""`invoke bench`: how long things take on this host, and how long what one would do instead takes.
+
+Each part does what it measures and gives figures. Whole runs are the command itself, with the
+results that it leaves; guests are started and cells measured as a run does it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import json
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from hatester import cache, commands, runs
+from hatester.cells import run_cell
+from hatester.guests import Guest
+from hatester.materials import Say
+from hatester.paths import PROJECT, RESULTS
+from hatester.plan import Plan
+from hatester.ready import Starter
+from hatester.results import Results, find
+from hatester.sequence import Order
+from hatester.timeline import percentile
+
+RUN_SECONDS = 3 * 3600.0
+PEER_SECONDS = 300.0
+STARTS = 5
+"""How often a guest is started as it was saved; it is booted less often, which takes long."""
+BOOTS = 2
+GUESTS_AT_ONCE = (1, 2, 3)
+REPETITIONS = (1, 2, 4)
+
+
+HEADERS = ("figure", "unit", "times", "least", "median", "most")
+
+
+@dataclass(frozen=True)
+class Figure:
+    """What was measured, each time that it was; `unit` is s, MiB or cells."""
+
+    name: str
+    unit: str
+    values: Sequence[float]
+
+    @property
+    def row(self) -> tuple[object, ...]:
+        """Name, unit, how often, least, median and most."""
+        found = (min(self.values), percentile(self.values, 0.5), max(self.values))
+        return (self.name, self.unit, len(self.values), *(round(value, 2) for value in found))
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is measured: guests of one kernel, in which the first cell of a plan runs."""
+
+    plan: Plan
+    starter: Starter
+
+    @property
+    def kernel(self) -> str:
+        return self.plan.cells[0].kernel
+
+    @contextlib.contextmanager
+    def guest(self, start: Callable[[str], Guest]) -> Iterator[Guest]:
+        with start(self.kernel) as guest:
+            yield guest
+        self.starter.vagrant.destroy(vm_name=self.kernel)
+
+    def measure(self, guest: Guest) -> None:
+        """Run the cell, as a run of the matrix does."""
+        cell = self.plan.cells[0]
+        setting, scenario = (
+            self.plan.matrix.settings[cell.setting],
+            self.plan.scenarios[cell.scenario],
+        )
+        order = Order(cell.build, setting, scenario, cell.method)
+        run_cell(guest, cell, 1, order, self.starter.trees[cell.build].version)
+
+
+def starts(subject: Subject) -> Iterator[Figure]:
+    """A guest, from nothing to its first answered command, and what it takes of the host."""
+    boots, answers, programs, memory, disk = [], [], [], [], []
+    for _ in range(BOOTS):
+        begin = time.monotonic()
+        with subject.guest(subject.starter.boot):
+            boots.append(time.monotonic() - begin)
+    with subject.guest(subject.starter.start):
+        pass  # From now on there is a saved one.
+    for _ in range(STARTS):
+        begin = time.monotonic()
+        with subject.guest(subject.starter.start) as guest:
+            guest.run("true")
+            answers.append(time.monotonic() - begin)
+            guest.server()
+            programs.append(time.monotonic() - begin)
+            subject.measure(guest)
+            memory.append(_memory(guest) / 2**20)
+            disk.append(_disk(guest.folder) / 2**20)
+    yield Figure("guest booted and prepared", "s", boots)
+    yield Figure("guest from a saved one, to the first answered command", "s", answers)
+    yield Figure("guest from a saved one, until it waits for a cell", "s", programs)
+    yield Figure("memory of a guest after a cell", "MiB", memory)
+    yield Figure("disk of a guest after a cell", "MiB", disk)
+    saved = [_disk(file.parent) / 2**20 for file in (cache.root() / "ready").glob("*/ready.json")]
+    yield Figure("disk of a saved guest, in the cache", "MiB", saved)
+
+
+def cells(subject: Subject) -> Iterator[Figure]:
+    """Cells, against the time that the scenario itself takes; with more guests, and more cells."""
+    for jobs in GUESTS_AT_ONCE:
+        seconds, results = _run(subject, "--jobs", str(jobs), "--repeat", str(REPETITIONS[-1]))
+        measured = [cell for cell in results.cells if cell["quality"]]
+        lateness = [cell["quality"]["lateness_p99"] for cell in measured]
+        count = len(results.cells)
+        yield Figure(f"{jobs} at once: whole run for each of {count} cells", "s", [seconds / count])
+        yield Figure(f"{jobs} at once: cell", "s", [cell["seconds"] for cell in measured])
+        yield Figure(f"{jobs} at once: cell beyond its scenario", "s", _overheads(results))
+        yield Figure(f"{jobs} at once: prober's lateness, p99", "s", lateness)
+        late = sum(quality != "good" for quality in (c["quality"]["verdict"] for c in measured))
+        yield Figure(f"{jobs} at once: cells whose prober was late", "cells", [late])
+        yield Figure(f"{jobs} at once: cells not measured", "cells", [_errors(results)])
+    for repetitions in REPETITIONS:
+        seconds, results = _run(subject, "--repeat", str(repetitions))
+        yield Figure(f"whole run of {len(results.cells)} cells", "s", [seconds])
+
+
+def matrix(_subject: Subject) -> Iterator[Figure]:
+    """The whole default matrix, with an empty cache and with a full one."""
+    with tempfile.TemporaryDirectory(prefix="hatester-bench-", dir=cache.root().parent) as folder:
+        for what in ("empty", "full"):
+            seconds, results = _invoke(["matrix"], XDG_CACHE_HOME=folder)
+            yield Figure(f"default matrix, {what} cache", "s", [seconds])
+            yield Figure(f"default matrix, {what} cache: cells", "cells", [len(results.cells)])
+            yield Figure(f"default matrix, {what} cache: errors", "cells", [_errors(results)])
+
+
+def instead(subject: Subject) -> Iterator[Figure]:
+    """A boot for each cell, as a loop of `vagrant up`, provision, test and destroy has it; and, if
+    it is installed, virtme-ng's start of the same kernel."""
+    seconds = []
+    for _ in range(BOOTS):
+        begin = time.monotonic()
+        with subject.guest(subject.starter.boot) as guest:
+            subject.measure(guest)
+        seconds.append(time.monotonic() - begin)
+    yield Figure("a boot for each cell: cell", "s", seconds)
+    if shutil.which("vng"):
+        yield Figure("virtme-ng: boot and `uname -r`", "s", _virtme(subject))
+
+
+def measure(parts: Sequence[str], subject: Subject, say: Say) -> list[Figure]:
+    """The figures of these parts, each said as soon as it is there."""
+    figures = []
+    for part in parts:
+        for figure in PARTS[part](subject):
+            say(f"{figure.name}: {figure.row[-2]} {figure.unit}")
+            figures.append(figure)
+    return figures
+
+
+def store(results: Path, host: Mapping[str, Any], figures: Sequence[Figure]) -> Path:
+    """Write figures beside the runs, with the machine that they were measured on."""
+    now = datetime.datetime.now(datetime.timezone.utc)
+    file = results / "bench" / f"{now:%Y%m%d-%H%M%S}.json"
+    content = {
+        "schema": 1,
+        "finished": now.isoformat(timespec="seconds"),
+        "host": host,
+        "figures": [asdict(figure) for figure in figures],
+    }
+    cache.write_whole(file, json.dumps(content, indent=1) + "\n")
+    return file
+
+
+PARTS: Mapping[str, Callable[[Subject], Iterator[Figure]]] = {
+    "starts": starts,
+    "cells": cells,
+    "matrix": matrix,
+    "instead": instead,
+}
+
+
+def _run(subject: Subject, *words: str) -> tuple[float, Results]:
+    """A run of the cells of the subject's kernel and build, with the default settings."""
+    cell = subject.plan.cells[0]
+    selection = ["--kernel", cell.kernel, "--haproxy", cell.build]
+    return _invoke(["matrix", *selection, *words])
+
+
+def _invoke(words: Sequence[str], **env: str) -> tuple[float, Results]:
+    """How many seconds a run took, and what it left."""
+    begin = time.monotonic()
+    # Cells that could not be measured are a figure as well.
+    with contextlib.suppress(commands.CommandError):
+        commands.run(["invoke", *words], seconds=RUN_SECONDS, env=env, cwd=PROJECT)
+    return time.monotonic() - begin, find(RESULTS, "latest")
+
+
+def _errors(results: Results) -> int:
+    return sum(cell["verdict"] == "error" for cell in results.cells)
+
+
+def _overheads(results: Results) -> list[float]:
+    """What each cell took beyond its steps and their observation, by its own timeline."""
+    found = []
+    for cell in results.cells:
+        file = results.evidence(cell) / "timeline.json"
+        timeline: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
+        if timeline.get("reloads"):
+            own = timeline["reloads"][-1]["until"] - timeline["steps"][0]["at"]
+            found.append(cell["seconds"] - own)
+    return found
+
+
+def _memory(guest: Guest) -> int:
+    """Bytes of QEMU's memory that it shares with nobody, and its share of the rest (smaps_rollup
+    of proc_pid_smaps(5))."""
+    total = 0
+    for pid in runs.machines(guest.vagrant.folder):
+        text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+        total += int(re.findall(r"^Pss:\s+(\d+) kB", text, re.MULTILINE)[0]) * 1024
+    return total
+
+
+def _disk(folder: Path) -> int:
+    """Bytes that the files of a folder take on the disk."""
+    return sum(file.stat().st_blocks * 512 for file in folder.rglob("*") if file.is_file())
+
+
+def _virtme(subject: Subject) -> list[float]:
+    kit = subject.starter.image.kit
+    command = ["vng", "--run", str(kit.vmlinuz), "--", "uname", "-r"]
+    seconds = []
+    for _ in range(BOOTS):
+        begin = time.monotonic()
+        # It wants a terminal, which script(1) gives it.
+        said = commands.run(
+            ["script", "--quiet", "--return", "--command", " ".join(command), "/dev/null"],
+            seconds=PEER_SECONDS,
+        )
+        if kit.release in said:
+            seconds.append(time.monotonic() - begin)
+    return seconds
