@@ -32,6 +32,11 @@ COMMAND_SECONDS = 120
 PROGRAM = "/opt/hatester/guest"
 """A folder that Python runs; what it has compiled stays there and need not be compiled again."""
 
+TALK = "/run/hatester"
+"""The folder of the pipes by which the host talks with that program, and of its log."""
+# A shell has what it starts in the background read nothing, unless it is told otherwise.
+_RELAY = f"exec 3<&0; cat <&3 >{TALK}/requests & exec 3<&-; exec cat {TALK}/events"
+
 _LOST = (CommandTimedOut, ThreadException, paramiko.SSHException, OSError, EOFError)
 
 
@@ -136,22 +141,28 @@ class Guest:
     def server(self) -> paramiko.Channel:
         """The way to its program, which runs one sequence after another for as long as it lives.
 
-        One that is started once has nothing to load before each cell. The guest may have gone on
-        from a saved one: it is told the time of day, and something that no other guest knows,
-        since its random numbers would be those of all its likes.
+        The guest may have gone on from a saved one: it is told the time of day, and something that
+        no other guest knows, since its random numbers would be those of all its likes.
         """
         if self._server is None:
             with self.reachable("its program"):
                 channel = self.connection.create_session()
                 channel.settimeout(COMMAND_SECONDS)
-                channel.exec_command(f"exec python3 {PROGRAM} serve")
+                channel.exec_command(_RELAY)
                 host = {"time": time.time(), "secret": secrets.token_hex(64)}
                 channel.sendall(json.dumps(host).encode() + b"\n")
                 if not channel.makefile("r").readline():
-                    complaint = channel.makefile_stderr("r").read().decode(errors="replace")
-                    raise MeasurementError(f"the guest's program ended: {tail(complaint)}")
+                    raise MeasurementError(f"the guest's program has ended: {self.complaint()}")
                 self._server = channel
         return self._server
+
+    def complaint(self) -> str:
+        """The last words of its program, or its console's when it can have none."""
+        try:
+            words = self.run(f"cat {TALK}/log").strip()
+        except MeasurementError:
+            words = ""
+        return tail(words or self.console())
 
     def prepare(self, trees: Mapping[str, Tree]) -> None:
         """Install what cells need, and remember the guest as it is then.
@@ -161,14 +172,21 @@ class Guest:
         release = self.run("uname -r").strip()
         if release != self.image.kit.release:
             raise MeasurementError(f"the guest runs Linux {release}, not {self.image.kit.release}")
-        self.run("mkdir -p /opt/hatester /run/hatester && modprobe dummy numdummies=0")
+        self.run(
+            f"mkdir -p /opt/hatester {TALK}; mkfifo {TALK}/requests {TALK}/events;"
+            f" modprobe dummy numdummies=0"
+        )
         with _guest_program() as program, self.reachable("the upload of its program"):
             self.connection.put(program, f"{PROGRAM}.zip")
         installs = "".join(_install(name, tree) for name, tree in trees.items())
         self.run(
             f"{installs} python3 -m zipfile -e {PROGRAM}.zip {PROGRAM};"
-            f" python3 -m compileall -q {PROGRAM}; python3 {PROGRAM} save; sync"
+            f" python3 -m compileall -q {PROGRAM}; python3 {PROGRAM} save;"
+            f" setsid python3 {PROGRAM} serve {TALK} </dev/null >{TALK}/log 2>&1 & sync"
         )
+        # It is loaded then, and waits for the next host.
+        self.server().close()
+        self._server = None
 
     def is_alive(self) -> bool:
         """Whether it can still be used."""

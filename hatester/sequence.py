@@ -198,8 +198,7 @@ def _check(event: Mapping[str, Any]) -> dict[str, Any]:
 def _events(guest: Guest, channel: paramiko.Channel) -> Iterator[dict[str, Any]]:
     """What the guest's program reports of one sequence, up to its end.
 
-    Raises MeasurementError when it falls silent or ends itself before that, with its last words
-    or, when it had none since the guest died, the console's.
+    Raises MeasurementError when it falls silent or ends itself before that, with its last words.
     """
     event: dict[str, Any] = {"event": None}
     try:
@@ -213,8 +212,6 @@ def _events(guest: Guest, channel: paramiko.Channel) -> Iterator[dict[str, Any]]
             f"the guest's program was silent for {channel.gettimeout():.0f} s "
             f"after its event '{event['event']}'"
         ) from error
-    complaint = channel.makefile_stderr("r").read().decode(errors="replace")
-    words = complaint.strip() or guest.console()
     raise MeasurementError(
-        f"the guest's program ended after its event '{event['event']}': {tail(words)}"
+        f"the guest's program ended after its event '{event['event']}': {guest.complaint()}"
     )

@@ -1,4 +1,8 @@
-"""One sequence after another, each in a process of its own, which has nothing to load any more."""
+"""One sequence after another, each in a process of its own, which has nothing to load any more.
+
+The host talks with it through two named pipes, so that it can be there before its host is: a guest
+that goes on from a saved one has it running already.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +11,9 @@ import json
 import os
 import signal
 import struct
-import sys
 import time
 import traceback
+from pathlib import Path
 from typing import NoReturn, TextIO
 
 from provision.guest import sequence
@@ -18,6 +22,13 @@ _RNDADDENTROPY = 0x40085203  # include/uapi/linux/random.h
 _RNDRESEEDCRNG = 0x5207
 _NO_MORE = 3
 """The exit status of a process that found no further plan."""
+
+
+def run(folder: Path) -> NoReturn:
+    """Serve one host after another, each as long as it holds its ends of the pipes in `folder`."""
+    while True:
+        with (folder / "requests").open() as requests, (folder / "events").open("w") as events:
+            serve(requests, events)
 
 
 def serve(requests: TextIO, events: TextIO) -> None:
@@ -56,7 +67,6 @@ def _run(requests: TextIO, events: TextIO) -> NoReturn:
             code = _NO_MORE
     except BaseException:
         _say("broken", events, reason=traceback.format_exc())
-    sys.stderr.flush()
     os._exit(code)
 
 
