@@ -8,10 +8,11 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from provision.guest.errors import GuestError
+from provision.guest.libc import mount_files, unmount
 from provision.guest.network import listeners
 from provision.guest.processes import pids, root, root_of
 
@@ -21,7 +22,7 @@ LOG = Path("/run/hatester/haproxy.log")
 """Standard output and error of all its processes."""
 START_SECONDS = 30.0
 STOP_SECONDS = 5.0
-_POLL_SECONDS = 0.01
+_POLL_SECONDS = 0.02
 _TAIL_LINES = 10
 
 # What it says when a start or a reload has come to its end: up to 2.4 when the master forks the
@@ -59,7 +60,7 @@ class HAProxy:
         """Lay the files of a scenario into /etc/haproxy of the tree."""
         LOG.write_bytes(b"")
         for mount in self._mounts:
-            subprocess.run(["mount", "-t", "tmpfs", "hatester", str(mount)], check=True)
+            mount_files(mount)
         # Newer packages' unit reads a folder of further configurations.
         self.file("conf.d").mkdir()
         for name, content in files.items():
@@ -114,21 +115,27 @@ class HAProxy:
 
     def stop(self) -> None:
         """End all its processes, and take its files away. Raises GuestError when one stays."""
+        left = self.processes()
         for deadly in (signal.SIGTERM, signal.SIGKILL):
-            for pid in self.processes():
+            for pid in left:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, deadly)
             deadline = time.monotonic() + STOP_SECONDS
-            while self.processes() and time.monotonic() < deadline:
+            while left and time.monotonic() < deadline:
                 time.sleep(_POLL_SECONDS)
-        left = self.processes()
+                left = self._own(left)
+            # Those that they have made meanwhile are others.
+            left = self.processes()
         if left:
             raise GuestError(f"HAProxy's processes {left} do not end")
         for mount in reversed(self._mounts):
             if os.path.ismount(mount):
-                subprocess.run(["umount", str(mount)], check=True)
+                unmount(mount)
 
     def processes(self) -> list[int]:
         """The living processes whose root is the tree."""
+        return sorted(self._own(pids()))
+
+    def _own(self, among: Iterable[int]) -> list[int]:
         tree = root(str(self.tree))
-        return sorted(pid for pid in pids() if root_of(pid) == tree)
+        return [pid for pid in among if root_of(pid) == tree]

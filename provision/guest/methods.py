@@ -14,6 +14,7 @@ from pathlib import Path
 
 from provision.guest.errors import GuestError
 from provision.guest.haproxy import LOG, PID_FILE, HAProxy, last_lines, word
+from provision.guest.libc import bind, unmount
 
 _SOCKET = "run/haproxy-master.sock"
 _SOCKET_SECONDS = 5.0
@@ -165,7 +166,7 @@ class Systemd(Signal):
         # From within its root directory HAProxy has to reach the socket where it says "ready".
         self._notify.parent.mkdir()
         self._notify.touch()
-        subprocess.run(["mount", "--bind", str(_NOTIFY), str(self._notify)], check=True)
+        bind(_NOTIFY, self._notify)
         shutil.copy(self.haproxy.tree / "usr/lib/systemd/system/haproxy.service", _UNITS / UNIT)
         options = " ".join(["-S", f"/{_SOCKET}", *self.haproxy.arguments])
         self._drop_in.mkdir()
@@ -196,7 +197,7 @@ class Systemd(Signal):
             (_UNITS / UNIT).unlink()
             _systemctl("daemon-reload")
         if os.path.ismount(self._notify):
-            subprocess.run(["umount", str(self._notify)], check=True)
+            unmount(self._notify)
         super().stop()
 
 
