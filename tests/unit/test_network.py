@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import socket
 
-from provision.guest.network import listeners
+from provision.guest.network import LISTENERS, listeners, listening
 
 
 def test_a_listening_socket_is_found_by_its_address_and_port() -> None:
@@ -16,3 +17,16 @@ def test_a_listening_socket_is_found_by_its_address_and_port() -> None:
         assert address in listeners()
         assert ("::1", second.getsockname()[1]) in listeners()
     assert address not in listeners()
+
+
+def test_of_all_sockets_only_the_listening_are_read_and_all_of_them() -> None:
+    servers = [socket.create_server(("127.0.0.1", 0)) for _ in range(40)]
+    clients = [socket.create_connection(each.getsockname()) for each in servers]
+    table = os.open(next(iter(LISTENERS)), os.O_RDONLY)
+    heading, *lines = listening(table).decode().splitlines()
+    assert "local_address" in heading
+    assert {line.split()[3] for line in lines} == {"0A"}
+    assert {each.getsockname() for each in servers} <= listeners()
+    os.close(table)
+    for each in (*servers, *clients):
+        each.close()
