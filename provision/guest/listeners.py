@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
+import select
 import time
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 from provision.guest.connections import Target
-from provision.guest.network import printed
+from provision.guest.network import LISTENERS, listening, printed
 from provision.guest.owners import Owners
 
-_LISTEN = "0A"  # TCP_LISTEN of include/net/tcp_states.h
+Socket = tuple[str, str, int]
+"""Label, inode and accept queue of a listening socket."""
+
 _DIGITS = 5
 _ANY = ("0.0.0.0", "::")
 
@@ -29,11 +33,9 @@ class Sampler:
             for address in (target.address, *_ANY):
                 labels = self._labels.setdefault(printed(address, target.port), [])
                 labels.append(target.label)
-        self._tables = [
-            os.open(path, os.O_RDONLY)
-            for path in ("/proc/net/tcp", "/proc/net/tcp6")
-            if Path(path).exists()
-        ]
+        self._tables = [os.open(path, os.O_RDONLY) for path in LISTENERS if Path(path).exists()]
+        # Mostly nothing has changed since the last look.
+        self._parsed = functools.lru_cache(maxsize=len(self._tables))(self._parse)
         self._owners = Owners(tree)
         self._open: dict[tuple[str, str], dict[str, Any]] = {}
         self._stretches: list[dict[str, Any]] = []
@@ -47,7 +49,9 @@ class Sampler:
         """
         start = due = time.monotonic()
         samples = 0
-        while not parent.poll(max(0.0, due - time.monotonic())):
+        poll = select.poll()
+        poll.register(parent, select.POLLIN)
+        while not poll.poll(max(0.0, due - time.monotonic()) * 1000):
             self._sample()
             samples += 1
             # A sample that came late is no reason for another one at once.
@@ -86,24 +90,13 @@ class Sampler:
         for key in self._open.keys() - seen:
             del self._open[key]
 
-    def _listening(self) -> list[tuple[str, str, int]]:
-        """Label, inode and accept queue of each listening socket (proc_pid_net(5)).
+    def _listening(self) -> list[Socket]:
+        return [socket for table in self._tables for socket in self._parsed(listening(table))]
 
-        The kernel lists listening sockets first, and the others, which may be thousands, are not
-        even asked for (tcp4_seq_show of net/ipv4/tcp_ipv4.c).
-        """
+    def _parse(self, table: bytes) -> list[Socket]:
         found = []
-        for table in self._tables:
-            os.lseek(table, 0, os.SEEK_SET)
-            rest = ""
-            while chunk := os.read(table, 65536).decode():
-                *lines, rest = (rest + chunk).split("\n")
-                fields = [line.split() for line in lines]
-                for each in fields:
-                    if each[3] == _LISTEN:
-                        queue = int(each[4].partition(":")[2], 16)
-                        for label in self._labels.get(each[1], ()):
-                            found.append((label, each[9], queue))
-                if fields and fields[-1][3] not in (_LISTEN, "st"):
-                    break
+        for line in table.decode().splitlines()[1:]:
+            fields = line.split()
+            queue = int(fields[4].partition(":")[2], 16)
+            found += [(label, fields[9], queue) for label in self._labels.get(fields[1], ())]
         return found

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import os
+import select
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +28,8 @@ class Owners:
         self._known: set[int] = set()
         self._young: dict[int, float] = {}
         self._living: set[int] = set()
+        self._ends = select.poll()
+        self._files: dict[int, int] = {}
         self._seen: tuple[set[str], set[int]] = (set(), set())
         self._due = 0.0
         self._held: dict[str, list[int]] = {}
@@ -56,16 +61,28 @@ class Owners:
         if newest != self._newest:
             self._newest = newest
             known, self._known = self._known, pids()
-            self._young.update(dict.fromkeys(self._known - known, now))
+            # Those that were there before the first look are what they will be.
+            self._young.update(dict.fromkeys(self._known - known, now if known else -math.inf))
         for pid, seen in list(self._young.items()):
             # A process may enter the tree a moment after it was made.
             if root_of(pid) == self._tree:
-                self._living.add(pid)
+                self._follow(pid)
             if pid in self._living or now - seen > _YOUNG_SECONDS:
                 del self._young[pid]
-        self._living = {pid for pid in self._living if root_of(pid) == self._tree}
+        for file, _ in self._ends.poll(0):
+            self._living.remove(self._files.pop(file))
+            self._ends.unregister(file)
+            os.close(file)
         for pid in self._living:
             self._note(pid, "haproxy", now)
+
+    def _follow(self, pid: int) -> None:
+        """Have the kernel tell of its end (pidfd_open(2)); to look each time takes longer."""
+        with contextlib.suppress(ProcessLookupError):
+            file = os.pidfd_open(pid)
+            self._ends.register(file, select.POLLIN)
+            self._files[file] = pid
+            self._living.add(pid)
 
     def _search(self, sockets: set[str]) -> None:
         """Look for sockets in all processes of this machine, which takes a while."""

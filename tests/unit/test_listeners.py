@@ -6,6 +6,7 @@ import contextlib
 import multiprocessing
 import os
 import socket
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -82,6 +83,21 @@ def test_a_wildcard_socket_is_every_addresss_and_other_ports_are_nobodys() -> No
         time.sleep(0.3)
         expected = f"127.0.0.1:{wildcard.getsockname()[1]}"
     assert {each["address"] for each in seen["listeners"]} == {expected}
+
+
+def test_a_process_is_there_from_its_beginning_to_its_end() -> None:
+    with sampled(Path("/"), target(closed_port())) as seen:
+        time.sleep(0.3)
+        with subprocess.Popen(["sleep", "60"]) as process:
+            time.sleep(SECONDS)
+            process.kill()
+        time.sleep(SECONDS)
+    [entry] = [each for each in seen["processes"] if each["pid"] == process.pid]
+    assert 0.2 < entry["from"] < entry["to"]
+    assert entry["to"] < seen["sampling"]["seconds"] - SECONDS / 2
+    [ours] = [each for each in seen["processes"] if each["pid"] == os.getpid()]
+    assert ours["from"] < entry["from"]
+    assert ours["to"] > entry["to"]
 
 
 def test_the_kernel_counts_the_resets_that_it_sends() -> None:
