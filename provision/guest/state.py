@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from pathlib import Path
@@ -10,6 +11,7 @@ from provision.guest.network import listeners
 from provision.guest.processes import pids, program, root, root_of
 
 BASELINE = Path("/run/hatester/baseline.json")
+_SYSCTL_BYTES = 1024
 _SYSCTLS = ("net/core", "net/ipv4", "net/ipv6")
 
 
@@ -51,9 +53,16 @@ def _sysctls() -> list[str]:
         for folder, _, names in os.walk(f"/proc/sys/{top}"):
             for name in names:
                 path = f"{folder}/{name}"
-                try:
-                    with open(path, "rb", buffering=0) as file:  # noqa: PTH123  # in a third of the time
-                        found.append(f"{path[10:]} = {file.read().decode().strip()}")
-                except OSError:  # a sysctl that is only written
-                    continue
+                with contextlib.suppress(OSError):  # a sysctl that is only written
+                    found.append(f"{path[10:]} = {_content(path)}")
     return found
+
+
+def _content(path: str) -> str:
+    """There are hundreds, and this takes a fifth of the time that a file object does."""
+    file = os.open(path, os.O_RDONLY)
+    try:
+        # The kernel makes room for as much as is asked for, each time (proc_sys_call_handler).
+        return os.read(file, _SYSCTL_BYTES).decode().strip()
+    finally:
+        os.close(file)
