@@ -10,98 +10,83 @@ import contextlib
 import errno
 import functools
 import gc
+import itertools
 import os
 import resource
 import select
 import socket
 import time
-from collections import deque
 from multiprocessing.connection import Connection
-from typing import Optional
+from typing import Any, NamedTuple, Optional
 
 from provision.guest.connections import REQUEST, Target, failure, judge
 
 Record = tuple[int, float, float, float, str, Optional[str], Optional[str]]
 """Index of the target; when the probe was due, sent and ended, in seconds since the origin; its
 outcome, the name of its errno, and the configuration that answered."""
+Runs = dict[int, tuple[str, float, float]]
+"""For each target its last outcome, since when its probes end in that, and when the last did."""
 
-_DELIVERY_SECONDS = 0.1
+_NEWS_SECONDS = 0.1
 _DIGITS = 5
+# An answer is taken when it is complete, all at once: to wake up for each part of it takes long.
+# It has to fit into the receive buffer, or it never is. The kernel tells of errors unasked
+# (epoll_ctl(2)).
+_COMPLETE = select.EPOLLRDHUP
+_ANSWER_BYTES = 4096
 
 
-class _Probe:
-    """One connection on its way."""
+class News(NamedTuple):
+    """What has been seen so far, in short."""
 
-    __slots__ = ("due", "has_asked", "index", "received", "sent", "socket")
-
-    def __init__(self, index: int, due: float, sent: float) -> None:
-        self.index = index
-        self.due = due
-        self.sent = sent
-        self.socket: socket.socket | None = None
-        self.has_asked = False
-        self.received = b""
-
-    def ask(self) -> bool:
-        """Send the request, if the connection is made. Raises OSError when it failed."""
-        assert self.socket is not None
-        try:
-            self.socket.send(REQUEST)
-        except BlockingIOError:
-            return False
-        self.has_asked = True
-        return True
-
-    def receive(self) -> bool:
-        """Take what has come; returns whether that is all. Raises OSError when it failed."""
-        assert self.socket is not None
-        try:
-            while chunk := self.socket.recv(65536):
-                self.received += chunk
-        except BlockingIOError:
-            return False
-        return True
+    runs: Runs
+    answered: float | None
+    """When a probe was answered last."""
 
 
 class Prober:
     """Connects to each target every `interval` seconds; a probe lives `life` seconds at most.
 
-    The targets' moments are spread evenly over the interval. Times are those of the monotonic
-    clock, since `origin`.
+    All targets are asked together: to wake up for each by itself, and HAProxy with it, takes nearly
+    twice as much of the processor. Times are those of the monotonic clock, since `origin`.
     """
 
     def __init__(self, targets: list[Target], interval: float, life: float, origin: float) -> None:
         self.targets = targets
-        self.step = interval / len(targets)
+        self.interval = interval
         self.life = life
         self.origin = origin
         self._epoll = select.epoll()
-        self._by_file: dict[int, _Probe] = {}
-        self._living: deque[_Probe] = deque()
+        # By its file, each probe's socket, index, due and sent; in the order in which they began.
+        self._living: dict[int, tuple[socket.SocketType, int, float, float]] = {}
         self._records: list[Record] = []
+        self._told = 0
+        self._runs: Runs = {}
+        self._answered: float | None = None
         # Most answers are alike.
         self._judge = functools.lru_cache(maxsize=16)(judge)
 
     def run(self, parent: Connection) -> None:
         """Probe until the parent says anything or goes, and then until every probe has ended.
 
-        What was seen is sent to the parent as lists of records, in the order in which probes end;
-        and at last, as a mapping, what it cost.
+        Meanwhile the parent is sent News, and at last a mapping: `probes`, the records in the order
+        in which they were due, and `probing`, what it cost.
         """
         gc.disable()  # its pauses would delay probes; there are no cycles to collect
         # As many probes live at once as begin in a life, when none of them is answered.
         _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
         self._epoll.register(parent.fileno(), select.EPOLLIN)
-        start = delivery = time.monotonic()
-        number = 0
+        start = due = news = time.monotonic()
+        rounds = itertools.count(1)
         is_stopped = False
-        while self._by_file or not is_stopped:
-            while not is_stopped and (due := start + number * self.step) <= time.monotonic():
-                self._send(number % len(self.targets), due)
-                number += 1
-            wake = delivery if is_stopped else min(delivery, start + number * self.step)
-            for file, _ in self._epoll.poll(max(0.0, wake - time.monotonic())):
+        while self._living or not is_stopped:
+            while not is_stopped and due <= time.monotonic():
+                for index in range(len(self.targets)):
+                    self._send(index, due)
+                due = start + next(rounds) * self.interval
+            wake = news if is_stopped else min(news, due)
+            for file, events in self._epoll.poll(max(0.0, wake - time.monotonic())):
                 if file == parent.fileno():
                     is_stopped = True
                     self._epoll.unregister(file)
@@ -109,76 +94,101 @@ class Prober:
                     with contextlib.suppress(EOFError):
                         parent.recv()
                 else:
-                    self._go_on(file, self._by_file[file])
-            if time.monotonic() >= delivery:
+                    self._go_on(file, events)
+            if time.monotonic() >= news:
                 self._end_old()
-                self._deliver(parent)
-                delivery = time.monotonic() + _DELIVERY_SECONDS
-        self._deliver(parent)
-        parent.send(
-            {
-                "cpu_seconds": round(time.process_time(), _DIGITS),
-                "seconds": round(time.monotonic() - start, _DIGITS),
-                "processors": os.cpu_count(),
-            }
-        )
+                parent.send(self._news())
+                news = time.monotonic() + _NEWS_SECONDS
+        parent.send(self._evidence(start))
 
     def _send(self, index: int, due: float) -> None:
         """Begin a probe. Within one machine the connection is mostly made, or failed, at once."""
         target = self.targets[index]
-        probe = _Probe(index, due, time.monotonic())
+        sent = time.monotonic()
         try:
-            probe.socket = target.open()
-            probe.socket.setblocking(False)
-            error = probe.socket.connect_ex((target.address, target.port))
-            if error not in (0, errno.EINPROGRESS):
-                raise OSError(error, os.strerror(error))
-            ready = select.EPOLLIN if probe.ask() else select.EPOLLOUT
+            connection = target.open()
         except OSError as error:
-            self._end(probe, *failure(error))
-        else:
-            file = probe.socket.fileno()
-            self._epoll.register(file, ready)
-            self._by_file[file] = probe
-            self._living.append(probe)
+            self._record(index, due, sent, *failure(error))
+            return
+        file = connection.fileno()
+        self._living[file] = (connection, index, due, sent)
+        try:
+            code = connection.connect_ex((target.address, target.port))
+            if code not in (0, errno.EINPROGRESS):
+                raise OSError(code, os.strerror(code))
+            connection.send(REQUEST)
+            self._epoll.register(file, _COMPLETE)
+        except BlockingIOError:
+            self._epoll.register(file, select.EPOLLOUT)
+        except OSError as error:
+            self._end(file, *failure(error))
 
-    def _go_on(self, file: int, probe: _Probe) -> None:
-        """A socket is ready: for the request, or with an answer, its end or an error."""
+    def _go_on(self, file: int, events: int) -> None:
+        """A socket is ready: for the request, or with a complete answer or an error."""
+        connection = self._living[file][0]
         try:
-            if not probe.has_asked:
-                if probe.ask():
-                    self._epoll.modify(file, select.EPOLLIN)
-            elif probe.receive():
-                outcome, answer = self._judge(probe.received)
-                self._end(probe, outcome, None, answer)
+            if events & select.EPOLLOUT:
+                connection.send(REQUEST)
+                self._epoll.modify(file, _COMPLETE)
+                return
+            received = connection.recv(_ANSWER_BYTES)
+            # Only what is long, or ended by an error, has more than this.
+            if events != _COMPLETE or len(received) == _ANSWER_BYTES:
+                while chunk := connection.recv(_ANSWER_BYTES):
+                    received += chunk
         except OSError as error:
-            self._end(probe, *failure(error))
+            self._end(file, *failure(error))
+        else:
+            outcome, answer = self._judge(received)
+            self._end(file, outcome, None, answer)
 
     def _end_old(self) -> None:
-        """The living are in the order of their birth, and all have the same life."""
+        """All have the same life."""
         oldest = time.monotonic() - self.life
-        while self._living and (self._living[0].sent <= oldest or self._is_over(self._living[0])):
-            probe = self._living.popleft()
-            if not self._is_over(probe):
-                self._end(probe, "timeout")
-
-    @staticmethod
-    def _is_over(probe: _Probe) -> bool:
-        return probe.socket is None or probe.socket.fileno() < 0
+        living = self._living.items()
+        for file, _ in list(itertools.takewhile(lambda each: each[1][3] <= oldest, living)):
+            self._end(file, "timeout")
 
     def _end(
-        self, probe: _Probe, outcome: str, error: str | None = None, answer: str | None = None
+        self, file: int, outcome: str, error: str | None = None, answer: str | None = None
     ) -> None:
-        ended = time.monotonic()
-        if probe.socket is not None:
-            self._by_file.pop(probe.socket.fileno(), None)
-            probe.socket.close()
-        due, sent, ended = (
-            round(moment - self.origin, _DIGITS) for moment in (probe.due, probe.sent, ended)
-        )
-        self._records.append((probe.index, due, sent, ended, outcome, error, answer))
+        connection, index, due, sent = self._living.pop(file)
+        self._record(index, due, sent, outcome, error, answer)
+        connection.close()
 
-    def _deliver(self, parent: Connection) -> None:
-        if self._records:
-            parent.send(self._records)
-            self._records = []
+    def _record(
+        self,
+        index: int,
+        due: float,
+        sent: float,
+        outcome: str,
+        error: str | None,
+        answer: str | None = None,
+    ) -> None:
+        self._records.append((index, due, sent, time.monotonic(), outcome, error, answer))
+
+    def _news(self) -> News:
+        for index, _, _, ended, outcome, _, _ in self._records[self._told :]:
+            seen = ended - self.origin
+            before, since, _ = self._runs.get(index, ("", seen, seen))
+            self._runs[index] = (outcome, since if outcome == before else seen, seen)
+            if outcome == "ok":
+                self._answered = seen
+        self._told = len(self._records)
+        return News(self._runs, self._answered)
+
+    def _evidence(self, start: float) -> dict[str, Any]:
+        """Put into its form only at the end, when that keeps no probe waiting."""
+        cost = {
+            "cpu_seconds": round(time.process_time(), _DIGITS),
+            "seconds": round(time.monotonic() - start, _DIGITS),
+            "processors": os.cpu_count(),
+        }
+        probes = [
+            (index, self._since(due), self._since(sent), self._since(ended), *rest)
+            for index, due, sent, ended, *rest in sorted(self._records, key=lambda each: each[1])
+        ]
+        return {"probes": probes, "probing": cost}
+
+    def _since(self, moment: float) -> float:
+        return round(moment - self.origin, _DIGITS)

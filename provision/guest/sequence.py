@@ -182,9 +182,8 @@ class Sequence:
             "interval": self.plan["probe_interval"],
             "life": self.plan["connection_seconds"],
             "addresses": [target.label for target in self.targets],
-            "probes": self.watch.records,
             "log": self.watch.log,
-            "probing": self.watch.probing,
+            **self.watch.probes,
             **self.watch.listeners,
         }
 

@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import multiprocessing
 import os
+import select
 import signal
 import threading
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
+from provision.guest import libc
 from provision.guest.connections import Target
 from provision.guest.errors import GuestError
 from provision.guest.haproxy import LOG
 from provision.guest.listeners import Sampler
-from provision.guest.prober import Prober, Record
+from provision.guest.prober import News, Prober, Runs
 
 SAMPLING_SECONDS = 0.05
 """Between two looks at the listening sockets."""
 _END_SECONDS = 10.0
 _FRESH_SECONDS = 0.5
-_POLL_SECONDS = 0.02
+_POLL_SECONDS = 0.05  # what the log says is heard at once
 _PR_SET_PDEATHSIG = 1  # prctl(2)
+_IN_MODIFY = 2  # inotify(7)
+_EVENT_BYTES = 4096  # more than a few events have
 _STANDARD_ERROR = 2
 
 
@@ -40,12 +43,12 @@ class Watch:
     ) -> None:
         self.origin = origin
         self.life = life
-        self.records: list[Record] = []
         self.log: list[tuple[float, str]] = []
+        self._rest = b""
+        self._is_told = threading.Event()
         self.listeners: dict[str, Any] = {"listeners": [], "processes": [], "sampling": None}
-        self.probing: dict[str, Any] = {}
-        # For each target its last outcome, since when it is that, and when it was seen last.
-        self._runs: dict[int, tuple[str, float, float]] = {}
+        self.probes: dict[str, Any] = {"probes": [], "probing": {}}
+        self._runs: Runs = {}
         self._targets = range(len(targets))
         self._answered = self.now()
         self._prober = _Child(
@@ -58,7 +61,6 @@ class Watch:
             lambda parent: Sampler(targets, tree, SAMPLING_SECONDS, origin).run(parent),
             is_prompt=False,
         )
-        self._is_over = threading.Event()
         self._thread = threading.Thread(target=self._listen, daemon=True)
         self._thread.start()
 
@@ -76,7 +78,8 @@ class Watch:
                 raise GuestError("the prober ended before the cell did")
             if self.now() > deadline:
                 return False
-            time.sleep(_POLL_SECONDS)
+            self._is_told.wait(_POLL_SECONDS)
+            self._is_told.clear()
         return True
 
     def is_steady(self, seconds: float) -> bool:
@@ -109,37 +112,53 @@ class Watch:
                 if child.process.is_alive():
                     raise GuestError(f"{child.process.name} does not end")
         finally:
-            self._is_over.set()
-            self._thread.join()
             for child in (self._sampler, self._prober):
                 child.process.kill()
-        self.records.sort(key=lambda record: record[1])
+            self._thread.join()
 
     def _listen(self) -> None:
-        with LOG.open("rb") as log:
-            rest = b""
-            is_last = False
-            while not is_last:
-                is_last = self._is_over.wait(_POLL_SECONDS)
-                *lines, rest = (rest + log.read()).split(b"\n")
-                now = round(self.now(), 3)
-                self.log += [(now, line.decode("utf-8", "replace")) for line in lines]
-                while self._prober.connection.poll():
-                    try:
-                        self._take(self._prober.connection.recv())
-                    except EOFError:
-                        break
+        """Take each line of the log, and what the prober says, when they come; until it is gone."""
+        connection = self._prober.connection
+        poll = select.poll()
+        poll.register(connection, select.POLLIN)
+        with LOG.open("rb") as log, _growth(LOG) as growth:
+            poll.register(growth, select.POLLIN)
+            is_over = False
+            while not is_over:
+                self._hear(log)
+                ready = {file for file, _ in poll.poll()}
+                if growth.fileno() in ready:
+                    growth.read(_EVENT_BYTES)
+                if connection.fileno() in ready:
+                    is_over = not self._take()
+            self._hear(log)
 
-    def _take(self, records: list[Record] | dict[str, Any]) -> None:
-        if isinstance(records, dict):
-            self.probing = records
-            return
-        self.records += records
-        for target, _, _, ended, outcome, _, _ in records:
-            before, since, _ = self._runs.get(target, (outcome, ended, ended))
-            self._runs[target] = (outcome, since if outcome == before else ended, ended)
-            if outcome == "ok":
-                self._answered = ended
+    def _hear(self, log: BinaryIO) -> None:
+        *lines, self._rest = (self._rest + log.read()).split(b"\n")
+        now = round(self.now(), 3)
+        self.log += [(now, line.decode("utf-8", "replace")) for line in lines]
+        if lines:
+            self._is_told.set()
+
+    def _take(self) -> bool:
+        """Take what the prober says; returns whether it was there to say anything."""
+        try:
+            told = self._prober.connection.recv()
+        except (EOFError, OSError):  # it has ended, or was ended in the middle of a sentence
+            return False
+        if isinstance(told, News):
+            self._runs = told.runs
+            self._answered = told.answered or self._answered
+        else:
+            self.probes = told
+        return True
+
+
+def _growth(path: Path) -> BinaryIO:
+    """What can be read from whenever a file has grown (inotify(7))."""
+    file = libc.call("inotify_init1", os.O_CLOEXEC)
+    libc.call("inotify_add_watch", file, os.fsencode(path), _IN_MODIFY)
+    return open(file, "rb", buffering=0)  # noqa: PTH123
 
 
 class _Child:
@@ -160,7 +179,7 @@ class _Child:
 
     @staticmethod
     def _run(run: Callable[[Connection], None], there: Connection, is_prompt: bool) -> None:
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        libc.call("prctl", _PR_SET_PDEATHSIG, signal.SIGKILL)
         if is_prompt:
             # Before whatever else wants the processor: a prober that is late sees less.
             os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))

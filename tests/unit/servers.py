@@ -23,9 +23,22 @@ def _late(connection: socket.socket) -> None:
     connection.sendall(HEAD + b"OK - late\n")
 
 
+def _in_parts(connection: socket.socket) -> None:
+    for part in (HEAD[:20], HEAD[20:], b"OK - parts\n"):
+        connection.sendall(part)
+        time.sleep(0.02)
+
+
+def _and_stays(connection: socket.socket) -> None:
+    connection.sendall(HEAD + b"OK - with\n")
+    time.sleep(1)
+
+
 BEHAVIOURS: dict[str, Behaviour] = {
     "answers": lambda connection: connection.sendall(HEAD + b"OK - with\n"),
     "answers late": _late,
+    "answers in parts": _in_parts,
+    "answers and stays": _and_stays,
     "resets": _reset,
     "closes": lambda _connection: None,
     "answers 503": lambda c: c.sendall(b"HTTP/1.0 503 No\r\n\r\nOK - with\n"),

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from provision.guest.connections import Target
-from provision.guest.prober import Prober, Record
+from provision.guest.prober import News, Prober, Record
 from tests.unit.servers import BEHAVIOURS, closed_port, server
 
 INTERVAL = 0.02
@@ -34,8 +34,8 @@ class Probing:
         self.process = context.Process(target=prober.run, args=(there,), daemon=True)
         self.process.start()
         there.close()
-        self.records: list[Record] = []
-        self.cost: dict[str, Any] = {}
+        self.news = News({}, None)
+        self.told: dict[str, Any] = {}
         self._thread = threading.Thread(target=self._take, daemon=True)
         self._thread.start()
 
@@ -43,26 +43,24 @@ class Probing:
         while True:
             try:
                 told = self.connection.recv()
-                if isinstance(told, dict):
-                    self.cost = told
+                if isinstance(told, News):
+                    self.news = told
                 else:
-                    self.records += told
+                    self.told = told
             except (EOFError, OSError):
                 return
 
-    def wait_for(self, count: int) -> None:
-        """Until so many probes have ended."""
-        self._wait(lambda: len(self.records) >= count)
+    def wait_for(self, seconds: float) -> None:
+        """Until probes of every target have ended for so long."""
+        start = self.now()
+        self.wait(lambda run: run[2] > start + seconds)
 
-    def wait_for_outcome(self, outcome: str) -> None:
-        """Until a probe has ended so."""
-        self._wait(lambda: any(record[4] == outcome for record in self.records))
-
-    def _wait(self, condition: Callable[[], bool]) -> None:
+    def wait(self, condition: Callable[[tuple[str, float, float]], bool]) -> None:
+        """Until a condition holds for the run of each target."""
         deadline = time.monotonic() + 30
-        while not condition():
+        while not (self.news.runs and all(map(condition, self.news.runs.values()))):
             assert self.process.is_alive()
-            assert time.monotonic() < deadline, self.records[-5:]
+            assert time.monotonic() < deadline, self.news
             time.sleep(INTERVAL)
 
     def now(self) -> float:
@@ -74,7 +72,8 @@ class Probing:
         self.process.join(30)
         assert self.process.exitcode == 0
         self._thread.join(5)
-        return sorted(self.records, key=lambda record: record[1])
+        records: list[Record] = self.told["probes"]
+        return records
 
 
 def outcomes(records: list[Record]) -> set[tuple[Any, ...]]:
@@ -86,44 +85,47 @@ def outcomes(records: list[Record]) -> set[tuple[Any, ...]]:
     [
         ("answers", ("ok", None, "with")),
         ("answers late", ("ok", None, "late")),
+        ("answers in parts", ("ok", None, "parts")),
         ("resets", ("reset", "ECONNRESET", None)),
         ("closes", ("empty", None, None)),
         ("answers 503", ("wrong", None, None)),
         ("answers another", ("wrong", None, None)),
         ("speaks no HTTP", ("wrong", None, None)),
         ("is silent", ("timeout", None, None)),
+        ("answers and stays", ("timeout", None, None)),
     ],
 )
 def test_each_way_to_answer_is_told_apart(behaviour: str, outcome: tuple[Any, ...]) -> None:
     with server(BEHAVIOURS[behaviour]) as port:
-        probing = Probing(target(port), life=0.3 if behaviour == "is silent" else 10)
-        probing.wait_for(15)
+        probing = Probing(target(port), life=0.3 if outcome[0] == "timeout" else 10)
+        probing.wait_for(0.3)
         assert outcomes(probing.stop()) == {outcome}
 
 
 def test_it_tells_what_it_cost() -> None:
     probing = Probing(target(closed_port()))
-    probing.wait_for(15)
+    probing.wait_for(0.3)
     probing.stop()
-    assert 0 < probing.cost["cpu_seconds"] < probing.cost["seconds"] * probing.cost["processors"]
+    cost = probing.told["probing"]
+    assert 0 < cost["cpu_seconds"] < cost["seconds"] * cost["processors"]
 
 
 def test_where_nobody_listens_it_is_refused() -> None:
     probing = Probing(target(closed_port()))
-    probing.wait_for(15)
+    probing.wait_for(0.3)
     assert outcomes(probing.stop()) == {("refused", "ECONNREFUSED", None)}
 
 
 def test_where_an_interface_is_missing_it_is_unreachable() -> None:
     probing = Probing(Target("x", "127.0.0.1", closed_port(), "nosuch0"))
-    probing.wait_for(15)
+    probing.wait_for(0.3)
     assert outcomes(probing.stop()) == {("unreachable", "ENODEV", None)}
 
 
 def test_a_server_that_accepts_nothing_and_drops_is_a_timeout() -> None:
     with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
         probing = Probing(target(listener.getsockname()[1]), life=0.3)
-        probing.wait_for(15)
+        probing.wait_for(0.3)
         assert outcomes(probing.stop()) == {("timeout", None, None)}
 
 
@@ -132,41 +134,65 @@ def test_connections_in_the_queue_of_a_listener_that_goes_are_reset() -> None:
     # Both begin before there is a listener, which they would hold open else.
     waiting, impatient = Probing(target(port), life=30), Probing(target(port), life=0.2)
     with socket.create_server(("127.0.0.1", port), backlog=1024):
-        impatient.wait_for_outcome("timeout")
-    waiting.wait_for_outcome("reset")
+        impatient.wait(lambda run: run[0] == "timeout")
+        closing = waiting.now()
+    waiting.wait(lambda run: run[0] == "refused" and run[1] > closing)
     impatient.stop()
     assert {record[4] for record in waiting.stop()} == {"reset", "refused"}
 
 
-def test_the_schedule_is_open_it_waits_for_no_answer_and_spreads_the_targets() -> None:
+def test_the_schedule_is_open_it_waits_for_no_answer_and_asks_all_targets_together() -> None:
     with server(BEHAVIOURS["is silent"]) as silent, server(BEHAVIOURS["answers"]) as good:
         probing = Probing(target(silent), target(good), life=0.5)
-        probing.wait_for(60)
+        probing.wait_for(0.6)
         records = probing.stop()
-    for index in (0, 1):
-        dues = [record[1] for record in records if record[0] == index]
-        steps = [after - before for before, after in itertools.pairwise(dues)]
-        assert steps == pytest.approx([INTERVAL] * len(steps), abs=1e-4)
-    first, second = records[0], records[1]
-    assert (first[0], second[0]) == (0, 1)
-    assert second[1] - first[1] == pytest.approx(INTERVAL / 2, abs=1e-4)
+    first, second = ([record for record in records if record[0] == index] for index in (0, 1))
+    dues = [record[1] for record in first]
+    assert dues == [record[1] for record in second]
+    steps = [after - before for before, after in itertools.pairwise(dues)]
+    assert steps == pytest.approx([INTERVAL] * len(steps), abs=1e-4)
     assert all(due <= sent <= ended for _, due, sent, ended, *_ in records)
-    assert (1, "ok") in {(record[0], record[4]) for record in records}
-    assert (0, "ok") not in {(record[0], record[4]) for record in records}
+    assert "ok" in {record[4] for record in second}
+    assert "ok" not in {record[4] for record in first}
+
+
+def test_the_news_tell_how_each_target_fares_and_when_any_was_answered_last() -> None:
+    with server(BEHAVIOURS["answers"]) as good:
+        probing = Probing(target(closed_port()), target(good))
+        probing.wait_for(0.3)
+        news, now = probing.news, probing.now()
+        refused, ok = news.runs[0], news.runs[1]
+        assert (refused[0], ok[0]) == ("refused", "ok")
+        assert refused[1] < refused[2] <= now
+        assert news.answered == ok[2]
+        probing.stop()
+
+
+def test_hundreds_of_probes_may_live_at_once_and_each_ends_at_its_time() -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
+        port = listener.getsockname()[1]
+        probing = Probing(*[target(port)] * 8, life=1.5)
+        probing.wait_for(0.5)
+        records = probing.stop()
+    assert len(records) > 8 * 1.5 / INTERVAL
+    # What was let into the queue is reset when the listener goes.
+    lives = [ended - sent for _, _, sent, ended, outcome, *_ in records if outcome == "timeout"]
+    assert len(lives) > len(records) / 2
+    assert all(life >= 1.5 for life in lives)
 
 
 def test_an_outage_is_seen_from_its_last_success_to_its_first_to_one_interval() -> None:
     port = closed_port()
     with server(BEHAVIOURS["answers"], port):
         probing = Probing(target(port))
-        probing.wait_for(10)
+        probing.wait_for(0.2)
         before_close = probing.now()
     closed = probing.now()
-    probing.wait_for(len(probing.records) + 25)
+    probing.wait_for(0.5)
     before_open = probing.now()
     with server(BEHAVIOURS["answers"], port):
         opened = probing.now()
-        probing.wait_for(len(probing.records) + 10)
+        probing.wait_for(0.2)
         records = probing.stop()
     failed = [index for index, record in enumerate(records) if record[4] != "ok"]
     first, last = failed[0], failed[-1]

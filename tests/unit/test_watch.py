@@ -44,8 +44,31 @@ def test_what_is_seen_is_on_one_clock_and_steadiness_is_what_it_says(log: Path) 
     [(at, line)] = watched.log
     assert line == "Loading success."
     assert before <= at + 0.001 <= watched.now()
-    dues = [record[1] for record in watched.records]
+    records = watched.probes["probes"]
+    assert records[0][4] == "refused"
+    dues = [record[1] for record in records]
     assert dues == sorted(dues)
-    assert watched.records[0][4] == "refused"
     assert watched.listeners["sampling"]["samples"] > 5
-    assert watched.probing["cpu_seconds"] > 0
+    assert watched.probes["probing"]["cpu_seconds"] > 0
+
+
+def test_each_line_has_the_time_at_which_it_was_written(log: Path) -> None:
+    target = Target("x", "127.0.0.1", closed_port(), None)
+    log.write_text("early\n")
+    watched = Watch([target], Path("/"), 0.02, 1.0, time.monotonic())
+    written = []
+    try:
+        with log.open("a") as file:
+            for number in range(5):
+                time.sleep(0.15)
+                written.append(watched.now())
+                file.write(f"{number}\n")
+                file.flush()
+            file.write("the last\n")
+    finally:
+        watched.stop()
+    assert [line for _, line in watched.log] == ["early", *map(str, range(5)), "the last"]
+    late = sorted(at - real for (at, _), real in zip(watched.log[1:], written, strict=False))
+    assert late[0] >= -0.001
+    # The half that is sooner: the machine may be busy.
+    assert late[2] < 0.02
