@@ -8,8 +8,9 @@ on whether an address answers; the inside tells how it did not.
 from __future__ import annotations
 
 import http.client
-from collections.abc import Mapping
-from concurrent.futures import Executor, Future
+import time
+from collections.abc import Container, Mapping
+from concurrent.futures import Executor, wait
 
 import requests
 import urllib3.exceptions
@@ -19,6 +20,8 @@ from provision.guest.answers import answered_by
 
 SECONDS = 5.0
 """Of one request: as long as a connection of a check inside the guest may take."""
+PATIENCE_SECONDS = 2.0
+"""That a request has at the least, if the cell ends before."""
 
 # The first that fits: RemoteDisconnected, which means that not a byte came, is a BadStatusLine and
 # a ConnectionResetError as well.
@@ -31,9 +34,29 @@ _OUTCOMES: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
 )
 
 
-def look(pool: Executor, ports: Mapping[Bind, int]) -> dict[Bind, Future[str]]:
-    """How each address answers, all asked at once: an outcome as in the guest's checks."""
-    return {bind: pool.submit(request, port) for bind, port in ports.items()}
+class Look:
+    """All addresses asked at once, by their ports on the host."""
+
+    def __init__(self, pool: Executor, ports: Mapping[Bind, int]) -> None:
+        self._begin = time.monotonic()
+        self._requests = {bind: pool.submit(request, port) for bind, port in ports.items()}
+
+    def wait(self, labels: Container[str]) -> None:
+        """Wait until these have answered, or failed."""
+        wait([each for bind, each in self._requests.items() if bind.label in labels])
+
+    def outcomes(self) -> dict[str, str]:
+        """An outcome as in the guest's checks for each address, by its label.
+
+        What has had PATIENCE_SECONDS and is silent is a `timeout`: no cell need be kept waiting
+        for an address that is not there.
+        """
+        left = self._begin + PATIENCE_SECONDS - time.monotonic()
+        wait(self._requests.values(), timeout=max(left, 0.0))
+        return {
+            bind.label: each.result() if each.done() else "timeout"
+            for bind, each in self._requests.items()
+        }
 
 
 def request(port: int) -> str:

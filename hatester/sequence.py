@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import json
 from collections.abc import Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
 import paramiko
 
-from hatester import monitor, outside
+from hatester import monitor
 from hatester.configurations import Bind
 from hatester.errors import MeasurementError, tail
 from hatester.guests import Guest, build_root
 from hatester.matrix import Setting
+from hatester.outside import Look
 from hatester.scenarios import Scenario, present
 from hatester.steps import Add, Check, Reload, Start, Step, Wait
 
@@ -146,27 +148,35 @@ def measure(guest: Guest, order: Order, evidence: Evidence) -> None:
     with (
         guest.reachable("the sequence"),
         monitor.forwarded(guest.folder, scenario.binds) as ports,
-        ThreadPoolExecutor(OUTSIDE_CONNECTIONS) as pool,
+        _connections() as pool,
     ):
         channel = guest.server()
         channel.settimeout(plan["seconds"])
         channel.sendall(json.dumps(plan).encode() + b"\n")
-        looks: dict[Bind, Future[str]] = {}
-        unfinished: list[tuple[dict[str, Any], dict[Bind, Future[str]]]] = []
+        looks: list[Look] = []
         for event in _events(guest, channel):
             if event["event"] == "check":
-                looks = outside.look(pool, ports)
+                looks.append(Look(pool, ports))
             elif event["event"] == "checked":
                 check = _check(event)
                 evidence.timeline["checks"].append(check)
                 # An address that is not there is slow to say so, and need not be waited for.
-                wait([looks[bind] for bind in looks if check["outcomes"][bind.label] == "ok"])
-                unfinished.append((check, looks))
+                looks[-1].wait({each for each, how in check["outcomes"].items() if how == "ok"})
                 channel.sendall(b"\n")
             else:
                 _add(evidence, event)
-        for check, each in unfinished:
-            check["outside"] = {bind.label: look.result() for bind, look in each.items()}
+        for check, look in zip(evidence.timeline["checks"], looks, strict=True):
+            check["outside"] = look.outcomes()
+
+
+@contextlib.contextmanager
+def _connections() -> Iterator[Executor]:
+    """Threads for connections from outside; each ends with its connection, which is bounded."""
+    pool = ThreadPoolExecutor(OUTSIDE_CONNECTIONS)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _add(evidence: Evidence, event: Mapping[str, Any]) -> None:

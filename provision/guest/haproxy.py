@@ -8,7 +8,7 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from provision.guest.errors import GuestError
@@ -73,13 +73,23 @@ class HAProxy:
     def configure(self, text: str) -> None:
         (self.tree / CONFIGURATION.lstrip("/")).write_bytes(text.encode())
 
-    def version(self) -> str:
-        """What `haproxy -v` gives as its version. Raises GuestError when it gives none."""
-        done = subprocess.run(self.command("-v"), check=False, capture_output=True, text=True)
-        found = re.match(r"HA-?Proxy version (\S+)", done.stdout)
-        if not found:
-            raise GuestError(f"haproxy -v says '{(done.stdout + done.stderr).strip()}'")
-        return found[1]
+    def ask_version(self) -> Callable[[], str]:
+        """Have it say its version, while other things are done; returns what waits for that.
+
+        Which raises GuestError when it says none.
+        """
+        asked = subprocess.Popen(
+            self.command("-v"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+
+        def version() -> str:
+            said, _ = asked.communicate(timeout=START_SECONDS)
+            found = re.match(r"HA-?Proxy version (\S+)", said)
+            if not found:
+                raise GuestError(f"haproxy -v says '{said.strip()}'")
+            return found[1]
+
+        return version
 
     def command(self, *arguments: str) -> list[str]:
         return ["chroot", str(self.tree), "/usr/sbin/haproxy", *arguments]

@@ -12,6 +12,7 @@ from pathlib import Path
 from provision.guest.errors import GuestError
 
 _SYSCTLS = Path("/proc/sys")
+_INTERFACES = Path("/sys/class/net")
 LISTENERS = {"/proc/net/tcp": socket.AF_INET, "/proc/net/tcp6": socket.AF_INET6}
 """The kernel's tables of TCP sockets (proc_pid_net(5))."""
 # The first line that is not of TCP_LISTEN (include/net/tcp_states.h).
@@ -55,14 +56,15 @@ class Interface:
         # One program for all: starting one takes long where the processor is emulated.
         ip("-batch", "-", commands="\n".join(commands))
         deadline = time.monotonic() + _READY_SECONDS
-        while "NO-CARRIER" in (shown := ip("link", "show", "dev", self.name)):
+        carrier = _INTERFACES / self.name / "carrier"  # sysfs-class-net of the kernel's ABI
+        while carrier.read_text() != "1\n":
             if time.monotonic() > deadline:
-                raise GuestError(f"not up within {_READY_SECONDS:.0f} s: {shown}")
+                raise GuestError(f"{self.name} has no carrier after {_READY_SECONDS:.0f} s")
             time.sleep(_POLL_SECONDS)
 
     def delete(self) -> None:
         """Delete it, with its peer; it may be gone already."""
-        if (Path("/sys/class/net") / self.name).exists():
+        if (_INTERFACES / self.name).exists():
             ip("link", "delete", self.name)
 
     def add(self, address: str) -> None:

@@ -73,12 +73,13 @@ class Sequence:
         haproxy = self.method.haproxy
         with contextlib.ExitStack() as undo:
             undo.callback(self.method.stop)
+            version = haproxy.ask_version()
             haproxy.prepare(self.plan["files"])
             undo.callback(self.world.end)
             self.world.interface.make()
             for name, value in self.plan["sysctls"].items():
                 undo.callback(network.set_sysctl, name, network.set_sysctl(name, value))
-            self.report("begin", release=os.uname().release, haproxy=haproxy.version())
+            self.report("begin", release=os.uname().release, haproxy=version())
             undo.callback(self._end_watch)
             for number, step in enumerate(self.plan["steps"], start=1):
                 self._take(number, step)

@@ -104,8 +104,9 @@ class Watch:
         Raises GuestError when one of the two processes does not end.
         """
         try:
-            for child, seconds in ((self._sampler, 0.0), (self._prober, self.life)):
+            for child in (self._prober, self._sampler):
                 child.connection.send("stop")
+            for child, seconds in ((self._sampler, 0.0), (self._prober, self.life)):
                 if child is self._sampler and child.connection.poll(_END_SECONDS):
                     self.listeners = child.connection.recv()
                 child.process.join(seconds + _END_SECONDS)

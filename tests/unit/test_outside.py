@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -35,8 +36,24 @@ def test_each_way_to_answer_is_told_apart(
 def test_all_addresses_are_looked_at_and_told_apart() -> None:
     good, bad = Bind("192.168.42.44", 80), Bind("192.168.42.45", 80)
     with server(BEHAVIOURS["answers"]) as port, ThreadPoolExecutor() as pool:
-        looks = outside.look(pool, {good: port, bad: closed_port()})
-        assert {bind: each.result() for bind, each in looks.items()} == {
-            good: "ok",
-            bad: "refused",
-        }
+        look = outside.Look(pool, {good: port, bad: closed_port()})
+        assert look.outcomes() == {good.label: "ok", bad.label: "refused"}
+
+
+def test_an_address_that_is_silent_for_long_enough_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(outside, "SECONDS", 2.0)
+    monkeypatch.setattr(outside, "PATIENCE_SECONDS", 0.2)
+    good, silent = Bind("192.168.42.44", 80), Bind("192.168.42.45", 80)
+    with (
+        server(BEHAVIOURS["answers"]) as port,
+        server(BEHAVIOURS["is silent"]) as other,
+        ThreadPoolExecutor() as pool,
+    ):
+        look = outside.Look(pool, {good: port, silent: other})
+        look.wait({good.label})
+        begin = time.monotonic()
+        assert look.outcomes() == {good.label: "ok", silent.label: "timeout"}
+        # The request itself goes on for two.
+        assert time.monotonic() - begin < 1.5
