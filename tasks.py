@@ -55,7 +55,9 @@ NAMES = ["kernel", "haproxy", "setting", "scenario", "method", "only", "skip"]
 
 def say(text: str) -> None:
     """Progress goes to standard error; standard output is for results."""
-    print(text, file=sys.stderr, flush=True)
+    # As one piece, since several threads have something to say.
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
 
 
 @contextlib.contextmanager

@@ -21,9 +21,9 @@ from typing import Any
 from hatester import cache, commands, runs
 from hatester.cells import run_cell
 from hatester.guests import Guest
-from hatester.materials import Say
 from hatester.paths import PROJECT, RESULTS
 from hatester.plan import Plan
+from hatester.progress import Say
 from hatester.ready import Starter
 from hatester.results import Results, find
 from hatester.sequence import Order
@@ -35,7 +35,7 @@ STARTS = 5
 """How often a guest is started as it was saved; it is booted less often, which takes long."""
 BOOTS = 2
 GUESTS_AT_ONCE = (1, 2, 3)
-REPETITIONS = (1, 2, 4)
+REPETITIONS = (1, 2)
 
 
 HEADERS = ("figure", "unit", "times", "least", "median", "most")
@@ -51,9 +51,18 @@ class Figure:
 
     @property
     def row(self) -> tuple[object, ...]:
-        """Name, unit, how often, least, median and most."""
-        found = (min(self.values), percentile(self.values, 0.5), max(self.values))
+        """Name, unit, how often, and, if it was measured at all, least, median and most."""
+        found = (
+            (min(self.values), percentile(self.values, 0.5), max(self.values))
+            if self.values
+            else ()
+        )
         return (self.name, self.unit, len(self.values), *(round(value, 2) for value in found))
+
+    def __str__(self) -> str:
+        if not self.values:
+            return f"{self.name}: not measured"
+        return f"{self.name}: {round(percentile(self.values, 0.5), 2)} {self.unit}"
 
 
 @dataclass(frozen=True)
@@ -160,7 +169,7 @@ def measure(parts: Sequence[str], subject: Subject, say: Say) -> list[Figure]:
     figures = []
     for part in parts:
         for figure in PARTS[part](subject):
-            say(f"{figure.name}: {figure.row[-2]} {figure.unit}")
+            say(str(figure))
             figures.append(figure)
     return figures
 

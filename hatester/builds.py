@@ -22,6 +22,7 @@ from hatester import cache, disks
 from hatester.archive import Archive, Package, required_version
 from hatester.errors import MeasurementError
 from hatester.matrix import Build
+from hatester.progress import Say
 
 PACKAGE = "haproxy"
 BINARY = "usr/sbin/haproxy"
@@ -63,7 +64,7 @@ def _resolve(archive: Archive, build: Build) -> tuple[str, list[Package]]:
     return required_version(build.suite, packages, PACKAGE, build.version), packages
 
 
-def make_build(archive: Archive, build: Build) -> Tree:
+def make_build(archive: Archive, build: Build, say: Say) -> Tree:
     """The tree of a build, made now if the cache has none.
 
     Raises MeasurementError when its suite has no such HAProxy, and UserError without network.
@@ -72,6 +73,7 @@ def make_build(archive: Archive, build: Build) -> Tree:
     ingredients = [(p.name, p.version, p.sha256) for p in packages]
 
     def make(folder: Path) -> None:
+        say(f"making the build of HAProxy {version} ({build.suite})")
         _make(archive, build.suite, packages, folder)
         (folder / "build.json").write_text(json.dumps({"version": version}))
 

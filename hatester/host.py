@@ -36,8 +36,9 @@ GUEST_DISK_BYTES = 2**30
 """What a guest writes to its disk, snapshot included."""
 MEMORY_BYTES = 2**30
 """A guest has 512 MiB; QEMU and the host need some beside."""
-PROCESSORS = {"tcg": 1, "kvm": 2}
-"""Of the host, for a guest: it has two, and under emulation does without the second."""
+PROCESSORS = {"tcg": 2, "kvm": 1}
+"""Of the host, for each guest at once: an emulated one keeps more than one of them busy
+(docs/performance.md)."""
 SECONDS = 30.0
 
 
@@ -147,10 +148,7 @@ def _loopback() -> Finding:
 
 
 def guests_at_once() -> int:
-    """How many guests this host has room for, so that none keeps another's prober waiting.
-
-    Under emulation a guest that is measured takes about a processor (docs/performance.md).
-    """
+    """How many guests this host has room for, so that none keeps another's prober waiting."""
     return max(1, min(_processors() // PROCESSORS[accelerator()], _available() // MEMORY_BYTES))
 
 

@@ -18,6 +18,7 @@ from hatester.archive import Archive, Package, required_version
 from hatester.errors import MeasurementError
 from hatester.matrix import Kernel
 from hatester.paths import PROVISION
+from hatester.progress import Say
 
 INIT = PROVISION / "guest/initramfs-init"
 BOOT_MODULES = ("virtio_pci", "virtio_blk", "virtio_net", "virtio_rng")
@@ -58,7 +59,7 @@ def _resolve(archive: Archive, kernel: Kernel) -> tuple[str, list[Package]]:
     return required_version(kernel.suite, found, package, kernel.version), found
 
 
-def make_kit(archive: Archive, kernel: Kernel) -> Kit:
+def make_kit(archive: Archive, kernel: Kernel, say: Say) -> Kit:
     """The kit of a kernel, made now if the cache has none.
 
     Raises MeasurementError when its suite has no such kernel, and UserError without network.
@@ -68,6 +69,7 @@ def make_kit(archive: Archive, kernel: Kernel) -> Kit:
     ingredients = [(p.name, p.version, p.sha256) for p in wanted]
 
     def make(folder: Path) -> None:
+        say(f"making the kit of Linux {version} ({kernel.suite})")
         _make(archive, kernel.suite, wanted, version, folder)
 
     recipe = [INIT, Path(__file__), Path(disks.__file__)]

@@ -6,11 +6,10 @@ what others need is still being made. What cannot be made costs the cells that n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 from hatester.archive import Archive
 from hatester.builds import Tree, build_version, make_build
@@ -19,10 +18,8 @@ from hatester.images import Image
 from hatester.keys import Keys
 from hatester.kits import Kit, kit_version, make_kit
 from hatester.matrix import Matrix
+from hatester.progress import Say
 from hatester.systems import make_system
-
-Say = Callable[[str], None]
-Thing = TypeVar("Thing")
 
 
 @dataclass(frozen=True)
@@ -83,29 +80,13 @@ class Workshop:
         """Begin to make all that these need: the system, which takes longest, first."""
         names = list(kernels)
         suites = dict.fromkeys(self.matrix.kernels[name].system for name in names)
-        return Materials(
-            self.matrix,
-            self.keys,
-            {suite: self._begin(f"system {suite}", self._system, suite) for suite in suites},
-            {name: self._begin(f"kernel {name}", self._kit, name) for name in names},
-            {name: self._begin(f"HAProxy {name}", self._tree, name) for name in builds},
-        )
-
-    def _begin(self, what: str, make: Callable[[str], Thing], name: str) -> Future[Thing]:
-        def making() -> Thing:
-            self.say(f"{what}: making what the cache lacks")
-            return make(name)
-
-        return self.pool.submit(making)
-
-    def _system(self, suite: str) -> Path:
-        return make_system(self.archive, suite, self.keys)
-
-    def _kit(self, name: str) -> Kit:
-        return make_kit(self.archive, self.matrix.kernels[name])
-
-    def _tree(self, name: str) -> Tree:
-        return make_build(self.archive, self.matrix.builds[name])
+        submit, archive, say = self.pool.submit, self.archive, self.say
+        systems = {suite: submit(make_system, archive, suite, self.keys, say) for suite in suites}
+        kits = {name: submit(make_kit, archive, self.matrix.kernels[name], say) for name in names}
+        trees = {
+            name: submit(make_build, archive, self.matrix.builds[name], say) for name in builds
+        }
+        return Materials(self.matrix, self.keys, systems, kits, trees)
 
 
 def _had(versions: Mapping[str, Future[str]]) -> dict[str, str]:

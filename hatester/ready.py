@@ -22,8 +22,8 @@ from hatester.errors import MeasurementError
 from hatester.guests import Guest
 from hatester.images import Image
 from hatester.keys import Keys
-from hatester.materials import Say
 from hatester.paths import PROJECT, PROVISION
+from hatester.progress import Say
 from hatester.vagrant import Vagrant
 
 KIND = "ready"

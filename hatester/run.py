@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import enum
+import itertools
 import threading
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -13,9 +14,10 @@ from hatester import commands, host, runs
 from hatester.cells import Result, not_measured, run_cell
 from hatester.errors import MeasurementError
 from hatester.guests import Guest
-from hatester.materials import Materials, Say
+from hatester.materials import Materials
 from hatester.paths import PROJECT
 from hatester.plan import Plan
+from hatester.progress import Say
 from hatester.ready import Starter
 from hatester.results import Results
 from hatester.schedule import Schedule, Task
@@ -50,6 +52,9 @@ class How:
 class Run:
     """A plan on its way to results."""
 
+    vagrant: Vagrant
+    """The way to the run's machines, while it runs."""
+
     def __init__(
         self, plan: Plan, how: How, materials: Materials, results: Results, say: Say
     ) -> None:
@@ -57,14 +62,14 @@ class Run:
         self.how = how
         self.materials = materials
         self.results = results
-        self.say = say
+        self._say = say
         tasks = [(cell, number) for number in range(1, how.repeat + 1) for cell in plan.cells]
         self.planned = len(tasks)
         """How many measurements there are to be."""
         self._schedule = Schedule(tasks)
         self._lock = threading.Lock()
         self._machines: set[str] = set()
-        self._fatal: set[Task] = set()
+        self._tried: set[Task] = set()
         self._is_over = threading.Event()
 
     def run(self) -> Vagrant | None:
@@ -117,7 +122,7 @@ class Run:
 
     def _take_name(self, kernel: str) -> str:
         """A name for a guest among those that there are: its kernel's, with a number if need be."""
-        names = (kernel, *(f"{kernel}-{number}" for number in range(2, self.how.jobs + 2)))
+        names = itertools.chain([kernel], (f"{kernel}-{number}" for number in itertools.count(2)))
         with self._lock:
             machine = next(name for name in names if name not in self._machines)
             self._machines.add(machine)
@@ -133,14 +138,13 @@ class Run:
                 trees[build] = self.materials.tree(build)
         if not trees:
             raise MeasurementError("no build of HAProxy is to be had")
-        self.say(f"Linux {kernel}: starting {image.kit.release}")
-        return Starter(image, trees, self.materials.keys, self.vagrant, self.say).start(machine)
+        self._tell(f"Linux {kernel}: starting {image.kit.release}")
+        return Starter(image, trees, self.materials.keys, self.vagrant, self._tell).start(machine)
 
     def _run_cells(self, guest: Guest, kernel: str) -> bool:
         """Measure cell by cell, as long as the guest lives and is clean.
 
-        An emulated guest may die by chance, so that the cell in which it does is put back the
-        first time, to be tried in another guest. Returns whether this one is to be kept.
+        Returns whether it is to be kept.
         """
         has_failed, is_fresh = False, True
         while not self._is_over.is_set() and (task := self._schedule.take(kernel)):
@@ -151,11 +155,15 @@ class Run:
                     self._schedule.put_back(task)
                     return False
                 result = not_measured(*task, f"the guest is not clean, though new: {error}")
-            if result.entry["verdict"] == "error" and not guest.is_alive():
-                self._lose(task, result)
+            is_error = result.entry["verdict"] == "error"
+            is_alive = not is_error or guest.is_alive()
+            if self._is_chance(result, is_alive) and self._may_try_again(task, result):
+                self._schedule.put_back(task)
+            else:
+                self._add(result)
+                has_failed |= is_error
+            if not is_alive:
                 return False
-            self._add(result)
-            has_failed |= result.entry["verdict"] == "error"
             is_fresh = False
         keep = self.how.keep
         return keep is Keep.ALWAYS or (keep is Keep.FAILED and has_failed)
@@ -173,21 +181,22 @@ class Run:
             method=cell.method,
             probe_interval=self.how.probe_interval,
         )
-        result = run_cell(guest, cell, repetition, order, tree.version)
-        if (result.entry["quality"] or {}).get("verdict") in ("starved", "heavy"):
-            # That may have been a moment of a busy host.
-            self.say(f"{cell.id}: {result.entry['error']}; once more")
-            result = run_cell(guest, cell, repetition, order, tree.version)
-        return result
+        return run_cell(guest, cell, repetition, order, tree.version)
 
-    def _lose(self, task: Task, result: Result) -> None:
-        """A task that ended with its guest: tried once more in another, but no more than that."""
-        if task in self._fatal:
-            self._add(result)
-        elif not self._is_over.is_set():
-            self._fatal.add(task)
-            self.say(f"{task[0].id}: {result.entry['error']}; once more")
-            self._schedule.put_back(task)
+    @staticmethod
+    def _is_chance(result: Result, is_alive: bool) -> bool:
+        """Whether it may have been a moment of a busy host, or the way in which an emulated guest
+        dies now and then."""
+        quality = result.entry["quality"] or {}
+        return not is_alive or quality.get("verdict") in ("starved", "heavy")
+
+    def _may_try_again(self, task: Task, result: Result) -> bool:
+        """Once only."""
+        if task in self._tried or self._is_over.is_set():
+            return False
+        self._tried.add(task)
+        self._tell(f"{task[0].id}: {result.entry['error']}; once more")
+        return True
 
     def _give_up(self, kernel: str, machine: str, error: MeasurementError) -> None:
         """What cannot be measured, since no guest of a kernel can be started."""
@@ -200,12 +209,19 @@ class Run:
                 reason = str(missing)
             self._add(not_measured(cell, repetition, reason, console))
 
+    def _tell(self, text: str) -> None:
+        """What fails since the run was told to end need not be told."""
+        if not self._is_over.is_set():
+            self._say(text)
+
     def _destroy(self, machine: str) -> None:
+        if self._is_over.is_set():
+            return
         try:
             self.vagrant.destroy(vm_name=machine)
         except MeasurementError as error:
             # The end of the run ends what is left; the name stays taken.
-            self.say(f"guest {machine}: {error}")
+            self._tell(f"guest {machine}: {error}")
         else:
             self._machines.discard(machine)
 
@@ -216,4 +232,4 @@ class Run:
             self.results.add(result)
             entry = result.entry
             done = f"[{len(self.results.cells)}/{self.planned}]"
-            self.say(f"{done} {entry['id']}: {entry['verdict']} ({entry['seconds']:.1f} s)")
+            self._tell(f"{done} {entry['id']}: {entry['verdict']} ({entry['seconds']:.1f} s)")

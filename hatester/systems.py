@@ -11,6 +11,7 @@ from hatester import cache, commands, disks
 from hatester.archive import Archive
 from hatester.keys import Keys
 from hatester.paths import PROVISION
+from hatester.progress import Say
 
 OVERLAY = PROVISION / "guest/system"
 CUSTOMISE = PROVISION / "guest/customise.sh"
@@ -23,7 +24,7 @@ DISK_SIZE = "3G"
 MMDEBSTRAP_SECONDS = 900.0
 
 
-def make_system(archive: Archive, suite: str, keys: Keys) -> Path:
+def make_system(archive: Archive, suite: str, keys: Keys, say: Say) -> Path:
     """The disk image of a system that `keys` open, made now if the cache has none.
 
     Raises MeasurementError when the mirror has no such suite, and UserError without network.
@@ -38,6 +39,7 @@ def make_system(archive: Archive, suite: str, keys: Keys) -> Path:
     recipe = [*overlay, CUSTOMISE, Path(__file__), Path(disks.__file__)]
 
     def make(folder: Path) -> None:
+        say(f"making the system of {suite}")
         _make(archive, suite, keys, folder)
 
     return cache.entry("systems", cache.digest(ingredients, recipe), make) / "system.ext4"

@@ -259,6 +259,33 @@ def test_the_newest_haproxy_runs_on_the_oldest_kernel_and_two_runs_at_once_do_no
     assert not machines_of_runs()
 
 
+def test_two_guests_of_a_kernel_share_its_cells_and_can_be_kept_and_entered(
+    checkout: Path,
+) -> None:
+    words = ["--kernel", "6.1", "--haproxy", "2.2", "--scenario", "syntax-error"]
+    # Side by side, emulated guests have no time for many probes.
+    words += ["--jobs", "2", "--repeat", "2", "--setting", "plain", "--probe-interval", "100ms"]
+    done = invoke("matrix", *words, "--keep", "always", folder=checkout, seconds=600)
+    assert done.returncode == 0, done.stdout + done.stderr
+    cells = newest(checkout)["cells"]
+    assert [cell["repetition"] for cell in cells] == [1, 2]
+    assert {cell["verdict"] for cell in cells} <= {"ok", "lossy"}
+    entries = [line for line in done.stdout.splitlines() if line.startswith("kept: ")]
+    assert [line.split()[-1] for line in entries] == ["6.1", "6.1-2"]
+    for entry in entries:
+        entered = in_shell(f"{entry.removeprefix('kept: ')} -c 'uname -r'", checkout)
+        assert entered.startswith("6.1.")
+    in_shell(done.stdout.splitlines()[-1].removeprefix("end with: "), checkout)
+    assert not machines_of_runs()
+
+
+def in_shell(command: str, folder: Path) -> str:
+    done = subprocess.run(
+        command, shell=True, check=True, capture_output=True, text=True, cwd=folder, timeout=120
+    )
+    return done.stdout
+
+
 @contextlib.contextmanager
 def running(checkout: Path, *words: str) -> Iterator[subprocess.Popen[str]]:
     """A run of Linux 6.1 and HAProxy 2.2, on its way."""
@@ -267,7 +294,7 @@ def running(checkout: Path, *words: str) -> Iterator[subprocess.Popen[str]]:
             # A shell has what it starts in the background ignore Ctrl-C, with all below it.
             "env", "--default-signal=INT",
             "invoke", "matrix", "--kernel", "6.1", "--haproxy", "2.2",
-            "--scenario", "lost-address", *words,
+            "--scenario", "lost-address", "--jobs", "1", *words,
         ],
         cwd=checkout, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     ) as process:  # fmt: skip
