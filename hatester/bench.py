@@ -57,12 +57,12 @@ class Figure:
             if self.values
             else ()
         )
-        return (self.name, self.unit, len(self.values), *(round(value, 2) for value in found))
+        return (self.name, self.unit, len(self.values), *(round(value, 3) for value in found))
 
     def __str__(self) -> str:
         if not self.values:
             return f"{self.name}: not measured"
-        return f"{self.name}: {round(percentile(self.values, 0.5), 2)} {self.unit}"
+        return f"{self.name}: {round(percentile(self.values, 0.5), 3)} {self.unit}"
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from tests.helpers import invoke
 
 
 def test_a_row_has_the_least_the_median_and_the_most() -> None:
-    assert Figure("start", "s", (3.0, 1.0, 2.004)).row == ("start", "s", 3, 1.0, 2.0, 3.0)
+    assert Figure("start", "s", (3.0, 1.0, 2.0004)).row == ("start", "s", 3, 1.0, 2.0, 3.0)
 
 
 def test_figures_are_kept_with_the_machine_that_they_were_measured_on(tmp_path: Path) -> None:
