@@ -151,7 +151,7 @@ module HatesterQemu
 
     def save_snapshot(name)
       if alive?
-        monitor(SNAPSHOT_SECONDS) { |qmp| qmp.run_job("snapshot-save", tag: name, vmstate: "system", **DISKS) }
+        monitor(SNAPSHOT_SECONDS) { |qmp| qmp.run_job("snapshot-save", tag: name, vmstate: DISK, **DISKS) }
       else
         run("qemu-img", "snapshot", "-c", name, disk)
       end
@@ -161,7 +161,7 @@ module HatesterQemu
     def load_snapshot(name, paused: false)
       monitor(SNAPSHOT_SECONDS) do |qmp|
         qmp.execute("stop")
-        qmp.run_job("snapshot-load", tag: name, vmstate: "system", **DISKS)
+        qmp.run_job("snapshot-load", tag: name, vmstate: DISK, **DISKS)
       ensure
         # Also after a failure, which would leave the guest stopped.
         qmp.execute("cont") unless paused
@@ -183,8 +183,9 @@ module HatesterQemu
 
     private
 
-    DISKS = { devices: ["disk-system"] }.freeze
-    private_constant :DISKS
+    DISK = "disk-system"
+    DISKS = { devices: [DISK] }.freeze
+    private_constant :DISK, :DISKS
 
     def launch(*arguments)
       [console, ready, log].each { |file| file.write("") }

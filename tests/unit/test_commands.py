@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 import time
 from pathlib import Path
 
@@ -59,3 +60,30 @@ def test_a_command_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
     os.kill(parent.pid, signal.SIGKILL)
     parent.join(timeout=10)
     assert has_ended(pid)
+
+
+def stop_amid(path: Path, said: multiprocessing.Queue[str]) -> None:
+    """What becomes of a command in another thread, and of one after it."""
+
+    def try_to_run(*command: str) -> None:
+        try:
+            commands.run(command, seconds=60)
+        except commands.CommandError as error:
+            said.put(str(error))
+
+    thread = threading.Thread(target=try_to_run, args=("sh", "-c", f"echo $$ >{path}; sleep 60"))
+    thread.start()
+    written(path)
+    commands.stop()
+    thread.join()
+    try_to_run("true")
+
+
+def test_all_commands_end_when_they_are_stopped_and_no_other_begins(tmp_path: Path) -> None:
+    said: multiprocessing.Queue[str] = multiprocessing.Queue()
+    process = multiprocessing.Process(target=stop_amid, args=(tmp_path / "pid", said))
+    process.start()
+    assert "sh failed with status -15" in said.get(timeout=10)
+    assert "true was not let begin" in said.get(timeout=10)
+    process.join(timeout=10)
+    assert has_ended(written(tmp_path / "pid"))
