@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import signal
@@ -140,7 +141,7 @@ class HAProxy:
             raise GuestError(f"HAProxy's processes {left} do not end")
         for mount in reversed(self._mounts):
             if os.path.ismount(mount):
-                unmount(mount)
+                _unmount_soon(mount)
 
     def processes(self) -> list[int]:
         """The living processes whose root is the tree."""
@@ -149,3 +150,19 @@ class HAProxy:
     def _own(self, among: Iterable[int]) -> list[int]:
         tree = root(str(self.tree))
         return [pid for pid in among if root_of(pid) == tree]
+
+
+def _unmount_soon(place: Path) -> None:
+    """Unmount what processes had open that have just ended: the kernel closes their files last.
+
+    Raises OSError when it stays in use.
+    """
+    deadline = time.monotonic() + STOP_SECONDS
+    while True:
+        try:
+            unmount(place)
+            return
+        except OSError as error:
+            if error.errno != errno.EBUSY or time.monotonic() > deadline:
+                raise
+        time.sleep(_POLL_SECONDS)
