@@ -43,19 +43,7 @@ def run(
     told to end when this process dies (setpriv(1), PR_SET_PDEATHSIG).
     """
     words = [str(word) for word in command]
-    if shutil.which(words[0]) is None:
-        raise UserError(f"{words[0]} is not installed; ./bootstrap installs it.")
-    process = subprocess.Popen(
-        ["setpriv", "--pdeathsig", "TERM", *words],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        errors="replace",
-        env={**os.environ, "LC_ALL": "C.UTF-8", **(env or {})},
-        cwd=cwd,
-        start_new_session=True,
-    )
+    process = _start(words, env or {}, cwd)
     _running.add(process)
     try:
         if _is_stopped.is_set():
@@ -77,6 +65,22 @@ def run(
     if process.returncode:
         raise CommandError(words, f"failed with status {process.returncode}", output + complaints)
     return output
+
+
+def _start(words: Sequence[str], env: Mapping[str, str], cwd: Path | None) -> subprocess.Popen[str]:
+    if shutil.which(words[0]) is None:
+        raise UserError(f"{words[0]} is not installed; ./bootstrap installs it.")
+    return subprocess.Popen(
+        ["setpriv", "--pdeathsig", "TERM", *words],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        env={**os.environ, "LC_ALL": "C.UTF-8", **env},
+        cwd=cwd,
+        start_new_session=True,
+    )
 
 
 def stop() -> None:

@@ -57,7 +57,12 @@ class Starter:
         """A saved guest that has these builds; more do no harm."""
         needed = self._serials()
         for file in sorted((cache.root() / KIND).glob(f"{self._base()}-*/ready.json")):
-            builds = _builds(file.parent)
+            try:
+                builds = _builds(file.parent)
+            except (OSError, ValueError, LookupError):
+                # Damaged, it is of no use, and in the way of a new one.
+                shutil.rmtree(file.parent, ignore_errors=True)
+                continue
             are_there = all(Path(disk).exists() for disk in _disks(builds).values())
             if are_there and needed.items() <= builds.items():
                 return file.parent

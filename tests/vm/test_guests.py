@@ -87,10 +87,10 @@ def test_what_a_cell_leaves_is_seen(guest: Guest, command: str, trace: str, undo
 def test_a_further_guest_goes_on_from_the_saved_one_and_has_nothing_of_the_first(
     guest: Guest, starter: Starter
 ) -> None:
-    guest.run("ip link add dummy0 type dummy; echo mine >/root/mine")
+    guest.run("ip link add dummy0 type dummy; echo mine >/srv/mine")
     with started(starter, f"{KERNEL}-2") as other:
         assert traces(other) == []
-        assert "mine" not in other.run("ls /root")
+        assert "mine" not in other.run("ls /srv")
         boots = {each.run("cat /proc/sys/kernel/random/boot_id") for each in (guest, other)}
         assert len(boots) == 1
         # Its program sets the clock, and makes its random numbers its own.
@@ -99,7 +99,7 @@ def test_a_further_guest_goes_on_from_the_saved_one_and_has_nothing_of_the_first
         assert abs(float(other.run("date +%s.%N")) - time.time()) < 60
         numbers = {each.run("head -c 16 /dev/urandom | od -t x8") for each in (guest, other)}
         assert len(numbers) == 2
-    guest.run("ip link delete dummy0; rm /root/mine")
+    guest.run("ip link delete dummy0; rm /srv/mine")
 
 
 def test_a_saved_guest_that_cannot_be_loaded_is_booted_instead_and_saved_anew(
