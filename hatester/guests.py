@@ -59,6 +59,8 @@ class Guest:
     connection: fabric.Connection = field(init=False)
     accelerator: str = field(init=False)
     """What QEMU runs it with: kvm or tcg."""
+    is_lost: bool = field(init=False, default=False)
+    """Whether its program may be amid a sequence that nobody waits for any more."""
     _server: paramiko.Channel | None = field(init=False, default=None)
 
     def __enter__(self) -> Guest:
@@ -190,6 +192,8 @@ class Guest:
 
     def is_alive(self) -> bool:
         """Whether it can still be used."""
+        if self.is_lost:
+            return False
         try:
             self.run("true")
         except MeasurementError:

@@ -222,6 +222,10 @@ def _events(guest: Guest, channel: paramiko.Channel) -> Iterator[dict[str, Any]]
             f"the guest's program was silent for {channel.gettimeout():.0f} s "
             f"after its event '{event['event']}'"
         ) from error
+    finally:
+        # What it has still to say would be taken for the next sequence's.
+        if event["event"] not in LAST_EVENTS:
+            guest.is_lost = True
     raise MeasurementError(
         f"the guest's program ended after its event '{event['event']}': {guest.complaint()}"
     )

@@ -69,7 +69,9 @@ def _run(requests: TextIO, events: TextIO) -> NoReturn:
             code = _NO_MORE
     except BaseException:
         _say("broken", events, reason=traceback.format_exc())
-    os._exit(code)
+    finally:
+        # Also where nobody hears that any more: what goes on from here is the server's.
+        os._exit(code)
 
 
 def _say(event: str, events: TextIO, **fields: str) -> None:
