@@ -31,7 +31,7 @@ COMMANDS = {
 }
 ACCELERATORS = ("auto", "kvm", "tcg")
 CACHE_DISK_BYTES = 3 * 2**30
-"""What making images and builds takes; those of the default matrix stay at 1 GiB."""
+"""What making images and builds takes; those of the default matrix stay at 2 GiB."""
 GUEST_DISK_BYTES = 2**30
 """What a guest writes to its disk, snapshot included."""
 MEMORY_BYTES = 2**30
