@@ -64,7 +64,8 @@ def say(text: str) -> None:
 def orderly() -> Iterator[None]:
     """How a command ends that does not reach its end.
 
-    What the user can mend ends with its sentence and exit code 2; a signal ends it as Ctrl-C
+    What the user can mend ends with its sentence and exit code 2, what could not be measured as a
+    whole with 3; a signal ends it as Ctrl-C
     does, with all that it started.
     """
     for number in (signal.SIGTERM, signal.SIGHUP):
@@ -75,6 +76,8 @@ def orderly() -> Iterator[None]:
         yield
     except UserError as error:
         raise Exit(str(error), code=MISTAKE) from error
+    except MeasurementError as error:
+        raise Exit(str(error), code=NOT_MEASURED) from error
     except KeyboardInterrupt as error:
         raise Exit("Interrupted.", code=INTERRUPTED) from error
 
