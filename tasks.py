@@ -64,9 +64,8 @@ def say(text: str) -> None:
 def orderly() -> Iterator[None]:
     """How a command ends that does not reach its end.
 
-    What the user can mend ends with its sentence and exit code 2, what could not be measured as a
-    whole with 3; a signal ends it as Ctrl-C
-    does, with all that it started.
+    What the user can mend ends with its sentence and exit code 2, and where there is nothing to
+    measure, with 3; a signal ends it as Ctrl-C does, with all that it started.
     """
     for number in (signal.SIGTERM, signal.SIGHUP):
         # What nohup(1) has it ignore stays ignored.
