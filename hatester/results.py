@@ -6,6 +6,7 @@ import contextlib
 import datetime
 import json
 import os
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from hatester import cache
 from hatester.cells import Result, judged
 from hatester.errors import UserError
 from hatester.matrix import require
-from hatester.plan import Cell
+from hatester.plan import FLAGS, Cell
 
 SCHEMA = 1
 LATEST = "latest"
@@ -54,6 +55,15 @@ class Results:
         """Where a cell's timeline, log and console are."""
         again = "" if entry["repetition"] == 1 else f"repetition-{entry['repetition']}"
         return self.folder / "cells" / str(entry["id"]) / again
+
+    def command(self, entry: Mapping[str, Any]) -> str:
+        """What measures a cell again, as a line for a shell."""
+        words = ["./bootstrap", "invoke", "matrix"]
+        for flag, name in zip(FLAGS.values(), str(entry["id"]).split("/"), strict=True):
+            words += [flag, name]
+        if interval := self.run.get("probe_interval"):
+            words += ["--probe-interval", f"{interval:g}s"]
+        return shlex.join(words)
 
     def recompute(self) -> list[str]:
         """Judge all cells again by their stored evidence.
