@@ -9,6 +9,7 @@ from typing import Any
 
 from hatester.tables import short_names
 from hatester.timeline import Holding, Phase, Reload, Timeline, holdings, phases, stretches
+from hatester.words import counted, listed, spread, were
 
 Entry = Mapping[str, Any]
 
@@ -51,7 +52,7 @@ def complaint(failed: Mapping[str, str]) -> str:
     for label, outcome in failed.items():
         by_outcome.setdefault(outcome, []).append(label)
     return ", ".join(
-        f"{_and(labels)} {_COMPLAINTS.get(outcome, outcome)}"
+        f"{listed(labels)} {_COMPLAINTS.get(outcome, outcome)}"
         for outcome, labels in by_outcome.items()
     )
 
@@ -68,7 +69,7 @@ def explain(timeline: Timeline, reloads: Sequence[Entry], worst: Entry) -> str:
         told = _Story(timeline, worst, names).parts()
         others = sum(entry["verdict"] != "ok" for entry in reloads) - 1
         if others:
-            told.append(f"{_counted(others, 'other reload')} {_were(others)} hit too")
+            told.append(f"{counted(others, 'other reload')} {were(others)} hit too")
     told += _slowest(reloads)
     if any(not each.steady and not timeline.is_overtaken(each) for each in timeline.reloads):
         told.append("the addresses had not settled when the observation ended")
@@ -87,16 +88,16 @@ def _tally(reloads: Sequence[Entry], names: Mapping[str, str]) -> str:
     if not asked.total():
         return "no address that should have answered was asked"
     if not lost:
-        connections = f"all {_counted(asked.total(), 'connection')}"
-        return f"{connections} to {_counted(len(asked), 'address')} were answered"
+        connections = f"all {counted(asked.total(), 'connection')}"
+        return f"{connections} to {counted(len(asked), 'address')} were answered"
     hit = sum(entry["verdict"] != "ok" for entry in reloads)
     kinds = [
         f"{count} to {names.get(label, label)} {_loss(outcome, count)}"
         for (label, outcome), count in lost.most_common()
     ]
     return (
-        f"{lost.total()} of {_counted(asked.total(), 'connection')} {_were(lost.total())} lost "
-        f"one at a time, in {hit} of {_counted(len(reloads), 'reload')}: {_and(kinds)}"
+        f"{lost.total()} of {counted(asked.total(), 'connection')} {were(lost.total())} lost "
+        f"one at a time, in {hit} of {counted(len(reloads), 'reload')}: {listed(kinds)}"
     )
 
 
@@ -117,9 +118,9 @@ def _reservations(timeline: Timeline, reloads: Sequence[Entry]) -> str:
     for (said, became), numbers in steps.items():
         which = f"reload of step {numbers[0]}"
         if len(numbers) > 1:
-            which = f"reloads of steps {_and(map(str, numbers))}"
+            which = f"reloads of steps {listed(map(str, numbers))}"
         told.append(f"HAProxy {said} the {which} {became}".rstrip())
-    return f", though {_and(told)}" if told else ""
+    return f", though {listed(told)}" if told else ""
 
 
 def _slowest(reloads: Sequence[Entry]) -> list[str]:
@@ -173,11 +174,11 @@ class _Story:
                 f"{self._named(self.out)} did not answer for {_range(lengths)} s "
                 f"(from the last success before to the first after{several})"
             )
-        told = f"after {step}, {_and(said)}"
+        told = f"after {step}, {listed(said)}"
         if not self.entry["silent"]:
             return told
         silent = f"HAProxy reported success{self._when()} after {step}, and {self._silence()}"
-        return f"{silent}, and {_and(said)}" if said else silent
+        return f"{silent}, and {listed(said)}" if said else silent
 
     def _silence(self) -> str:
         """What became of the addresses that are down once HAProxy had reported success."""
@@ -216,7 +217,7 @@ class _Story:
             lost.update(self.entry["addresses"][label]["failures"])
         nature = [f"{count} {_loss(outcome, count)}" for outcome, count in lost.most_common()]
         first, _, rest = nature[0].partition(" ")
-        losses = _and([f"{_counted(int(first), 'connection')} {rest}", *nature[1:]])
+        losses = listed([f"{counted(int(first), 'connection')} {rest}", *nature[1:]])
         together = [
             _together(each) for each in zip(*(self.phases[label] for label in labels), strict=True)
         ]
@@ -261,7 +262,7 @@ class _Story:
         if earlier and earlier == later:
             return f" ({earlier} did before and after)"
         told = [f"{earlier} did before"] * bool(earlier) + [f"{later} did after"] * bool(later)
-        return f" ({_and(told)})" if told else ""
+        return f" ({listed(told)})" if told else ""
 
     def _word(self) -> list[str]:
         """What HAProxy wrote and reported of the reload, and whether that was true."""
@@ -274,7 +275,7 @@ class _Story:
         elif not self.entry["silent"]:
             doubt = ", which was not true" if is_false and not self.down else ""
             said.append(f"reported {self.entry['reported']}{self._when()}{doubt}")
-        return [f"HAProxy {_and(said)}"] if said else []
+        return [f"HAProxy {listed(said)}"] if said else []
 
     def _phases(self, label: str) -> list[Phase]:
         return phases(self.timeline, self._holdings(label), *self._longest(label))
@@ -298,11 +299,11 @@ class _Story:
     def _owners(self, owners: Iterable[str | None]) -> str:
         there = set(owners)
         has_master = any(process.kind == "master" for process in self.timeline.processes)
-        text = _and([words for owner, words in _OWNERS.items() if owner in there])
+        text = listed([words for owner, words in _OWNERS.items() if owner in there])
         return text if has_master else text.replace("worker", "process")
 
     def _named(self, labels: Sequence[str]) -> str:
-        return _and([self.names.get(label, label) for label in labels])
+        return listed([self.names.get(label, label) for label in labels])
 
     def _listeners(self, labels: Sequence[str]) -> str:
         return f"the listener{'s' * (len(labels) > 1)} of {self._named(labels)}"
@@ -342,28 +343,13 @@ def _expected(entry: Entry) -> dict[str, Entry]:
 
 
 def _loss(outcome: str, count: int) -> str:
-    return _LOSSES.get(outcome, outcome).format(were=_were(count))
-
-
-def _were(count: int) -> str:
-    return "was" if count == 1 else "were"
-
-
-def _counted(count: int, noun: str) -> str:
-    plural = f"{noun}es" if noun.endswith("s") else f"{noun}s"
-    return f"{count} {noun if count == 1 else plural}"
+    return _LOSSES.get(outcome, outcome).format(were=were(count))
 
 
 def _range(values: Sequence[float]) -> str:
-    low, high = f"{min(values):.2f}", f"{max(values):.2f}"
-    return low if low == high else f"{low} to {high}"
+    return spread(f"{min(values):.2f}", f"{max(values):.2f}")
 
 
 def _signed(seconds: float) -> str:
     text = f"{seconds:+.2f} s"
     return text.replace("-0.00", "+0.00")
-
-
-def _and(parts: Iterable[str]) -> str:
-    *others, last = [*parts] or [""]
-    return f"{', '.join(others)} and {last}" if others else last

@@ -11,6 +11,7 @@ from typing import Any
 from tabulate import tabulate
 
 from hatester.plan import Cell
+from hatester.words import spread
 
 Entry = Mapping[str, Any]
 
@@ -117,17 +118,14 @@ def _line(result: _Result, cells: Sequence[Entry]) -> str:
     words = [result.verdict]
     if result.verdict == "lossy":
         lost = [_kinds([cell]).total() for cell in cells]
-        words.append(_spread(str(min(lost)), str(max(lost))))
+        words.append(spread(str(min(lost)), str(max(lost)), "-"))
     elif result.verdict == "outage":
         longest = [max(address["outage_seconds"] for _, address in _hit(cell)) for cell in cells]
-        words.append(f"{_spread(f'{min(longest):.1f}', f'{max(longest):.1f}')} s")
+        low, high = f"{min(longest):.1f}", f"{max(longest):.1f}"
+        words.append(f"{spread(low, high, '-')} s")
     if kinds := _kinds(cells):
         words.append("+".join(kind for kind, _ in kinds.most_common()))
     return " ".join([*words, *result.addresses]) + (", silent" if result.silent else "")
-
-
-def _spread(low: str, high: str) -> str:
-    return low if low == high else f"{low}-{high}"
 
 
 def _is_late(cell: Entry) -> bool:

@@ -1,0 +1,33 @@
+"""English: lists, numbers and plurals, as sentences need them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+_NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+
+
+def listed(parts: Iterable[str]) -> str:
+    """`a, b and c`; nothing without any."""
+    *others, last = [*parts] or [""]
+    return f"{', '.join(others)} and {last}" if others else last
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 address`, `2 addresses`."""
+    plural = f"{noun}es" if noun.endswith("s") else f"{noun}s"
+    return f"{count} {noun if count == 1 else plural}"
+
+
+def number(count: int) -> str:
+    """In letters, up to ten."""
+    return _NUMBERS[count] if count < len(_NUMBERS) else str(count)
+
+
+def were(count: int) -> str:
+    return "was" if count == 1 else "were"
+
+
+def spread(low: str, high: str, between: str = " to ") -> str:
+    """A range of numbers, or the one that both are."""
+    return low if low == high else f"{low}{between}{high}"
