@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import fnmatch
 import itertools
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from hatester.errors import UserError
 from hatester.matrix import METHODS, Matrix, Setting, require
 from hatester.scenarios import Scenario, load_scenario
+from hatester.versions import is_older
 
 FLAGS = {
     "kernels": "--kernel",
@@ -132,23 +132,9 @@ def unfit(cell: Cell, setting: Setting, linux: str | None, haproxy: str | None) 
         (cell.setting, "Linux", setting.linux, cell.kernel, linux),
     ]
     for what, software, first, name, version in needs:
-        if first and version and _is_older(version, first):
+        if first and version and is_older(version, first):
             return f"{what} needs {software} {first} or later, and {name} is {version}"
     return None
-
-
-def _is_older(version: str, first: str) -> bool:
-    """Whether a version precedes another, as far as both have numbers: 6 is not older than 6.1."""
-    ours, theirs = _numbers(version), _numbers(first)
-    known = min(len(ours), len(theirs))
-    return ours[:known] < theirs[:known]
-
-
-def _numbers(version: str) -> list[int]:
-    """The numbers with which the upstream version begins; an epoch (deb-version(7)) is no part."""
-    upstream = version.partition(":")[2] or version
-    beginning = re.match(r"[0-9]+(?:\.[0-9]+)*", upstream)
-    return [int(number) for number in beginning[0].split(".")] if beginning else []
 
 
 def _selected(matrix: Matrix, wanted: Wanted) -> list[Cell]:

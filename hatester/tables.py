@@ -45,7 +45,7 @@ def _table(cells: Sequence[Entry]) -> str:
     for cell in cells:
         repetitions.setdefault((cell["kernel"]["name"], cell["haproxy"]["name"]), []).append(cell)
     rows = [
-        [kernel, *(_text(repetitions.get((kernel, build), [])) for build in builds)]
+        [kernel, *(text(repetitions.get((kernel, build), [])) for build in builds)]
         for kernel in kernels
     ]
     return tabulate(
@@ -64,7 +64,7 @@ class _Result:
     """Those that were hit, by their short names, if others were not."""
 
 
-def _text(repetitions: Sequence[Entry]) -> str:
+def text(repetitions: Sequence[Entry]) -> str:
     """A cell of the table; nothing where there is none."""
     alike: dict[_Result, list[Entry]] = {}
     for cell in repetitions:
@@ -78,6 +78,16 @@ def _text(repetitions: Sequence[Entry]) -> str:
 
 
 def _result(cell: Entry) -> _Result:
+    return _Result(
+        cell["verdict"],
+        bool(cell["silent"]),
+        frozenset(failure_kinds(cell)),
+        hit_addresses(cell),
+    )
+
+
+def hit_addresses(cell: Entry) -> tuple[str, ...]:
+    """The addresses that a cell owes its verdict to, by their short names; none if all are."""
     hit = dict.fromkeys(label for label, _ in _hit(cell))
     expected = {
         label
@@ -87,12 +97,12 @@ def _result(cell: Entry) -> _Result:
     }
     every = dict.fromkeys(label for reload in cell["reloads"] for label in reload["addresses"])
     names = short_names(every)
-    return _Result(
-        cell["verdict"],
-        bool(cell["silent"]),
-        frozenset(_kinds([cell])),
-        tuple(names[label] for label in hit) if hit.keys() != expected else (),
-    )
+    return tuple(names[label] for label in hit) if hit.keys() != expected else ()
+
+
+def longest_outage(cell: Entry) -> float:
+    """Seconds that the address waited which waited longest; 0 without an outage."""
+    return max((float(address["outage_seconds"]) for _, address in _hit(cell)), default=0.0)
 
 
 def _hit(cell: Entry) -> list[tuple[str, Entry]]:
@@ -105,25 +115,25 @@ def _hit(cell: Entry) -> list[tuple[str, Entry]]:
     ]
 
 
-def _kinds(cells: Sequence[Entry]) -> Counter[str]:
-    """How many connections failed in which way, to addresses that were hit."""
+def failure_kinds(cell: Entry) -> Counter[str]:
+    """How many connections failed in which way, to what a cell owes its verdict to."""
     kinds: Counter[str] = Counter()
-    for cell in cells:
-        for _, address in _hit(cell):
-            kinds.update(address["failures"])
+    for _, address in _hit(cell):
+        kinds.update(address["failures"])
     return kinds
 
 
 def _line(result: _Result, cells: Sequence[Entry]) -> str:
     words = [result.verdict]
     if result.verdict == "lossy":
-        lost = [_kinds([cell]).total() for cell in cells]
+        lost = [failure_kinds(cell).total() for cell in cells]
         words.append(spread(str(min(lost)), str(max(lost)), "-"))
     elif result.verdict == "outage":
-        longest = [max(address["outage_seconds"] for _, address in _hit(cell)) for cell in cells]
+        longest = [longest_outage(cell) for cell in cells]
         low, high = f"{min(longest):.1f}", f"{max(longest):.1f}"
         words.append(f"{spread(low, high, '-')} s")
-    if kinds := _kinds(cells):
+    kinds: Counter[str] = sum(map(failure_kinds, cells), Counter())
+    if kinds:
         words.append("+".join(kind for kind, _ in kinds.most_common()))
     return " ".join([*words, *result.addresses]) + (", silent" if result.silent else "")
 

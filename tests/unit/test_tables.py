@@ -3,58 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from hatester.plan import Cell
 from hatester.tables import errors, left_out, short_names, tables
-from hatester.verdict import judge
-from tests.unit.made_up import A44, STATS, Failures, everywhere, evidence, reload
+from tests.unit.made_up import A44, STATS, everywhere
+from tests.unit.made_up_cells import cell, error
 
 GOLDEN = Path(__file__).parent / "resources/tables.txt"
 LABELS = ["192.168.42.44:80", "192.168.42.45:80", "*:81"]
-
-
-def head(kernel: str, build: str, scenario: str, repetition: int) -> dict[str, Any]:
-    return {
-        "id": f"{kernel}/{build}/plain/{scenario}/signal",
-        "repetition": repetition,
-        "kernel": {"name": kernel},
-        "haproxy": {"name": build},
-        "setting": "plain",
-        "scenario": scenario,
-        "method": "signal",
-        "error": None,
-    }
-
-
-def cell(
-    kernel: str,
-    build: str,
-    failures: Failures,
-    *,
-    scenario: str = "lost-address",
-    repetition: int = 1,
-    reported: str = "failure",
-    late: float = 0.0,
-) -> dict[str, Any]:
-    """A cell as `run.json` has it, judged by made-up evidence."""
-    found = judge(evidence(failures, reloads=[reload(reported=reported)], late=late))
-    return head(kernel, build, scenario, repetition) | {
-        "verdict": found.name,
-        "silent": found.silent,
-        "quality": found.quality,
-        "reloads": found.reloads,
-    }
-
-
-def error(kernel: str, build: str, scenario: str = "lost-address") -> dict[str, Any]:
-    return head(kernel, build, scenario, 1) | {
-        "verdict": "error",
-        "silent": None,
-        "error": "the mirror has no suite bullseye",
-        "quality": None,
-        "reloads": [],
-    }
 
 
 MIXED = everywhere((1.22, 2.8, "reset"), (2.8, 3.52, "refused"))
