@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hatester.tables import failure_kinds, hit_addresses, longest_outage, text
+from hatester.tables import failure_kinds, hit_addresses, lines, longest_outage
 from hatester.versions import numbers
 from hatester.words import listed, number, spread
 
@@ -255,7 +255,7 @@ def _combination(cell: Entry) -> str:
 
 
 def _line(cells: Sequence[Entry]) -> str:
-    return text(cells).replace("\n", ", ")
+    return ", ".join(lines(cells))
 
 
 def _way(cell: Entry) -> Way:
