@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from hatester.tables import short_names
+from hatester.labels import short_names
 from hatester.timeline import Holding, Phase, Reload, Timeline, holdings, phases, stretches
 from hatester.words import counted, listed, spread, were
 

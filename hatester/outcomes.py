@@ -13,6 +13,9 @@ OUTCOMES = (*SEVERITY, "silent")
 """What can be measured, the worst last. Of a cell that is `down`, HAProxy did not claim success; of
 one that is `silent`, it did."""
 
+COLOURS = {"ok": 2, "lossy": 3, "outage": 1, "down": 1, "silent": 5, "error": 8}
+"""Of a terminal's sixteen (console_codes(4)): green, yellow, red, magenta, grey."""
+
 
 def outcome(cell: Entry) -> str:
     """One of OUTCOMES, or `error`: not measured, and so no statement about HAProxy."""

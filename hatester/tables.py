@@ -7,13 +7,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tabulate import tabulate
+from tabulate import multiline_formats, tabulate
 
+from hatester.labels import short_names
+from hatester.outcomes import COLOURS, OUTCOMES, outcome
 from hatester.plan import Cell
 from hatester.words import spread
 
 Entry = Mapping[str, Any]
 
+_MARKDOWN = ("github", "pipe")
 LEGEND = (
     "~ the prober was late: more than one interval, for one connection of a hundred; "
     "to be read with care"
@@ -33,6 +36,10 @@ class Grid:
     cells: Mapping[tuple[str, str], Sequence[Entry]]
 
     @property
+    def title(self) -> str:
+        return f"{self.scenario} by {self.method}, {self.setting}"
+
+    @property
     def kernels(self) -> list[str]:
         return list(dict.fromkeys(kernel for kernel, _ in self.cells))
 
@@ -50,25 +57,41 @@ def grids(cells: Iterable[Entry]) -> list[Grid]:
     return [Grid(*names, grid) for names, grid in found.items()]
 
 
-def tables(cells: Sequence[Entry]) -> str:
-    """One table per setting, scenario and method."""
+def tables(
+    cells: Sequence[Entry],
+    table_format: str = "plain",
+    title: str = "{}",
+    is_coloured: bool = False,
+) -> str:
+    """One table per setting, scenario and method, in a format of tabulate's, under its title."""
     texts = [
-        f"{grid.scenario} by {grid.method}, {grid.setting}\n\n{_table(grid)}"
+        f"{title.format(grid.title)}\n\n{_table(grid, table_format, is_coloured)}"
         for grid in grids(cells)
     ]
     return "\n\n".join([*texts, LEGEND] if any(is_late(cell) for cell in cells) else texts)
 
 
-def _table(grid: Grid) -> str:
+def _table(grid: Grid, table_format: str, is_coloured: bool) -> str:
+    separator = "\n" if table_format in multiline_formats else "; "
+    separator = "<br>" if table_format in _MARKDOWN else separator
+
+    def told(repetitions: Sequence[Entry]) -> str:
+        text = separator.join(lines(repetitions))
+        return _coloured(text, repetitions) if is_coloured and text else text
+
     rows = [
-        [kernel, *("\n".join(lines(grid.cells.get((kernel, build), []))) for build in grid.builds)]
+        [kernel, *(told(grid.cells.get((kernel, build), [])) for build in grid.builds)]
         for kernel in grid.kernels
     ]
-    return tabulate(
-        rows,
-        headers=["Linux", *(f"HAProxy {build}" for build in grid.builds)],
-        disable_numparse=True,
-    )
+    headers = ["Linux", *(f"HAProxy {build}" for build in grid.builds)]
+    return tabulate(rows, headers=headers, tablefmt=table_format, disable_numparse=True)
+
+
+def _coloured(text: str, repetitions: Iterable[Entry]) -> str:
+    """By the worst of a cell's outcomes, as terminals take it (console_codes(4))."""
+    worst = max((outcome(cell) for cell in repetitions), key=(*OUTCOMES, "error").index)
+    code = f"38;5;{COLOURS[worst]}"
+    return "\n".join(f"\x1b[{code}m{line}\x1b[0m" for line in text.split("\n"))
 
 
 @dataclass(frozen=True)
@@ -164,21 +187,6 @@ def _line(result: _Result, cells: Sequence[Entry]) -> str:
 def is_late(cell: Entry) -> bool:
     """Whether the prober was late, so that a cell is to be read with care."""
     return cell["verdict"] != "error" and bool(cell["quality"]["verdict"] == "late")
-
-
-def short_names(labels: Iterable[str]) -> dict[str, str]:
-    """Addresses as people speak of them, `.44` and `:81`, where that is clear; else in full."""
-    short = {label: _short(label) for label in labels}
-    is_clear = len(set(short.values())) == len(short)
-    return short if is_clear else {label: label for label in short}
-
-
-def _short(label: str) -> str:
-    address, _, port = label.rpartition(":")
-    if address == "*":
-        return f":{port}"
-    separator = ":" if ":" in address else "."
-    return separator + address.rpartition(separator)[2]
 
 
 def errors(cells: Sequence[Entry]) -> str:

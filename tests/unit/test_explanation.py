@@ -262,7 +262,7 @@ def test_where_nothing_could_be_lost_that_is_said() -> None:
     )
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     start=st.floats(AT, UNTIL),
     length=st.floats(0.0, 4.0),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from hatester.labels import short_names
 from hatester.plan import Cell
-from hatester.tables import errors, left_out, short_names, tables
+from hatester.tables import errors, left_out, tables
 from tests.unit.made_up import A44, STATS, everywhere
 from tests.unit.made_up_cells import cell, error
 
