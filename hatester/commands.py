@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import shutil
 import signal
 import subprocess
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from hatester.errors import UserError, tail
@@ -16,9 +17,33 @@ from hatester.errors import UserError, tail
 _running: set[subprocess.Popen[str]] = set()
 """In any thread, so that the one that hears of Ctrl-C can end them."""
 _is_stopped = threading.Event()
+_listeners: list[Callable[[str], None]] = []
+_exported: dict[str, str] = {}
 
 END_SECONDS = 20.0
 """For a command that is told to end, such as mmdebstrap, to take away what it has half made."""
+
+
+def tell_each(say: Callable[[str], None]) -> None:
+    """From now on, have each command told before it is run, as a line for a shell."""
+    _listeners.append(say)
+
+
+def tell(command: Sequence[str], env: Mapping[str, str] | None = None) -> None:
+    """Tell of a command that this module does not run itself."""
+    for say in _listeners:
+        say(" ".join([*_settings((env or {}).items() - _exported.items()), shlex.join(command)]))
+
+
+def tell_environment(env: Mapping[str, str]) -> None:
+    """Tell once of what many commands have in their environment, and need not be told with each."""
+    _exported.update(env)
+    for say in _listeners:
+        say(" ".join(["export", *_settings(env.items())]))
+
+
+def _settings(variables: Iterable[tuple[str, str]]) -> list[str]:
+    return [f"{name}={shlex.quote(value)}" for name, value in sorted(variables)]
 
 
 class CommandError(Exception):
@@ -43,6 +68,7 @@ def run(
     told to end when this process dies (setpriv(1), PR_SET_PDEATHSIG).
     """
     words = [str(word) for word in command]
+    tell(words, env)
     process = _start(words, env or {}, cwd)
     _running.add(process)
     try:

@@ -19,7 +19,7 @@ import fabric
 import paramiko
 from invoke.exceptions import CommandTimedOut, ThreadException
 
-from hatester import monitor
+from hatester import commands, monitor
 from hatester.builds import Tree
 from hatester.errors import MeasurementError, tail
 from hatester.images import Image, tell_vagrant
@@ -117,12 +117,26 @@ class Guest:
         """What its kernel and its first processes have written so far."""
         return self.vagrant.console(self.machine)
 
+    def tell(self, command: str) -> None:
+        """Tell of a shell command that is run in it, to who wants to know of each."""
+        commands.tell(self.vagrant.entry(self.machine, command))
+
+    def process(self) -> Path | None:
+        """The folder in /proc of its QEMU, which has a `-uuid`; None when it has ended."""
+        uuid = (self.folder / "id").read_bytes().strip()
+        for process in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):  # it has ended, or is somebody else's
+                if uuid in (process / "cmdline").read_bytes().split(b"\0"):
+                    return process
+        return None
+
     def run(self, command: str) -> str:
         """Standard output of a shell command in the guest, which may take COMMAND_SECONDS.
 
         Raises MeasurementError when it fails.
         """
         # What ends only the wait here would leave the command running there.
+        self.tell(command)
         bounded = f"timeout {COMMAND_SECONDS} sh -euc {shlex.quote(command)}"
         with self.reachable(f"`{command}`"):
             result = self.connection.run(
@@ -231,6 +245,8 @@ def start(machine: str, image: Image, keys: Keys, vagrant: Vagrant, **further: A
     tell_vagrant(vagrant.machines, {machine: {**image.machine(keys), **further}})
     vagrant.up(vm_name=machine)
     guest = Guest(machine, image, keys, vagrant)
+    if process := guest.process():
+        commands.tell((process / "cmdline").read_text().rstrip("\0").split("\0"))
     guest.accelerator = "kvm" if monitor.is_accelerated(guest.folder) else "tcg"
     guest.connect()
     return guest

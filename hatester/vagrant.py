@@ -26,10 +26,9 @@ class Vagrant(vagrant.Vagrant):
         self.accelerator = accelerator
         self.machines = folder / "machines.json"
         # The user's own plugins take time to load and have no part in this.
-        super().__init__(
-            root=str(root),
-            env={**self.where, "HATESTER_ACCEL": accelerator, "VAGRANT_NO_PLUGINS": "1"},
-        )
+        env = {**self.where, "HATESTER_ACCEL": accelerator, "VAGRANT_NO_PLUGINS": "1"}
+        commands.tell_environment(env)
+        super().__init__(root=str(root), env=env)
 
     @property
     def where(self) -> dict[str, str]:
@@ -38,6 +37,10 @@ class Vagrant(vagrant.Vagrant):
             "VAGRANT_DOTFILE_PATH": str(self.folder),
             "HATESTER_MACHINES": str(self.machines),
         }
+
+    def entry(self, machine: str, command: str | None = None) -> list[str]:
+        """What enters a machine, and runs a command there, with `where` in its environment."""
+        return ["vagrant", "ssh", machine, *(["-c", command] if command else [])]
 
     def data(self, machine: str) -> Path:
         """Where the provider keeps a machine's disk, console and sockets."""

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+from provision.guest import transcript
 from provision.guest.errors import GuestError
 from provision.guest.libc import mount_files, unmount
 from provision.guest.network import listeners
@@ -97,9 +98,11 @@ class HAProxy:
 
     def launch(self, *arguments: str) -> subprocess.Popen[bytes]:
         """Start a process of it that writes to the log."""
+        command = self.command("-f", CONFIGURATION, "-p", PID_FILE, *arguments, *self.arguments)
+        transcript.note(*command, tail=f">>{LOG} 2>&1 &")
         with LOG.open("ab") as log:
             return subprocess.Popen(
-                self.command("-f", CONFIGURATION, "-p", PID_FILE, *arguments, *self.arguments),
+                command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -12,6 +12,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+from provision.guest import transcript
 from provision.guest.errors import GuestError
 from provision.guest.haproxy import LOG, PID_FILE, HAProxy, last_lines, word
 from provision.guest.libc import bind, unmount
@@ -108,6 +109,7 @@ class Signal:
         """Ask for a reload. Raises GuestError when nobody is there to be asked."""
         if self.process is None or self.process.poll() is not None:
             raise GuestError("HAProxy's master has ended; there is nothing to reload")
+        transcript.note("kill", "-USR2", str(self.process.pid))
         os.kill(self.process.pid, signal.SIGUSR2)
         return Reload()
 
@@ -130,6 +132,9 @@ class Cli(Signal):
     options = ("-W", "-S", f"/{_SOCKET}")
 
     def reload(self) -> Reload:
+        path = str(self.haproxy.tree / _SOCKET)
+        talk = f"cli.connect({path!r}); cli.send(b'reload\\n'); print(cli.recv(65536).decode())"
+        transcript.note("python3", "-c", f"import socket; cli = socket.socket(1); {talk}")
         return _CliReload(_ask(self.haproxy, "reload"))
 
     def show_processes(self) -> str | None:
@@ -182,6 +187,7 @@ class Systemd(Signal):
 
     def reload(self) -> Reload:
         command = ["systemctl", "reload", UNIT]
+        transcript.note(*command)
         return _CommandReload(subprocess.Popen(command), knows=False)
 
     def master(self) -> int | None:
@@ -204,6 +210,7 @@ class Systemd(Signal):
 def _systemctl(*arguments: str) -> str:
     """What systemctl(1) prints. Raises GuestError with what it and HAProxy's log say."""
     command = ["systemctl", *arguments]
+    transcript.note(*command)
     try:
         done = subprocess.run(
             command, check=False, capture_output=True, text=True, timeout=_SYSTEMCTL_SECONDS

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import socket
 import subprocess
 import time
 from pathlib import Path
 
+from provision.guest import transcript
 from provision.guest.errors import GuestError
 
 _SYSCTLS = Path("/proc/sys")
@@ -28,6 +30,8 @@ _POLL_SECONDS = 0.02
 
 def ip(*arguments: str, commands: str = "") -> str:
     """What ip(8) prints; `commands` is its standard input. Raises GuestError with what it says."""
+    for line in commands.splitlines() or [shlex.join(arguments)]:
+        transcript.note("ip", tail=line)
     done = subprocess.run(
         ["ip", *arguments], check=False, input=commands, capture_output=True, text=True
     )
@@ -83,6 +87,7 @@ def set_sysctl(name: str, value: str) -> str:
 
     Raises GuestError when the kernel has none of that name or refuses the value.
     """
+    transcript.note("sysctl", "-w", f"{name}={value}")
     path = _SYSCTLS / (name if "/" in name else name.replace(".", "/"))
     try:
         before = path.read_text().strip()

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
-from provision.guest import network, state
+from provision.guest import network, state, transcript
 from provision.guest.connections import Target, connect
 from provision.guest.errors import GuestError
 from provision.guest.haproxy import HAProxy
@@ -83,7 +83,17 @@ class Sequence:
             undo.callback(self._end_watch)
             for number, step in enumerate(self.plan["steps"], start=1):
                 self._take(number, step)
-            self._observe()
+            if self.plan["hold"]:
+                self._hold()
+            else:
+                self._observe()
+
+    def _hold(self) -> None:
+        """Leave everything as it is, unwatched, until the host says a word."""
+        signal.alarm(0)
+        self._end_watch()
+        self.report("held")
+        self.commands.readline()
 
     def _take(self, number: int, step: dict[str, Any]) -> None:
         """A step comes so long after the last start, reload or wait, or when all is observed."""
@@ -98,13 +108,18 @@ class Sequence:
             getattr(self, f"do_{verb}")(number, step)
         else:
             getattr(self.world, {"break": "break_"}.get(verb, verb))(step["what"])
-        what = step.get("what")
-        taken = {"step": number, "verb": verb, "what": what, "at": round(at, DIGITS)}
+        taken = {
+            "step": number,
+            "verb": verb,
+            "what": step.get("what"),
+            "at": round(at, DIGITS),
+            "commands": transcript.taken(),
+        }
         self.evidence["steps"].append(taken)
-        self.report("step", step=number)
+        self.report("step", **taken)
 
     def do_start(self, _number: int, step: dict[str, Any]) -> None:
-        self.method.haproxy.configure(step["text"])
+        self._configure(step)
         self.method.start(step["ports"])
         self.watch = Watch(
             self.targets,
@@ -120,12 +135,17 @@ class Sequence:
         if self.observation:
             # This one overtakes it.
             self._keep(self.observation.end())
-        self.method.haproxy.configure(step["text"])
+        self._configure(step)
         observation = Observation(self.watch, number, step["what"], step["present"])
         self.mark = self.turn = observation.entry["at"]
         observation.request = self.method.reload()
         self.observation = observation
         self.reloaded = number
+
+    def _configure(self, step: dict[str, Any]) -> None:
+        file = self.method.haproxy.file(f"{step['what']}.cfg")
+        transcript.note("cp", str(file), str(file.with_name("haproxy.cfg")))
+        self.method.haproxy.configure(step["text"])
 
     def do_wait(self, _number: int, step: dict[str, Any]) -> None:
         assert self.watch is not None
@@ -170,22 +190,23 @@ class Sequence:
 
     def _end_watch(self) -> None:
         """Take what was seen to the evidence, even if a step has failed."""
-        if self.watch is None:
+        watch, self.watch = self.watch, None
+        if watch is None:
             return
         if self.observation:
             self._keep(self.observation.end())
-        self.watch.stop()
+        watch.stop()
         master = self.method.master()
-        for process in self.watch.listeners["processes"]:
+        for process in watch.listeners["processes"]:
             if process["kind"] == "haproxy":
                 process["kind"] = "master" if process["pid"] == master else "worker"
         self.evidence |= {
             "interval": self.plan["probe_interval"],
             "life": self.plan["connection_seconds"],
             "addresses": [target.label for target in self.targets],
-            "log": self.watch.log,
-            **self.watch.probes,
-            **self.watch.listeners,
+            "log": watch.log,
+            **watch.probes,
+            **watch.listeners,
         }
 
     def report(self, event: str, **fields: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 
+from provision.guest import transcript
 from provision.guest.errors import GuestError
 from provision.guest.haproxy import HAProxy
 from provision.guest.network import Interface
@@ -40,22 +41,30 @@ class World:
         address, _, port = what.rpartition(":")
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         place = ("" if address == "*" else address, int(port))
+        listen = f"listener = socket.create_server({place!r}, family={int(family)})"
+        transcript.note(
+            "python3", "-c", f"import signal, socket; {listen}; signal.pause()", tail="&"
+        )
         try:
             self._strangers[what] = socket.create_server(place, family=family)
         except OSError as error:
             raise GuestError(f"{what} cannot be occupied: {error.strerror}") from error
 
     def free(self, what: str) -> None:
+        transcript.note("kill", tail="%%")
         self._strangers.pop(what).close()
 
     def break_(self, what: str) -> None:
         """Take a file of /etc/haproxy away."""
         file = self.haproxy.file(what)
+        transcript.note("mv", str(file), f"{file}.away")
         self._broken[what] = file.read_bytes()
         file.unlink()
 
     def mend(self, what: str) -> None:
-        self.haproxy.file(what).write_bytes(self._broken.pop(what))
+        file = self.haproxy.file(what)
+        transcript.note("mv", f"{file}.away", str(file))
+        file.write_bytes(self._broken.pop(what))
 
     def end(self) -> None:
         """Take back what was not taken back yet; HAProxy's files go with HAProxy."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import subprocess
 import threading
 import time
 from pathlib import Path
@@ -87,3 +88,20 @@ def test_all_commands_end_when_they_are_stopped_and_no_other_begins(tmp_path: Pa
     assert "true was not let begin" in said.get(timeout=10)
     process.join(timeout=10)
     assert has_ended(written(tmp_path / "pid"))
+
+
+def test_each_command_is_told_as_a_line_that_a_shell_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commands, "_listeners", [])
+    monkeypatch.setattr(commands, "_exported", {})
+    said: list[str] = []
+    commands.tell_each(said.append)
+    commands.tell_environment({"PLACE": "a b"})
+    script = 'echo "$PLACE" "$MOOD" "$1"'
+    output = commands.run(
+        ["sh", "-c", script, "sh", "it's"], seconds=10, env={"PLACE": "a b", "MOOD": "so; so"}
+    )
+    assert len(said) == 2
+    in_shell = subprocess.run(
+        ["sh"], check=True, input="\n".join(said), capture_output=True, text=True
+    )
+    assert in_shell.stdout == output == "a b so; so it's\n"
