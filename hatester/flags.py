@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from hatester.errors import UserError
+from hatester.outcomes import OUTCOMES
 
 _SECONDS = re.compile(r"(?P<number>[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?P<unit>ms|s|)")
 _SHORTEST, _LONGEST = 0.005, 1.0
@@ -17,6 +18,31 @@ def count(flag: str, text: str, least: int = 1) -> int:
     if not (text.isascii() and text.isdigit() and int(text) >= least):
         raise UserError(f"{flag}: '{text}' is no whole number from {least} on.")
     return int(text)
+
+
+def step(flag: str, text: str, steps: int) -> int:
+    """The number of a step of a cell that has so many; the last one for an empty text.
+
+    Raises UserError for one that it does not have.
+    """
+    if not text:
+        return steps
+    number = count(flag, text)
+    if number > steps:
+        raise UserError(f"{flag}: there is no step {number}; the last one is step {steps}.")
+    return number
+
+
+def again(failed: str | bool | None) -> tuple[str, ...]:
+    """The outcomes that --failed has measured again; without a value, what was not measured.
+
+    Raises UserError for a value other than `all`.
+    """
+    if failed == "all":
+        return ("error", *OUTCOMES[1:])
+    if isinstance(failed, str) and failed:
+        raise UserError(f"--failed: there is no '{failed}' (there are: all, or nothing).")
+    return ("error",) if failed else ()
 
 
 def interval(flag: str, text: str) -> float | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 
 from hatester.errors import UserError
 from hatester.matrix import METHODS, Matrix, Setting, require
@@ -35,6 +35,21 @@ class Cell:
     @property
     def id(self) -> str:
         return "/".join((self.kernel, self.build, self.setting, self.scenario, self.method))
+
+
+def cell_of(id_: str) -> Cell:
+    """The cell of an id. Raises UserError for what is none."""
+    names = id_.split("/")
+    if len(names) != len(FLAGS):
+        raise UserError(
+            f"'{id_}' is no cell's id, which is kernel/build/setting/scenario/method, such as "
+            "6.1/2.2/plain/lost-address/signal."
+        )
+    return Cell(*names)
+
+
+Task = tuple[Cell, int]
+"""A cell, and which repetition of it."""
 
 
 @dataclass(frozen=True)
@@ -81,14 +96,24 @@ def make_plan(matrix: Matrix, wanted: Wanted) -> Plan:
     Raises UserError for a name that is not declared, and when no cell remains.
     """
     cells = _picked(_selected(matrix, wanted), wanted)
-    folder = matrix.folder / "scenarios"
-    names = dict.fromkeys(cell.scenario for cell in cells)
-    scenarios = {name: load_scenario(folder / name) for name in names}
     return without_unfit(
-        Plan(matrix, cells, scenarios, []),
+        Plan(matrix, cells, _scenarios(matrix, cells), []),
         {name: kernel.version for name, kernel in matrix.kernels.items()},
         {name: build.version for name, build in matrix.builds.items()},
     )
+
+
+def plan_of(matrix: Matrix, cells: Sequence[Cell], place: str) -> Plan:
+    """Just these cells. Raises UserError, which begins with `place`, for what is not declared."""
+    for cell in cells:
+        for axis, name in zip(FLAGS, astuple(cell), strict=True):
+            require(name, matrix.declared[axis], f"{place}: {axis}")
+    return Plan(matrix, cells, _scenarios(matrix, cells), [])
+
+
+def _scenarios(matrix: Matrix, cells: Sequence[Cell]) -> dict[str, Scenario]:
+    names = dict.fromkeys(cell.scenario for cell in cells)
+    return {name: load_scenario(matrix.folder / "scenarios" / name) for name in names}
 
 
 def without_unfit(

@@ -7,27 +7,53 @@ import datetime
 import json
 import os
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from jsonschema import Draft202012Validator
 
 from hatester import cache
 from hatester.cells import Result, judged
 from hatester.errors import UserError
 from hatester.matrix import require
-from hatester.plan import FLAGS, Cell
+from hatester.outcomes import outcome
+from hatester.paths import RUN_SCHEMA
+from hatester.plan import FLAGS, Cell, Task, cell_of
 
 SCHEMA = 1
 LATEST = "latest"
+_QUOTE = 200
 
 
 class Results:
     """A run's folder. Every cell is on disk as soon as it is added."""
 
-    def __init__(self, folder: Path, run: dict[str, Any], cells: Sequence[Cell] = ()) -> None:
+    def __init__(self, folder: Path, run: dict[str, Any]) -> None:
         self.folder = folder
         self.run = run
-        self._order = {cell.id: number for number, cell in enumerate(cells)}
+        self._order = {id_: number for number, id_ in enumerate(run.get("planned", ()))}
+
+    @property
+    def planned(self) -> list[Task]:
+        """All that is to be measured, in the order in which it is.
+
+        Raises UserError for a run that does not say.
+        """
+        if "planned" not in self.run:
+            raise UserError(f"{self.file} does not say what was planned.")
+        return [
+            (cell_of(id_), number)
+            for number in range(1, self.run["repeat"] + 1)
+            for id_ in self.run["planned"]
+        ]
+
+    def left(self, again: Container[str] = ()) -> list[Task]:
+        """What is to be measured and is not there, or has one of the outcomes `again`."""
+        there = {
+            (each["id"], each["repetition"]) for each in self.cells if outcome(each) not in again
+        }
+        return [(cell, number) for cell, number in self.planned if (cell.id, number) not in there]
 
     @property
     def file(self) -> Path:
@@ -39,17 +65,28 @@ class Results:
         return cells
 
     def add(self, result: Result) -> None:
-        """Write a cell's evidence, then the cell itself, at its place in the plan."""
-        folder = self.evidence(result.entry)
-        if result.timeline:
-            cache.write_whole(folder / "timeline.json", json.dumps(result.timeline))
-            log = "".join(f"{at:9.3f}  {line}\n" for at, line in result.timeline.get("log", []))
-            cache.write_whole(folder / "haproxy.log", log)
-        if result.console:
-            cache.write_whole(folder / "console.log", result.console)
+        """Write a cell's evidence, then the cell itself, at its place in the plan.
+
+        It takes the place of an earlier measurement of the same.
+        """
+        timeline = result.timeline
+        log = "".join(f"{at:9.3f}  {line}\n" for at, line in timeline.get("log", []))
+        self._keep(result.entry, "timeline.json", json.dumps(timeline) if timeline else None)
+        self._keep(result.entry, "haproxy.log", log if timeline else None)
+        self._keep(result.entry, "console.log", result.console or None)
+        which = (result.entry["id"], result.entry["repetition"])
+        self.cells[:] = [each for each in self.cells if (each["id"], each["repetition"]) != which]
         self.cells.append(result.entry)
         self.cells.sort(key=lambda entry: (entry["repetition"], self._order[entry["id"]]))
         self.write()
+
+    def _keep(self, entry: Mapping[str, Any], name: str, content: str | None) -> None:
+        """Write a file of a cell's evidence; without content there is none, nor an old one."""
+        file = self.evidence(entry) / name
+        if content is None:
+            file.unlink(missing_ok=True)
+        else:
+            cache.write_whole(file, content)
 
     def evidence(self, entry: Mapping[str, Any]) -> Path:
         """Where a cell's timeline, log and console are."""
@@ -97,10 +134,13 @@ def begin(
     host: dict[str, Any],
     cells: Sequence[Cell],
     left_out: Sequence[tuple[Cell, str]] = (),
+    repeat: int = 1,
+    probe_interval: float | None = None,
 ) -> Results:
-    """A folder for a new run of these cells, to which `latest` points.
+    """A folder for a new run of these cells, each `repeat` times, to which `latest` points.
 
-    Raises UserError when it cannot be made.
+    `probe_interval` is in seconds; None for that of each scenario. Raises UserError when the
+    folder cannot be made.
     """
     started = _now()
     folder = _make_folder(parent, started.strftime("%Y%m%d-%H%M%S"))
@@ -112,10 +152,12 @@ def begin(
             "started": started.isoformat(timespec="seconds"),
             "finished": None,
             "host": host,
+            "planned": [cell.id for cell in cells],
+            "repeat": repeat,
+            "probe_interval": probe_interval,
             "left_out": [{"id": cell.id, "reason": reason} for cell, reason in left_out],
             "cells": [],
         },
-        cells,
     )
     results.write()
     _point(parent / LATEST, folder.name)
@@ -135,6 +177,9 @@ def find(parent: Path, run: str) -> Results:
     content = _read(file)
     if content.get("schema") != SCHEMA:
         raise UserError(f"{file}: its schema is {content.get('schema')}, not {SCHEMA}.")
+    schema = Draft202012Validator(json.loads(RUN_SCHEMA.read_text()))
+    if mistake := next(schema.iter_errors(content), None):
+        raise UserError(f"{file} is no run: {mistake.json_path}: {mistake.message[:_QUOTE]}.")
     return Results(file.parent.resolve(), content)
 
 

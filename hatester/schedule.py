@@ -6,10 +6,7 @@ import threading
 from collections import Counter, deque
 from collections.abc import Iterable
 
-from hatester.plan import Cell
-
-Task = tuple[Cell, int]
-"""A cell, and which repetition of it."""
+from hatester.plan import Task
 
 
 class Schedule:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hatester.errors import UserError
-from hatester.flags import count, interval
+from hatester.flags import again, count, interval, step
 
 
 @given(st.integers(1, 10**6))
@@ -40,3 +40,31 @@ def test_no_interval_is_none() -> None:
 def test_an_interval_that_no_prober_can_keep_is_named(text: str) -> None:
     with pytest.raises(UserError, match=f"--probe-interval: '{text}' is no time from 5ms to 1s"):
         interval("--probe-interval", text)
+
+
+@pytest.mark.parametrize(
+    ("text", "number"), [("", 7), ("1", 1), ("7", 7), ("0", None), ("8", None), ("last", None)]
+)
+def test_a_step_is_one_that_there_is(text: str, number: int | None) -> None:
+    if number:
+        assert step("--step", text, 7) == number
+    else:
+        with pytest.raises(UserError, match="--step: "):
+            step("--step", text, 7)
+
+
+@pytest.mark.parametrize(
+    ("value", "outcomes"),
+    [
+        ("", ()),
+        (False, ()),
+        (True, ("error",)),
+        ("all", ("error", "lossy", "outage", "down", "silent")),
+    ],
+)
+def test_what_failed_is_what_was_not_measured_or_all_that_is_not_ok(
+    value: str | bool, outcomes: tuple[str, ...]
+) -> None:
+    assert again(value) == outcomes
+    with pytest.raises(UserError, match="--failed: there is no 'some'"):
+        again("some")

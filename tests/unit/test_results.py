@@ -131,3 +131,35 @@ def test_a_place_that_cannot_hold_results_is_named(tmp_path: Path) -> None:
     (tmp_path / "results").touch()
     with pytest.raises(UserError, match="results cannot hold results"):
         begin(tmp_path / "results", {}, [CELL])
+
+
+def test_what_is_left_is_what_was_planned_and_is_not_there(tmp_path: Path) -> None:
+    cells = [dataclasses.replace(CELL, kernel=name) for name in ("7.2", "5.10", "6.1")]
+    begin(tmp_path, {}, cells, repeat=2, probe_interval=0.05)
+    results = find(tmp_path, "latest")
+    assert results.left() == results.planned == [(c, n) for n in (1, 2) for c in cells]
+    results.add(measured())
+    results.add(not_measured(cells[1], 1, "no image"))
+    assert results.left() == [(cells[0], 1), (cells[0], 2), (cells[1], 2), (cells[2], 2)]
+    assert results.left(["error"])[1] == (cells[1], 1)
+    assert results.left(["outage", "down"]) == results.left()
+    assert "--probe-interval 0.05s" in results.command(results.cells[0])
+
+
+def test_what_is_measured_again_takes_the_place_of_what_was_there(tmp_path: Path) -> None:
+    results = begin(tmp_path, {}, [CELL], repeat=2)
+    results.add(measured(repetition=2))
+    results.add(not_measured(CELL, 1, "no image", console="panic"))
+    results.add(measured())
+    assert [each["verdict"] for each in results.cells] == [measured().entry["verdict"]] * 2
+    folder = results.folder / "cells" / CELL.id
+    assert not (folder / "console.log").exists()
+    assert (folder / "repetition-2/timeline.json").exists()
+
+
+def test_a_run_that_does_not_say_what_was_planned_cannot_be_finished(tmp_path: Path) -> None:
+    results = begin(tmp_path, {}, [CELL])
+    del results.run["planned"]
+    results.write()
+    with pytest.raises(UserError, match=r"run\.json does not say what was planned"):
+        find(tmp_path, "latest").left()

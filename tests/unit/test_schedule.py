@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hatester.plan import Cell
-from hatester.schedule import Schedule, Task
+from hatester.plan import Cell, Task
+from hatester.schedule import Schedule
 
 
 def tasks(**counts: int) -> list[Task]:
