@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,9 +24,15 @@ class Result:
 
 
 def run_cell(
-    guest: Guest, cell: Cell, repetition: int, order: Order, package_version: str
+    guest: Guest,
+    cell: Cell,
+    repetition: int,
+    order: Order,
+    package_version: str,
+    at_step: Callable[[int], None],
 ) -> Result:
-    """Measure a cell. What goes wrong is the result's `error`.
+    """Measure a cell, telling the number of each step that is next. What goes wrong is the
+    result's `error`.
 
     Raises Tainted when the guest bears traces of earlier cells.
     """
@@ -34,7 +40,7 @@ def run_cell(
     evidence = Evidence()
     console_before = len(guest.console())
     try:
-        sequence.measure(guest, order, evidence)
+        sequence.measure(guest, order, evidence, at_step)
         _require_versions(evidence, guest.image.kit.release, package_version)
     except MeasurementError as error:
         evidence.timeline["failed"] = str(error)

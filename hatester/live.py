@@ -15,21 +15,12 @@ from rich.table import Table
 from rich.text import Text
 
 from hatester import progress
-from hatester.outcomes import outcome
+from hatester.outcomes import COLOURS, outcome
 from hatester.progress import Progress
 
 _REFRESHES = 4
 """A second: the eye is content, and the processors are the guests'."""
 _BAR_WIDTH = 40
-COLOURS = {
-    "ok": "green",
-    "lossy": "yellow",
-    "outage": "red",
-    "down": "red",
-    "silent": "magenta",
-    "error": "bright_black",
-}
-"""Of outcomes, as rich and ANSI terminals name them."""
 
 
 @contextmanager
@@ -85,7 +76,7 @@ class View(Progress):
             self._before = self._before or done - 1
             self._done, self._planned = done, planned
             self._outcomes[found] = self._outcomes.get(found, 0) + 1
-        self.write(progress.line(entry, done, planned), COLOURS[found])
+        self.write(progress.line(entry, done, planned), _style(found))
 
     def render(self) -> Group:
         """The view as it is now."""
@@ -94,7 +85,7 @@ class View(Progress):
             for name, doing in sorted(self._guests.items()):
                 guests.add_row(Text(f"guest {name}", style="bold"), Text(doing))
             counts = Text("  ").join(
-                Text(f"{count} {name}", style=COLOURS[name])
+                Text(f"{count} {name}", style=_style(name))
                 for name, count in self._outcomes.items()
             )
             bar = Table.grid(padding=(0, 2))
@@ -114,6 +105,10 @@ class View(Progress):
         if not done:
             return so_far
         return f"{so_far}, {_minutes(passed / done * (self._planned - self._done))} to go"
+
+
+def _style(found: str) -> str:
+    return f"color({COLOURS[found]})"
 
 
 def _minutes(seconds: float) -> str:

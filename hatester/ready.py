@@ -23,7 +23,7 @@ from hatester.guests import Guest
 from hatester.images import Image
 from hatester.keys import Keys
 from hatester.paths import PROJECT, PROVISION
-from hatester.progress import Say
+from hatester.progress import Progress
 from hatester.vagrant import Vagrant
 
 KIND = "ready"
@@ -38,7 +38,7 @@ class Starter:
     trees: Mapping[str, Tree]
     keys: Keys
     vagrant: Vagrant
-    say: Say
+    progress: Progress
 
     def start(self, machine: str) -> Guest:
         """A guest that is ready for cells: from a saved one, or booted where that fails.
@@ -49,7 +49,8 @@ class Starter:
             saved = self._find() or self._make(machine)
             return self._go_on(machine, saved)
         except MeasurementError as error:
-            self.say(f"guest {machine}: {error}\nguest {machine}: booting it")
+            self.progress.say(f"guest {machine}: {error}")
+            self.progress.doing(machine, f"booting {self.image.kit.release}")
             self.vagrant.destroy(vm_name=machine)
             return self.boot(machine)
 
@@ -72,7 +73,7 @@ class Starter:
         """Boot a guest and save it, unless another run just does the same."""
 
         def make(folder: Path) -> None:
-            self.say(f"guest {machine}: booting {self.image.kit.release}, to be saved")
+            self.progress.doing(machine, f"booting {self.image.kit.release}, to be saved")
             try:
                 with self.boot(machine) as guest:
                     _save(guest, folder)
@@ -91,6 +92,7 @@ class Starter:
         return guest
 
     def _go_on(self, machine: str, saved: Path) -> Guest:
+        self.progress.doing(machine, f"going on from a saved {self.image.kit.release}")
         try:
             return guests.start(
                 machine, self.image, self.keys, self.vagrant,
@@ -144,17 +146,15 @@ def _save(guest: Guest, folder: Path) -> None:
     # Connections that memory holds would be dead in those that go on from it.
     guest.connection.close()
     monitor.save_devices(guest.folder, folder / "devices")
-    memory = _memory((guest.folder / "id").read_text().strip())
-    for source, target in ((memory, "memory"), (guest.folder / "disk.qcow2", "disk.qcow2")):
+    for source, target in ((_memory(guest), "memory"), (guest.folder / "disk.qcow2", "disk.qcow2")):
         commands.run(["cp", "--sparse=always", source, folder / target], seconds=COPY_SECONDS)
 
 
-def _memory(uuid: str) -> Path:
-    """The file that backs the memory of the guest with a `-uuid`: it has no name but in /proc."""
-    for process in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):  # it has ended, or is somebody else's
-            if uuid.encode() in (process / "cmdline").read_bytes().split(b"\0"):
-                for file in (process / "fd").iterdir():
-                    if file.readlink().name.startswith("memfd:memory"):
-                        return file
+def _memory(guest: Guest) -> Path:
+    """The file that backs its memory: it has no name but in /proc."""
+    process = guest.process()
+    for file in (process / "fd").iterdir() if process else ():
+        with contextlib.suppress(OSError):  # it was closed in between
+            if file.readlink().name.startswith("memfd:memory"):
+                return file
     raise MeasurementError("QEMU's memory has no file, and so cannot be saved")

@@ -6,6 +6,7 @@ import contextlib
 import enum
 import itertools
 import threading
+from collections.abc import Collection
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +17,11 @@ from hatester.errors import MeasurementError
 from hatester.guests import Guest
 from hatester.materials import Materials
 from hatester.paths import PROJECT
-from hatester.plan import Plan
-from hatester.progress import Say
+from hatester.plan import Plan, Task
+from hatester.progress import Progress
 from hatester.ready import Starter
 from hatester.results import Results
-from hatester.schedule import Schedule, Task
+from hatester.schedule import Schedule
 from hatester.sequence import Order, Tainted
 from hatester.vagrant import Vagrant
 
@@ -37,46 +38,52 @@ class Keep(enum.Enum):
 
 @dataclass(frozen=True)
 class How:
-    """In which way the cells of a plan are measured.
-
-    Each `repeat` times, probed every `probe_interval` seconds (None: as its scenario has it), in
-    `jobs` guests at once.
-    """
+    """In which way a run goes about it: in `jobs` guests at once, some of which it may keep; what
+    had one of the outcomes `again` is measured once more."""
 
     keep: Keep = Keep.NEVER
-    repeat: int = 1
-    probe_interval: float | None = None
     jobs: int = 1
+    again: Collection[str] = ()
 
 
 class Run:
-    """A plan on its way to results."""
+    """What results lack, on its way to them. `plan` has what is needed to measure it."""
 
     vagrant: Vagrant
     """The way to the run's machines, while it runs."""
 
     def __init__(
-        self, plan: Plan, how: How, materials: Materials, results: Results, say: Say
+        self, plan: Plan, how: How, materials: Materials, results: Results, progress: Progress
     ) -> None:
         self.plan = plan
         self.how = how
         self.materials = materials
         self.results = results
-        self._say = say
-        tasks = [(cell, number) for number in range(1, how.repeat + 1) for cell in plan.cells]
-        self.planned = len(tasks)
-        """How many measurements there are to be."""
-        self._schedule = Schedule(tasks)
+        self._progress = progress
+        self._tasks = results.left(how.again)
+        self._left = len(self._tasks)
+        self._schedule = Schedule(self._tasks)
         self._lock = threading.Lock()
         self._machines: set[str] = set()
         self._tried: set[Task] = set()
         self._is_over = threading.Event()
+
+    @property
+    def planned(self) -> int:
+        """How many measurements the results are to have in the end."""
+        return len(self.results.planned)
+
+    @property
+    def done(self) -> int:
+        """How many of them are there, and need not be measured again."""
+        return self.planned - self._left
 
     def run(self) -> Vagrant | None:
         """Measure all cells. Returns the way to the machines that were kept, if any.
 
         Raises UserError for what only the user can mend.
         """
+        self._progress.begin(self.planned)
         with runs.machines_folder(self.results.folder.name) as folder:
             self.vagrant = Vagrant(PROJECT, folder, host.accelerator())
             with ThreadPoolExecutor(self.how.jobs, "guest") as pool:
@@ -93,6 +100,7 @@ class Run:
     def _end(self, workers: list[Future[None]], folder: Path) -> None:
         """Have all workers end: one that waits for a command or a guest hears that it ended."""
         self._is_over.set()
+        self._progress.is_muted = True
         while not all(worker.done() for worker in workers):
             commands.stop()
             runs.end(folder)
@@ -109,6 +117,7 @@ class Run:
     def _run_guest(self, kernel: str) -> None:
         """Cells in a new guest, as long as there are some and it is fit for them."""
         machine = self._take_name(kernel)
+        self._progress.doing(machine, "waiting for its image")
         is_kept = False
         try:
             with self._start(kernel, machine) as guest:
@@ -119,6 +128,7 @@ class Run:
             runs.keep(self.vagrant.folder)
         else:
             self._destroy(machine)
+        self._progress.gone(machine)
 
     def _take_name(self, kernel: str) -> str:
         """A name for a guest among those that there are: its kernel's, with a number if need be."""
@@ -131,15 +141,15 @@ class Run:
     def _start(self, kernel: str, machine: str) -> Guest:
         """A guest that has all builds that the kernel's cells need and that can be had."""
         image = self.materials.image(kernel)
-        builds = dict.fromkeys(cell.build for cell in self.plan.cells if cell.kernel == kernel)
+        builds = dict.fromkeys(cell.build for cell, _ in self._tasks if cell.kernel == kernel)
         trees = {}
         for build in builds:
             with contextlib.suppress(MeasurementError):
                 trees[build] = self.materials.tree(build)
         if not trees:
             raise MeasurementError("no build of HAProxy is to be had")
-        self._tell(f"Linux {kernel}: starting {image.kit.release}")
-        return Starter(image, trees, self.materials.keys, self.vagrant, self._tell).start(machine)
+        starter = Starter(image, trees, self.materials.keys, self.vagrant, self._progress)
+        return starter.start(machine)
 
     def _run_cells(self, guest: Guest, kernel: str) -> bool:
         """Measure cell by cell, as long as the guest lives and is clean.
@@ -179,9 +189,16 @@ class Run:
             setting=self.plan.matrix.settings[cell.setting],
             scenario=self.plan.scenarios[cell.scenario],
             method=cell.method,
-            probe_interval=self.how.probe_interval,
+            probe_interval=self.results.run["probe_interval"],
         )
-        return run_cell(guest, cell, repetition, order, tree.version)
+        steps = order.scenario.steps
+
+        def at_step(number: int) -> None:
+            what = f"step {number}: {steps[number - 1]}" if number <= len(steps) else "at its end"
+            self._progress.step(guest.machine, cell.id, what)
+
+        at_step(1)
+        return run_cell(guest, cell, repetition, order, tree.version, at_step)
 
     @staticmethod
     def _is_chance(result: Result, is_alive: bool) -> bool:
@@ -195,7 +212,7 @@ class Run:
         if task in self._tried or self._is_over.is_set():
             return False
         self._tried.add(task)
-        self._tell(f"{task[0].id}: {result.entry['error']}; once more")
+        self._progress.say(f"{task[0].id}: {result.entry['error']}; once more")
         return True
 
     def _give_up(self, kernel: str, machine: str, error: MeasurementError) -> None:
@@ -209,11 +226,6 @@ class Run:
                 reason = str(missing)
             self._add(not_measured(cell, repetition, reason, console))
 
-    def _tell(self, text: str) -> None:
-        """What fails since the run was told to end need not be told."""
-        if not self._is_over.is_set():
-            self._say(text)
-
     def _destroy(self, machine: str) -> None:
         if self._is_over.is_set():
             return
@@ -221,7 +233,7 @@ class Run:
             self.vagrant.destroy(vm_name=machine)
         except MeasurementError as error:
             # The end of the run ends what is left; the name stays taken.
-            self._tell(f"guest {machine}: {error}")
+            self._progress.say(f"guest {machine}: {error}")
         else:
             self._machines.discard(machine)
 
@@ -230,6 +242,5 @@ class Run:
             if self._is_over.is_set():
                 return
             self.results.add(result)
-            entry = result.entry
-            done = f"[{len(self.results.cells)}/{self.planned}]"
-            self._tell(f"{done} {entry['id']}: {entry['verdict']} ({entry['seconds']:.1f} s)")
+            self._left -= 1
+            self._progress.measured(result.entry, self.done, self.planned)

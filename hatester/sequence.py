@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -96,6 +96,7 @@ def guest_plan(order: Order) -> dict[str, Any]:
         "probe_interval": order.probe_interval or scenario.probe_interval or PROBE_INTERVAL,
         "connection_seconds": CONNECTION_SECONDS,
         "seconds": _seconds(scenario),
+        "hold": False,
     }
 
 
@@ -133,13 +134,13 @@ def _seconds(scenario: Scenario) -> int:
     return int(seconds)
 
 
-def measure(guest: Guest, order: Order, evidence: Evidence) -> None:
+def measure(guest: Guest, order: Order, evidence: Evidence, at_step: Callable[[int], None]) -> None:
     """Run the steps of a scenario in a guest, watching from within and from outside.
 
-    What was seen goes to `evidence` at once, so that it is there if the rest fails. Raises Tainted
-    when the guest is not clean, and MeasurementError when the steps cannot be run to their end.
+    What was seen goes to `evidence` at once, so that it is there if the rest fails; `at_step` is
+    told the number of each step that is next. Raises Tainted when the guest is not clean, and
+    MeasurementError when the steps cannot be run to their end.
     """
-    plan = guest_plan(order)
     scenario = order.scenario
     evidence.timeline["configurations"] = {
         name: [bind.label for bind in configuration.binds]
@@ -150,9 +151,7 @@ def measure(guest: Guest, order: Order, evidence: Evidence) -> None:
         monitor.forwarded(guest.folder, scenario.binds) as ports,
         _connections() as pool,
     ):
-        channel = guest.server()
-        channel.settimeout(plan["seconds"])
-        channel.sendall(json.dumps(plan).encode() + b"\n")
+        channel = _begin(guest, guest_plan(order))
         looks: list[Look] = []
         for event in _events(guest, channel):
             if event["event"] == "check":
@@ -163,10 +162,52 @@ def measure(guest: Guest, order: Order, evidence: Evidence) -> None:
                 # An address that is not there is slow to say so, and need not be waited for.
                 looks[-1].wait({each for each, how in check["outcomes"].items() if how == "ok"})
                 channel.sendall(b"\n")
+            elif event["event"] == "step":
+                for command in event["commands"]:
+                    guest.tell(command)
+                at_step(event["step"] + 1)
             else:
                 _add(evidence, event)
         for check, look in zip(evidence.timeline["checks"], looks, strict=True):
             check["outside"] = look.outcomes()
+
+
+@contextlib.contextmanager
+def held(guest: Guest, order: Order, steps: int) -> Iterator[None]:
+    """While it is open, the guest stands as it is after so many steps of a scenario, unwatched.
+
+    Raises MeasurementError when it does not get there.
+    """
+    plan = guest_plan(order)
+    plan |= {"steps": plan["steps"][:steps], "hold": True}
+    with guest.reachable("the sequence"):
+        channel = _begin(guest, plan)
+        events = _events(guest, channel)
+        for event in events:
+            if event["event"] == "held":
+                break
+            if event["event"] == "step":
+                for command in event["commands"]:
+                    guest.tell(command)
+            elif event["event"] == "checked":
+                channel.sendall(b"\n")
+            else:
+                _add(Evidence(), event)
+    try:
+        yield
+    finally:
+        with guest.reachable("the sequence"):
+            channel.sendall(b"\n")
+            for event in events:
+                _add(Evidence(), event)
+
+
+def _begin(guest: Guest, plan: Mapping[str, Any]) -> paramiko.Channel:
+    """Have the guest's program carry out a plan; what it reports is to be read there."""
+    channel = guest.server()
+    channel.settimeout(plan["seconds"])
+    channel.sendall(json.dumps(plan).encode() + b"\n")
+    return channel
 
 
 @contextlib.contextmanager

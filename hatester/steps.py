@@ -44,6 +44,10 @@ class _Verb(Declaration):
     def _know_the_short_form(cls, content: object) -> object:
         return {cls.short: content} if cls.short and isinstance(content, str) else content
 
+    def __str__(self) -> str:
+        """As people say it: `reload with`."""
+        return f"{self.verb} {getattr(self, self.short)}" if self.short else self.verb
+
 
 class Start(_Verb):
     """HAProxy is started with a configuration: the name of a .cfg file beside scenario.yml."""

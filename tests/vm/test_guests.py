@@ -21,6 +21,7 @@ from hatester.keys import find_keys
 from hatester.materials import Workshop
 from hatester.matrix import load_matrix
 from hatester.paths import MATRIX
+from hatester.progress import Progress
 from hatester.ready import KIND, Starter
 from hatester.vagrant import Vagrant
 
@@ -29,7 +30,6 @@ KERNEL = "6.1"
 
 @pytest.fixture(scope="module")
 def starter(checkout: Path) -> Iterator[Starter]:
-    said: list[str] = []
     keys = find_keys()
     with ThreadPoolExecutor() as pool, runs.machines_folder("test") as folder:
         workshop = Workshop(
@@ -38,7 +38,7 @@ def starter(checkout: Path) -> Iterator[Starter]:
         materials = workshop.make([KERNEL], ["2.2"])
         vagrant = Vagrant(checkout, folder, host.accelerator())
         trees = {"2.2": materials.tree("2.2")}
-        yield Starter(materials.image(KERNEL), trees, keys, vagrant, said.append)
+        yield Starter(materials.image(KERNEL), trees, keys, vagrant, Progress())
 
 
 @contextlib.contextmanager
