@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import shlex
-import signal
-import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, astuple
 from json import dumps
-from types import FrameType
 from typing import TypeVar
 
 from invoke.context import Context
@@ -19,26 +14,37 @@ from invoke.tasks import task
 from tabulate import tabulate
 
 from hatester import bench as benchmarks
-from hatester import commands, flags, host, runs, tables
+from hatester import commands, expectation, flags, host, runs, tables
+from hatester import compare as comparison
 from hatester.archive import Archive, find_mirrors
 from hatester.bench import Subject
+from hatester.cli import (
+    NOT_MEASURED,
+    NOT_MET,
+    SKIP_COMMIT,
+    STOP_BISECTION,
+    conclude,
+    orderly,
+    require_table_format,
+    show_kept,
+    show_run,
+    workshop,
+)
 from hatester.errors import MeasurementError, UserError
 from hatester.images import tell_vagrant
-from hatester.keys import find_keys
-from hatester.materials import Workshop
 from hatester.matrix import METHODS, load_matrix, require
+from hatester.measuring import New, measure
+from hatester.outcomes import OUTCOMES, outcome
 from hatester.paths import MACHINES, MATRIX, PROJECT, RESULTS
-from hatester.plan import Plan, Wanted, make_plan, without_unfit
+from hatester.plan import Wanted, cell_of, make_plan, plan_of, without_unfit
+from hatester.progress import Progress, say
 from hatester.ready import Starter
-from hatester.results import Results, begin, find
-from hatester.run import How, Keep, Run
+from hatester.results import LATEST, Results, find
+from hatester.run import How, Keep
+from hatester.shell import open_shell
 from hatester.vagrant import Vagrant
 
 Thing = TypeVar("Thing")
-
-MISTAKE = 2
-NOT_MEASURED = 3
-INTERRUPTED = 130
 
 SELECT = {
     "matrix": "The file of matrix/ that says what to run: default, full, or one of your own.",
@@ -51,153 +57,162 @@ SELECT = {
     "skip": "No cells whose id matches a pattern (repeatable).",
 }
 NAMES = ["kernel", "haproxy", "setting", "scenario", "method", "only", "skip"]
+TABLE_FORMAT = "How tables look, by tabulate's names: plain, simple, github, grid, tsv, html, ..."
+VERBOSE = "Tell every command as well, on the host and in the guests, ready to be pasted."
 
 
-def say(text: str) -> None:
-    """Progress goes to standard error; standard output is for results."""
-    # As one piece, since several threads have something to say.
-    sys.stderr.write(f"{text}\n")
-    sys.stderr.flush()
-
-
-@contextlib.contextmanager
-def orderly() -> Iterator[None]:
-    """How a command ends that does not reach its end.
-
-    What the user can mend ends with its sentence and exit code 2, and where there is nothing to
-    measure, with 3; a signal ends it as Ctrl-C does, with all that it started.
-    """
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        # What nohup(1) has it ignore stays ignored.
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, interrupt)
-    try:
-        yield
-    except UserError as error:
-        raise Exit(str(error), code=MISTAKE) from error
-    except MeasurementError as error:
-        raise Exit(str(error), code=NOT_MEASURED) from error
-    except KeyboardInterrupt as error:
-        raise Exit("Interrupted.", code=INTERRUPTED) from error
-
-
-def interrupt(number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt(signal.Signals(number).name)
-
-
-@task(iterable=NAMES, help={
+@task(iterable=NAMES, optional=["failed"], help={
     **SELECT,
     "repeat": "Measure each cell so often; tables show the spread.",
     "probe_interval": "Between two probes of an address, such as 20ms (the default) or 0.05s.",
     "jobs": "How many guests at once; 0, the default: as many as this host has room for.",
     "keep": "Which guests go on afterwards: never, failed (those with a cell that could not be "
     "measured) or always.",
+    "resume": "Finish the newest run, if it was interrupted.",
+    "failed": "As --resume, and measure again what could not be measured; with --failed=all, "
+    "whatever was not ok.",
+    "expect": "A run (its name or folder), or a YAML file of patterns over cell ids and verdicts, "
+    "that this run must agree with.",
+    "table_format": TABLE_FORMAT,
+    "verbose": VERBOSE,
 })  # fmt: skip
 def matrix(
     c: Context, kernel: Sequence[str], haproxy: Sequence[str], setting: Sequence[str],
     scenario: Sequence[str], method: Sequence[str], only: Sequence[str], skip: Sequence[str],
     matrix: str = "default", repeat: str = "1", probe_interval: str = "", jobs: str = "0",
-    keep: str = "never",
+    keep: str = "never", resume: bool = False, failed: str = "", expect: str = "",
+    table_format: str = "plain", verbose: bool = False,
 ) -> None:  # fmt: skip
-    """Measure what a reload does, for every selected cell; tables and results/RUN/run.json.
+    """Measure what a reload does, for every selected cell: tables, findings, results/RUN.
 
-    Exit codes: 0 every cell was measured, 2 a mistake was found before anything booted, 3 some
-    cell could not be measured.
+    Exit codes: 0 every cell was measured (and is as --expect has it), 1 an expectation was not
+    met, 2 a mistake was found before anything booted, 3 some cell could not be measured,
+    130 interrupted.
     """
     with orderly():
+        if verbose:
+            commands.tell_each(say)
         require(keep, [each.value for each in Keep], "--keep")
-        how = How(
-            Keep(keep),
-            flags.count("--repeat", repeat),
-            flags.interval("--probe-interval", probe_interval),
-            flags.count("--jobs", jobs, least=0) or host.guests_at_once(),
+        require_table_format(table_format)
+        new = New(
+            flags.count("--repeat", repeat), flags.interval("--probe-interval", probe_interval)
         )
+        at_once = flags.count("--jobs", jobs, least=0) or host.guests_at_once()
+        how = How(Keep(keep), at_once, flags.again(failed))
         wanted = Wanted(kernel, haproxy, setting, scenario, method, only, skip)
-        plan = make_plan(load_matrix(MATRIX, matrix), wanted)
+        declared = load_matrix(MATRIX, matrix)
+        run: Results | New = new
+        if resume or how.again:
+            if any(astuple(wanted)) or new != New() or matrix != "default":
+                raise UserError("--resume: which cells, and how, is said by the run already.")
+            run = find(RESULTS, LATEST)
+            plan = plan_of(declared, [cell for cell, _ in run.left(how.again)], str(run.file))
+            planned = [cell.id for cell, _ in run.planned]
+        else:
+            plan = make_plan(declared, wanted)
+            planned = [cell.id for cell in plan.cells]
+        expected = expectation.load(RESULTS, expect, planned) if expect else None
         if c.config.run.dry:
             print("\n".join(cell.id for cell in plan.cells))
             return
         host.require()
-        with side_by_side() as pool:
-            workshop = Workshop(debian(c), plan.matrix, find_keys(), pool, say)
-            plan = without_unfit(plan, *workshop.versions(plan.kernels, plan.builds))
-            tell_left_out(plan)
-            materials = workshop.make(plan.kernels, plan.builds)
-            run(
-                Run(
-                    plan,
-                    how,
-                    materials,
-                    begin(RESULTS, host.describe(), plan.cells, plan.left_out),
-                    say,
-                )
-            )
+        measured = measure(debian(c), plan, how, run)
+        show_run(measured.results, table_format, expected)
+        if measured.kept:
+            show_kept(measured.kept)
+        conclude(measured.results, measured.is_interrupted, expected)
 
 
-@contextlib.contextmanager
-def side_by_side() -> Iterator[Executor]:
-    """Threads in which things are made; none of them, nor a command that it runs, stays behind."""
-    pool = ThreadPoolExecutor(host.makers())
-    try:
-        yield pool
-    except BaseException:
-        pool.shutdown(wait=False, cancel_futures=True)
-        commands.stop()
-        raise
-    finally:
-        pool.shutdown()
+@task(help={
+    "cell": "The id of a cell, as `invoke plan` lists them; any that the matrix declares.",
+    "step": "The number of the step after which to stop, instead of the last.",
+    "verbose": VERBOSE,
+})  # fmt: skip
+def shell(c: Context, cell: str, step: str = "", verbose: bool = False) -> None:
+    """Take a guest to a step of a cell and open a shell in it: `invoke shell CELL --step 4`."""
+    with orderly():
+        if verbose:
+            commands.tell_each(say)
+        plan = plan_of(load_matrix(MATRIX), [cell_of(cell)], cell)
+        [scenario] = plan.scenarios.values()
+        steps = flags.step("--step", step, len(scenario.steps))
+        host.require()
+        with workshop(debian(c), plan.matrix, say) as shop:
+            plan = without_unfit(plan, *shop.versions(plan.kernels, plan.builds))
+            open_shell(plan, shop, steps, Progress())
 
 
-def tell_left_out(plan: Plan) -> None:
-    """The cells that make no sense, each reason once."""
-    if left_out := tables.left_out(plan.left_out):
-        say(left_out)
+@task(iterable=NAMES, help={
+    **SELECT,
+    "bad": "The mildest outcome that is bad: lossy, outage (the default) or down.",
+    "repeat": "Measure each cell so often; one bad measurement is enough.",
+    "verbose": VERBOSE,
+})  # fmt: skip
+def bisect(
+    c: Context, kernel: Sequence[str], haproxy: Sequence[str], setting: Sequence[str],
+    scenario: Sequence[str], method: Sequence[str], only: Sequence[str], skip: Sequence[str],
+    matrix: str = "default", bad: str = "outage", repeat: str = "1", verbose: bool = False,
+) -> None:  # fmt: skip
+    """Measure cells for `git bisect run`: `invoke bisect --haproxy mine --kernel 6.1`.
 
-
-def run(matrix_run: Run) -> None:
-    """Run a plan to its end, or until it is interrupted; then show what was measured."""
-    results = matrix_run.results
-    kept: Vagrant | None = None
-    interrupted = False
-    try:
-        kept = matrix_run.run()
-    except KeyboardInterrupt:
-        interrupted = True
-    show_results(results)
-    if kept:
-        there = " ".join(f"{name}={shlex.quote(value)}" for name, value in kept.where.items())
-        for name in runs.kept_machines(kept.folder):
-            print(f"kept: {there} vagrant ssh {name}")
-        print(f"end with: {there} vagrant destroy -f")
-    if interrupted:
-        done, planned = len(results.cells), matrix_run.planned
-        raise Exit(f"Interrupted: {done} of {planned} cells were measured.", code=INTERRUPTED)
-    if any(cell["error"] for cell in results.cells):
-        raise Exit("Some cells could not be measured.", code=NOT_MEASURED)
-
-
-def show_results(results: Results) -> None:
-    """A run's tables, what could not be measured, and where everything is."""
-    print(tables.tables(results.cells))
-    if complaints := tables.errors(results.cells):
-        print(f"\n{complaints}")
-    print(f"\nresults: {results.file}")
+    Exit codes: 0 good, 1 bad, 125 skip this commit since it could not be measured, 129 a mistake
+    in a file or flag and 130 interrupted, with both of which git stops.
+    """
+    with orderly(mistake=STOP_BISECTION, not_measured=SKIP_COMMIT):
+        if verbose:
+            commands.tell_each(say)
+        require(bad, OUTCOMES[1:-1], "--bad")
+        wanted = Wanted(kernel, haproxy, setting, scenario, method, only, skip)
+        plan = make_plan(load_matrix(MATRIX, matrix), wanted)
+        new = New(flags.count("--repeat", repeat))
+        host.require()
+        measured = measure(debian(c), plan, How(jobs=host.guests_at_once()), new)
+        show_run(measured.results, "plain")
+        if measured.is_interrupted:
+            raise KeyboardInterrupt
+        outcomes = {outcome(cell) for cell in measured.results.cells}
+    if outcomes & set(OUTCOMES[OUTCOMES.index(bad) :]):
+        raise Exit("bad", code=NOT_MET)
+    if "error" in outcomes:
+        raise Exit("Some cells could not be measured.", code=SKIP_COMMIT)
+    say("good")
 
 
 @task(help={
     "run": "A run by its name, such as latest, or by its folder.",
     "recompute": "Judge the cells again by their stored evidence; needs no guest.",
+    "table_format": TABLE_FORMAT,
 })  # fmt: skip
-def report(c: Context, run: str, recompute: bool = False) -> None:
-    """Show a stored run again: `invoke report latest`."""
+def report(c: Context, run: str, recompute: bool = False, table_format: str = "plain") -> None:
+    """Show a stored run again, and write its reports: `invoke report latest`."""
     with orderly():
+        require_table_format(table_format)
         results = find(RESULTS, run)
         if recompute:
             changed = results.recompute()
             say(f"judged {len(results.cells)} cells again: {len(changed)} are told differently now")
             for id_ in changed:
                 say(id_)
-        show_results(results)
+        show_run(results, table_format)
+
+
+@task(help={
+    "before": "The earlier run, by its name or its folder.",
+    "after": "The later run, such as latest.",
+})  # fmt: skip
+def compare(c: Context, before: str, after: str) -> None:
+    """Tell what changed from one run to another, beyond the noise: `invoke compare A B`.
+
+    Exit codes: 0 nothing got worse, 1 something did, 3 what the earlier run could measure, the
+    later one could not.
+    """
+    with orderly():
+        compared = comparison.compare(find(RESULTS, before).cells, find(RESULTS, after).cells)
+        print(comparison.text(compared))
+    if compared.of(comparison.Fate.WORSE):
+        raise Exit(code=NOT_MET)
+    if compared.of(comparison.Fate.LOST):
+        raise Exit(code=NOT_MEASURED)
 
 
 def debian(c: Context) -> Archive:
@@ -216,7 +231,8 @@ def plan(
         wanted = Wanted(kernel, haproxy, setting, scenario, method, only, skip)
         made = make_plan(load_matrix(MATRIX, matrix), wanted)
         cells = made.cells
-        tell_left_out(made)
+        if left_out := tables.left_out(made.left_out):
+            say(left_out)
     if json:
         print(dumps([{"id": cell.id, **asdict(cell)} for cell in cells], indent=1))
     else:
@@ -256,16 +272,18 @@ def images(c: Context, kernel: Sequence[str], refresh: bool = False) -> None:
             require(name, declared.kernels, "--kernel")
         host.require()
         names = kernel or list(declared.kernels)
-        archive, keys = debian(c), find_keys()
+        archive = debian(c)
         if refresh:
             renew(archive, [declared.kernels[name].suite for name in names])
             renew(archive, [declared.kernels[name].system for name in names])
-        with side_by_side() as pool:
-            materials = Workshop(archive, declared, keys, pool, say).make(names, [])
+        with workshop(archive, declared, say) as shop:
+            materials = shop.make(names, [])
             images, lacks = had(materials.image, names)
-        tell_vagrant(MACHINES, {name: image.machine(keys) for name, image in images.items()})
+        tell_vagrant(
+            MACHINES, {name: image.machine(materials.keys) for name, image in images.items()}
+        )
         rows = [(name, image.kit.release, image.kit.folder) for name, image in images.items()]
-        show(("kernel", "release", "kit"), rows, lacks)
+        show_made(("kernel", "release", "kit"), rows, lacks)
 
 
 @task(iterable=["haproxy"], help={
@@ -283,11 +301,11 @@ def builds(c: Context, haproxy: Sequence[str], refresh: bool = False) -> None:
         archive = debian(c)
         if refresh:
             renew(archive, [declared.builds[name].suite for name in names])
-        with side_by_side() as pool:
-            materials = Workshop(archive, declared, find_keys(), pool, say).make([], names)
+        with workshop(archive, declared, say) as shop:
+            materials = shop.make([], names)
             trees, lacks = had(materials.tree, names)
         rows = [(name, tree.version, tree.disk) for name, tree in trees.items()]
-        show(("build", "version", "tree"), rows, lacks)
+        show_made(("build", "version", "tree"), rows, lacks)
 
 
 def renew(archive: Archive, suites: Sequence[str]) -> None:
@@ -310,7 +328,7 @@ def had(
     return things, lacks
 
 
-def show(
+def show_made(
     headers: Sequence[str], rows: Sequence[Sequence[object]], lacks: Sequence[MeasurementError]
 ) -> None:
     """What was made, as a table; what could not be, with its reason and exit code 3."""
@@ -330,15 +348,17 @@ def bench(c: Context, part: Sequence[str]) -> None:
         host.require()
         plan = make_plan(load_matrix(MATRIX), Wanted())
         kernel, build = plan.cells[0].kernel, plan.cells[0].build
-        with side_by_side() as pool, runs.machines_folder("bench") as folder:
-            workshop = Workshop(debian(c), plan.matrix, find_keys(), pool, say)
-            materials = workshop.make([kernel], [build])
+        with (
+            workshop(debian(c), plan.matrix, say) as shop,
+            runs.machines_folder("bench") as folder,
+        ):
+            materials = shop.make([kernel], [build])
             starter = Starter(
                 materials.image(kernel),
                 {build: materials.tree(build)},
                 materials.keys,
                 Vagrant(PROJECT, folder, host.accelerator()),
-                say,
+                Progress(),
             )
             measured = benchmarks.measure(
                 part or list(benchmarks.PARTS), Subject(plan, starter), say

@@ -8,6 +8,7 @@ unlike most is told by itself.
 
 from __future__ import annotations
 
+import textwrap
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ Way = tuple[str, str]
 
 BASELINE: Way = ("plain", "signal")
 """What the other settings and methods are told against."""
+_WIDTH = 100
 _MINOR_SHARE = 0.1
 """Of all failed connections, which a kind of failure must have to be named."""
 _DOES = {
@@ -52,6 +54,14 @@ def find(cells: Sequence[Entry]) -> list[Finding]:
         for name, group in _grouped(measured, lambda c: c["scenario"]).items()
     ]
     return [each for each in (*found, _kernels(measured), _chance(measured)) if each.sentences]
+
+
+def text(found: Sequence[Finding]) -> str:
+    """A paragraph for each, for a terminal."""
+    return "\n".join(
+        textwrap.fill(f"{each.about}: {'; '.join(each.sentences)}.", _WIDTH, subsequent_indent="  ")
+        for each in found
+    )
 
 
 def _scenario(name: str, cells: Sequence[Entry]) -> Finding:

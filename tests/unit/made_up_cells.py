@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hatester.verdict import judge
+from hatester.cells import judged
 from tests.unit.made_up import Failures, evidence, reload
 
 
@@ -14,12 +14,12 @@ def head(
     return {
         "id": f"{kernel}/{build}/{setting}/{scenario}/{method}",
         "repetition": repetition,
-        "kernel": {"name": kernel},
+        "seconds": 9.0,
+        "kernel": {"name": kernel, "release": f"{kernel}.0-1-cloud-amd64", "accelerator": "tcg"},
         "haproxy": {"name": build, "version": f"{build}.9"},
         "setting": setting,
         "scenario": scenario,
         "method": method,
-        "error": None,
     }
 
 
@@ -36,13 +36,8 @@ def cell(
     late: float = 0.0,
 ) -> dict[str, Any]:
     """A cell as `run.json` has it, judged by made-up evidence."""
-    found = judge(evidence(failures, reloads=[reload(reported=reported)], late=late))
-    return head(kernel, build, scenario, repetition, setting, method) | {
-        "verdict": found.name,
-        "silent": found.silent,
-        "quality": found.quality,
-        "reloads": found.reloads,
-    }
+    found = judged(evidence(failures, reloads=[reload(reported=reported)], late=late))
+    return head(kernel, build, scenario, repetition, setting, method) | found
 
 
 def error(kernel: str, build: str, scenario: str = "lost-address") -> dict[str, Any]:
@@ -50,6 +45,8 @@ def error(kernel: str, build: str, scenario: str = "lost-address") -> dict[str, 
         "verdict": "error",
         "silent": None,
         "error": "the mirror has no suite bullseye",
+        "explanation": "the mirror has no suite bullseye",
         "quality": None,
+        "checks": [],
         "reloads": [],
     }

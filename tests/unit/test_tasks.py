@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers import copy_project, invoke
+from tests.unit.entries import ID, entry, stored, unmeasured
 
 
 @pytest.fixture
@@ -45,6 +46,10 @@ def test_plan_gives_its_cells_as_json() -> None:
         (("plan", "--method", "reload"), "--method: there is no 'reload'"),
         (("images", "--kernel", "6.2"), "--kernel: there is no '6.2'"),
         (("builds", "--haproxy", "1.8"), "--haproxy: there is no '1.8'"),
+        (("matrix", "--table-format", "ascii"), "--table-format: there is no 'ascii'"),
+        (("matrix", "--failed=some"), "--failed: there is no 'some'"),
+        (("shell", "6.1/2.2"), "'6.1/2.2' is no cell's id"),
+        (("shell", ID, "--step", "9"), "--step: there is no step 9; the last one is step 7."),
     ],
 )
 def test_a_wrong_flag_gets_one_sentence_and_exit_code_2(
@@ -99,16 +104,59 @@ def test_a_dry_run_boots_nothing(checkout: Path) -> None:
 
 
 def test_a_stored_run_is_shown_again_and_a_wrong_one_is_named(checkout: Path) -> None:
-    run = {"schema": 1, "run": "x", "cells": []}
-    (checkout / "results/x").mkdir(parents=True)
-    (checkout / "results/x/run.json").write_text(json.dumps(run))
-    done = invoke("report", "x", "--recompute", folder=checkout)
-    assert done.returncode == 0
-    assert "judged 0 cells again: 0 are told differently now" in done.stderr
-    assert f"results: {checkout}/results/x/run.json" in done.stdout
+    results = stored(checkout / "results", entry("down", silent=True, lost=9))
+    name = results.folder.name
+    done = invoke("report", name, "--recompute", "--table-format", "github", folder=checkout)
+    assert done.returncode == 0, done.stderr
+    assert "judged 1 cells again: 0 are told differently now" in done.stderr
+    assert "| 6.1     | down refused, silent |" in done.stdout
+    assert "HAProxy 2.2 reports success and refuses every address from then on" in done.stdout
+    for file in ("run.json", "report.html", "report.md", "junit.xml"):
+        assert str(results.folder / file) in done.stdout
+        assert (results.folder / file).exists()
     wrong = invoke("report", "y", folder=checkout)
     assert (wrong.returncode, wrong.stdout) == (2, "")
-    assert wrong.stderr == f"{checkout}/results: there is no 'y' (there are: x).\n"
+    assert wrong.stderr == f"{checkout}/results: there is no 'y' (there are: {name}, latest).\n"
+
+
+def test_two_runs_are_compared_and_what_got_worse_ends_with_1(checkout: Path) -> None:
+    was, now, lost = (
+        stored(checkout / "results", each).folder.name
+        for each in (entry("ok"), entry("down", silent=True, lost=9), unmeasured())
+    )
+    for before, after, code, said in (
+        (was, now, 1, "1 cell got worse"),
+        (now, was, 0, "0 cells got worse, 1 better"),
+        (was, lost, 3, "1 not measured any more"),
+    ):
+        done = invoke("compare", before, after, folder=checkout)
+        assert (done.returncode, done.stderr) == (code, "")
+        assert said in done.stdout
+
+
+def test_an_expectation_is_read_before_anything_boots(checkout: Path) -> None:
+    (checkout / "expected.yml").write_text('"*/2.2/*": okay\n')
+    words = ("matrix", "--kernel", "6.1", "--expect", "expected.yml")
+    done = invoke(*words, folder=checkout)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("expected.yml: */2.2/*: there is no 'okay'; did you mean ok?")
+
+
+def test_a_run_that_is_resumed_says_itself_which_cells_and_how(checkout: Path) -> None:
+    stored(checkout / "results", entry("ok"), planned=[ID, ID.replace("2.2", "3.0")])
+    done = invoke("--dry", "matrix", "--resume", folder=checkout)
+    assert done.stdout.split() == [ID.replace("2.2", "3.0")]
+    for words in (("--kernel", "6.1"), ("--repeat", "2"), ("--matrix", "full")):
+        done = invoke("matrix", "--resume", *words, folder=checkout)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.startswith("--resume: ")
+
+
+def test_where_nothing_is_left_a_resumed_run_measures_nothing(checkout: Path) -> None:
+    stored(checkout / "results", entry("ok"))
+    done = invoke("matrix", "--resume", folder=checkout)
+    assert done.returncode == 0, done.stderr
+    assert "HAProxy 2.2" in done.stdout
 
 
 def test_what_makes_no_sense_is_left_out_with_the_reason() -> None:

@@ -1,0 +1,128 @@
+"""What the tasks have in common: how they begin, how they end, what they show."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import signal
+import sys
+from collections.abc import Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from types import FrameType
+
+from invoke.exceptions import Exit
+from tabulate import tabulate_formats
+
+from hatester import commands, expectation, findings, host, reports, runs, tables
+from hatester.archive import Archive
+from hatester.errors import MeasurementError, UserError
+from hatester.expectation import Expectation
+from hatester.keys import find_keys
+from hatester.materials import Workshop
+from hatester.matrix import Matrix, require
+from hatester.outcomes import outcome
+from hatester.progress import Say
+from hatester.results import Results
+from hatester.vagrant import Vagrant
+
+NOT_MET = 1
+MISTAKE = 2
+NOT_MEASURED = 3
+INTERRUPTED = 130
+"""Exit codes; 128 + SIGINT, as shells have it."""
+SKIP_COMMIT = 125
+STOP_BISECTION = 129
+"""Exit codes for `git bisect run` (git-bisect(1)): what is not below 128 ends it."""
+
+
+@contextlib.contextmanager
+def orderly(mistake: int = MISTAKE, not_measured: int = NOT_MEASURED) -> Iterator[None]:
+    """How a command ends that does not reach its end.
+
+    What the user can mend ends with its sentence and the exit code `mistake`, and where there is
+    nothing to measure, with `not_measured`; a signal ends it as Ctrl-C does, with all that it
+    started.
+    """
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        # What nohup(1) has it ignore stays ignored.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _interrupt)
+    try:
+        yield
+    except UserError as error:
+        raise Exit(str(error), code=mistake) from error
+    except MeasurementError as error:
+        raise Exit(str(error), code=not_measured) from error
+    except KeyboardInterrupt as error:
+        raise Exit("Interrupted.", code=INTERRUPTED) from error
+
+
+def _interrupt(number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt(signal.Signals(number).name)
+
+
+@contextlib.contextmanager
+def side_by_side() -> Iterator[Executor]:
+    """Threads in which things are made; none of them, nor a command that it runs, stays behind."""
+    pool = ThreadPoolExecutor(host.makers())
+    try:
+        yield pool
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        commands.stop()
+        raise
+    finally:
+        pool.shutdown()
+
+
+@contextlib.contextmanager
+def workshop(archive: Archive, matrix: Matrix, say: Say) -> Iterator[Workshop]:
+    """Where kernels and builds are made, while it is open."""
+    with side_by_side() as pool:
+        yield Workshop(archive, matrix, find_keys(), pool, say)
+
+
+def require_table_format(name: str) -> None:
+    """Raise UserError for what tabulate does not know."""
+    require(name, tabulate_formats, "--table-format")
+
+
+def show_run(results: Results, table_format: str, expected: Expectation | None = None) -> None:
+    """A run's tables and findings, what could not be measured, and where everything is."""
+    found = findings.find(results.cells)
+    files = reports.write(results, found, expected)
+    is_coloured = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+    parts = [
+        tables.tables(results.cells, table_format, is_coloured=is_coloured),
+        findings.text(found),
+        tables.errors(results.cells),
+        f"results: {results.file}\n"
+        f"reports: {', '.join(str(file) for file in files)}\n"
+        f"evidence: {results.folder / 'cells'}",
+    ]
+    print("\n\n".join(part for part in parts if part))
+
+
+def show_kept(kept: Vagrant) -> None:
+    """How to enter the machines that go on, and to end them."""
+    there = " ".join(f"{name}={shlex.quote(value)}" for name, value in kept.where.items())
+    for name in runs.kept_machines(kept.folder):
+        print(f"kept: {there} {shlex.join(kept.entry(name))}")
+    print(f"end with: {there} vagrant destroy -f")
+
+
+def conclude(results: Results, is_interrupted: bool, expected: Expectation | None = None) -> None:
+    """End with the exit code of a run, and why it is not 0."""
+    if is_interrupted:
+        planned = len(results.planned)
+        done = planned - len(results.left())
+        raise Exit(
+            f"Interrupted: {done} of {planned} cells were measured; "
+            "./bootstrap invoke matrix --resume goes on with the rest.",
+            code=INTERRUPTED,
+        )
+    if expected and (differences := expected.differences(results.cells)):
+        raise Exit(expectation.text(differences), code=NOT_MET)
+    if any(outcome(cell) == "error" for cell in results.cells):
+        raise Exit("Some cells could not be measured.", code=NOT_MEASURED)

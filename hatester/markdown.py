@@ -1,0 +1,65 @@
+"""report.md: a run in short, for a ticket or a pull request."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hatester import tables
+from hatester.findings import Finding
+from hatester.outcomes import OUTCOMES, measured, outcome
+from hatester.results import Results
+from hatester.words import counted
+
+_MOST_COMMANDS = 10
+"""To measure cells again: what is longer is for nobody's ticket."""
+
+
+def render(results: Results, findings: Sequence[Finding]) -> str:
+    """GitHub-flavoured Markdown: what was found, the tables, and how to measure it again."""
+    parts = [
+        f"# hatester {results.run['run']}\n\n{_head(results)}",
+        *(_finding(each) for each in findings),
+        tables.tables(results.cells, table_format="github", title="## {}"),
+    ]
+    if complaints := tables.errors(results.cells):
+        parts.append(f"## Not measured\n\n{_code(complaints)}")
+    if again := _again(results):
+        parts.append(f"## To measure it again\n\n{_code(again)}")
+    return "\n\n".join(parts) + "\n"
+
+
+def _head(results: Results) -> str:
+    """When, on what, and how it went."""
+    run = results.run
+    counts = [
+        f"{number} {name}"
+        for name in (*OUTCOMES, "error")
+        if (number := sum(outcome(cell) == name for cell in results.cells))
+    ]
+    accelerators = {cell["kernel"].get("accelerator") for cell in results.cells} - {None}
+    host = ", ".join(str(each) for each in (run["host"].get("qemu"), *sorted(accelerators)) if each)
+    cells = counted(len(results.cells), "cell")
+    return f"{run['started']}, {host or 'host unknown'}. {cells}: {', '.join(counts) or 'none'}."
+
+
+def _finding(finding: Finding) -> str:
+    return "\n".join([f"**{finding.about}**", "", *(f"- {each}" for each in finding.sentences)])
+
+
+def _again(results: Results) -> str:
+    """What measures the worst cells again, one of each table."""
+    worst: dict[str, None] = {}
+    for grid in tables.grids(results.cells):
+        cells = measured(each for group in grid.cells.values() for each in group)
+        found = max(cells, key=lambda cell: OUTCOMES.index(outcome(cell)), default=None)
+        if found and outcome(found) not in ("ok", "lossy"):
+            worst[results.command(found)] = None
+    return "\n".join([*worst][:_MOST_COMMANDS])
+
+
+def _code(text: str) -> str:
+    """As it is, whatever is in it: fenced by more backticks than it has."""
+    fence = "```"
+    while fence in text:
+        fence += "`"
+    return f"{fence}text\n{text}\n{fence}"

@@ -1,0 +1,38 @@
+"""The reports that lie beside run.json, for people and for other programs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from hatester import cache, junit, markdown, page
+from hatester.errors import UserError
+from hatester.expectation import Expectation
+from hatester.findings import Finding
+from hatester.results import Results
+
+STEP_SUMMARY = "GITHUB_STEP_SUMMARY"
+"""Where GitHub Actions takes a step's summary, if it is in the environment."""
+
+
+def write(
+    results: Results, findings: Sequence[Finding], expectation: Expectation | None
+) -> list[Path]:
+    """Write a run's reports. Raises UserError where that cannot be done."""
+    short = markdown.render(results, findings)
+    contents = {
+        "report.html": page.render(results, findings),
+        "report.md": short,
+        "junit.xml": junit.render(results, expectation),
+    }
+    files = [results.folder / name for name in contents]
+    try:
+        for file, content in zip(files, contents.values(), strict=True):
+            cache.write_whole(file, content)
+        if summary := os.environ.get(STEP_SUMMARY):
+            with Path(summary).open("a") as step:
+                step.write(short)
+    except OSError as error:
+        raise UserError(f"{error.filename} cannot be written: {error.strerror}.") from error
+    return files
