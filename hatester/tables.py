@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,41 +13,60 @@ from hatester.plan import Cell
 
 Entry = Mapping[str, Any]
 
-_LEGEND = (
+LEGEND = (
     "~ the prober was late: more than one interval, for one connection of a hundred; "
     "to be read with care"
 )
 
 
-def tables(cells: Sequence[Entry]) -> str:
-    """One table per setting, scenario and method: kernels down, HAProxy across.
+@dataclass(frozen=True)
+class Grid:
+    """The cells of one setting, scenario and method, in the order of the run.
 
-    A cell says its verdict, for how long addresses did not answer (the longest of all), how
-    connections failed, and which addresses did where others did not. Of a cell that was measured
-    several times it has each different result on a line, with how often that was found.
+    `cells` has the repetitions of each, by the names of its kernel and its build.
     """
-    groups: dict[tuple[str, str, str], list[Entry]] = {}
+
+    setting: str
+    scenario: str
+    method: str
+    cells: Mapping[tuple[str, str], Sequence[Entry]]
+
+    @property
+    def kernels(self) -> list[str]:
+        return list(dict.fromkeys(kernel for kernel, _ in self.cells))
+
+    @property
+    def builds(self) -> list[str]:
+        return list(dict.fromkeys(build for _, build in self.cells))
+
+
+def grids(cells: Iterable[Entry]) -> list[Grid]:
+    """What becomes a table each: kernels down, HAProxy across."""
+    found: dict[tuple[str, str, str], dict[tuple[str, str], list[Entry]]] = {}
     for cell in cells:
-        groups.setdefault((cell["setting"], cell["scenario"], cell["method"]), []).append(cell)
+        grid = found.setdefault((cell["setting"], cell["scenario"], cell["method"]), {})
+        grid.setdefault((cell["kernel"]["name"], cell["haproxy"]["name"]), []).append(cell)
+    return [Grid(*names, grid) for names, grid in found.items()]
+
+
+def tables(cells: Sequence[Entry]) -> str:
+    """One table per setting, scenario and method."""
     texts = [
-        f"{scenario} by {method}, {setting}\n\n{_table(group)}"
-        for (setting, scenario, method), group in groups.items()
+        f"{grid.scenario} by {grid.method}, {grid.setting}\n\n{_table(grid)}"
+        for grid in grids(cells)
     ]
-    return "\n\n".join([*texts, _LEGEND] if any(_is_late(cell) for cell in cells) else texts)
+    return "\n\n".join([*texts, LEGEND] if any(is_late(cell) for cell in cells) else texts)
 
 
-def _table(cells: Sequence[Entry]) -> str:
-    kernels = list(dict.fromkeys(cell["kernel"]["name"] for cell in cells))
-    builds = list(dict.fromkeys(cell["haproxy"]["name"] for cell in cells))
-    repetitions: dict[tuple[str, str], list[Entry]] = {}
-    for cell in cells:
-        repetitions.setdefault((cell["kernel"]["name"], cell["haproxy"]["name"]), []).append(cell)
+def _table(grid: Grid) -> str:
     rows = [
-        [kernel, *(_text(repetitions.get((kernel, build), [])) for build in builds)]
-        for kernel in kernels
+        [kernel, *("\n".join(lines(grid.cells.get((kernel, build), []))) for build in grid.builds)]
+        for kernel in grid.kernels
     ]
     return tabulate(
-        rows, headers=["Linux", *(f"HAProxy {build}" for build in builds)], disable_numparse=True
+        rows,
+        headers=["Linux", *(f"HAProxy {build}" for build in grid.builds)],
+        disable_numparse=True,
     )
 
 
@@ -63,17 +81,22 @@ class _Result:
     """Those that were hit, by their short names, if others were not."""
 
 
-def _text(repetitions: Sequence[Entry]) -> str:
-    """A cell of the table; nothing where there is none."""
+def lines(repetitions: Sequence[Entry]) -> list[str]:
+    """What is told of a cell, by its repetitions; nothing where there are none.
+
+    That is its verdict, for how long addresses did not answer (the longest of all), how
+    connections failed, and which addresses did where others did not. Of a cell that was measured
+    several times it is each different result, with how often that was found.
+    """
     alike: dict[_Result, list[Entry]] = {}
     for cell in repetitions:
         alike.setdefault(_result(cell), []).append(cell)
-    lines = []
+    found = []
     for result, cells in sorted(alike.items(), key=lambda each: -len(each[1])):
         count = f" {len(cells)}/{len(repetitions)}" if len(repetitions) > 1 else ""
-        mark = " ~" if any(_is_late(cell) for cell in cells) else ""
-        lines.append(f"{_line(result, cells)}{count}{mark}")
-    return "\n".join(lines)
+        mark = " ~" if any(is_late(cell) for cell in cells) else ""
+        found.append(f"{_line(result, cells)}{count}{mark}")
+    return found
 
 
 def _result(cell: Entry) -> _Result:
@@ -130,7 +153,8 @@ def _spread(low: str, high: str) -> str:
     return low if low == high else f"{low}-{high}"
 
 
-def _is_late(cell: Entry) -> bool:
+def is_late(cell: Entry) -> bool:
+    """Whether the prober was late, so that a cell is to be read with care."""
     return cell["verdict"] != "error" and bool(cell["quality"]["verdict"] == "late")
 
 
@@ -151,20 +175,26 @@ def _short(label: str) -> str:
 
 def errors(cells: Sequence[Entry]) -> str:
     """Why cells could not be measured, each reason once, with the cells that it cost."""
-    return _by_reason(
+    return _told(
         "not measured", [(cell["id"], str(cell["error"])) for cell in cells if cell["error"]]
     )
 
 
 def left_out(cells: Sequence[tuple[Cell, str]]) -> str:
     """Why cells make no sense, each reason once, with the cells."""
-    return _by_reason("left out", [(cell.id, reason) for cell, reason in cells])
+    return _told("left out", [(cell.id, reason) for cell, reason in cells])
 
 
-def _by_reason(what: str, reasons: Sequence[tuple[str, str]]) -> str:
+def _told(what: str, reasons: Iterable[tuple[str, str]]) -> str:
     return "\n".join(
-        f"{what}: {', '.join(id_ for id_, _ in group)}\n  because {reason}"
-        for reason, group in itertools.groupby(
-            sorted(reasons, key=lambda each: each[1]), key=lambda each: each[1]
-        )
+        f"{what}: {', '.join(ids)}\n  because {reason}"
+        for reason, ids in by_reason(reasons).items()
     )
+
+
+def by_reason(reasons: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    """Each reason once, in the order of the alphabet, with the ids of its cells."""
+    found: dict[str, list[str]] = {}
+    for id_, reason in reasons:
+        found.setdefault(reason, []).append(id_)
+    return dict(sorted(found.items()))
