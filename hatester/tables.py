@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -38,6 +39,16 @@ class Grid:
     @property
     def builds(self) -> list[str]:
         return list(dict.fromkeys(build for _, build in self.cells))
+
+    @property
+    def every(self) -> list[Entry]:
+        return list(itertools.chain(*self.cells.values()))
+
+    def row(self, kernel: str) -> list[Entry]:
+        return [cell for cell in self.every if cell["kernel"]["name"] == kernel]
+
+    def column(self, build: str) -> list[Entry]:
+        return [cell for cell in self.every if cell["haproxy"]["name"] == build]
 
 
 def grids(cells: Iterable[Entry]) -> list[Grid]:
