@@ -19,9 +19,15 @@ Entry = Mapping[str, Any]
 OUTCOMES = ("ok", "refused", "reset", "timeout", "unreachable", "empty", "wrong")
 OWNERS = ("new worker", "old worker", "master", "stranger", None)
 _LEGENDS = {
-    "log": ["alert"],
+    "HAProxy": ["alert"],
     "connections": [f"run {name}" for name in (*OUTCOMES, "other", "idle")],
-    "held by": ["owner new", "owner old", "owner master", "owner stranger", "owner nobody"],
+    "listener held by": [
+        "owner new",
+        "owner old",
+        "owner master",
+        "owner stranger",
+        "owner nobody",
+    ],
 }
 """The rows of the legend, with the classes of what they explain."""
 
@@ -186,7 +192,7 @@ class _Drawing:
 
     def _draw_seconds(self) -> None:
         """The axis, and lines upwards from each of its ticks and downwards from each step."""
-        for at in _ticks(self.start, self.end):
+        for at in ticks(self.start, self.end):
             x = self._x(at)
             add(self.lines, "line", x1=x, x2=x, y1=self.y, y2=self.y + 5, kind="tick")
             add(self.svg, "text", f"{at:g} s", x=x, y=self.y + 19, kind="tick")
@@ -254,7 +260,7 @@ def _span(start: float, end: float, sign: str = "") -> str:
     return low if low == high else f"{low} to {high}"
 
 
-def _ticks(start: float, end: float) -> list[float]:
+def ticks(start: float, end: float) -> list[float]:
     """Round seconds (1, 2 or 5, and what is ten times so much), at most a dozen."""
     scales = (base * 10.0**power for power in itertools.count(-1) for base in (1, 2, 5))
     step = next(scale for scale in scales if (end - start) / scale <= _MOST_TICKS)

@@ -84,7 +84,7 @@ def _values(cell: Entry) -> dict[str, str]:
 
 
 def _in_order(axis: Axis) -> Axis:
-    """Verdicts stand from harmless to grave, all else as in the run."""
+    """Verdicts stand as `KINDS` has them, all else as in the run."""
     if axis.name != "verdict":
         return axis
     return Axis(axis.name, tuple(name for name in KINDS if name in axis.values))
