@@ -1,6 +1,7 @@
 """Drawings: a cell's timeline as a picture, one lane for each address.
 
-They are SVG without a style of its own: what a thing is, its class says, and its title tells.
+They are SVG without a style of their own: the class of a thing says what it is, and its title
+tells of it.
 """
 
 from __future__ import annotations
@@ -177,11 +178,8 @@ class _Drawing:
             y = self.y + _BAR + 3 + number * height
             held = box(self.svg, self._x(phase.start), self._x(phase.end), y, height)
             held.set("class", kind)
-            add(
-                held,
-                "title",
-                f"{label} held by {words}, {self._when(phase.start, phase.end)}{queue}",
-            )
+            when = self._when(phase.start, phase.end)
+            add(held, "title", f"{label} held by {words}, {when}{queue}")
             self.legend[kind] = words
 
     def _owner(self, owner: str | None) -> str:
@@ -220,8 +218,9 @@ class _Drawing:
     def _draw_name(self, name: str, y: float) -> None:
         short = name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
         label = add(self.svg, "text", x=0, y=y, kind="name")
-        add(label, "title", name)
         add(label, "tspan", short)
+        if short != name:
+            add(label, "title", name)
 
     def _when(self, start: float, end: float) -> str:
         """A time, and how long after the last reload that was."""
@@ -261,7 +260,7 @@ def _span(start: float, end: float, sign: str = "") -> str:
 
 
 def ticks(start: float, end: float) -> list[float]:
-    """Round seconds (1, 2 or 5, and what is ten times so much), at most a dozen."""
+    """Round seconds, a dozen steps of 1, 2 or 5 (or ten times as much) at most."""
     scales = (base * 10.0**power for power in itertools.count(-1) for base in (1, 2, 5))
     step = next(scale for scale in scales if (end - start) / scale <= _MOST_TICKS)
     return [number * step for number in range(math.ceil(start / step), int(end // step) + 1)]

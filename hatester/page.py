@@ -44,7 +44,7 @@ def render(results: Results, findings: Sequence[Finding]) -> str:
         "checked": _checked,
         "rows": rows,
     }
-    environment.globals |= {"kind": kind, "worst": worst, "lines": lines}
+    environment.globals |= {"worst": worst, "lines": lines}
     cells = results.cells
     repetitions: dict[str, list[Entry]] = {}
     for entry in cells:

@@ -37,7 +37,7 @@ def box(parent: Element, left: float, right: float, y: float, height: float) -> 
 
 
 def written(svg: Element, width: float, height: float) -> str:
-    """The whole picture, as long as its size is known only when it is drawn."""
+    """The picture as text, with its size, which only what was drawn decides."""
     svg.set("viewBox", f"0 0 {width:g} {height:g}")
     svg.set("width", f"{width:g}")
     svg.set("height", f"{height:g}")

