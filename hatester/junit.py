@@ -6,20 +6,18 @@ each measurement.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 from xml.etree import ElementTree as ET
 
 from hatester import tables
 from hatester.expectation import Expectation
+from hatester.markup import printable
 from hatester.outcomes import outcome
 from hatester.results import Results
 
 GOOD = ("ok", "lossy")
 """What passes where nothing else is expected of a cell: its addresses went on answering."""
-# XML 1.0 (section 2.2) has no way to write these, which a log may have.
-_NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def render(results: Results, expectation: Expectation | None) -> str:
@@ -38,7 +36,7 @@ def render(results: Results, expectation: Expectation | None) -> str:
         suite = _suite(root, "left out")
         for each in results.run["left_out"]:
             case = ET.SubElement(suite, "testcase", name=each["id"], classname="hatester")
-            ET.SubElement(case, "skipped", message=_clean(each["reason"]))
+            ET.SubElement(case, "skipped", message=printable(each["reason"]))
         _count(suite)
     ET.indent(root)
     return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
@@ -60,18 +58,14 @@ def _case(
     difference = expectation.difference(cell) if expectation else None
     expected = difference.expected if difference else GOOD
     if found == "error":
-        ET.SubElement(case, "error", message=_clean(cell["error"]))
+        ET.SubElement(case, "error", message=printable(cell["error"]))
     elif difference or (expectation is None and found not in GOOD):
         message = f"{', '.join(tables.lines([cell]))}; expected {' or '.join(expected)}"
-        ET.SubElement(case, "failure", message=message).text = _clean(cell["explanation"])
-    ET.SubElement(case, "system-out").text = _clean(f"{cell['explanation']}\n{command}")
+        ET.SubElement(case, "failure", message=message).text = printable(cell["explanation"])
+    ET.SubElement(case, "system-out").text = printable(f"{cell['explanation']}\n{command}")
 
 
 def _count(suite: ET.Element) -> None:
     suite.set("tests", str(len(suite)))
     for attribute, tag in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
         suite.set(attribute, str(len(suite.findall(f"testcase/{tag}"))))
-
-
-def _clean(text: str) -> str:
-    return _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", text)

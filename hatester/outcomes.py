@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from hatester.verdict import SEVERITY
-
 Entry = Mapping[str, Any]
 
-OUTCOMES = (*SEVERITY, "silent")
+MEANINGS = {
+    "ok": "no connection was lost",
+    "lossy": "single connections were lost, each between two that were answered",
+    "outage": "a stretch of time without an answer, then well again",
+    "down": "an address was still dead when the observation ended",
+    "silent": "down, and HAProxy had reported success",
+    "error": "could not be measured, which says nothing about HAProxy",
+}
+OUTCOMES = tuple(name for name in MEANINGS if name != "error")
 """What can be measured, the worst last. Of a cell that is `down`, HAProxy did not claim success; of
 one that is `silent`, it did."""
 
@@ -25,3 +31,8 @@ def outcome(cell: Entry) -> str:
 def measured(cells: Iterable[Entry]) -> list[Entry]:
     """Those of which something can be said."""
     return [cell for cell in cells if outcome(cell) != "error"]
+
+
+def worst(cells: Iterable[Entry]) -> str:
+    """The gravest outcome of several; an error only where nothing was measured."""
+    return max(map(outcome, cells), key=("error", *OUTCOMES).index)

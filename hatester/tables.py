@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import Any
 from tabulate import multiline_formats, tabulate
 
 from hatester.labels import short_names
-from hatester.outcomes import COLOURS, OUTCOMES, outcome
+from hatester.outcomes import COLOURS, worst
 from hatester.plan import Cell
 from hatester.words import spread
 
@@ -46,6 +47,16 @@ class Grid:
     @property
     def builds(self) -> list[str]:
         return list(dict.fromkeys(build for _, build in self.cells))
+
+    @property
+    def every(self) -> list[Entry]:
+        return list(itertools.chain(*self.cells.values()))
+
+    def row(self, kernel: str) -> list[Entry]:
+        return [cell for cell in self.every if cell["kernel"]["name"] == kernel]
+
+    def column(self, build: str) -> list[Entry]:
+        return [cell for cell in self.every if cell["haproxy"]["name"] == build]
 
 
 def grids(cells: Iterable[Entry]) -> list[Grid]:
@@ -89,8 +100,7 @@ def _table(grid: Grid, table_format: str, is_coloured: bool) -> str:
 
 def _coloured(text: str, repetitions: Iterable[Entry]) -> str:
     """By the worst of a cell's outcomes, as terminals take it (console_codes(4))."""
-    worst = max((outcome(cell) for cell in repetitions), key=(*OUTCOMES, "error").index)
-    code = f"38;5;{COLOURS[worst]}"
+    code = f"38;5;{COLOURS[worst(repetitions)]}"
     return "\n".join(f"\x1b[{code}m{line}\x1b[0m" for line in text.split("\n"))
 
 
@@ -182,6 +192,10 @@ def _line(result: _Result, cells: Sequence[Entry]) -> str:
     if kinds:
         words.append("+".join(kind for kind, _ in kinds.most_common()))
     return " ".join([*words, *result.addresses]) + (", silent" if result.silent else "")
+
+
+def _spread(low: str, high: str) -> str:
+    return low if low == high else f"{low}-{high}"
 
 
 def is_late(cell: Entry) -> bool:
