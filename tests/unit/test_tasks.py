@@ -152,6 +152,15 @@ def test_a_run_that_is_resumed_says_itself_which_cells_and_how(checkout: Path) -
         assert done.stderr.startswith("--resume: ")
 
 
+def test_a_run_that_is_not_as_expected_ends_with_1_and_the_differences(checkout: Path) -> None:
+    stored(checkout / "results", entry("down", silent=True, lost=9))
+    for expected, code, said in (("silent", 0, ""), ("down", 1, f"{ID} is silent, not down")):
+        (checkout / "expected.yml").write_text(f'"*": {expected}\n')
+        done = invoke("matrix", "--resume", "--expect", "expected.yml", folder=checkout)
+        assert done.returncode == code, done.stderr
+        assert said in done.stderr
+
+
 def test_where_nothing_is_left_a_resumed_run_measures_nothing(checkout: Path) -> None:
     stored(checkout / "results", entry("ok"))
     done = invoke("matrix", "--resume", folder=checkout)

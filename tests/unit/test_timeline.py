@@ -138,6 +138,16 @@ def test_an_address_that_never_had_a_listener_is_one_gap() -> None:
     assert owners([other]) == [Holding(A44, None, None, AT, UNTIL, 0)]
 
 
+def test_what_the_last_sample_saw_held_is_not_told_to_be_let_go_after_it() -> None:
+    listeners = [listener(A44, 0.3, UNTIL - 0.3, OLD), listener(LABELS[2], 0.3, 3.0, OLD)]
+    seen = [{"pid": OLD, "kind": "worker", "from": 0.0, "to": UNTIL - 0.3}]
+    timeline = read(evidence(listeners=listeners, processes=seen))
+    [reload] = timeline.reloads
+    assert [each.owner for each in holdings(timeline, reload, A44)] == ["old worker"]
+    [_, gap] = holdings(timeline, reload, LABELS[2])
+    assert (gap.owner, gap.start, gap.end) == (None, 3.0, UNTIL)
+
+
 def test_without_any_listener_nothing_is_said() -> None:
     assert owners([]) == []
 

@@ -316,7 +316,7 @@ def test_an_interrupted_run_keeps_what_it_measured_and_leaves_nothing_running(
 ) -> None:
     with running(checkout) as process:
         # Once in the middle of a boot, once after a cell.
-        wait_for_line(process, "[1/2]" if number is signal.SIGINT else "Linux 6.1: starting")
+        wait_for_line(process, "[1/2]" if number is signal.SIGINT else "guest 6.1: going on")
         process.send_signal(number)
         said, complaint = process.communicate(timeout=60)
     assert process.returncode == 130
@@ -326,11 +326,20 @@ def test_an_interrupted_run_keeps_what_it_measured_and_leaves_nothing_running(
     assert (len(run["cells"]), run["finished"]) == (measured, None)
     assert f"results: {checkout}/results/{run['run']}/run.json" in said
     assert not machines_of_runs()
+    if measured:
+        before = run["cells"]
+        assert "./bootstrap invoke matrix --resume" in complaint
+        done = invoke("matrix", "--resume", "--jobs", "1", folder=checkout, seconds=600)
+        assert done.returncode == 0, done.stderr
+        again = newest(checkout)
+        assert again["run"] == run["run"]
+        assert again["finished"]
+        assert (len(again["cells"]), again["cells"][:1]) == (2, before)
 
 
 def test_what_a_killed_run_leaves_is_ended_by_the_next(checkout: Path) -> None:
     with running(checkout) as process:
-        wait_for_line(process, "Linux 6.1: starting")
+        wait_for_line(process, "guest 6.1: going on")
         deadline = time.monotonic() + 60
         while not machines_of_runs() and time.monotonic() < deadline:
             time.sleep(0.1)
