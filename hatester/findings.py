@@ -59,7 +59,12 @@ def find(cells: Sequence[Entry]) -> list[Finding]:
 def text(found: Sequence[Finding]) -> str:
     """A paragraph for each, for a terminal."""
     return "\n".join(
-        textwrap.fill(f"{each.about}: {'; '.join(each.sentences)}.", _WIDTH, subsequent_indent="  ")
+        textwrap.fill(
+            f"{each.about}: {'; '.join(each.sentences)}.",
+            _WIDTH,
+            subsequent_indent="  ",
+            break_on_hyphens=False,
+        )
         for each in found
     )
 

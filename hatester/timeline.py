@@ -264,7 +264,8 @@ def _gaps(
     begin = min(reload.at, *(each.start for each in timeline.listeners))
     covered = [(start, end) for start, end, _ in _merged(listeners, timeline.tolerance)]
     # The last sample may be some time before the end; what it saw held is not known to be let go.
-    last = max(each.end for each in (*timeline.listeners, *timeline.processes))
+    ends = [each.end for each in timeline.listeners] + [each.end for each in timeline.processes]
+    last = max(ends)
     is_held = bool(covered) and covered[-1][1] >= last
     finish = covered[-1][1] if is_held else max(reload.until, last)
     edges = [begin, *itertools.chain.from_iterable(covered), finish]
