@@ -91,17 +91,19 @@ def require_table_format(name: str) -> None:
 def show_run(results: Results, table_format: str, expected: Expectation | None = None) -> None:
     """A run's tables and findings, what could not be measured, and where everything is."""
     found = findings.find(results.cells)
-    files = reports.write(results, found, expected)
     is_coloured = sys.stdout.isatty() and "NO_COLOR" not in os.environ
     parts = [
         tables.tables(results.cells, table_format, is_coloured=is_coloured),
         findings.text(found),
         tables.errors(results.cells),
-        f"results: {results.file}\n"
-        f"reports: {', '.join(str(file) for file in files)}\n"
-        f"evidence: {results.folder / 'cells'}",
     ]
-    print("\n\n".join(part for part in parts if part))
+    print("\n\n".join(part for part in parts if part), flush=True)
+    files = reports.write(results, found, expected)
+    print(
+        f"\nresults: {results.file}\n"
+        f"reports: {', '.join(str(file) for file in files)}\n"
+        f"evidence: {results.folder / 'cells'}"
+    )
 
 
 def show_kept(kept: Vagrant) -> None:
