@@ -36,7 +36,7 @@ from hatester.matrix import METHODS, load_matrix, require
 from hatester.measuring import New, measure
 from hatester.outcomes import OUTCOMES, outcome
 from hatester.paths import MACHINES, MATRIX, PROJECT, RESULTS
-from hatester.plan import Wanted, cell_of, make_plan, plan_of, without_unfit
+from hatester.plan import Wanted, cell_of, make_plan, plan_of, without_scenarios, without_unfit
 from hatester.progress import Progress, say
 from hatester.ready import Starter
 from hatester.results import LATEST, Results, find
@@ -71,6 +71,9 @@ VERBOSE = "Tell every command as well, on the host and in the guests, ready to b
     "resume": "Finish the newest run, if it was interrupted.",
     "failed": "As --resume, and measure again what could not be measured; with --failed=all, "
     "whatever was not ok.",
+    "config": "A configuration of your own, instead of scenarios: each address that it binds is "
+    "lost in turn, and HAProxy reloaded.",
+    "after": "The configuration that is loaded then, instead of --config's again.",
     "expect": "A run (its name or folder), or a YAML file of patterns over cell ids and verdicts, "
     "that this run must agree with.",
     "table_format": TABLE_FORMAT,
@@ -81,7 +84,7 @@ def matrix(
     scenario: Sequence[str], method: Sequence[str], only: Sequence[str], skip: Sequence[str],
     matrix: str = "default", repeat: str = "1", probe_interval: str = "", jobs: str = "0",
     keep: str = "never", resume: bool = False, failed: str = "", expect: str = "",
-    table_format: str = "plain", verbose: bool = False,
+    config: str = "", after: str = "", table_format: str = "plain", verbose: bool = False,
 ) -> None:  # fmt: skip
     """Measure what a reload does, for every selected cell: tables, findings, results/RUN.
 
@@ -94,23 +97,30 @@ def matrix(
             commands.tell_each(say)
         require(keep, [each.value for each in Keep], "--keep")
         require_table_format(table_format)
+        wanted = Wanted(kernel, haproxy, setting, scenario, method, only, skip)
         new = New(
-            flags.count("--repeat", repeat), flags.interval("--probe-interval", probe_interval)
+            flags.count("--repeat", repeat),
+            flags.interval("--probe-interval", probe_interval),
+            flags.own(config, after, scenario),
+            wanted if config else Wanted(),
         )
         at_once = flags.count("--jobs", jobs, least=0) or host.guests_at_once()
         how = How(Keep(keep), at_once, flags.again(failed))
-        wanted = Wanted(kernel, haproxy, setting, scenario, method, only, skip)
         declared = load_matrix(MATRIX, matrix)
         run: Results | New = new
         if resume or how.again:
             if any(astuple(wanted)) or new != New() or matrix != "default":
                 raise UserError("--resume: which cells, and how, is said by the run already.")
             run = find(RESULTS, LATEST)
-            plan = plan_of(declared, [cell for cell, _ in run.left(how.again)], str(run.file))
+            left = [cell for cell, _ in run.left(how.again)]
+            made = run.scenarios if run.scenarios.exists() else None
+            plan = plan_of(declared, left, str(run.file), made)
             planned = [cell.id for cell, _ in run.planned]
         else:
-            plan = make_plan(declared, wanted)
+            plan = (without_scenarios if new.own else make_plan)(declared, wanted)
             planned = [cell.id for cell in plan.cells]
+        if expect and new.own:
+            raise UserError("--expect: the cells of --config are not known before it was asked.")
         expected = expectation.load(RESULTS, expect, planned) if expect else None
         if c.config.run.dry:
             print("\n".join(cell.id for cell in plan.cells))

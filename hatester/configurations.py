@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 
 from hatester.matrix import Setting
+from provision.guest.answers import NAMED
 
 _BIND = re.compile(
     r"^[ \t]*bind[ \t]+(?P<addresses>[^ \t\n#]+)(?P<options>[^\n#]*?)(?=[ \t]*(?:#|$))",
@@ -26,6 +27,8 @@ class Bind:
     port: int
     interface: str | None = None
     """The one through which alone it can be reached (the option `interface`)."""
+    answer: str = NAMED
+    """How it is known that it answers, as `provision/guest/answers.py` has it."""
 
     @property
     def label(self) -> str:
@@ -57,10 +60,14 @@ def parse_bind(text: str, interface: str | None = None) -> Bind:
 
 @dataclass(frozen=True)
 class Configuration:
-    """A plain HAProxy configuration, and the name by which its answers are told from others'."""
+    """A plain HAProxy configuration, and the name by which its answers are told from others'.
+
+    `stated` is what it binds, where that need not be read in its text.
+    """
 
     name: str
     text: str
+    stated: tuple[Bind, ...] | None = None
 
     @property
     def binds(self) -> tuple[Bind, ...]:
@@ -68,6 +75,8 @@ class Configuration:
 
         Raises ValueError for an address without a port.
         """
+        if self.stated is not None:
+            return self.stated
         found: dict[str, Bind] = {}
         for match in _BIND.finditer(self.text):
             interface = _INTERFACE.search(match["options"])

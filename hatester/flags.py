@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from pathlib import Path
 
 from hatester.errors import UserError
 from hatester.outcomes import OUTCOMES
+from hatester.own import Own, load_own
 
 _SECONDS = re.compile(r"(?P<number>[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?P<unit>ms|s|)")
 _SHORTEST, _LONGEST = 0.005, 1.0
@@ -18,6 +21,20 @@ def count(flag: str, text: str, least: int = 1) -> int:
     if not (text.isascii() and text.isdigit() and int(text) >= least):
         raise UserError(f"{flag}: '{text}' is no whole number from {least} on.")
     return int(text)
+
+
+def own(config: str, after: str, scenarios: Sequence[str]) -> Own | None:
+    """The configurations of --config and --after, if they are given.
+
+    Raises UserError for one that cannot be read, and for flags that exclude each other.
+    """
+    if not config:
+        if after:
+            raise UserError("--after: without --config there is nothing before it.")
+        return None
+    if scenarios:
+        raise UserError("--config: its addresses make the scenarios; --scenario cannot be given.")
+    return load_own(Path(config).expanduser(), Path(after).expanduser() if after else None)
 
 
 def step(flag: str, text: str, steps: int) -> int:

@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
-from hatester import host, live, tables
+from hatester import host, live, own, tables
 from hatester.archive import Archive
 from hatester.cli import workshop
+from hatester.materials import Workshop
+from hatester.own import Own
 from hatester.paths import RESULTS
-from hatester.plan import Plan, without_unfit
+from hatester.plan import Plan, Wanted, load_scenarios, with_scenarios, without_unfit
+from hatester.progress import Progress
 from hatester.results import Results, begin
 from hatester.run import How, Run
+from hatester.single import single_guest
+from hatester.survey import survey
 from hatester.vagrant import Vagrant
 
 
 @dataclass(frozen=True)
 class New:
     """A run that is to begin: each cell `repeat` times, an address asked every `probe_interval`
-    seconds (None: as its scenario has it)."""
+    seconds (None: as its scenario has it); with an `own` configuration, its scenarios are made of
+    that, and `wanted` picks among the cells then."""
 
     repeat: int = 1
     probe_interval: float | None = None
+    own: Own | None = None
+    wanted: Wanted = field(default_factory=Wanted)
 
 
 class Measured(NamedTuple):
@@ -45,13 +53,7 @@ def measure(archive: Archive, plan: Plan, how: How, run: Results | New) -> Measu
     try:
         with live.shown() as progress, workshop(archive, plan.matrix, progress.say) as shop:
             if isinstance(run, New):
-                plan = without_unfit(plan, *shop.versions(plan.kernels, plan.builds))
-                if left_out := tables.left_out(plan.left_out):
-                    progress.say(left_out)
-                results = begin(
-                    RESULTS, host.describe(), plan.cells, plan.left_out,
-                    run.repeat, run.probe_interval,
-                )  # fmt: skip
+                plan, results = _begin(shop, plan, run, progress)
             materials = shop.make(plan.kernels, plan.builds)
             assert results is not None
             kept = Run(plan, how, materials, results, progress).run()
@@ -60,3 +62,37 @@ def measure(archive: Archive, plan: Plan, how: How, run: Results | New) -> Measu
             raise
         is_interrupted = True
     return Measured(results, kept, is_interrupted)
+
+
+def _begin(shop: Workshop, plan: Plan, new: New, progress: Progress) -> tuple[Plan, Results]:
+    """What can be measured of a plan, and a folder for its results."""
+    plan = without_unfit(plan, *shop.versions(plan.kernels, plan.builds))
+    if left_out := tables.left_out(plan.left_out):
+        progress.say(left_out)
+    contents = _scenarios(shop, plan, new.own, progress) if new.own else {}
+    if contents:
+        plan = with_scenarios(plan, new.wanted, list(contents))
+    results = begin(
+        RESULTS, host.describe(), plan.cells, plan.left_out, new.repeat, new.probe_interval
+    )
+    if new.own:
+        own.write(results.scenarios, new.own, contents)
+        plan = replace(plan, scenarios=load_scenarios(results.scenarios, plan.cells))
+    return plan, results
+
+
+def _scenarios(
+    shop: Workshop, plan: Plan, asked: Own, progress: Progress
+) -> dict[str, dict[str, Any]]:
+    """The scenarios that a configuration gives, by what HAProxy in a guest says of it."""
+    kernel, build = plan.cells[0].kernel, plan.cells[0].build
+    with single_guest(shop, kernel, build, "survey", progress) as guest:
+        progress.doing(kernel, f"asking HAProxy {build} what the configuration binds")
+        before = survey(guest, build, asked.before, asked.files)
+        after = before
+        if asked.after != asked.before:
+            after = survey(guest, build, asked.after, asked.files)
+    for label in dict.fromkeys((*before.binds, *after.binds)):
+        if None in (before.binds.get(label, ""), after.binds.get(label, "")):
+            progress.say(f"{label} does not answer in a way that could be told from a failure")
+    return own.scenarios(before, after)

@@ -16,7 +16,7 @@ import requests
 import urllib3.exceptions
 
 from hatester.configurations import Bind
-from provision.guest.answers import answered_by
+from provision.guest.answers import CLOSE, NAMED, answered_by
 
 SECONDS = 5.0
 """Of one request: as long as a connection of a check inside the guest may take."""
@@ -39,7 +39,9 @@ class Look:
 
     def __init__(self, pool: Executor, ports: Mapping[Bind, int]) -> None:
         self._begin = time.monotonic()
-        self._requests = {bind: pool.submit(request, port) for bind, port in ports.items()}
+        self._requests = {
+            bind: pool.submit(request, port, bind.answer) for bind, port in ports.items()
+        }
 
     def wait(self, labels: Container[str]) -> None:
         """Wait until these have answered, or failed."""
@@ -59,11 +61,18 @@ class Look:
         }
 
 
-def request(port: int) -> str:
-    """Ask for `/` at a port of 127.0.0.1; returns the outcome.
+def request(port: int, answer: str = NAMED) -> str:
+    """Ask for `/` at a port of 127.0.0.1, where `answer` is expected; returns the outcome.
 
     Raises requests.RequestException for what says nothing about the address.
     """
+    outcome = _request(port)
+    # What is no HTTP, or another answer, is an answer all the same.
+    is_well = outcome == "wrong" or (outcome == "empty" and answer == CLOSE)
+    return "ok" if is_well and answer != NAMED else outcome
+
+
+def _request(port: int) -> str:
     with requests.Session() as session:
         # A proxy that the environment names must not stand between.
         session.trust_env = False

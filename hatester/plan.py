@@ -6,6 +6,7 @@ import fnmatch
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
+from pathlib import Path
 
 from hatester.errors import UserError
 from hatester.matrix import METHODS, Matrix, Setting, require
@@ -47,6 +48,9 @@ def cell_of(id_: str) -> Cell:
         )
     return Cell(*names)
 
+
+BLANK = "-"
+"""Stands for the scenario that a cell does not have yet."""
 
 Task = tuple[Cell, int]
 """A cell, and which repetition of it."""
@@ -96,24 +100,58 @@ def make_plan(matrix: Matrix, wanted: Wanted) -> Plan:
     Raises UserError for a name that is not declared, and when no cell remains.
     """
     cells = _picked(_selected(matrix, wanted), wanted)
-    return without_unfit(
-        Plan(matrix, cells, _scenarios(matrix, cells), []),
-        {name: kernel.version for name, kernel in matrix.kernels.items()},
-        {name: build.version for name, build in matrix.builds.items()},
-    )
+    scenarios = load_scenarios(matrix.folder / "scenarios", cells)
+    return _without_unfit_declared(Plan(matrix, cells, scenarios, []))
 
 
-def plan_of(matrix: Matrix, cells: Sequence[Cell], place: str) -> Plan:
-    """Just these cells. Raises UserError, which begins with `place`, for what is not declared."""
+def plan_of(
+    matrix: Matrix, cells: Sequence[Cell], place: str, scenarios: Path | None = None
+) -> Plan:
+    """Just these cells; their scenarios are in a folder of their own, if there is one.
+
+    Raises UserError, which begins with `place`, for what is not declared.
+    """
+    folder = scenarios or matrix.folder / "scenarios"
+    there = sorted(path.parent.name for path in folder.glob("*/scenario.yml"))
     for cell in cells:
         for axis, name in zip(FLAGS, astuple(cell), strict=True):
-            require(name, matrix.declared[axis], f"{place}: {axis}")
-    return Plan(matrix, cells, _scenarios(matrix, cells), [])
+            known = there if axis == "scenarios" else matrix.declared[axis]
+            require(name, known, f"{place}: {axis}")
+    return Plan(matrix, cells, load_scenarios(folder, cells), [])
 
 
-def _scenarios(matrix: Matrix, cells: Sequence[Cell]) -> dict[str, Scenario]:
+def load_scenarios(folder: Path, cells: Sequence[Cell]) -> dict[str, Scenario]:
+    """The scenarios of cells, by name, from the folder that has them."""
     names = dict.fromkeys(cell.scenario for cell in cells)
-    return {name: load_scenario(matrix.folder / "scenarios" / name) for name in names}
+    return {name: load_scenario(folder / name) for name in names}
+
+
+def without_scenarios(matrix: Matrix, wanted: Wanted) -> Plan:
+    """What `wanted` selects, for a scenario that is yet to be made: each cell has a blank for it.
+
+    `only` and `skip` are left for `with_scenarios`. Raises as `make_plan` does.
+    """
+    blank = [each.model_copy(update={"scenarios": (BLANK,)}) for each in matrix.selections]
+    cells = _selected(replace(matrix, selections=tuple(blank)), replace(wanted, scenarios=()))
+    return _without_unfit_declared(Plan(matrix, cells, {}, []))
+
+
+def with_scenarios(plan: Plan, wanted: Wanted, names: Sequence[str]) -> Plan:
+    """A plan's cells for each of these scenarios, as far as `only` and `skip` leave them.
+
+    Raises UserError for a pattern that matches none.
+    """
+    cells = [replace(cell, scenario=name) for cell in plan.cells for name in names]
+    return replace(plan, cells=_picked(cells, wanted))
+
+
+def _without_unfit_declared(plan: Plan) -> Plan:
+    """By the versions that are declared; what a mirror has is seen later."""
+    return without_unfit(
+        plan,
+        {name: kernel.version for name, kernel in plan.matrix.kernels.items()},
+        {name: build.version for name, build in plan.matrix.builds.items()},
+    )
 
 
 def without_unfit(

@@ -18,6 +18,7 @@ from hatester.cells import Result, judged
 from hatester.errors import UserError
 from hatester.matrix import require
 from hatester.outcomes import outcome
+from hatester.own import AFTER, BEFORE
 from hatester.paths import RUN_SCHEMA
 from hatester.plan import FLAGS, Cell, Task, cell_of
 
@@ -60,6 +61,11 @@ class Results:
         return self.folder / "run.json"
 
     @property
+    def scenarios(self) -> Path:
+        """The folder of scenarios that were made for this run alone, if there are any."""
+        return self.folder / "scenarios"
+
+    @property
     def cells(self) -> list[dict[str, Any]]:
         cells: list[dict[str, Any]] = self.run["cells"]
         return cells
@@ -96,7 +102,12 @@ class Results:
     def command(self, entry: Mapping[str, Any]) -> str:
         """What measures a cell again, as a line for a shell."""
         words = ["./bootstrap", "invoke", "matrix"]
-        for flag, name in zip(FLAGS.values(), str(entry["id"]).split("/"), strict=True):
+        names = dict(zip(FLAGS.values(), str(entry["id"]).split("/"), strict=True))
+        if self.scenarios.exists():
+            folder = self.scenarios / names.pop(FLAGS["scenarios"])
+            words += ["--config", str(folder / f"{BEFORE}.cfg")]
+            words += ["--after", str(folder / f"{AFTER}.cfg"), "--only", str(entry["id"])]
+        for flag, name in names.items():
             words += [flag, name]
         if interval := self.run.get("probe_interval"):
             words += ["--probe-interval", f"{interval:g}s"]

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
 import pydantic
 
-from hatester.configurations import Bind, Configuration
+from hatester.configurations import Bind, Configuration, parse_bind
 from hatester.errors import UserError
-from hatester.matrix import Declaration, load
+from hatester.matrix import Declaration, load, require
 from hatester.steps import Entries, Reload, Step, Wait
 from hatester.story import World
 
@@ -46,6 +46,8 @@ class _File(Declaration):
         pydantic.AfterValidator(_different),
     ]
     probe_interval: Annotated[float, pydantic.Field(ge=0.005, le=1)] | None = None
+    binds: Mapping[str, Mapping[str, Literal["named", "any", "close"]]] = {}
+    servers: tuple[str, ...] = ()
     steps: Entries
 
 
@@ -56,6 +58,7 @@ class Scenario:
     `addresses`, with their prefix lengths, are on `interface` at its beginning: dummy0, or veth0,
     where IPv6 duplicate address detection runs. `files` is what lies beside scenario.yml, by name.
     `probe_interval` is the seconds between two probes of an address, where it asks for its own.
+    `servers` are the addresses, such as 10.0.0.5:8080, at which somebody is to answer HAProxy.
     """
 
     name: str
@@ -66,6 +69,7 @@ class Scenario:
     steps: tuple[Step, ...]
     configurations: Mapping[str, Configuration]
     files: Mapping[str, str]
+    servers: tuple[str, ...] = ()
 
     @property
     def binds(self) -> tuple[Bind, ...]:
@@ -88,8 +92,15 @@ def load_scenario(folder: Path) -> Scenario:
     """Read a scenario. Raises UserError naming its file, the step and the choices."""
     path = folder / "scenario.yml"
     content = load(path, _File)
-    files = {file.name: _text(file) for file in sorted(folder.iterdir()) if file.is_file()}
+    files = {
+        file.relative_to(folder).as_posix(): _text(file)
+        for file in sorted(folder.rglob("*"))
+        if file.is_file()
+    }
     del files[path.name]
+    stems = [name[:-4] for name in files if name.endswith(".cfg") and "/" not in name]
+    for name in content.binds:
+        require(name, stems, f"{path}: binds")
     scenario = Scenario(
         name=folder.name,
         description=content.description,
@@ -98,11 +109,11 @@ def load_scenario(folder: Path) -> Scenario:
         probe_interval=content.probe_interval,
         steps=tuple(step for entry in content.steps.values() for step in entry.steps),
         configurations={
-            Path(name).stem: Configuration(Path(name).stem, text)
-            for name, text in files.items()
-            if name.endswith(".cfg")
+            stem: Configuration(stem, files[f"{stem}.cfg"], _stated(content.binds.get(stem)))
+            for stem in stems
         },
         files=files,
+        servers=content.servers,
     )
     for configuration in scenario.configurations.values():
         try:
@@ -111,6 +122,13 @@ def load_scenario(folder: Path) -> Scenario:
             raise UserError(f"{folder / configuration.name}.cfg: {error}.") from error
     _check_story(path, content, scenario)
     return scenario
+
+
+def _stated(answers: Mapping[str, str] | None) -> tuple[Bind, ...] | None:
+    """What a scenario says that a configuration binds, with how each address answers."""
+    if answers is None:
+        return None
+    return tuple(replace(parse_bind(text), answer=answer) for text, answer in answers.items())
 
 
 def _text(file: Path) -> str:

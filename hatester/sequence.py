@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -75,17 +76,19 @@ def guest_plan(order: Order) -> dict[str, Any]:
     return {
         "tree": build_root(order.build),
         "method": order.method,
-        "arguments": list(order.setting.arguments),
+        "arguments": [*order.setting.arguments, *_in_foreground(order)],
         "sysctls": dict(order.setting.sysctls),
         "interface": scenario.interface,
         "addresses": list(scenario.addresses),
         "files": dict(scenario.files),
+        "servers": list(scenario.servers),
         "targets": [
             {
                 "label": bind.label,
                 "address": bind.target,
                 "port": bind.port,
                 "interface": bind.interface,
+                "answer": bind.answer,
             }
             for bind in scenario.binds
         ],
@@ -98,6 +101,18 @@ def guest_plan(order: Order) -> dict[str, Any]:
         "seconds": _seconds(scenario),
         "hold": False,
     }
+
+
+def _in_foreground(order: Order) -> list[str]:
+    """What keeps a master from becoming a daemon, as packaged configurations have it.
+
+    The images of HAProxy's maintainers start it so as well (`haproxy -W -db`).
+    """
+    is_daemon = any(
+        re.search(r"^\s*daemon\b", each.text, re.MULTILINE)
+        for each in order.scenario.configurations.values()
+    )
+    return ["-db"] if is_daemon and order.method in ("signal", "cli") else []
 
 
 def _step(order: Order, step: Step, there: tuple[Bind, ...]) -> dict[str, Any]:

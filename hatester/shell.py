@@ -5,16 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 
-from hatester import host, runs
 from hatester.errors import MeasurementError
 from hatester.guests import build_root
 from hatester.materials import Workshop
 from hatester.paths import PROJECT
 from hatester.plan import Cell, Plan
 from hatester.progress import Progress
-from hatester.ready import Starter
 from hatester.sequence import Order, Tainted, held
-from hatester.vagrant import Vagrant
+from hatester.single import single_guest
 
 
 def open_shell(plan: Plan, shop: Workshop, steps: int, progress: Progress) -> None:
@@ -23,28 +21,26 @@ def open_shell(plan: Plan, shop: Workshop, steps: int, progress: Progress) -> No
     Raises MeasurementError when it cannot be taken there.
     """
     [cell] = plan.cells
-    materials = shop.make([cell.kernel], [cell.build])
     order = Order(
         build=cell.build,
         setting=plan.matrix.settings[cell.setting],
         scenario=plan.scenarios[cell.scenario],
         method=cell.method,
     )
-    with runs.machines_folder("shell") as folder:
-        vagrant = Vagrant(PROJECT, folder, host.accelerator())
-        trees = {cell.build: materials.tree(cell.build)}
-        starter = Starter(materials.image(cell.kernel), trees, materials.keys, vagrant, progress)
-        try:
-            with starter.start(cell.kernel) as guest, held(guest, order, steps):
-                progress.say(_there(cell, order, steps))
-                subprocess.run(
-                    vagrant.entry(cell.kernel),
-                    check=False,
-                    cwd=PROJECT,
-                    env={**os.environ, **vagrant.where},
-                )
-        except Tainted as error:
-            raise MeasurementError(f"the guest is not clean, though new: {error}") from error
+    try:
+        with (
+            single_guest(shop, cell.kernel, cell.build, "shell", progress) as guest,
+            held(guest, order, steps),
+        ):
+            progress.say(_there(cell, order, steps))
+            subprocess.run(
+                guest.vagrant.entry(cell.kernel),
+                check=False,
+                cwd=PROJECT,
+                env={**os.environ, **guest.vagrant.where},
+            )
+    except Tainted as error:
+        raise MeasurementError(f"the guest is not clean, though new: {error}") from error
 
 
 def _there(cell: Cell, order: Order, steps: int) -> str:

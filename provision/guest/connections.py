@@ -8,7 +8,7 @@ import socket
 import time
 from typing import Any, NamedTuple
 
-from provision.guest.answers import answered_by
+from provision.guest.answers import ANY, NAMED, judge
 
 OUTCOMES = ("ok", "refused", "reset", "timeout", "unreachable", "empty", "wrong")
 REQUEST = b"GET / HTTP/1.1\r\nHost: hatester\r\nConnection: close\r\n\r\n"
@@ -26,12 +26,14 @@ _BY_ERRNO = {
 
 
 class Target(NamedTuple):
-    """Where to connect to; `interface` names the one to come through, where that matters."""
+    """Where to connect to, by what it is known to answer (`answers.py`); `interface` names the one
+    to come through, where that matters."""
 
     label: str
     address: str
     port: int
     interface: str | None
+    answer: str = NAMED
 
     def open(self) -> socket.SocketType:
         """A socket to be connected, which does not block; the plain one, which is made faster.
@@ -66,7 +68,7 @@ def connect(target: Target, seconds: float) -> dict[str, Any]:
     except OSError as error:
         outcome, error_name = failure(error)
     else:
-        outcome, answer = judge(received)
+        outcome, answer = judge(target.answer, received)
     return {
         "outcome": outcome,
         "answer": answer,
@@ -77,7 +79,8 @@ def connect(target: Target, seconds: float) -> dict[str, Any]:
 
 
 def _exchange(target: Target, deadline: float) -> bytes:
-    """All that is answered. Raises socket.timeout at the deadline, OSError otherwise."""
+    """All that is answered, or as much as matters. Raises socket.timeout at the deadline, OSError
+    otherwise."""
     with contextlib.closing(target.open()) as connection:
 
         def bound() -> None:
@@ -94,9 +97,9 @@ def _exchange(target: Target, deadline: float) -> bytes:
         while True:
             bound()
             chunk = connection.recv(65536)
-            if not chunk:
-                return received
             received += chunk
+            if not chunk or target.answer == ANY:
+                return received
 
 
 def failure(error: OSError) -> tuple[str, str]:
@@ -107,15 +110,3 @@ def failure(error: OSError) -> tuple[str, str]:
     if error.errno not in _BY_ERRNO:
         raise error
     return _BY_ERRNO[error.errno], errno.errorcode[error.errno]
-
-
-def judge(received: bytes) -> tuple[str, str | None]:
-    """The outcome that an answer is, and the configuration that gave it, or None."""
-    if not received:
-        return "empty", None
-    head, _, body = received.partition(b"\r\n\r\n")
-    words = head.split(b" ", 2)
-    is_http = words[0].startswith(b"HTTP/1.") and len(words) > 1 and words[1].isdigit()
-    status = int(words[1]) if is_http else 0
-    answer = answered_by(status, body.decode("utf-8", "replace"))
-    return ("ok" if answer else "wrong"), answer

@@ -16,7 +16,7 @@ from provision.guest import transcript
 from provision.guest.errors import GuestError
 from provision.guest.libc import mount_files, unmount
 from provision.guest.network import listeners
-from provision.guest.processes import pids, root, root_of
+from provision.guest.processes import disk, disk_of, pids
 
 CONFIGURATION = "/etc/haproxy/haproxy.cfg"
 PID_FILE = "/run/haproxy.pid"
@@ -65,8 +65,11 @@ class HAProxy:
             mount_files(mount)
         # Newer packages' unit reads a folder of further configurations.
         self.file("conf.d").mkdir()
+        (self.tree / "run/haproxy").mkdir()  # where the packages have their sockets
         for name, content in files.items():
-            self.file(name).write_bytes(content.encode())
+            file = self.file(name)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content.encode())
 
     def file(self, name: str) -> Path:
         """A file of /etc/haproxy."""
@@ -147,12 +150,12 @@ class HAProxy:
                 _unmount_soon(mount)
 
     def processes(self) -> list[int]:
-        """The living processes whose root is the tree."""
+        """The living processes that come from the tree."""
         return sorted(self._own(pids()))
 
     def _own(self, among: Iterable[int]) -> list[int]:
-        tree = root(str(self.tree))
-        return [pid for pid in among if root_of(pid) == tree]
+        tree = disk(str(self.tree))
+        return [pid for pid in among if disk_of(pid) == tree]
 
 
 def _unmount_soon(place: Path) -> None:

@@ -101,12 +101,18 @@ def set_sysctl(name: str, value: str) -> str:
 
 def listeners() -> set[tuple[str, int]]:
     """Address and port of every listening TCP socket."""
-    found = set()
+    return {(address, port) for address, port, _ in listening_sockets()}
+
+
+def listening_sockets() -> list[tuple[str, int, str]]:
+    """Address, port and inode of every listening TCP socket."""
+    found = []
     for path, family in LISTENERS.items():
         with open(path, "rb", buffering=0) as table:  # noqa: PTH123  # it is read in parts
             for line in listening(table.fileno()).decode().splitlines()[1:]:
-                address, _, port = line.split()[1].partition(":")
-                found.add((_address(address, family), int(port, 16)))
+                fields = line.split()
+                address, _, port = fields[1].partition(":")
+                found.append((_address(address, family), int(port, 16), fields[9]))
     return found
 
 

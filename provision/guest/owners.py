@@ -9,17 +9,18 @@ import select
 from pathlib import Path
 from typing import Any
 
-from provision.guest.processes import pids, root, root_of
+from provision.guest.processes import disk, disk_of, pids
 
 _YOUNG_SECONDS = 1.0
 _TRUSTED_SECONDS = 0.25
 
 
 class Owners:
-    """HAProxy's processes, by their root, the tree; and the strangers that hold its sockets."""
+    """HAProxy's processes, by the tree that they come from; and the strangers that hold its
+    sockets."""
 
     def __init__(self, tree: Path) -> None:
-        self._tree = root(str(tree))
+        self._tree = disk(str(tree))
         self.processes: dict[int, dict[str, Any]] = {}
         """Each that was seen, with its `pid`, its `kind` (haproxy or stranger), and when it was
         seen first (`from`) and last (`to`)."""
@@ -64,8 +65,8 @@ class Owners:
             # Those that were there before the first look are what they will be.
             self._young.update(dict.fromkeys(self._known - known, now if known else -math.inf))
         for pid, seen in list(self._young.items()):
-            # A process may enter the tree a moment after it was made.
-            if root_of(pid) == self._tree:
+            # A process may come to its own program a moment after it was made.
+            if disk_of(pid) == self._tree:
                 self._follow(pid)
             if pid in self._living or now - seen > _YOUNG_SECONDS:
                 del self._young[pid]

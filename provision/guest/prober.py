@@ -19,7 +19,8 @@ import time
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple, Optional
 
-from provision.guest.connections import REQUEST, Target, failure, judge
+from provision.guest.answers import ANY, judge
+from provision.guest.connections import REQUEST, Target, failure
 
 Record = tuple[int, float, float, float, str, Optional[str], Optional[str]]
 """Index of the target; when the probe was due, sent and ended, in seconds since the origin; its
@@ -30,9 +31,10 @@ Runs = dict[int, tuple[str, float, float]]
 _NEWS_SECONDS = 0.1
 _DIGITS = 5
 # An answer is taken when it is complete, all at once: to wake up for each part of it takes long.
-# It has to fit into the receive buffer, or it never is. The kernel tells of errors unasked
-# (epoll_ctl(2)).
+# It has to fit into the receive buffer, or it never is. Where any byte will do, the first is
+# enough. The kernel tells of errors unasked (epoll_ctl(2)).
 _COMPLETE = select.EPOLLRDHUP
+_BEGUN = select.EPOLLIN | select.EPOLLRDHUP
 _ANSWER_BYTES = 4096
 
 
@@ -117,7 +119,7 @@ class Prober:
             if code not in (0, errno.EINPROGRESS):
                 raise OSError(code, os.strerror(code))
             connection.send(REQUEST)
-            self._epoll.register(file, _COMPLETE)
+            self._epoll.register(file, _awaited(target))
         except BlockingIOError:
             self._epoll.register(file, select.EPOLLOUT)
         except OSError as error:
@@ -125,21 +127,23 @@ class Prober:
 
     def _go_on(self, file: int, events: int) -> None:
         """A socket is ready: for the request, or with a complete answer or an error."""
-        connection = self._living[file][0]
+        connection, index, _, _ = self._living[file]
+        target = self.targets[index]
         try:
             if events & select.EPOLLOUT:
                 connection.send(REQUEST)
-                self._epoll.modify(file, _COMPLETE)
+                self._epoll.modify(file, _awaited(target))
                 return
             received = connection.recv(_ANSWER_BYTES)
             # Only what is long, or ended by an error, has more than this.
-            if events != _COMPLETE or len(received) == _ANSWER_BYTES:
+            is_more = events != _COMPLETE or len(received) == _ANSWER_BYTES
+            if is_more and not (received and target.answer == ANY):
                 while chunk := connection.recv(_ANSWER_BYTES):
                     received += chunk
         except OSError as error:
             self._end(file, *failure(error))
         else:
-            outcome, answer = self._judge(received)
+            outcome, answer = self._judge(target.answer, received)
             self._end(file, outcome, None, answer)
 
     def _end_old(self) -> None:
@@ -192,3 +196,8 @@ class Prober:
 
     def _since(self, moment: float) -> float:
         return round(moment - self.origin, _DIGITS)
+
+
+def _awaited(target: Target) -> int:
+    """The events (epoll_ctl(2)) with which a probe of a target has been answered."""
+    return _BEGUN if target.answer == ANY else _COMPLETE

@@ -1,4 +1,4 @@
-"""The guest's processes, by the root directory in which each of them lives."""
+"""The guest's processes, by the disk that each of them comes from."""
 
 from __future__ import annotations
 
@@ -11,27 +11,23 @@ def pids() -> set[int]:
     return {int(name) for name in os.listdir("/proc") if name.isdigit()}  # noqa: PTH208
 
 
-Root = tuple[int, int]
-"""A root directory, by its device and inode: it may have another name in each mount namespace, and
-systemd puts the processes of a unit with a root directory into one of their own."""
+def disk(path: str) -> int | None:
+    """The number of the file system that a path leads to (stat(2)); None if it leads nowhere.
 
-
-def root(path: str) -> Root | None:
-    """The root directory that a path leads to; None if it leads nowhere."""
+    Each build has one of its own, so this tells whose program a process runs, wherever it is
+    rooted: HAProxy itself can be told to go to another root, and systemd gives a unit's processes
+    a mount namespace with other names for all of them.
+    """
     try:
-        found = os.stat(path)  # noqa: PTH116
+        return os.stat(path).st_dev  # noqa: PTH116
     except OSError:
         return None
-    return found.st_dev, found.st_ino
 
 
-def root_of(pid: int) -> Root | None:
-    """Where a process lives (proc_pid_root(5)); None for one that has ended, and the kernel's."""
-    try:
-        os.readlink(f"/proc/{pid}/exe")  # noqa: PTH115  # the kernel's own have none
-    except OSError:
-        return None
-    return root(f"/proc/{pid}/root")
+def disk_of(pid: int) -> int | None:
+    """Where a process's program is (proc_pid_exe(5)); None for one that has ended, and the
+    kernel's."""
+    return disk(f"/proc/{pid}/exe")
 
 
 def program(pid: int) -> str:

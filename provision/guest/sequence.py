@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
 from provision.guest import network, state, transcript
+from provision.guest.backends import Backends
 from provision.guest.connections import Target, connect
 from provision.guest.errors import GuestError
 from provision.guest.haproxy import HAProxy
@@ -60,6 +61,7 @@ class Sequence:
         haproxy = HAProxy(Path(plan["tree"]), plan["arguments"])
         self.method = METHODS[plan["method"]](haproxy)
         self.world = World(plan["interface"], plan["addresses"], haproxy)
+        self.backends = Backends(plan["servers"])
         self.targets = [Target(**target) for target in plan["targets"]]
         self.watch: Watch | None = None
         self.observation: Observation | None = None
@@ -77,6 +79,8 @@ class Sequence:
             haproxy.prepare(self.plan["files"])
             undo.callback(self.world.end)
             self.world.interface.make()
+            undo.callback(self.backends.end)
+            self.backends.start()
             for name, value in self.plan["sysctls"].items():
                 undo.callback(network.set_sysctl, name, network.set_sysctl(name, value))
             self.report("begin", release=os.uname().release, haproxy=version())

@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 
 from provision.guest.network import listeners
-from provision.guest.processes import pids, program, root, root_of
+from provision.guest.processes import disk, disk_of, pids, program
 
 BASELINE = Path("/run/hatester/baseline.json")
 _SYSCTL_BYTES = 1024
@@ -42,9 +42,9 @@ def _state() -> dict[str, list[str]]:
 
 
 def _foreign_processes() -> list[str]:
-    """Processes with a root of their own, as a build's have."""
-    ours = (None, root("/"))
-    return sorted(program(pid) for pid in pids() if root_of(pid) not in ours)
+    """Processes that do not come from the guest's own disk, but from a build's."""
+    ours = (None, disk("/"))
+    return sorted(program(pid) for pid in pids() if disk_of(pid) not in ours)
 
 
 def _sysctls() -> list[str]:

@@ -32,7 +32,7 @@ def test_the_plan_has_all_that_the_guest_needs_and_the_steps_by_their_numbers() 
     ]  # fmt: skip
     assert plan["steps"][5]["present"] == ["192.168.42.44:80", "192.168.42.45:80", "*:81"]
     assert plan["targets"][-1] == {
-        "label": "*:81", "address": "127.0.0.1", "port": 81, "interface": None,
+        "label": "*:81", "address": "127.0.0.1", "port": 81, "interface": None, "answer": "named",
     }  # fmt: skip
 
 

@@ -1,0 +1,120 @@
+"""Scenarios for a configuration of the user's own: each of its addresses is lost in turn.
+
+They are ordinary scenarios, written into the run's folder: to be read, to be run again, and to be
+copied to `matrix/scenarios` by whoever wants to go on from there.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from hatester.configurations import parse_bind
+from hatester.errors import UserError
+from hatester.survey import Survey
+
+BEFORE, AFTER = "before", "after"
+RELOAD = "reload"
+"""The scenario in which nothing is lost."""
+_MOST_FILES, _MOST_BYTES = 500, 5_000_000
+
+
+@dataclass(frozen=True)
+class Own:
+    """The configuration in service, the one that is loaded then, and the files that they name.
+
+    All go to /etc/haproxy; files by their names there.
+    """
+
+    before: str
+    after: str
+    files: Mapping[str, str]
+
+
+def load_own(config: Path, after: Path | None) -> Own:
+    """Read a configuration, and what lies beside it and is named in it.
+
+    Raises UserError for what cannot be read, or is too much.
+    """
+    before = _text(config)
+    loaded = _text(after) if after else before
+    files = {}
+    for beside in sorted(config.resolve().parent.iterdir()):
+        if beside.name in before + loaded and beside.resolve() != config.resolve():
+            for file in sorted(beside.rglob("*")) if beside.is_dir() else [beside]:
+                if file.is_file():
+                    files[file.relative_to(config.resolve().parent).as_posix()] = _text(file)
+                _require_few(files, config)
+    return Own(before, loaded, files)
+
+
+def _require_few(files: Mapping[str, str], config: Path) -> None:
+    if len(files) > _MOST_FILES or sum(map(len, files.values())) > _MOST_BYTES:
+        raise UserError(
+            f"{config.parent} has too much that {config.name} seems to name: more than "
+            f"{_MOST_FILES} files or {_MOST_BYTES // 10**6} MB."
+        )
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{file} is no text that can be read: {error}.") from error
+
+
+def scenarios(before: Survey, after: Survey) -> dict[str, dict[str, Any]]:
+    """For each address that can be lost, and for none, the content of a scenario.yml, by name."""
+    lost = [address for address in _addresses(before) if address in _addresses(after)]
+    stories = {RELOAD: _story(None), **{_name(each): _story(each) for each in lost}}
+    common = {
+        "addresses": sorted({*_addresses(before), *_addresses(after)}),
+        "binds": {BEFORE: _answering(before), AFTER: _answering(after)},
+        "servers": list(dict.fromkeys((*before.servers, *after.servers))),
+    }
+    return {name: {**story, **common} for name, story in stories.items()}
+
+
+def write(folder: Path, own: Own, contents: Mapping[str, Mapping[str, Any]]) -> None:
+    """Write scenarios, each into a folder of its own."""
+    for name, content in contents.items():
+        _write(folder / name, own, content)
+
+
+def _story(lost: str | None) -> dict[str, Any]:
+    gone = [{"remove": lost}] if lost else []
+    what = f"while {lost} is missing" if lost else "with nothing in the way"
+    return {
+        "description": f"HAProxy is reloaded {what}",
+        "steps": [{"start": BEFORE}, "check", *gone, {"reload": AFTER}, {"check": {"after": 2}}],
+    }
+
+
+def _write(folder: Path, own: Own, content: Mapping[str, Any]) -> None:
+    files = {f"{BEFORE}.cfg": own.before, f"{AFTER}.cfg": own.after, **own.files}
+    files["scenario.yml"] = yaml.safe_dump(dict(content), sort_keys=False)
+    for name, text in files.items():
+        file = folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+
+
+def _addresses(survey: Survey) -> list[str]:
+    """Those that have to be on an interface: neither everywhere nor of the loopback."""
+    binds = (parse_bind(label) for label in survey.binds)
+    found = (bind.address for bind in binds if not bind.is_wildcard)
+    return list(dict.fromkeys(each for each in found if not ipaddress.ip_address(each).is_loopback))
+
+
+def _answering(survey: Survey) -> dict[str, str]:
+    return {label: answer for label, answer in survey.binds.items() if answer}
+
+
+def _name(address: str) -> str:
+    """A name as cell ids have them."""
+    return f"lost-{address.replace(':', '-')}"

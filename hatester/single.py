@@ -1,0 +1,32 @@
+"""A guest by itself, outside a run: for a shell, or to ask HAProxy something."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from hatester import host, runs
+from hatester.guests import Guest
+from hatester.materials import Workshop
+from hatester.paths import PROJECT
+from hatester.progress import Progress
+from hatester.ready import Starter
+from hatester.vagrant import Vagrant
+
+
+@contextmanager
+def single_guest(
+    shop: Workshop, kernel: str, build: str, purpose: str, progress: Progress
+) -> Iterator[Guest]:
+    """A guest of a kernel in which a build is installed; it ends with its purpose, a word.
+
+    Raises MeasurementError when there can be none.
+    """
+    materials = shop.make([kernel], [build])
+    with runs.machines_folder(purpose) as folder:
+        vagrant = Vagrant(PROJECT, folder, host.accelerator())
+        trees = {build: materials.tree(build)}
+        starter = Starter(materials.image(kernel), trees, materials.keys, vagrant, progress)
+        with starter.start(kernel) as guest:
+            yield guest
+        progress.gone(kernel)
