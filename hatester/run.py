@@ -11,7 +11,7 @@ from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 
-from hatester import commands, host, runs
+from hatester import commands, host, runs, tables
 from hatester.cells import Result, not_measured, run_cell
 from hatester.errors import MeasurementError
 from hatester.guests import Guest
@@ -202,17 +202,18 @@ class Run:
 
     @staticmethod
     def _is_chance(result: Result, is_alive: bool) -> bool:
-        """Whether it may have been a moment of a busy host, or the way in which an emulated guest
-        dies now and then."""
-        quality = result.entry["quality"] or {}
-        return not is_alive or quality.get("verdict") in ("starved", "heavy")
+        """Whether it may have been a moment of a busy host, in which HAProxy may even have missed
+        a reload, or the way in which an emulated guest dies now and then."""
+        is_starved = result.entry["verdict"] == "error" and result.entry["quality"]
+        return bool(not is_alive or is_starved or tables.has_unsaid(result.entry))
 
     def _may_try_again(self, task: Task, result: Result) -> bool:
         """Once only."""
         if task in self._tried or self._is_over.is_set():
             return False
         self._tried.add(task)
-        self._progress.say(f"{task[0].id}: {result.entry['error']}; once more")
+        reason = result.entry["error"] or "HAProxy did not say what became of a reload"
+        self._progress.say(f"{task[0].id}: {reason}; once more")
         return True
 
     def _give_up(self, kernel: str, machine: str, error: MeasurementError) -> None:

@@ -110,6 +110,8 @@ class _Result:
 
     verdict: str
     silent: bool
+    unsaid: bool
+    """Whether HAProxy did not say what became of a reload, for as long as it was waited for."""
     kinds: frozenset[str]
     addresses: tuple[str, ...]
     """Those that were hit, by their short names, if others were not."""
@@ -137,9 +139,15 @@ def _result(cell: Entry) -> _Result:
     return _Result(
         cell["verdict"],
         bool(cell["silent"]),
+        has_unsaid(cell),
         frozenset(failure_kinds(cell)),
         hit_addresses(cell),
     )
+
+
+def has_unsaid(cell: Entry) -> bool:
+    """Whether HAProxy had time to say what became of a reload, and did not."""
+    return any(each["reported"] is None and each["steady"] for each in cell["reloads"])
 
 
 def hit_addresses(cell: Entry) -> tuple[str, ...]:
@@ -191,7 +199,8 @@ def _line(result: _Result, cells: Sequence[Entry]) -> str:
     kinds: Counter[str] = sum(map(failure_kinds, cells), Counter())
     if kinds:
         words.append("+".join(kind for kind, _ in kinds.most_common()))
-    return " ".join([*words, *result.addresses]) + (", silent" if result.silent else "")
+    silent = ", silent" if result.silent else ""
+    return " ".join([*words, *result.addresses]) + silent + (", no word" if result.unsaid else "")
 
 
 def _spread(low: str, high: str) -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 from provision.guest import counters
 from provision.guest.methods import Reload
+from provision.guest.processes import is_asleep
 from provision.guest.watch import Watch
 
 REPORT_SECONDS = 30.0
@@ -17,6 +19,8 @@ STEADY_SECONDS = 1.0
 """How long every address has to answer, or fail, in one and the same way."""
 SETTLE_SECONDS = 20.0
 """At most, for the addresses to become steady after HAProxy's word."""
+IDLE_SECONDS = 0.3
+"""How long the master has to be seen asleep, whenever it is looked at, before the next reload."""
 UNANSWERED_SECONDS = 0.5
 """That no address at all is answered while HAProxy retries to bind."""
 _PAUSE = re.compile(r"\bPaus(?:ing|ed) (?:frontend|proxy|listener)")  # src/proxy.c: pause_proxy
@@ -24,11 +28,37 @@ DIGITS = 5
 """Of seconds that are kept: finer than anything that is measured here."""
 
 
+class Idleness:
+    """Whether a master has been seen to do nothing but wait for a while; without one, it is true.
+
+    A master that is not so far yet after a start or a reload would not hear of the next reload:
+    the signal is lost (3.0 says `Loading success` before it listens for that).
+    """
+
+    def __init__(self, master: int | None, now: Callable[[], float]) -> None:
+        self._master = master
+        self._now = now
+        self._since: float | None = None
+
+    def lasts(self) -> bool:
+        if self._master is None:
+            return True
+        now = self._now()
+        if not is_asleep(self._master):
+            self._since = None
+        elif self._since is None:
+            self._since = now
+        return self._since is not None and now - self._since >= IDLE_SECONDS
+
+
 class Observation:
     """One reload, from the moment before it is asked for."""
 
-    def __init__(self, watch: Watch, step: int, configuration: str, present: list[str]) -> None:
+    def __init__(
+        self, watch: Watch, step: int, configuration: str, present: list[str], master: int | None
+    ) -> None:
         self.watch = watch
+        self._idleness = Idleness(master, watch.now)
         self.request: Reload | None = None
         self._line = len(watch.log)
         self._counters = counters.read()
@@ -51,10 +81,14 @@ class Observation:
         return reported is not None
 
     def _is_quiet(self) -> bool:
-        """Whether HAProxy's last word is long ago, and the addresses are steady."""
+        """Whether HAProxy's last word is long ago, its master idle, and the addresses steady."""
         self.has_report()
         last = max([self.entry["reported_at"] or 0.0, *(at for at, _ in self.watch.log[-1:])])
-        return self.watch.now() - last >= SILENT_SECONDS and self.watch.is_steady(STEADY_SECONDS)
+        return (
+            self._idleness.lasts()
+            and self.watch.now() - last >= SILENT_SECONDS
+            and self.watch.is_steady(STEADY_SECONDS)
+        )
 
     def is_retrying(self) -> bool:
         """Whether HAProxy tries again and again to bind what it cannot; or has reported already.

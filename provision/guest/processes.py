@@ -30,6 +30,14 @@ def disk_of(pid: int) -> int | None:
     return disk(f"/proc/{pid}/exe")
 
 
+def is_asleep(pid: int) -> bool:
+    """Whether a process waits for something, or has ended (proc_pid_stat(5))."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "R"
+    except OSError:
+        return True
+
+
 def program(pid: int) -> str:
     """The name of a process's program (proc_pid_comm(5)), or nothing if it has ended."""
     try:

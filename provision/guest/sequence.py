@@ -24,6 +24,7 @@ from provision.guest.observation import (
     DIGITS,
     SETTLE_SECONDS,
     STEADY_SECONDS,
+    Idleness,
     Observation,
 )
 from provision.guest.watch import Watch
@@ -140,7 +141,9 @@ class Sequence:
             # This one overtakes it.
             self._keep(self.observation.end())
         self._configure(step)
-        observation = Observation(self.watch, number, step["what"], step["present"])
+        observation = Observation(
+            self.watch, number, step["what"], step["present"], self.method.master()
+        )
         self.mark = self.turn = observation.entry["at"]
         observation.request = self.method.reload()
         self.observation = observation
@@ -182,8 +185,8 @@ class Sequence:
         if self.observation:
             self._keep(self.observation.complete())
         elif self.watch and not self.is_settled:
-            watch = self.watch
-            watch.wait(lambda: watch.is_steady(STEADY_SECONDS), SETTLE_SECONDS)
+            watch, idleness = self.watch, Idleness(self.method.master(), self.watch.now)
+            watch.wait(lambda: idleness.lasts() and watch.is_steady(STEADY_SECONDS), SETTLE_SECONDS)
             self.is_settled = True
 
     def _keep(self, reload: dict[str, Any]) -> None:

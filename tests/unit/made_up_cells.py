@@ -32,7 +32,7 @@ def cell(
     setting: str = "plain",
     method: str = "signal",
     repetition: int = 1,
-    reported: str = "failure",
+    reported: str | None = "failure",
     late: float = 0.0,
 ) -> dict[str, Any]:
     """A cell as `run.json` has it, judged by made-up evidence."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hatester.labels import short_names
 from hatester.plan import Cell
-from hatester.tables import errors, left_out, tables
+from hatester.tables import errors, left_out, lines, tables
 from tests.unit.made_up import A44, STATS, everywhere
 from tests.unit.made_up_cells import cell, error
 
@@ -80,3 +80,10 @@ def test_short_names_are_used_only_where_they_are_clear() -> None:
     ambiguous = ["10.0.0.1:80", "10.0.0.1:443"]
     assert short_names(ambiguous) == {label: label for label in ambiguous}
     assert short_names(["fd00:42::43:80"]) == {"fd00:42::43:80": ":43"}
+
+
+def test_a_reload_of_which_haproxy_says_nothing_is_marked_unless_another_overtook_it() -> None:
+    unsaid = cell("6.1", "3.0", {}, reported=None)
+    assert lines([unsaid]) == ["ok, no word"]
+    [entry] = unsaid["reloads"]
+    assert lines([unsaid | {"reloads": [entry | {"steady": False}]}]) == ["ok"]
