@@ -14,7 +14,7 @@ from invoke.tasks import task
 from tabulate import tabulate
 
 from hatester import bench as benchmarks
-from hatester import commands, expectation, flags, host, runs, tables
+from hatester import commands, expectation, flags, host, oci, runs, tables
 from hatester import compare as comparison
 from hatester.archive import Archive, find_mirrors
 from hatester.bench import Subject
@@ -300,7 +300,10 @@ def builds(c: Context, haproxy: Sequence[str], refresh: bool = False) -> None:
         names = haproxy or list(declared.builds)
         archive = debian(c)
         if refresh:
-            renew(archive, [declared.builds[name].suite for name in names])
+            chosen = [declared.builds[name] for name in names]
+            renew(archive, [build.suite for build in chosen if build.suite])
+            for image in [build.image for build in chosen if build.image]:
+                oci.fetch_again(image, say)
         with workshop(archive, declared, say) as shop:
             materials = shop.make([], names)
             trees, lacks = had(materials.tree, names)
