@@ -31,6 +31,7 @@ from hatester.cli import (
     workshop,
 )
 from hatester.errors import MeasurementError, UserError
+from hatester.given import with_described, with_given
 from hatester.images import tell_vagrant
 from hatester.matrix import METHODS, load_matrix, require
 from hatester.measuring import New, measure
@@ -46,10 +47,15 @@ from hatester.vagrant import Vagrant
 
 Thing = TypeVar("Thing")
 
+DESCRIBED = (
+    "a Debian suite, a path (with a slash) of a binary, one of a .deb file, or an image, such as "
+    "sid, sid:3.2.26-1, ~/haproxy/haproxy, docker://haproxy:1.8.26 or oci:layout:tag"
+)
 SELECT = {
     "matrix": "The file of matrix/ that says what to run: default, full, or one of your own.",
     "kernel": "A kernel of matrix/kernels.yml, instead of the default ones (repeatable).",
-    "haproxy": "A build of matrix/haproxy.yml, instead of the default ones (repeatable).",
+    "haproxy": "A build of matrix/haproxy.yml, instead of the default ones, or "
+    f"{DESCRIBED} (repeatable).",
     "setting": "A setting of matrix/settings.yml, instead of the default ones (repeatable).",
     "scenario": "A folder of matrix/scenarios, instead of the default ones (repeatable).",
     "method": f"A way of reloading: {', '.join(METHODS)} (repeatable).",
@@ -106,6 +112,7 @@ def matrix(
             if any(astuple(wanted)) or new != New() or matrix != "default":
                 raise UserError("--resume: which cells, and how, is said by the run already.")
             run = find(RESULTS, LATEST)
+            declared = with_given(declared, run.given)
             plan = plan_of(declared, [cell for cell, _ in run.left(how.again)], str(run.file))
             planned = [cell.id for cell, _ in run.planned]
         else:
@@ -287,17 +294,15 @@ def images(c: Context, kernel: Sequence[str], refresh: bool = False) -> None:
 
 
 @task(iterable=["haproxy"], help={
-    "haproxy": "A build of matrix/haproxy.yml, instead of all (repeatable).",
+    "haproxy": f"A build of matrix/haproxy.yml, instead of all, or {DESCRIBED} (repeatable).",
     "refresh": "Ask the mirror for what is newer, instead of using what was made.",
 })  # fmt: skip
 def builds(c: Context, haproxy: Sequence[str], refresh: bool = False) -> None:
     """Make the HAProxy builds; what is there is used again."""
     with orderly():
-        declared = load_matrix(MATRIX)
-        for name in haproxy:
-            require(name, declared.builds, "--haproxy")
+        declared, described = with_described(load_matrix(MATRIX), haproxy)
         host.require()
-        names = haproxy or list(declared.builds)
+        names = described or list(declared.builds)
         archive = debian(c)
         if refresh:
             chosen = [declared.builds[name] for name in names]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -181,6 +181,8 @@ class Matrix:
     settings: Mapping[str, Setting]
     scenarios: tuple[str, ...]
     selections: tuple[Selection, ...]
+    given: Mapping[str, str] = field(default_factory=dict)
+    """The words of --haproxy that describe builds which are not declared, by their names."""
 
     @property
     def declared(self) -> Mapping[str, Iterable[str]]:
@@ -230,7 +232,7 @@ def _load_selections(path: Path) -> dict[str, Selection]:
         entries = {f"{path}: entry {i}": entry for i, entry in enumerate(content, start=1)}
     if not entries:
         raise UserError(f"{path}: here belongs at least one selection, not [].")
-    return {place: _checked(entry, Selection, place) for place, entry in entries.items()}
+    return {place: checked(entry, Selection, place) for place, entry in entries.items()}
 
 
 def require(name: str, choices: Iterable[str], place: str) -> None:
@@ -264,7 +266,7 @@ class _Loader(yaml.BaseLoader):
 
 def load(path: Path, model: type[M]) -> M:
     """Read a YAML file as `model`. Raises UserError naming the file, the entry and the choices."""
-    return _checked(_content(path), model, str(path))
+    return checked(_content(path), model, str(path))
 
 
 def _content(path: Path) -> object:
@@ -281,7 +283,8 @@ def _content(path: Path) -> object:
         raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}.") from error
 
 
-def _checked(content: object, model: type[M], place: str) -> M:
+def checked(content: object, model: type[M], place: str) -> M:
+    """Content as `model`. Raises UserError that begins with `place`, where it was written."""
     try:
         return model.model_validate(content)
     except pydantic.ValidationError as error:

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 
 from hatester.errors import UserError
-from hatester.matrix import METHODS, Matrix, Setting, require
+from hatester.given import with_described
+from hatester.matrix import METHODS, Build, Matrix, Setting, require
 from hatester.scenarios import Scenario, load_scenario
 from hatester.versions import is_older
 
@@ -91,10 +92,13 @@ class Plan:
 
 
 def make_plan(matrix: Matrix, wanted: Wanted) -> Plan:
-    """The cells that `wanted` selects, without those that make no sense.
+    """The cells that `wanted` selects, without those that make no sense; the plan's matrix also has
+    the builds that `wanted` describes.
 
     Raises UserError for a name that is not declared, and when no cell remains.
     """
+    matrix, haproxy = with_described(matrix, wanted.haproxy)
+    wanted = replace(wanted, haproxy=haproxy)
     cells = _picked(_selected(matrix, wanted), wanted)
     return without_unfit(
         Plan(matrix, cells, _scenarios(matrix, cells), []),
@@ -130,6 +134,7 @@ def without_unfit(
             reason := unfit(
                 cell,
                 plan.matrix.settings[cell.setting],
+                plan.matrix.builds[cell.build],
                 linux.get(cell.kernel),
                 haproxy.get(cell.build),
             )
@@ -141,7 +146,9 @@ def without_unfit(
     return replace(plan, cells=cells, left_out=[*plan.left_out, *reasons.items()])
 
 
-def unfit(cell: Cell, setting: Setting, linux: str | None, haproxy: str | None) -> str | None:
+def unfit(
+    cell: Cell, setting: Setting, build: Build, linux: str | None, haproxy: str | None
+) -> str | None:
     """Why a cell makes no sense, as a sentence without its full stop; None when it does.
 
     `linux` and `haproxy` are the versions of its kernel and its build as far as they are known: a
@@ -151,6 +158,8 @@ def unfit(cell: Cell, setting: Setting, linux: str | None, haproxy: str | None) 
     if cell.method not in setting.methods:
         there = ", ".join(setting.methods)
         return f"{cell.setting} makes no difference by {cell.method}, only by {there}"
+    if cell.method == "systemd" and not build.has_unit:
+        return f"systemd needs HAProxy's packaged unit, and {cell.build} has none"
     needs = [
         (cell.method, "HAProxy", METHODS[cell.method], cell.build, haproxy),
         (cell.setting, "HAProxy", setting.haproxy, cell.build, haproxy),

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hatester.errors import UserError
-from hatester.matrix import METHODS, Matrix, Selection, Setting, load_matrix
+from hatester.matrix import METHODS, Build, Matrix, Selection, Setting, load_matrix
 from hatester.paths import MATRIX
 from hatester.plan import Cell, Wanted, make_plan, unfit
 
@@ -173,7 +173,8 @@ def why(
     method: str = "soft-finish",
 ) -> str | None:
     """What is said of a cell of kernel K, build B and setting S."""
-    return unfit(Cell("K", "B", "S", "lost-address", method), setting, linux, haproxy)
+    build = Build(suite="sid")
+    return unfit(Cell("K", "B", "S", "lost-address", method), setting, build, linux, haproxy)
 
 
 @pytest.mark.parametrize(
