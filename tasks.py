@@ -14,7 +14,7 @@ from invoke.tasks import task
 from tabulate import tabulate
 
 from hatester import bench as benchmarks
-from hatester import commands, expectation, flags, host, oci, runs, tables
+from hatester import commands, expectation, flags, host, oci, releases, runs, tables
 from hatester import compare as comparison
 from hatester.archive import Archive, find_mirrors
 from hatester.bench import Subject
@@ -314,6 +314,22 @@ def builds(c: Context, haproxy: Sequence[str], refresh: bool = False) -> None:
             trees, lacks = had(materials.tree, names)
         rows = [(name, tree.version, tree.disk) for name, tree in trees.items()]
         show_made(("build", "version", "tree"), rows, lacks)
+
+
+@task(iterable=["haproxy"], help={
+    "haproxy": f"A build of matrix/haproxy.yml, instead of all, or {DESCRIBED} (repeatable).",
+})  # fmt: skip
+def versions(c: Context, haproxy: Sequence[str]) -> None:
+    """Tell which builds are behind the newest release of their branch, by HAProxy's own index."""
+    with orderly():
+        declared, described = with_described(load_matrix(MATRIX), haproxy)
+        names = described or list(declared.builds)
+        with workshop(debian(c), declared, say) as shop:
+            _, known = shop.versions([], names)
+        branches = dict.fromkeys(releases.branch_of(version) for version in known.values())
+        newest = releases.newest(c.hatester.releases, branches)
+        rows = [releases.row(name, known.get(name), newest) for name in names]
+        print(tabulate(rows, headers=releases.HEADERS, disable_numparse=True))
 
 
 def renew(archive: Archive, suites: Sequence[str]) -> None:

@@ -74,8 +74,8 @@ class _Elf:
     """What the loader has to know of a file at `path`."""
 
     path: str
-    loader: str | None
     needed: tuple[str, ...]
+    """Its loader, by its path, and libraries."""
     rpath: tuple[str, ...]
     runpath: tuple[str, ...]
 
@@ -101,17 +101,12 @@ def read_program(root: Root, path: str, further: Sequence[str] = ()) -> Program:
     binary = root.read(path)
     elf = _read(binary, path)
     version = version_of(binary, path)
-    files = {}
-    if elf.loader:
-        files[elf.loader] = root.read(elf.loader)
-        _read(files[elf.loader], elf.loader)
     libraries = _Libraries(root, elf, further)
     links: dict[str, str] = {}
     for name, place in libraries.places.items():
-        files.setdefault(place, libraries.contents[place])
-        if posixpath.dirname(place) not in _FOLDERS:
+        if "/" not in name and posixpath.dirname(place) not in _FOLDERS:
             links |= {f"{folder}/{name}": place for folder in ("/usr/lib", "/usr/lib64")}
-    return Program(version, binary, files, links)
+    return Program(version, binary, libraries.contents, links)
 
 
 class _Libraries:
@@ -166,15 +161,14 @@ def _read(content: bytes, path: str) -> _Elf:
         architecture = elf.get_machine_arch()
     except Exception as error:  # pyelftools raises whatever a broken file makes it stumble over
         raise MeasurementError(f"{path} is no program that can be read: {error}") from error
-    raise MeasurementError(f"{path} is for another architecture: {architecture}, not x64")
+    raise MeasurementError(f"{path} is for another architecture: {architecture}, not x86-64")
 
 
 def _dynamic(elf: ELFFile, path: str) -> _Elf:
-    loader = None
     tags: dict[str, list[str]] = {"needed": [], "rpath": [], "runpath": []}
     for segment in elf.iter_segments():
         if isinstance(segment, InterpSegment):
-            loader = segment.get_interp_name()
+            tags["needed"].insert(0, segment.get_interp_name())
         elif isinstance(segment, DynamicSegment):
             for tag in segment.iter_tags():
                 kind = str(tag.entry.d_tag).removeprefix("DT_").lower()
@@ -189,7 +183,7 @@ def _dynamic(elf: ELFFile, path: str) -> _Elf:
         )
         for kind in ("rpath", "runpath")
     )
-    return _Elf(path, loader, tuple(tags["needed"]), () if runpath else rpath, runpath)
+    return _Elf(path, tuple(tags["needed"]), () if runpath else rpath, runpath)
 
 
 def _configured(root: Root) -> Iterator[str]:

@@ -84,12 +84,12 @@ def _free_name(matrix: Matrix, word: str) -> str:
 
 
 def _short(word: str) -> str:
-    """What is worth telling of a word: most binaries are called haproxy, but not their folders."""
+    """What is worth telling of a word: binaries are called haproxy, but seldom their folders."""
     if references.has_transport(word):
         return PurePosixPath(word.partition(":")[2]).name
     if not _is_path(word):
         return word
     path = PurePosixPath(word)
-    if path.name == "haproxy":
+    if path.name == "haproxy" and path.parent.name not in ("bin", "sbin"):
         return path.parent.name
     return path.name.removesuffix(".deb")
