@@ -16,7 +16,8 @@ from hatester.matrix import Build, Matrix, checked, require
 from hatester.paths import located
 
 FLAG = "--haproxy"
-_SUITE = re.compile(r"(?P<suite>[a-z][a-z-]*)(?::(?P<version>.+))?")
+# What begins with haproxy is an image without its transport.
+_SUITE = re.compile(r"(?!haproxy)(?P<suite>[a-z][a-z-]*)(?::(?P<version>.+))?")
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9.+_-]+")
 
 

@@ -24,7 +24,7 @@ def reference(text: str) -> str:
     Raises ValueError for what is none.
     """
     if text.startswith(_FILES):
-        if not text.partition(":")[2]:
+        if not text.split(":")[1]:
             raise ValueError(f"'{text}' names no file")
         return text
     if not _IN_A_REGISTRY.fullmatch(text.removeprefix(DOCKER)):
@@ -41,8 +41,8 @@ def on_this_host(reference: str) -> Path | None:
 
 def based(reference: str, folder: Path) -> str:
     """The same, where a path that is not absolute begins at `folder`."""
-    if on_this_host(reference) is None:
-        return reference
     transport, _, rest = reference.partition(":")
     path, colon, tag = rest.partition(":")
+    if on_this_host(reference) is None or not path:
+        return reference
     return f"{transport}:{located(path, folder)}{colon}{tag}"

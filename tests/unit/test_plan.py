@@ -166,6 +166,18 @@ def test_a_wrong_name_is_told_with_the_choices(wanted: Wanted, sentence: str) ->
         make_plan(DEFAULT, wanted)
 
 
+def test_systemd_is_left_out_where_there_is_no_unit() -> None:
+    wanted = Wanted(["6.1"], ["3.0", "docker://haproxy:1.8.26"], methods=["signal", "systemd"])
+    plan = make_plan(DEFAULT, wanted)
+    assert plan.builds == ["3.0", "haproxy-1.8.26"]
+    assert {(cell.build, cell.method) for cell in plan.cells} == {
+        ("3.0", "signal"), ("3.0", "systemd"), ("haproxy-1.8.26", "signal"),
+    }  # fmt: skip
+    assert {reason for _, reason in plan.left_out} == {
+        "systemd needs HAProxy's packaged unit, and haproxy-1.8.26 has none"
+    }
+
+
 def why(
     setting: Setting,
     linux: str | None = None,
