@@ -44,9 +44,12 @@ def package(folder: Path, name: str, files: dict[str, bytes], version: str = "1.
     control = f"Package: {name}\nVersion: {version}\nArchitecture: amd64\n"
     (root / "DEBIAN/control").write_text(f"{control}Maintainer: n <n@n>\nDescription: n\n")
     file = folder / f"{name}_{version}_amd64.deb"
-    command = ["dpkg-deb", "--root-owner-group", "-Znone", "--build", root, file]
-    subprocess.run(command, check=True, capture_output=True)
+    pack(root, file)
     return file
+
+
+def pack(root: Path, file: Path) -> None:
+    subprocess.run(["dpkg-deb", "-Znone", "--build", root, file], check=True, capture_output=True)
 
 
 @pytest.fixture
@@ -85,8 +88,7 @@ def test_a_pattern_names_several_and_the_content_counts(tmp_path: Path) -> None:
     again = packages.on_this_host(archive(), [f"{tmp_path}/*.deb"], "sid")
     assert again.ingredients == first.ingredients
     (tmp_path / "libx.d/usr/lib/libx.so").write_bytes(b"new")
-    command = ["dpkg-deb", "--build", tmp_path / "libx.d", tmp_path / "libx_1.0_amd64.deb"]
-    subprocess.run(command, check=True, capture_output=True)
+    pack(tmp_path / "libx.d", tmp_path / "libx_1.0_amd64.deb")
     changed = packages.on_this_host(archive(), [f"{tmp_path}/*.deb"], "sid")
     assert changed.ingredients != first.ingredients
 
