@@ -14,7 +14,7 @@ from invoke.tasks import task
 from tabulate import tabulate
 
 from hatester import bench as benchmarks
-from hatester import commands, expectation, flags, host, runs, tables
+from hatester import commands, expectation, flags, host, oci, releases, runs, tables
 from hatester import compare as comparison
 from hatester.archive import Archive, find_mirrors
 from hatester.bench import Subject
@@ -31,6 +31,7 @@ from hatester.cli import (
     workshop,
 )
 from hatester.errors import MeasurementError, UserError
+from hatester.given import with_described, with_given
 from hatester.images import tell_vagrant
 from hatester.matrix import METHODS, load_matrix, require
 from hatester.measuring import New, measure
@@ -46,10 +47,15 @@ from hatester.vagrant import Vagrant
 
 Thing = TypeVar("Thing")
 
+DESCRIBED = (
+    "a Debian suite, a path (with a slash) of a binary, one of a .deb file, or an image, such as "
+    "sid, sid:3.2.26-1, ~/haproxy/haproxy, docker://haproxy:1.8.26 or oci:layout:tag"
+)
 SELECT = {
     "matrix": "The file of matrix/ that says what to run: default, full, or one of your own.",
     "kernel": "A kernel of matrix/kernels.yml, instead of the default ones (repeatable).",
-    "haproxy": "A build of matrix/haproxy.yml, instead of the default ones (repeatable).",
+    "haproxy": "A build of matrix/haproxy.yml, instead of the default ones, or "
+    f"{DESCRIBED} (repeatable).",
     "setting": "A setting of matrix/settings.yml, instead of the default ones (repeatable).",
     "scenario": "A folder of matrix/scenarios, instead of the default ones (repeatable).",
     "method": f"A way of reloading: {', '.join(METHODS)} (repeatable).",
@@ -112,6 +118,7 @@ def matrix(
             if any(astuple(wanted)) or new != New() or matrix != "default":
                 raise UserError("--resume: which cells, and how, is said by the run already.")
             run = find(RESULTS, LATEST)
+            declared = with_given(declared, run.given)
             left = [cell for cell, _ in run.left(how.again)]
             made = run.scenarios if run.scenarios.exists() else None
             plan = plan_of(declared, left, str(run.file), made)
@@ -297,25 +304,42 @@ def images(c: Context, kernel: Sequence[str], refresh: bool = False) -> None:
 
 
 @task(iterable=["haproxy"], help={
-    "haproxy": "A build of matrix/haproxy.yml, instead of all (repeatable).",
+    "haproxy": f"A build of matrix/haproxy.yml, instead of all, or {DESCRIBED} (repeatable).",
     "refresh": "Ask the mirror for what is newer, instead of using what was made.",
 })  # fmt: skip
 def builds(c: Context, haproxy: Sequence[str], refresh: bool = False) -> None:
     """Make the HAProxy builds; what is there is used again."""
     with orderly():
-        declared = load_matrix(MATRIX)
-        for name in haproxy:
-            require(name, declared.builds, "--haproxy")
+        declared, described = with_described(load_matrix(MATRIX), haproxy)
         host.require()
-        names = haproxy or list(declared.builds)
+        names = described or list(declared.builds)
         archive = debian(c)
         if refresh:
-            renew(archive, [declared.builds[name].suite for name in names])
+            chosen = [declared.builds[name] for name in names]
+            renew(archive, [build.suite for build in chosen if build.suite])
+            for image in [build.image for build in chosen if build.image]:
+                oci.fetch_again(image, say)
         with workshop(archive, declared, say) as shop:
             materials = shop.make([], names)
             trees, lacks = had(materials.tree, names)
         rows = [(name, tree.version, tree.disk) for name, tree in trees.items()]
         show_made(("build", "version", "tree"), rows, lacks)
+
+
+@task(iterable=["haproxy"], help={
+    "haproxy": f"A build of matrix/haproxy.yml, instead of all, or {DESCRIBED} (repeatable).",
+})  # fmt: skip
+def versions(c: Context, haproxy: Sequence[str]) -> None:
+    """Tell which builds are behind the newest release of their branch, by HAProxy's own index."""
+    with orderly():
+        declared, described = with_described(load_matrix(MATRIX), haproxy)
+        names = described or list(declared.builds)
+        with workshop(debian(c), declared, say) as shop:
+            _, known = shop.versions([], names)
+        branches = dict.fromkeys(releases.branch_of(version) for version in known.values())
+        newest = releases.newest(c.hatester.releases, branches)
+        rows = [releases.row(name, known.get(name), newest) for name in names]
+        print(tabulate(rows, headers=releases.HEADERS, disable_numparse=True))
 
 
 def renew(archive: Archive, suites: Sequence[str]) -> None:

@@ -167,17 +167,30 @@ class Archive:
 
         Raises MeasurementError when the suite lacks one, or something that it depends on.
         """
+        fetched = self._have_lists(suite)
+        known = self._root / f"{suite}.{cache.digest(packages, [])}.json"
+        if not known.exists() or known.stat().st_mtime < fetched.stat().st_mtime:
+            found = self._solve(suite, packages)
+            cache.write_whole(known, json.dumps([asdict(package) for package in found]))
+        return [Package(**package) for package in json.loads(known.read_text())]
+
+    def resolve_files(self, suite: str, files: Sequence[Path], *packages: str) -> list[Package]:
+        """What packages that are files on this host depend on, and `packages`, in a suite.
+
+        Raises MeasurementError when the suite lacks some of it.
+        """
+        self._have_lists(suite)
+        return self._solve(suite, [*map(str, files), *packages])
+
+    def _have_lists(self, suite: str) -> Path:
+        """Fetch the lists of a suite if there are none; returns the file that tells when."""
         fetched = self._fetched(suite)
         if not fetched.exists():
             with self._locked():
                 # Another thread may have fetched them meanwhile.
                 if not fetched.exists():
                     self._fetch_lists(suite)
-        known = self._root / f"{suite}.{cache.digest(packages, [])}.json"
-        if not known.exists() or known.stat().st_mtime < fetched.stat().st_mtime:
-            found = self._solve(suite, packages)
-            cache.write_whole(known, json.dumps([asdict(package) for package in found]))
-        return [Package(**package) for package in json.loads(known.read_text())]
+        return fetched
 
     def _solve(self, suite: str, packages: Sequence[str]) -> list[Package]:
         try:
@@ -189,9 +202,10 @@ class Archive:
             raise MeasurementError(
                 f"suite {suite} has no installable {' '.join(packages)}: {_reason(error.output)}"
             ) from error
-        # 'URI' NAME_VERSION_ARCHITECTURE.deb SIZE SHA256:CHECKSUM
+        # 'URI' NAME_VERSION_ARCHITECTURE.deb SIZE SHA256:CHECKSUM; of a file on this host, apt has
+        # no checksum.
         files = (line.split() for line in lines if line.startswith("'"))
-        return [_package(file, checksum) for _, file, _, checksum in files]
+        return [_package(file[1], file[3]) for file in files if len(file) == 4]
 
     def download(self, suite: str, packages: list[Package], folder: Path) -> list[Path]:
         """The packages' files, verified by apt, in a new `folder`.

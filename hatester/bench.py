@@ -91,8 +91,8 @@ class Subject:
             self.plan.scenarios[cell.scenario],
         )
         order = Order(cell.build, setting, scenario, cell.method)
-        version = self.starter.trees[cell.build].version
-        run_cell(guest, cell, 1, order, version, at_step=lambda _: None)
+        tree = self.starter.trees[cell.build]
+        run_cell(guest, cell, 1, order, tree, at_step=lambda _: None)
 
 
 def starts(subject: Subject) -> Iterator[Figure]:

@@ -16,6 +16,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -78,22 +79,38 @@ def entry(kind: str, name: str, make: Callable[[Path], None]) -> Path:
     Raises UserError when a command or the disk fails it, and what else `make` raises.
     """
     folder = root() / kind / name
-    if folder.is_dir():
-        return folder
-    with locked(folder.with_name(f".{name}.lock"), f"makes {kind}/{name}"):
-        if folder.is_dir():
-            return folder
-        unfinished = folder.with_name(f".{name}.unfinished")
-        shutil.rmtree(unfinished, ignore_errors=True)
-        unfinished.mkdir()
-        try:
-            make(unfinished)
-            unfinished.rename(folder)
-        except (commands.CommandError, OSError) as error:
-            raise UserError(f"{folder} cannot be made: {error}") from error
-        finally:
-            shutil.rmtree(unfinished, ignore_errors=True)
+    if not folder.is_dir():
+        with _locked_entry(folder):
+            if not folder.is_dir():
+                _make(folder, make)
     return folder
+
+
+def renew(kind: str, name: str, make: Callable[[Path], None]) -> None:
+    """Make an entry anew; an old one is replaced only by a new one that is whole."""
+    folder = root() / kind / name
+    with _locked_entry(folder):
+        _make(folder, make)
+
+
+def _locked_entry(folder: Path) -> AbstractContextManager[None]:
+    return locked(
+        folder.with_name(f".{folder.name}.lock"), f"makes {folder.parent.name}/{folder.name}"
+    )
+
+
+def _make(folder: Path, make: Callable[[Path], None]) -> None:
+    unfinished = folder.with_name(f".{folder.name}.unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir()
+    try:
+        make(unfinished)
+        shutil.rmtree(folder, ignore_errors=True)
+        unfinished.rename(folder)
+    except (commands.CommandError, OSError) as error:
+        raise UserError(f"{folder} cannot be made: {error}") from error
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def write_whole(path: Path, content: str) -> None:

@@ -12,6 +12,7 @@ from hatester.errors import MeasurementError
 from hatester.guests import Guest
 from hatester.plan import Cell
 from hatester.sequence import Evidence, Order
+from hatester.trees import Tree
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ def run_cell(
     cell: Cell,
     repetition: int,
     order: Order,
-    package_version: str,
+    tree: Tree,
     at_step: Callable[[int], None],
 ) -> Result:
     """Measure a cell, telling the number of each step that is next. What goes wrong is the
@@ -41,7 +42,7 @@ def run_cell(
     console_before = len(guest.console())
     try:
         sequence.measure(guest, order, evidence, at_step)
-        _require_versions(evidence, guest.image.kit.release, package_version)
+        _require_versions(evidence, guest.image.kit.release, tree.version)
     except MeasurementError as error:
         evidence.timeline["failed"] = str(error)
     entry = {
@@ -55,7 +56,8 @@ def run_cell(
         "haproxy": {
             "name": cell.build,
             "version": evidence.haproxy_version,
-            "package": package_version,
+            "package": tree.version,
+            "tree": tree.serial,
         },
         "seconds": round(time.monotonic() - started, 3),
         **judged(evidence.timeline),
@@ -114,10 +116,10 @@ def _head(cell: Cell, repetition: int) -> dict[str, Any]:
     }
 
 
-def _require_versions(evidence: Evidence, release: str, package_version: str) -> None:
+def _require_versions(evidence: Evidence, release: str, version: str) -> None:
     """Raise MeasurementError unless the kernel and the HAProxy are the ones that were asked for."""
     if evidence.release != release:
         raise MeasurementError(f"the guest runs Linux {evidence.release}, not {release}")
     said = evidence.haproxy_version
-    if said is None or not verdict.is_same_version(said, package_version):
-        raise MeasurementError(f"the guest's HAProxy is {said}, not {package_version}")
+    if said is None or not verdict.is_same_version(said, version):
+        raise MeasurementError(f"the guest's HAProxy is {said}, not {version}")

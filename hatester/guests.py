@@ -20,11 +20,11 @@ import paramiko
 from invoke.exceptions import CommandTimedOut, ThreadException
 
 from hatester import commands, monitor
-from hatester.builds import Tree
 from hatester.errors import MeasurementError, tail
 from hatester.images import Image, tell_vagrant
 from hatester.keys import Keys
 from hatester.paths import PROVISION
+from hatester.trees import Tree
 from hatester.vagrant import Vagrant
 
 CONNECT_SECONDS = 30

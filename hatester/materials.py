@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hatester.archive import Archive
-from hatester.builds import Tree, build_version, make_build
+from hatester.builds import build_version, make_build
 from hatester.errors import MeasurementError
 from hatester.images import Image
 from hatester.keys import Keys
@@ -20,6 +20,7 @@ from hatester.kits import Kit, kit_version, make_kit
 from hatester.matrix import Matrix
 from hatester.progress import Say
 from hatester.systems import make_system
+from hatester.trees import Tree
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class Workshop:
             for name in kernels
         }
         haproxy = {
-            name: self.pool.submit(build_version, self.archive, matrix.builds[name])
+            name: self.pool.submit(build_version, self.archive, matrix.builds[name], self.say)
             for name in builds
         }
         return _had(linux), _had(haproxy)

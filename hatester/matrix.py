@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import pydantic
 import yaml
 
+from hatester import references
 from hatester.errors import UserError
+from hatester.paths import located
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9.+_-]*$"
 """Names stand in cell ids, file names and `vagrant up NAME`."""
@@ -56,6 +58,8 @@ def _method(name: str) -> str:
 
 
 Names = Annotated[tuple[str, ...], pydantic.BeforeValidator(_some)]
+Files = Annotated[tuple[Line, ...], pydantic.BeforeValidator(_some)]
+Image = Annotated[str, pydantic.AfterValidator(references.reference)]
 Methods = Annotated[
     tuple[Annotated[str, pydantic.AfterValidator(_method)], ...],
     pydantic.BeforeValidator(_some),
@@ -91,10 +95,40 @@ class Kernel(Declaration):
 
 
 class Build(Declaration):
-    """A HAProxy, with where it comes from."""
+    """A HAProxy, with where it comes from: a Debian suite, Debian packages on this host (what they
+    depend on is in `suite`), a binary on this host, or an image.
 
-    suite: Name
+    `version` is what its version begins with; of a suite, one with a revision is wanted exactly.
+    """
+
+    suite: Name | None = None
     version: Version | None = None
+    packages: Files = ()
+    path: Line | None = None
+    image: Image | None = None
+
+    @pydantic.model_validator(mode="after")
+    def _come_from_one_place(self) -> Build:
+        given = [name for name in ("suite", "packages", "path", "image") if getattr(self, name)]
+        if len(given) != 1 and given != ["suite", "packages"]:
+            found = " and ".join(given) or "none"
+            raise ValueError(f"here belongs one of suite, packages, path, image, not {found}")
+        return self
+
+    @property
+    def has_unit(self) -> bool:
+        """Whether it comes with a unit for systemd, as packages do."""
+        return not self.path and not self.image
+
+    def based(self, folder: Path) -> Build:
+        """The same, where paths that are not absolute begin at `folder`."""
+        return self.model_copy(
+            update={
+                "packages": tuple(str(located(path, folder)) for path in self.packages),
+                "path": self.path and str(located(self.path, folder)),
+                "image": self.image and references.based(self.image, folder),
+            }
+        )
 
 
 class Setting(Declaration):
@@ -147,6 +181,8 @@ class Matrix:
     settings: Mapping[str, Setting]
     scenarios: tuple[str, ...]
     selections: tuple[Selection, ...]
+    given: Mapping[str, str] = field(default_factory=dict)
+    """The words of --haproxy that describe builds which are not declared, by their names."""
 
     @property
     def declared(self) -> Mapping[str, Iterable[str]]:
@@ -173,7 +209,10 @@ def load_matrix(folder: Path, name: str = "default") -> Matrix:
         folder=folder,
         name=name,
         kernels=load(folder / "kernels.yml", _Kernels).kernels,
-        builds=load(folder / "haproxy.yml", _Builds).builds,
+        builds={
+            name: build.based(folder)
+            for name, build in load(folder / "haproxy.yml", _Builds).builds.items()
+        },
         settings=load(folder / "settings.yml", _Settings).settings,
         scenarios=tuple(sorted(p.parent.name for p in folder.glob("scenarios/*/scenario.yml"))),
         selections=tuple(written.values()),
@@ -193,7 +232,7 @@ def _load_selections(path: Path) -> dict[str, Selection]:
         entries = {f"{path}: entry {i}": entry for i, entry in enumerate(content, start=1)}
     if not entries:
         raise UserError(f"{path}: here belongs at least one selection, not [].")
-    return {place: _checked(entry, Selection, place) for place, entry in entries.items()}
+    return {place: checked(entry, Selection, place) for place, entry in entries.items()}
 
 
 def require(name: str, choices: Iterable[str], place: str) -> None:
@@ -227,7 +266,7 @@ class _Loader(yaml.BaseLoader):
 
 def load(path: Path, model: type[M]) -> M:
     """Read a YAML file as `model`. Raises UserError naming the file, the entry and the choices."""
-    return _checked(_content(path), model, str(path))
+    return checked(_content(path), model, str(path))
 
 
 def _content(path: Path) -> object:
@@ -244,7 +283,8 @@ def _content(path: Path) -> object:
         raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}.") from error
 
 
-def _checked(content: object, model: type[M], place: str) -> M:
+def checked(content: object, model: type[M], place: str) -> M:
+    """Content as `model`. Raises UserError that begins with `place`, where it was written."""
     try:
         return model.model_validate(content)
     except pydantic.ValidationError as error:

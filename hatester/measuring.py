@@ -73,8 +73,9 @@ def _begin(shop: Workshop, plan: Plan, new: New, progress: Progress) -> tuple[Pl
     if contents:
         plan = with_scenarios(plan, new.wanted, list(contents))
     results = begin(
-        RESULTS, host.describe(), plan.cells, plan.left_out, new.repeat, new.probe_interval
-    )
+        RESULTS, host.describe(), plan.cells, plan.left_out,
+        new.repeat, new.probe_interval, plan.matrix.given,
+    )  # fmt: skip
     if new.own:
         own.write(results.scenarios, new.own, contents)
         plan = replace(plan, scenarios=load_scenarios(results.scenarios, plan.cells))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -12,3 +13,9 @@ MACHINES = PROJECT / ".hatester/machines.json"
 """What `invoke images` tells the Vagrantfile: the files of each guest."""
 RUN_SCHEMA = PROJECT / "docs" / "run.schema.json"
 """What a `run.json` has, as JSON Schema has it."""
+
+
+def located(path: str, folder: Path) -> Path:
+    """A path as users write it: `~` is their home, and what is not absolute is in `folder`."""
+    # That of Path fails where there is no such user.
+    return folder / os.path.expanduser(path)  # noqa: PTH111

@@ -9,7 +9,8 @@ from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 
 from hatester.errors import UserError
-from hatester.matrix import METHODS, Matrix, Setting, require
+from hatester.given import with_described
+from hatester.matrix import METHODS, Build, Matrix, Setting, require
 from hatester.scenarios import Scenario, load_scenario
 from hatester.versions import is_older
 
@@ -95,13 +96,21 @@ class Plan:
 
 
 def make_plan(matrix: Matrix, wanted: Wanted) -> Plan:
-    """The cells that `wanted` selects, without those that make no sense.
+    """The cells that `wanted` selects, without those that make no sense; the plan's matrix also has
+    the builds that `wanted` describes.
 
     Raises UserError for a name that is not declared, and when no cell remains.
     """
+    matrix, wanted = _described(matrix, wanted)
     cells = _picked(_selected(matrix, wanted), wanted)
     scenarios = load_scenarios(matrix.folder / "scenarios", cells)
     return _without_unfit_declared(Plan(matrix, cells, scenarios, []))
+
+
+def _described(matrix: Matrix, wanted: Wanted) -> tuple[Matrix, Wanted]:
+    """What the flags describe rather than name, declared like the rest."""
+    matrix, haproxy = with_described(matrix, wanted.haproxy)
+    return matrix, replace(wanted, haproxy=haproxy)
 
 
 def plan_of(
@@ -131,6 +140,7 @@ def without_scenarios(matrix: Matrix, wanted: Wanted) -> Plan:
 
     `only` and `skip` are left for `with_scenarios`. Raises as `make_plan` does.
     """
+    matrix, wanted = _described(matrix, wanted)
     blank = [each.model_copy(update={"scenarios": (BLANK,)}) for each in matrix.selections]
     cells = _selected(replace(matrix, selections=tuple(blank)), replace(wanted, scenarios=()))
     return _without_unfit_declared(Plan(matrix, cells, {}, []))
@@ -168,6 +178,7 @@ def without_unfit(
             reason := unfit(
                 cell,
                 plan.matrix.settings[cell.setting],
+                plan.matrix.builds[cell.build],
                 linux.get(cell.kernel),
                 haproxy.get(cell.build),
             )
@@ -179,7 +190,9 @@ def without_unfit(
     return replace(plan, cells=cells, left_out=[*plan.left_out, *reasons.items()])
 
 
-def unfit(cell: Cell, setting: Setting, linux: str | None, haproxy: str | None) -> str | None:
+def unfit(
+    cell: Cell, setting: Setting, build: Build, linux: str | None, haproxy: str | None
+) -> str | None:
     """Why a cell makes no sense, as a sentence without its full stop; None when it does.
 
     `linux` and `haproxy` are the versions of its kernel and its build as far as they are known: a
@@ -189,6 +202,8 @@ def unfit(cell: Cell, setting: Setting, linux: str | None, haproxy: str | None) 
     if cell.method not in setting.methods:
         there = ", ".join(setting.methods)
         return f"{cell.setting} makes no difference by {cell.method}, only by {there}"
+    if cell.method == "systemd" and not build.has_unit:
+        return f"systemd needs HAProxy's packaged unit, and {cell.build} has none"
     needs = [
         (cell.method, "HAProxy", METHODS[cell.method], cell.build, haproxy),
         (cell.setting, "HAProxy", setting.haproxy, cell.build, haproxy),

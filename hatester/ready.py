@@ -17,13 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hatester import cache, commands, guests, host, monitor
-from hatester.builds import Tree
 from hatester.errors import MeasurementError
 from hatester.guests import Guest
 from hatester.images import Image
 from hatester.keys import Keys
 from hatester.paths import PROJECT, PROVISION
 from hatester.progress import Progress
+from hatester.trees import Tree
 from hatester.vagrant import Vagrant
 
 KIND = "ready"

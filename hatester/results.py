@@ -49,6 +49,12 @@ class Results:
             for id_ in self.run["planned"]
         ]
 
+    @property
+    def given(self) -> dict[str, str]:
+        """The words of --haproxy that describe builds which are not declared, by their names."""
+        given: dict[str, str] = self.run.get("given", {})
+        return given
+
     def left(self, again: Container[str] = ()) -> list[Task]:
         """What is to be measured and is not there, or has one of the outcomes `again`."""
         there = {
@@ -108,7 +114,7 @@ class Results:
             words += ["--config", str(folder / f"{BEFORE}.cfg")]
             words += ["--after", str(folder / f"{AFTER}.cfg"), "--only", str(entry["id"])]
         for flag, name in names.items():
-            words += [flag, name]
+            words += [flag, self.given.get(name, name) if flag == FLAGS["haproxy"] else name]
         if interval := self.run.get("probe_interval"):
             words += ["--probe-interval", f"{interval:g}s"]
         return shlex.join(words)
@@ -147,11 +153,12 @@ def begin(
     left_out: Sequence[tuple[Cell, str]] = (),
     repeat: int = 1,
     probe_interval: float | None = None,
+    given: Mapping[str, str] | None = None,
 ) -> Results:
     """A folder for a new run of these cells, each `repeat` times, to which `latest` points.
 
-    `probe_interval` is in seconds; None for that of each scenario. Raises UserError when the
-    folder cannot be made.
+    `probe_interval` is in seconds; None for that of each scenario. `given` are builds that are not
+    declared, as `Matrix` has them. Raises UserError when the folder cannot be made.
     """
     started = _now()
     folder = _make_folder(parent, started.strftime("%Y%m%d-%H%M%S"))
@@ -166,6 +173,7 @@ def begin(
             "planned": [cell.id for cell in cells],
             "repeat": repeat,
             "probe_interval": probe_interval,
+            "given": dict(given or {}),
             "left_out": [{"id": cell.id, "reason": reason} for cell, reason in left_out],
             "cells": [],
         },

@@ -198,7 +198,7 @@ class Run:
             self._progress.step(guest.machine, cell.id, what)
 
         at_step(1)
-        return run_cell(guest, cell, repetition, order, tree.version, at_step)
+        return run_cell(guest, cell, repetition, order, tree, at_step)
 
     @staticmethod
     def _is_chance(result: Result, is_alive: bool) -> bool:

@@ -33,14 +33,28 @@ _TAIL_LINES = 10
 _WORDS = re.compile(
     r"(?P<success>Loading success\.|New worker #\d+ \(\d+\) forked)"
     r"|(?P<failure>Loading failure!|in waitpid mode|Failed to load worker)"
+    # 1.8 says nothing of a success, until an old worker ends: a master that has begun anew calls it
+    # a former one only if it has a new one.
+    r"|(?P<former>Former worker \d+ exited)"
 )
+_BEGINS = re.compile(r"Reexecuting Master process$")
+_FIRST_HEARD = (1, 9)
+"""The first version whose workers go on to write to the log under a master (main of
+src/haproxy.c)."""
 
 
 def word(lines: Sequence[tuple[float, str]]) -> tuple[str, float] | None:
-    """What a log says became of a reload: `success` or `failure`, and when; None for nothing."""
-    for at, line in reversed(lines):
+    """What a log says became of a reload: `success` or `failure`, and when; None for nothing.
+
+    What the master said before it began anew is of an earlier reload.
+    """
+    began = next((i for i, (_, line) in enumerate(lines) if _BEGINS.search(line)), None)
+    for at, line in reversed(lines[began:]):
         found = [match.lastgroup for match in _WORDS.finditer(line)]
-        if found and found[-1]:
+        if found and found[-1] == "former":
+            if began is not None:
+                return "success", at
+        elif found and found[-1]:
             return found[-1], at
     return None
 
@@ -52,6 +66,9 @@ def last_lines() -> str:
 
 class HAProxy:
     """The tree of a build, with a file system of its own for files, so that nothing stays."""
+
+    version = ""
+    """As it says itself, once it was asked."""
 
     def __init__(self, tree: Path, arguments: list[str]) -> None:
         self.tree = tree
@@ -92,9 +109,16 @@ class HAProxy:
             found = re.match(r"HA-?Proxy version (\S+)", said)
             if not found:
                 raise GuestError(f"haproxy -v says '{said.strip()}'")
-            return found[1]
+            self.version = found[1]
+            return self.version
 
         return version
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether its workers write to the log under a master, as far as its version is known."""
+        numbers = re.match(r"(\d+)\.(\d+)", self.version)
+        return not numbers or (int(numbers[1]), int(numbers[2])) >= _FIRST_HEARD
 
     def command(self, *arguments: str) -> list[str]:
         return ["chroot", str(self.tree), "/usr/sbin/haproxy", *arguments]

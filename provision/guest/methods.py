@@ -37,8 +37,10 @@ class Reload:
     """Of the command that asked for it, where there is one."""
     answer: str | None = None
     """Of the master CLI, where that was asked."""
-    is_heard = True
-    """Whether the old process tells the log what it does."""
+
+    def __init__(self, is_heard: bool) -> None:
+        self.is_heard = is_heard
+        """Whether the old process tells the log what it does."""
 
     def reported(self, log: Lines, now: float) -> tuple[str, float] | None:
         """What HAProxy says became of it, `success` or `failure`, and when; None so far.
@@ -54,10 +56,10 @@ class _CommandReload(Reload):
     It knows where there is no master; the old process then is a daemon, and without a log.
     """
 
-    def __init__(self, process: subprocess.Popen[bytes], knows: bool) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], is_heard: bool, knows: bool) -> None:
+        super().__init__(is_heard)
         self._process = process
         self._knows = knows
-        self.is_heard = not knows
         self._ended: float | None = None
 
     def reported(self, log: Lines, now: float) -> tuple[str, float] | None:
@@ -76,6 +78,7 @@ class _CliReload(Reload):
     answer = ""
 
     def __init__(self, connection: socket.socket) -> None:
+        super().__init__(is_heard=True)
         self._connection = connection
         self._connection.setblocking(False)
         self._answered: float | None = None
@@ -111,7 +114,7 @@ class Signal:
             raise GuestError("HAProxy's master has ended; there is nothing to reload")
         transcript.note("kill", "-USR2", str(self.process.pid))
         os.kill(self.process.pid, signal.SIGUSR2)
-        return Reload()
+        return Reload(self.haproxy.is_heard)
 
     def master(self) -> int | None:
         """The PID of the master, where there is one."""
@@ -148,7 +151,8 @@ class SoftFinish(Signal):
 
     def reload(self) -> Reload:
         old = (self.haproxy.tree / PID_FILE.lstrip("/")).read_text().split()
-        return _CommandReload(self.haproxy.launch(*self.options, "-sf", *old), knows=True)
+        process = self.haproxy.launch(*self.options, "-sf", *old)
+        return _CommandReload(process, is_heard=False, knows=True)
 
     def master(self) -> int | None:
         return None
@@ -168,11 +172,14 @@ class Systemd(Signal):
         self._drop_in = _UNITS / f"{UNIT}.d"
 
     def start(self, ports: list[int]) -> None:
+        unit = self.haproxy.tree / "usr/lib/systemd/system/haproxy.service"
+        if not unit.exists():
+            raise GuestError("the build has no unit haproxy.service")
         # From within its root directory HAProxy has to reach the socket where it says "ready".
         self._notify.parent.mkdir()
         self._notify.touch()
         bind(_NOTIFY, self._notify)
-        shutil.copy(self.haproxy.tree / "usr/lib/systemd/system/haproxy.service", _UNITS / UNIT)
+        shutil.copy(unit, _UNITS / UNIT)
         options = " ".join(["-S", f"/{_SOCKET}", *self.haproxy.arguments])
         self._drop_in.mkdir()
         (self._drop_in / "hatester.conf").write_text(
@@ -188,7 +195,8 @@ class Systemd(Signal):
     def reload(self) -> Reload:
         command = ["systemctl", "reload", UNIT]
         transcript.note(*command)
-        return _CommandReload(subprocess.Popen(command), knows=False)
+        process = subprocess.Popen(command)
+        return _CommandReload(process, self.haproxy.is_heard, knows=False)
 
     def master(self) -> int | None:
         return self.pid

@@ -69,6 +69,8 @@ def test_a_suite_that_the_mirror_lacks_costs_its_cells_only(empty_mirror: str) -
     archive = Archive(Mirrors(empty_mirror, empty_mirror))
     with pytest.raises(MeasurementError, match="has no suite bullseye"):
         archive.resolve("bullseye", "haproxy")
+    with pytest.raises(MeasurementError, match="has no suite sid"):
+        archive.resolve_files("sid", [Path("/haproxy.deb")], "procps")
 
 
 def test_a_mirror_that_cannot_be_reached_is_for_the_user_to_mend() -> None:

@@ -117,3 +117,16 @@ def test_the_folder_is_this_users_alone_or_says_why_it_cannot_be(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     with pytest.raises(UserError, match="cannot be made: Not a directory"):
         cache.root()
+
+
+def test_an_entry_is_renewed_by_a_whole_one_only(root: Path) -> None:
+    def fail(folder: Path) -> None:
+        write(folder)
+        raise ValueError
+
+    cache.entry("kind", "name", write)
+    cache.renew("kind", "name", lambda folder: (folder / "new").touch())
+    assert [path.name for path in (root / "kind/name").iterdir()] == ["new"]
+    with pytest.raises(ValueError):  # noqa: PT011 (it is this one that was raised)
+        cache.renew("kind", "name", fail)
+    assert [path.name for path in (root / "kind/name").iterdir()] == ["new"]

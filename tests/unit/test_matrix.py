@@ -87,6 +87,29 @@ def test_any_other_file_is_a_matrix_of_one_selection_or_of_a_list(folder: Path) 
     assert [each.methods for each in mine.selections] == [("signal",), ("cli", "systemd")]
 
 
+def test_a_build_comes_from_anywhere_and_paths_begin_at_the_file(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    (folder / "haproxy.yml").write_text(
+        "builds:\n"
+        "  exact: {suite: sid, version: 3.2.26-1+b2}\n"
+        "  debs: {packages: [debs/*.deb, ~/x.deb, /y.deb], suite: sid}\n"
+        "  mine: {path: ~/haproxy/haproxy}\n"
+        "  original: {image: 'haproxy:1.8.26'}\n"
+        "  layout: {image: 'oci:images/ha:3'}\n"
+    )
+    (folder / "default.yml").write_text(selection(haproxy="[mine]"))
+    (folder / "full.yml").unlink()
+    builds = load_matrix(folder).builds
+    assert builds["exact"].version == "3.2.26-1+b2"
+    assert builds["debs"].packages == (f"{folder}/debs/*.deb", "/home/me/x.deb", "/y.deb")
+    assert builds["mine"].path == "/home/me/haproxy/haproxy"
+    assert builds["original"].image == "docker://haproxy:1.8.26"
+    assert builds["layout"].image == f"oci:{folder}/images/ha:3"
+    assert [name for name, build in builds.items() if build.has_unit] == ["exact", "debs"]
+
+
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
@@ -116,6 +139,18 @@ def test_a_wrong_matrix_is_told_with_the_choices(name: str, sentence: str) -> No
         ("kernels.yml", "", "kernels.yml: kernels: field required"),
         ("kernels.yml", "nothing", "kernels.yml: here belong keys (kernels), not 'nothing'"),
         ("haproxy.yml", "builds: {2.2: {suite: a b}}", "haproxy.yml: builds: 2.2: suite"),
+        (
+            "haproxy.yml",
+            "builds: {x: }",
+            "x: here belongs one of suite, packages, path, ",
+        ),
+        ("haproxy.yml", "builds: {x: {path: a, image: b}}", "image, not path and image."),
+        ("haproxy.yml", "builds: {x: {suite: sid, path: a}}", "image, not suite and path."),
+        ("haproxy.yml", "builds: {x: {packages: a.deb}}", "x: packages: here belongs a list of at"),
+        ("haproxy.yml", "builds: {x: {image: 'a b'}}", "x: image: 'a b' is no image, such as"),
+        ("haproxy.yml", "builds: {x: {image: 'oci:'}}", "x: image: 'oci:' names no file."),
+        ("haproxy.yml", "builds: {x: {image: 'oci::tag'}}", "x: image: 'oci::tag' names no file."),
+        ("haproxy.yml", "builds: {x: {images: a}}", "no key 'images'; did you mean image?"),
         ("settings.yml", "settings: {x: {sysctls: {nope: 1}}}", "settings: x: sysctls: nope"),
         ("settings.yml", "settings: {x: {bind: transparent}}", "settings: x: bind: input"),
         ("settings.yml", "settings: {x: {global: ['a\n\nb']}}", "settings: x: global: 0"),

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hatester.errors import UserError
-from hatester.matrix import METHODS, Matrix, Selection, Setting, load_matrix
+from hatester.matrix import METHODS, Build, Matrix, Selection, Setting, load_matrix
 from hatester.paths import MATRIX
 from hatester.plan import Cell, Wanted, make_plan, unfit
 
@@ -166,6 +166,18 @@ def test_a_wrong_name_is_told_with_the_choices(wanted: Wanted, sentence: str) ->
         make_plan(DEFAULT, wanted)
 
 
+def test_systemd_is_left_out_where_there_is_no_unit() -> None:
+    wanted = Wanted(["6.1"], ["3.0", "docker://haproxy:1.8.26"], methods=["signal", "systemd"])
+    plan = make_plan(DEFAULT, wanted)
+    assert plan.builds == ["3.0", "haproxy-1.8.26"]
+    assert {(cell.build, cell.method) for cell in plan.cells} == {
+        ("3.0", "signal"), ("3.0", "systemd"), ("haproxy-1.8.26", "signal"),
+    }  # fmt: skip
+    assert {reason for _, reason in plan.left_out} == {
+        "systemd needs HAProxy's packaged unit, and haproxy-1.8.26 has none"
+    }
+
+
 def why(
     setting: Setting,
     linux: str | None = None,
@@ -173,7 +185,8 @@ def why(
     method: str = "soft-finish",
 ) -> str | None:
     """What is said of a cell of kernel K, build B and setting S."""
-    return unfit(Cell("K", "B", "S", "lost-address", method), setting, linux, haproxy)
+    build = Build(suite="sid")
+    return unfit(Cell("K", "B", "S", "lost-address", method), setting, build, linux, haproxy)
 
 
 @pytest.mark.parametrize(

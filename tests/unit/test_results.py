@@ -163,3 +163,13 @@ def test_a_run_that_does_not_say_what_was_planned_cannot_be_finished(tmp_path: P
     results.write()
     with pytest.raises(UserError, match=r"run\.json does not say what was planned"):
         find(tmp_path, "latest").left()
+
+
+def test_a_build_that_the_flag_described_is_described_again(tmp_path: Path) -> None:
+    given = {"haproxy-1.8.26": "docker://haproxy:1.8.26"}
+    cell = dataclasses.replace(CELL, build="haproxy-1.8.26")
+    results = begin(tmp_path, {}, [cell], given=given)
+    found = find(tmp_path, results.folder.name)
+    assert found.given == given
+    command = found.command(not_measured(cell, 1, "").entry)
+    assert "--haproxy docker://haproxy:1.8.26 " in command

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from hatester.paths import PROJECT
 from tests.helpers import copy_project, invoke
 from tests.unit.entries import ID, entry, stored, unmeasured
 
@@ -46,6 +47,9 @@ def test_plan_gives_its_cells_as_json() -> None:
         (("plan", "--method", "reload"), "--method: there is no 'reload'"),
         (("images", "--kernel", "6.2"), "--kernel: there is no '6.2'"),
         (("builds", "--haproxy", "1.8"), "--haproxy: there is no '1.8'"),
+        (("plan", "--haproxy", "./none/haproxy"), f"--haproxy: {PROJECT}/none/haproxy is missing."),
+        (("plan", "--haproxy", "docker://a b"), "--haproxy: image: 'docker://a b' is no image"),
+        (("versions", "--haproxy", "1.8"), "--haproxy: there is no '1.8'"),
         (("matrix", "--table-format", "ascii"), "--table-format: there is no 'ascii'"),
         (("matrix", "--failed=some"), "--failed: there is no 'some'"),
         (("shell", "6.1/2.2"), "'6.1/2.2' is no cell's id"),
@@ -159,6 +163,26 @@ def test_a_run_that_is_not_as_expected_ends_with_1_and_the_differences(checkout:
         done = invoke("matrix", "--resume", "--expect", "expected.yml", folder=checkout)
         assert done.returncode == code, done.stderr
         assert said in done.stderr
+
+
+def test_builds_that_the_flag_describes_are_planned_and_known_when_resumed(
+    checkout: Path, tmp_path: Path
+) -> None:
+    words = ("--kernel", "6.1", "--setting", "plain", "--scenario", "hitless")
+    described = ("--haproxy", "docker://haproxy:1.8.26", "--haproxy", "3.0")
+    done = invoke("plan", *words, *described, "--method", "signal", "--method", "systemd")
+    assert done.stdout.split() == [
+        "6.1/haproxy-1.8.26/plain/hitless/signal", "6.1/3.0/plain/hitless/signal",
+        "6.1/3.0/plain/hitless/systemd",
+    ]  # fmt: skip
+    assert "needs HAProxy's packaged unit, and haproxy-1.8.26 has none" in done.stderr
+    left = ID.replace("2.2", "haproxy-1.8.26")
+    given = {"haproxy-1.8.26": "docker://haproxy:1.8.26"}
+    results = stored(checkout / "results", entry("ok"), planned=[ID, left])
+    assert invoke("--dry", "matrix", "--resume", folder=checkout).returncode == 2
+    results.run["given"] = given
+    results.write()
+    assert invoke("--dry", "matrix", "--resume", folder=checkout).stdout.split() == [left]
 
 
 def test_where_nothing_is_left_a_resumed_run_measures_nothing(checkout: Path) -> None:
