@@ -32,7 +32,8 @@ from hatester.cli import (
 )
 from hatester.errors import MeasurementError, UserError
 from hatester.images import tell_vagrant
-from hatester.matrix import METHODS, load_matrix, require
+from hatester.kernel_references import with_kernels, with_names
+from hatester.matrix import FLAVOURS, METHODS, Matrix, load_matrix, require
 from hatester.measuring import New, measure
 from hatester.outcomes import OUTCOMES, outcome
 from hatester.paths import MACHINES, MATRIX, PROJECT, RESULTS
@@ -42,13 +43,18 @@ from hatester.ready import Starter
 from hatester.results import LATEST, Results, find
 from hatester.run import How, Keep
 from hatester.shell import open_shell
+from hatester.suite_kernels import Kernels, suite_kernels
 from hatester.vagrant import Vagrant
 
 Thing = TypeVar("Thing")
 
+KERNEL = (
+    "A kernel of matrix/kernels.yml; or SUITE, SUITE:VERSION (or a pattern), SUITE:VERSION:FLAVOUR, "
+    "snapshot:RELEASE, or the path of a package, of a folder of packages or of a vmlinuz"
+)
 SELECT = {
     "matrix": "The file of matrix/ that says what to run: default, full, or one of your own.",
-    "kernel": "A kernel of matrix/kernels.yml, instead of the default ones (repeatable).",
+    "kernel": f"{KERNEL}, instead of the default ones (repeatable).",
     "haproxy": "A build of matrix/haproxy.yml, instead of the default ones (repeatable).",
     "setting": "A setting of matrix/settings.yml, instead of the default ones (repeatable).",
     "scenario": "A folder of matrix/scenarios, instead of the default ones (repeatable).",
@@ -106,10 +112,12 @@ def matrix(
             if any(astuple(wanted)) or new != New() or matrix != "default":
                 raise UserError("--resume: which cells, and how, is said by the run already.")
             run = find(RESULTS, LATEST)
-            plan = plan_of(declared, [cell for cell, _ in run.left(how.again)], str(run.file))
+            cells = [cell for cell, _ in run.left(how.again)]
+            declared = with_names(declared, {cell.kernel for cell in cells}, run.references)
+            plan = plan_of(declared, cells, str(run.file))
             planned = [cell.id for cell, _ in run.planned]
         else:
-            plan = make_plan(declared, wanted)
+            plan = make_plan(*with_kernels(declared, wanted, kernels_of(c)))
             planned = [cell.id for cell in plan.cells]
         expected = expectation.load(RESULTS, expect, planned) if expect else None
         if c.config.run.dry:
@@ -123,17 +131,22 @@ def matrix(
         conclude(measured.results, measured.is_interrupted, expected)
 
 
-@task(help={
+@task(iterable=["kernel"], help={
     "cell": "The id of a cell, as `invoke plan` lists them; any that the matrix declares.",
+    "kernel": "Where matrix/kernels.yml has no such kernel, what `invoke plan` was given for it.",
     "step": "The number of the step after which to stop, instead of the last.",
     "verbose": VERBOSE,
 })  # fmt: skip
-def shell(c: Context, cell: str, step: str = "", verbose: bool = False) -> None:
+def shell(
+    c: Context, cell: str, kernel: Sequence[str], step: str = "", verbose: bool = False
+) -> None:
     """Take a guest to a step of a cell and open a shell in it: `invoke shell CELL --step 4`."""
     with orderly():
         if verbose:
             commands.tell_each(say)
-        plan = plan_of(load_matrix(MATRIX), [cell_of(cell)], cell)
+        wanted = cell_of(cell)
+        declared, _ = with_kernels(load_matrix(MATRIX), Wanted(kernel), kernels_of(c))
+        plan = plan_of(with_names(declared, [wanted.kernel], {}), [wanted], cell)
         [scenario] = plan.scenarios.values()
         steps = flags.step("--step", step, len(scenario.steps))
         host.require()
@@ -163,7 +176,7 @@ def bisect(
             commands.tell_each(say)
         require(bad, OUTCOMES[1:-1], "--bad")
         wanted = Wanted(kernel, haproxy, setting, scenario, method, only, skip)
-        plan = make_plan(load_matrix(MATRIX, matrix), wanted)
+        plan = make_plan(*with_kernels(load_matrix(MATRIX, matrix), wanted, kernels_of(c)))
         new = New(flags.count("--repeat", repeat))
         host.require()
         measured = measure(debian(c), plan, How(jobs=host.guests_at_once()), new)
@@ -217,7 +230,15 @@ def compare(c: Context, before: str, after: str) -> None:
 
 def debian(c: Context) -> Archive:
     """Debian's archive, at the mirrors that the settings or the host name."""
-    return Archive(find_mirrors(c.hatester.mirror, c.hatester.security_mirror))
+    settings = c.hatester
+    return Archive(
+        find_mirrors(settings.mirror, settings.security_mirror, settings.snapshot_archive)
+    )
+
+
+def kernels_of(c: Context) -> Kernels:
+    """Which kernels the mirror has, for who asks; nobody does whose kernels are all declared."""
+    return lambda suite: suite_kernels(debian(c), suite)
 
 
 @task(iterable=NAMES, help={**SELECT, "json": "As JSON, a list of cells."})
@@ -229,7 +250,7 @@ def plan(
     """List the cells that `invoke matrix` would run with the same flags; boots nothing."""
     with orderly():
         wanted = Wanted(kernel, haproxy, setting, scenario, method, only, skip)
-        made = make_plan(load_matrix(MATRIX, matrix), wanted)
+        made = make_plan(*with_kernels(load_matrix(MATRIX, matrix), wanted, kernels_of(c)))
         cells = made.cells
         if left_out := tables.left_out(made.left_out):
             say(left_out)
@@ -261,21 +282,27 @@ def mirror(c: Context) -> host.Finding:
 
 
 @task(iterable=["kernel"], help={
-    "kernel": "A kernel of matrix/kernels.yml, instead of all (repeatable).",
+    "kernel": f"{KERNEL}, instead of all declared ones (repeatable).",
     "refresh": "Ask the mirror for what is newer, instead of using what was made.",
 })  # fmt: skip
 def images(c: Context, kernel: Sequence[str], refresh: bool = False) -> None:
     """Make the guest images, a kernel kit each and one system; what is there is used again."""
     with orderly():
-        declared = load_matrix(MATRIX)
-        for name in kernel:
-            require(name, declared.kernels, "--kernel")
-        host.require()
-        names = kernel or list(declared.kernels)
         archive = debian(c)
+
+        def chosen() -> tuple[Matrix, Sequence[str]]:
+            declared = load_matrix(MATRIX)
+            wanted = Wanted(kernel or list(declared.kernels))
+            declared, wanted = with_kernels(declared, wanted, kernels_of(c))
+            return declared, wanted.kernels
+
+        declared, names = chosen()
+        host.require()
         if refresh:
-            renew(archive, [declared.kernels[name].suite for name in names])
-            renew(archive, [declared.kernels[name].system for name in names])
+            kernels = [declared.kernels[name] for name in names]
+            renew(archive, [each.suite for each in kernels if each.suite])
+            renew(archive, [each.system for each in kernels])
+            declared, names = chosen()  # of a pattern there may be more now
         with workshop(archive, declared, say) as shop:
             materials = shop.make(names, [])
             images, lacks = had(materials.image, names)
@@ -306,6 +333,33 @@ def builds(c: Context, haproxy: Sequence[str], refresh: bool = False) -> None:
             trees, lacks = had(materials.tree, names)
         rows = [(name, tree.version, tree.disk) for name, tree in trees.items()]
         show_made(("build", "version", "tree"), rows, lacks)
+
+
+@task(iterable=["suite", "flavour"], help={
+    "suite": "A suite of Debian, instead of those of matrix/kernels.yml (repeatable).",
+    "flavour": f"A flavour, instead of all: {', '.join(FLAVOURS)} (repeatable).",
+    "refresh": "Ask the mirror for what is newer.",
+})  # fmt: skip
+def kernels(
+    c: Context, suite: Sequence[str], flavour: Sequence[str], refresh: bool = False
+) -> None:
+    """List the kernels that the mirror has, from the oldest to the newest of each suite."""
+    with orderly():
+        for name in flavour:
+            require(name, FLAVOURS, "--flavour")
+        declared = [each.suite for each in load_matrix(MATRIX).kernels.values() if each.suite]
+        suites = list(dict.fromkeys(suite or declared))
+        archive = debian(c)
+        if refresh:
+            renew(archive, suites)
+        listed, lacks = had(lambda name: suite_kernels(archive, name), suites)
+        rows = [
+            (name, each.release, each.version, each.flavour)
+            for name, found in listed.items()
+            for each in found
+            if not flavour or each.flavour in flavour
+        ]
+        show_made(("suite", "release", "version", "flavour"), rows, lacks)
 
 
 def renew(archive: Archive, suites: Sequence[str]) -> None:

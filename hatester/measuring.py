@@ -50,7 +50,7 @@ def measure(archive: Archive, plan: Plan, how: How, run: Results | New) -> Measu
                     progress.say(left_out)
                 results = begin(
                     RESULTS, host.describe(), plan.cells, plan.left_out,
-                    run.repeat, run.probe_interval,
+                    run.repeat, run.probe_interval, plan.matrix.references,
                 )  # fmt: skip
             materials = shop.make(plan.kernels, plan.builds)
             assert results is not None

@@ -98,7 +98,7 @@ def make_plan(matrix: Matrix, wanted: Wanted) -> Plan:
     cells = _picked(_selected(matrix, wanted), wanted)
     return without_unfit(
         Plan(matrix, cells, _scenarios(matrix, cells), []),
-        {name: kernel.version for name, kernel in matrix.kernels.items()},
+        {name: kernel.linux for name, kernel in matrix.kernels.items()},
         {name: build.version for name, build in matrix.builds.items()},
     )
 

@@ -56,6 +56,12 @@ class Results:
         return [(cell, number) for cell, number in self.planned if (cell.id, number) not in there]
 
     @property
+    def references(self) -> dict[str, str]:
+        """What --kernel was given for those of its kernels that were declared in no file."""
+        references: dict[str, str] = self.run.get("kernels", {})
+        return references
+
+    @property
     def file(self) -> Path:
         return self.folder / "run.json"
 
@@ -97,7 +103,7 @@ class Results:
         """What measures a cell again, as a line for a shell."""
         words = ["./bootstrap", "invoke", "matrix"]
         for flag, name in zip(FLAGS.values(), str(entry["id"]).split("/"), strict=True):
-            words += [flag, name]
+            words += [flag, self.references.get(name, name) if flag == FLAGS["kernels"] else name]
         if interval := self.run.get("probe_interval"):
             words += ["--probe-interval", f"{interval:g}s"]
         return shlex.join(words)
@@ -136,11 +142,12 @@ def begin(
     left_out: Sequence[tuple[Cell, str]] = (),
     repeat: int = 1,
     probe_interval: float | None = None,
+    references: Mapping[str, str] | None = None,
 ) -> Results:
     """A folder for a new run of these cells, each `repeat` times, to which `latest` points.
 
-    `probe_interval` is in seconds; None for that of each scenario. Raises UserError when the
-    folder cannot be made.
+    `probe_interval` is in seconds; None for that of each scenario. `references` lead to kernels
+    that are declared in no file. Raises UserError when the folder cannot be made.
     """
     started = _now()
     folder = _make_folder(parent, started.strftime("%Y%m%d-%H%M%S"))
@@ -155,6 +162,7 @@ def begin(
             "planned": [cell.id for cell in cells],
             "repeat": repeat,
             "probe_interval": probe_interval,
+            "kernels": dict(references or {}),
             "left_out": [{"id": cell.id, "reason": reason} for cell, reason in left_out],
             "cells": [],
         },
