@@ -49,8 +49,9 @@ from hatester.vagrant import Vagrant
 Thing = TypeVar("Thing")
 
 KERNEL = (
-    "A kernel of matrix/kernels.yml; or SUITE, SUITE:VERSION (or a pattern), SUITE:VERSION:FLAVOUR, "
-    "snapshot:RELEASE, or the path of a package, of a folder of packages or of a vmlinuz"
+    "A kernel of matrix/kernels.yml; or SUITE, SUITE:VERSION (also a pattern), "
+    "SUITE:VERSION:FLAVOUR, snapshot:RELEASE, or the path of a package, a folder of packages or a "
+    "vmlinuz"
 )
 SELECT = {
     "matrix": "The file of matrix/ that says what to run: default, full, or one of your own.",
@@ -145,7 +146,9 @@ def shell(
         if verbose:
             commands.tell_each(say)
         wanted = cell_of(cell)
-        declared, _ = with_kernels(load_matrix(MATRIX), Wanted(kernel), kernels_of(c))
+        declared = load_matrix(MATRIX)
+        if kernel:
+            declared, _ = with_kernels(declared, Wanted(kernel), kernels_of(c))
         plan = plan_of(with_names(declared, [wanted.kernel], {}), [wanted], cell)
         [scenario] = plan.scenarios.values()
         steps = flags.step("--step", step, len(scenario.steps))

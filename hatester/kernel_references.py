@@ -90,7 +90,8 @@ def _choose(matrix: Matrix, word: str, kernels: Kernels) -> list[_Chosen]:
         require(word, matrix.kernels, FLAG)
     kernel = parse(word)
     if kernel.suite:
-        return _of_suite(kernel, kernels, f"{FLAG} {word}")
+        names = "" if ":" in word else f" ({', '.join(matrix.kernels)} are declared)"
+        return _of_suite(kernel, kernels, f"{FLAG} {word}{names}")
     try:
         name = kernel.snapshot or _safe(local_release(kernel))
     except MeasurementError as error:
@@ -143,7 +144,10 @@ def parse(word: str) -> Kernel:
             raise UserError(f"{FLAG} {word}: of a suite it takes SUITE:VERSION:FLAVOUR.")
         parts = {"suite": suite, "version": version, "flavour": flavour}
         written = {key: value for key, value in parts.items() if value}
-    return checked(written, Kernel, f"{FLAG} {word}", Path.cwd())
+    kernel = checked(written, Kernel, f"{FLAG} {word}", Path.cwd())
+    if kernel.version and is_release(kernel.version) and not kernel.is_pattern:
+        return _single(kernel, kernel.version)
+    return kernel
 
 
 def _reference(kernel: Kernel) -> str:

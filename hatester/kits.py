@@ -13,11 +13,12 @@ import shutil
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
-from hatester import cache, commands, debs, disks, kernel_sources, vmlinuz
+from hatester import cache, commands, debs, disks, kernel_sources, module_order, vmlinuz
 from hatester.archive import Archive
 from hatester.errors import MeasurementError
 from hatester.kernel_sources import find_source, unpack_of_suite
 from hatester.matrix import Kernel
+from hatester.module_order import load_order
 from hatester.paths import PROVISION
 from hatester.progress import Say
 
@@ -75,8 +76,8 @@ def make_kit(archive: Archive, kernel: Kernel, say: Say) -> Kit:
         known = {"release": release, "version": source.version}
         (folder / "kit.json").write_text(json.dumps(known))
 
-    modules = (debs.__file__, disks.__file__, kernel_sources.__file__, __file__)
-    recipe = [INIT, *map(Path, modules)]
+    modules = (debs, disks, kernel_sources, module_order)
+    recipe = [INIT, Path(__file__), *(Path(str(each.__file__)) for each in modules)]
     folder = cache.entry("kernels", cache.digest(ingredients, recipe), make)
     return Kit(folder=folder, **json.loads((folder / "kit.json").read_text()))
 
@@ -93,11 +94,7 @@ def _make(tree: Path, folder: Path) -> str:
     if (found := vmlinuz.release(kernel)) != release:
         raise MeasurementError(f"the kernel is Linux {found}, and its modules are of {release}")
     kernel.rename(folder / "vmlinuz")
-    _decompress(modules)
-    try:
-        commands.run(["depmod", "-b", tree, release], seconds=disks.SECONDS)
-    except commands.CommandError as error:
-        raise MeasurementError(f"the modules of {release} cannot be indexed: {error}") from error
+    _index(modules, tree)
     load_order(modules, USED)
     _make_initrd(modules, tree / "bin/busybox", folder)
     disks.make_ext4(tree / "lib/modules", folder / "modules.ext4")
@@ -114,12 +111,16 @@ def _only_modules(tree: Path) -> Path:
     return found[0]
 
 
-def _decompress(modules: Path) -> None:
-    """Unpack what kmod of Debian's systems, or we, could not read."""
-    for suffix, tool in _UNPACK.items():
-        if any(modules.rglob(f"*{suffix}")):
-            find = ("find", str(modules), "-name", f"*{suffix}", "-exec", *tool, "{}", "+")
-            commands.run(find, seconds=disks.SECONDS)
+def _index(modules: Path, tree: Path) -> None:
+    """Make what modprobe needs, of modules that kmod of any Debian system can read."""
+    try:
+        for suffix, tool in _UNPACK.items():
+            if any(modules.rglob(f"*{suffix}")):
+                find = ("find", str(modules), "-name", f"*{suffix}", "-exec", *tool, "{}", "+")
+                commands.run(find, seconds=disks.SECONDS)
+        commands.run(["depmod", "-b", tree, modules.name], seconds=disks.SECONDS)
+    except commands.CommandError as error:
+        raise MeasurementError(f"the modules of {modules.name} cannot be read: {error}") from error
 
 
 def _make_initrd(modules: Path, busybox: Path, folder: Path) -> None:
@@ -131,10 +132,7 @@ def _make_initrd(modules: Path, busybox: Path, folder: Path) -> None:
     shutil.copy(INIT, root / "init")
     order = load_order(modules, BOOT_MODULES)
     for path in order:
-        content = (modules / path).read_bytes()
-        if path.endswith(".xz"):
-            content = lzma.decompress(content)
-        _require_fit(path, content, modules.name)
+        content = _plain_content(modules / path, modules.name)
         (root / "modules" / _plain_name(path)).write_bytes(content)
     (root / "modules/order").write_text("".join(_plain_name(path) + "\n" for path in order))
     command = "cd initrd.d && find . | cpio --quiet --create --format=newc --owner=0:0 >../initrd"
@@ -142,47 +140,18 @@ def _make_initrd(modules: Path, busybox: Path, folder: Path) -> None:
     shutil.rmtree(root)
 
 
-def _require_fit(path: str, content: bytes, release: str) -> None:
-    """Raise MeasurementError for a module that another kernel would load, but not this one."""
+def _plain_content(file: Path, release: str) -> bytes:
+    """A module as insmod takes it. Raises MeasurementError for one that is not of this kernel."""
+    content = file.read_bytes()
+    try:
+        content = lzma.decompress(content) if file.suffix == ".xz" else content
+    except lzma.LZMAError as error:
+        raise MeasurementError(f"the module {file.name} cannot be unpacked: {error}") from error
     found = _VERMAGIC.search(content)
-    if found and found[1].decode(errors="replace") != release:
-        raise MeasurementError(
-            f"the module {Path(path).name} is of Linux {found[1].decode(errors='replace')}, and "
-            f"not of {release}"
-        )
+    if found and (of := found[1].decode()) != release:
+        raise MeasurementError(f"the module {file.name} is of Linux {of}, not of {release}")
+    return content
 
 
 def _plain_name(path: str) -> str:
     return Path(path).name.removesuffix(".xz")
-
-
-def load_order(modules: Path, names: tuple[str, ...]) -> list[str]:
-    """The module files to load for `names`, each after those that it needs (modules.dep(5)).
-
-    Built-in ones are left out. Raises MeasurementError when the kernel lacks one of `names`.
-    """
-    needs = {}
-    for line in (modules / "modules.dep").read_text(errors="replace").splitlines():
-        path, _, dependencies = line.partition(":")
-        # modules.dep has the nearest dependency first.
-        needs[path] = [*reversed(dependencies.split()), path]
-    by_name = {_module(path): path for path in needs}
-    built_in = {_module(path) for path in _built_in(modules)}
-    order: list[str] = []
-    for name in names:
-        if name in by_name:
-            order += [path for path in needs[by_name[name]] if path not in order]
-        elif name not in built_in:
-            raise MeasurementError(f"the kernel {modules.name} has no {name}")
-    return order
-
-
-def _module(path: str) -> str:
-    """The name of a module by its file."""
-    return _plain_name(path).removesuffix(".ko").replace("-", "_")
-
-
-def _built_in(modules: Path) -> list[str]:
-    """The files of modules that are part of the kernel itself (kbuild of Linux)."""
-    file = modules / "modules.builtin"
-    return file.read_text(errors="replace").splitlines() if file.is_file() else []

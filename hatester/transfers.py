@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from hatester.progress import CONSOLE, Say
@@ -16,34 +17,34 @@ Arrived = Callable[[int], None]
 """Takes how many bytes of a file are there by now."""
 
 
-class _Bars:
-    """The bars of all threads: one display, which is shown while there is one."""
+class Bars:
+    """The bars of all threads: one display, which is shown while there is a bar."""
 
-    def __init__(self) -> None:
+    def __init__(self, console: Console) -> None:
         self._lock = threading.Lock()
         self._count = 0
-        self._bars = Progress(
+        self.progress = Progress(
             TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(),
-            TransferSpeedColumn(), console=CONSOLE, transient=True,
+            TransferSpeedColumn(), console=console, transient=True,
         )  # fmt: skip
 
     @contextmanager
     def told(self, name: str, total: int | None) -> Iterator[Arrived]:
         with self._lock:
             self._count += 1
-            self._bars.start()
-        bar = self._bars.add_task(name, total=total)
+            self.progress.start()
+        bar = self.progress.add_task(name, total=total)
         try:
-            yield lambda arrived: self._bars.update(bar, completed=arrived)
+            yield lambda arrived: self.progress.update(bar, completed=arrived)
         finally:
-            self._bars.remove_task(bar)
+            self.progress.remove_task(bar)
             with self._lock:
                 self._count -= 1
                 if not self._count:
-                    self._bars.stop()
+                    self.progress.stop()
 
 
-_BARS = _Bars()
+_BARS = Bars(CONSOLE)
 
 
 @contextmanager

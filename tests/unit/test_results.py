@@ -146,6 +146,13 @@ def test_what_is_left_is_what_was_planned_and_is_not_there(tmp_path: Path) -> No
     assert "--probe-interval 0.05s" in results.command(results.cells[0])
 
 
+def test_a_kernel_that_no_file_declares_is_measured_again_by_what_led_to_it(tmp_path: Path) -> None:
+    results = begin(tmp_path, {}, [CELL], references={CELL.kernel: "trixie:6.16.*"})
+    results.add(not_measured(CELL, 1, "no image"))
+    command = find(tmp_path, "latest").command(results.cells[0])
+    assert f"--kernel 'trixie:6.16.*' --haproxy {CELL.build} " in command
+
+
 def test_what_is_measured_again_takes_the_place_of_what_was_there(tmp_path: Path) -> None:
     results = begin(tmp_path, {}, [CELL], repeat=2)
     results.add(measured(repetition=2))
