@@ -403,7 +403,7 @@ def bench(c: Context, part: Sequence[str]) -> None:
         for name in part:
             require(name, benchmarks.PARTS, "--part")
         host.require()
-        plan = make_plan(load_matrix(MATRIX), Wanted())
+        plan = make_plan(*with_kernels(load_matrix(MATRIX), Wanted(), kernels_of(c)))
         kernel, build = plan.cells[0].kernel, plan.cells[0].build
         with (
             workshop(debian(c), plan.matrix, say) as shop,

@@ -16,6 +16,15 @@ _FIELDS = ("Package", "Version", "Depends")
 _MERGED = re.compile(r"^usr/(?=lib/|bin/)")
 _WANTED = re.compile(r"^(?:boot/vmlinuz-[^/]+|lib/modules/[^/]+/.+|bin/busybox)$")
 
+_UNFIT = (
+    commands.CommandError,
+    tarfile.TarError,
+    FileExistsError,
+    NotADirectoryError,
+    IsADirectoryError,
+)
+"""What comes of packages that are broken, or have a file where they have a folder as well."""
+
 
 @dataclass(frozen=True)
 class Deb:
@@ -58,7 +67,7 @@ def unpack(file: Path, tree: Path) -> None:
                     target.parent.mkdir(parents=True, exist_ok=True)
                     with target.open("wb") as copy:
                         shutil.copyfileobj(content, copy)
-    except (commands.CommandError, tarfile.TarError) as error:
+    except _UNFIT as error:
         raise MeasurementError(f"{file} cannot be unpacked: {error}") from error
     finally:
         tar.unlink(missing_ok=True)

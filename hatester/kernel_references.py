@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hatester.errors import MeasurementError, UserError
-from hatester.kernel_sources import local_release
+from hatester.kernel_sources import is_there, local_release
 from hatester.matrix import Kernel, Matrix, checked, require
 from hatester.plan import Wanted
 from hatester.suite_kernels import Kernels, fitting, flavour_of, is_match, is_release
@@ -132,22 +132,23 @@ def parse(word: str) -> Kernel:
     It is SUITE, SUITE:VERSION, SUITE:VERSION:FLAVOUR, snapshot:RELEASE, or a path: of packages, of
     a folder with some, or of a kernel's file.
     """
-    written: dict[str, object]
     if "/" in word or word.endswith(".deb"):
-        is_package = word.endswith(".deb") or not Path(word).expanduser().is_file()
-        written = {"packages": [word]} if is_package else {"vmlinuz": word}
-    elif word.startswith(SNAPSHOT):
-        written = {"snapshot": word.removeprefix(SNAPSHOT)}
-    else:
-        suite, version, flavour, *more = [*word.split(":"), "", ""]
-        if any(more):
-            raise UserError(f"{FLAG} {word}: of a suite it takes SUITE:VERSION:FLAVOUR.")
-        parts = {"suite": suite, "version": version, "flavour": flavour}
-        written = {key: value for key, value in parts.items() if value}
-    kernel = checked(written, Kernel, f"{FLAG} {word}", Path.cwd())
-    if kernel.version and is_release(kernel.version) and not kernel.is_pattern:
-        return _single(kernel, kernel.version)
-    return kernel
+        kernel = _written(word, packages=[word])
+        is_kernel = not word.endswith(".deb") and is_there(kernel.packages[0], Path.is_file)
+        return _written(word, vmlinuz=word) if is_kernel else kernel
+    if word.startswith(SNAPSHOT):
+        return _written(word, snapshot=word.removeprefix(SNAPSHOT))
+    suite, version, flavour, *more = [*word.split(":"), "", ""]
+    if any(more):
+        raise UserError(f"{FLAG} {word}: of a suite it takes SUITE:VERSION:FLAVOUR.")
+    further = {"version": version, "flavour": flavour}
+    kernel = _written(word, suite=suite, **{key: each for key, each in further.items() if each})
+    is_single = is_release(version) and not kernel.is_pattern
+    return _single(kernel, version) if is_single else kernel
+
+
+def _written(word: str, **content: object) -> Kernel:
+    return checked(content, Kernel, f"{FLAG} {word}", Path.cwd())
 
 
 def _reference(kernel: Kernel) -> str:

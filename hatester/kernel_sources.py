@@ -10,7 +10,7 @@ import glob
 import os
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -56,7 +56,7 @@ def find_source(archive: Archive, kernel: Kernel, say: Say) -> Source:
     there, or without network.
     """
     if kernel.suite:
-        [found] = fitting(kernel, suite_kernels(archive, kernel.suite))
+        found = fitting(kernel, suite_kernels(archive, kernel.suite))[-1]
         packages = archive.resolve(kernel.suite, found.package)
         parts = [package for package in packages if _PART.match(package.name)]
         return OfSuite(archive, kernel.suite, parts, found.version)
@@ -160,7 +160,8 @@ def _modules(kernel: Path, modules: Path | None) -> tuple[Path, str]:
     It is `modules`, or in there as `make modules_install` lays it; else beside the kernel.
     """
     release = vmlinuz.release(kernel)
-    places = [modules] if modules else [kernel.parent, kernel.parent / "modules", kernel.parents[1]]
+    beside = [kernel.parent, kernel.parent / "modules", kernel.parent.parent]
+    places = [modules] if modules else beside
     for place in places:
         for folder in ("lib/modules", "usr/lib/modules", "."):
             if (place / folder / release).is_dir():
@@ -178,16 +179,25 @@ def _local(paths: Sequence[Path]) -> list[Path]:
     """
     files: list[Path] = []
     for path in paths:
-        if path.is_dir():
-            found = sorted(path.glob("*.deb"))
-        elif path.exists():
-            found = [path]
-        else:
-            found = sorted(Path(name) for name in glob.glob(str(path)))  # noqa: PTH207 - of any folder
+        pattern = path / "*.deb" if is_there(path, Path.is_dir) else path
+        found = [path] if is_there(path, Path.is_file) else sorted(_matching(pattern))
         if not found:
             raise UserError(f"{path}: here is no Debian package.")
         files += found
     return files
+
+
+def _matching(pattern: Path) -> Iterator[Path]:
+    # Path.glob is for patterns below a folder.
+    return map(Path, glob.iglob(str(pattern)))  # noqa: PTH207
+
+
+def is_there(path: Path, test: Callable[[Path], bool]) -> bool:
+    """Whether a path passes a test, which one that cannot be asked for does not."""
+    try:
+        return test(path)
+    except OSError:
+        return False
 
 
 def _parts(files: Sequence[Path]) -> list[Deb]:

@@ -95,7 +95,8 @@ def _make(tree: Path, folder: Path) -> str:
         raise MeasurementError(f"the kernel is Linux {found}, and its modules are of {release}")
     kernel.rename(folder / "vmlinuz")
     _index(modules, tree)
-    load_order(modules, USED)
+    for path in load_order(modules, USED):
+        _plain_content(modules / path, release)
     _make_initrd(modules, tree / "bin/busybox", folder)
     disks.make_ext4(tree / "lib/modules", folder / "modules.ext4")
     shutil.rmtree(tree)

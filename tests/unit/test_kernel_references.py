@@ -151,6 +151,8 @@ def test_two_different_kernels_by_one_name_are_told(tmp_path: Path) -> None:
         ("/nowhere/", r"^/nowhere: here is no Debian package"),
         ("x.deb", r"x\.deb: here is no Debian package"),
         ("~nobody-at-all/x.deb", r"--kernel ~nobody-at-all/x\.deb: packages: 0: '~nobody"),
+        ("~nobody-at-all/x", r"--kernel ~nobody-at-all/x: packages: 0: '~nobody"),
+        (f"/{'x' * 300}", r"/xxx*: here is no Debian package"),
         ("/etc/passwd", r"^--kernel /etc/passwd: /etc/passwd is no kernel that can be booted"),
     ],
 )

@@ -121,6 +121,14 @@ def test_a_module_of_another_kernel_is_named(archive: Archive, tmp_path: Path) -
         made(archive, **source)
 
 
+def test_modules_of_another_kernel_are_told_also_where_all_that_boots_is_built_in(
+    archive: Archive, tmp_path: Path
+) -> None:
+    source = built(tmp_path / "out", dummy=module("6.9.0"))
+    with pytest.raises(MeasurementError, match=r"dummy\.ko is of Linux 6\.9\.0, not of 6"):
+        made(archive, **source)
+
+
 def test_a_module_that_cannot_be_unpacked_is_named(archive: Archive, tmp_path: Path) -> None:
     source = built(tmp_path / "out", virtio_blk=module(RELEASE))
     file = tmp_path / "out/lib/modules" / RELEASE / "kernel/virtio_blk.ko"
@@ -140,6 +148,15 @@ def test_a_package_reaches_nothing_beside_what_it_has(archive: Archive, tmp_path
     with pytest.raises(MeasurementError, match="its modules are those of no kernel"):
         made(archive, packages=[file])
     assert not list((tmp_path / "outside").iterdir())
+
+
+def test_a_package_with_a_file_that_is_a_folder_as_well_is_told(
+    archive: Archive, tmp_path: Path
+) -> None:
+    one = make_deb(tmp_path, f"linux-image-{RELEASE}", "1", {f"lib/modules/{RELEASE}/x": b""})
+    other = make_deb(tmp_path, f"linux-modules-{RELEASE}", "1", {f"lib/modules/{RELEASE}/x/y": b""})
+    with pytest.raises(MeasurementError, match=r"linux-modules-.* cannot be unpacked: "):
+        made(archive, packages=[one, other])
 
 
 def test_modules_that_are_not_the_kernel_s_are_told(archive: Archive, tmp_path: Path) -> None:
