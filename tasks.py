@@ -33,7 +33,8 @@ from hatester.cli import (
 from hatester.errors import MeasurementError, UserError
 from hatester.given import with_described, with_given
 from hatester.images import tell_vagrant
-from hatester.matrix import METHODS, load_matrix, require
+from hatester.kernel_references import with_kernels, with_names
+from hatester.matrix import FLAVOURS, METHODS, Matrix, load_matrix, require
 from hatester.measuring import New, measure
 from hatester.outcomes import OUTCOMES, outcome
 from hatester.paths import MACHINES, MATRIX, PROJECT, RESULTS
@@ -43,6 +44,7 @@ from hatester.ready import Starter
 from hatester.results import LATEST, Results, find
 from hatester.run import How, Keep
 from hatester.shell import open_shell
+from hatester.suite_kernels import Kernels, suite_kernels
 from hatester.vagrant import Vagrant
 
 Thing = TypeVar("Thing")
@@ -51,9 +53,14 @@ DESCRIBED = (
     "a Debian suite, a path (with a slash) of a binary, one of a .deb file, or an image, such as "
     "sid, sid:3.2.26-1, ~/haproxy/haproxy, docker://haproxy:1.8.26 or oci:layout:tag"
 )
+KERNEL = (
+    "A kernel of matrix/kernels.yml; or SUITE, SUITE:VERSION (also a pattern), "
+    "SUITE:VERSION:FLAVOUR, snapshot:RELEASE, or the path of a package, a folder of packages or a "
+    "vmlinuz"
+)
 SELECT = {
     "matrix": "The file of matrix/ that says what to run: default, full, or one of your own.",
-    "kernel": "A kernel of matrix/kernels.yml, instead of the default ones (repeatable).",
+    "kernel": f"{KERNEL}, instead of the default ones (repeatable).",
     "haproxy": "A build of matrix/haproxy.yml, instead of the default ones, or "
     f"{DESCRIBED} (repeatable).",
     "setting": "A setting of matrix/settings.yml, instead of the default ones (repeatable).",
@@ -118,13 +125,15 @@ def matrix(
             if any(astuple(wanted)) or new != New() or matrix != "default":
                 raise UserError("--resume: which cells, and how, is said by the run already.")
             run = find(RESULTS, LATEST)
-            declared = with_given(declared, run.given)
             left = [cell for cell, _ in run.left(how.again)]
+            declared = with_given(declared, run.described_builds)
+            declared = with_names(declared, {cell.kernel for cell in left}, run.described_kernels)
             made = run.scenarios if run.scenarios.exists() else None
             plan = plan_of(declared, left, str(run.file), made)
             planned = [cell.id for cell, _ in run.planned]
         else:
-            plan = (without_scenarios if new.own else make_plan)(declared, wanted)
+            make = without_scenarios if new.own else make_plan
+            plan = make(*with_kernels(declared, wanted, kernels_of(c)))
             planned = [cell.id for cell in plan.cells]
         if expect and new.own:
             raise UserError("--expect: the cells of --config are not known before it was asked.")
@@ -140,17 +149,24 @@ def matrix(
         conclude(measured.results, measured.is_interrupted, expected)
 
 
-@task(help={
+@task(iterable=["kernel"], help={
     "cell": "The id of a cell, as `invoke plan` lists them; any that the matrix declares.",
+    "kernel": "Where matrix/kernels.yml has no such kernel, what `invoke plan` was given for it.",
     "step": "The number of the step after which to stop, instead of the last.",
     "verbose": VERBOSE,
 })  # fmt: skip
-def shell(c: Context, cell: str, step: str = "", verbose: bool = False) -> None:
+def shell(
+    c: Context, cell: str, kernel: Sequence[str], step: str = "", verbose: bool = False
+) -> None:
     """Take a guest to a step of a cell and open a shell in it: `invoke shell CELL --step 4`."""
     with orderly():
         if verbose:
             commands.tell_each(say)
-        plan = plan_of(load_matrix(MATRIX), [cell_of(cell)], cell)
+        wanted = cell_of(cell)
+        declared = load_matrix(MATRIX)
+        if kernel:
+            declared, _ = with_kernels(declared, Wanted(kernel), kernels_of(c))
+        plan = plan_of(with_names(declared, [wanted.kernel], {}), [wanted], cell)
         [scenario] = plan.scenarios.values()
         steps = flags.step("--step", step, len(scenario.steps))
         host.require()
@@ -180,7 +196,7 @@ def bisect(
             commands.tell_each(say)
         require(bad, OUTCOMES[1:-1], "--bad")
         wanted = Wanted(kernel, haproxy, setting, scenario, method, only, skip)
-        plan = make_plan(load_matrix(MATRIX, matrix), wanted)
+        plan = make_plan(*with_kernels(load_matrix(MATRIX, matrix), wanted, kernels_of(c)))
         new = New(flags.count("--repeat", repeat))
         host.require()
         measured = measure(debian(c), plan, How(jobs=host.guests_at_once()), new)
@@ -234,7 +250,15 @@ def compare(c: Context, before: str, after: str) -> None:
 
 def debian(c: Context) -> Archive:
     """Debian's archive, at the mirrors that the settings or the host name."""
-    return Archive(find_mirrors(c.hatester.mirror, c.hatester.security_mirror))
+    settings = c.hatester
+    return Archive(
+        find_mirrors(settings.mirror, settings.security_mirror, settings.snapshot_archive)
+    )
+
+
+def kernels_of(c: Context) -> Kernels:
+    """Which kernels the mirror has, for who asks; nobody does whose kernels are all declared."""
+    return lambda suite: suite_kernels(debian(c), suite)
 
 
 @task(iterable=NAMES, help={**SELECT, "json": "As JSON, a list of cells."})
@@ -246,7 +270,7 @@ def plan(
     """List the cells that `invoke matrix` would run with the same flags; boots nothing."""
     with orderly():
         wanted = Wanted(kernel, haproxy, setting, scenario, method, only, skip)
-        made = make_plan(load_matrix(MATRIX, matrix), wanted)
+        made = make_plan(*with_kernels(load_matrix(MATRIX, matrix), wanted, kernels_of(c)))
         cells = made.cells
         if left_out := tables.left_out(made.left_out):
             say(left_out)
@@ -278,21 +302,27 @@ def mirror(c: Context) -> host.Finding:
 
 
 @task(iterable=["kernel"], help={
-    "kernel": "A kernel of matrix/kernels.yml, instead of all (repeatable).",
+    "kernel": f"{KERNEL}, instead of all declared ones (repeatable).",
     "refresh": "Ask the mirror for what is newer, instead of using what was made.",
 })  # fmt: skip
 def images(c: Context, kernel: Sequence[str], refresh: bool = False) -> None:
     """Make the guest images, a kernel kit each and one system; what is there is used again."""
     with orderly():
-        declared = load_matrix(MATRIX)
-        for name in kernel:
-            require(name, declared.kernels, "--kernel")
-        host.require()
-        names = kernel or list(declared.kernels)
         archive = debian(c)
+
+        def chosen() -> tuple[Matrix, Sequence[str]]:
+            declared = load_matrix(MATRIX)
+            wanted = Wanted(kernel or list(declared.kernels))
+            declared, wanted = with_kernels(declared, wanted, kernels_of(c))
+            return declared, wanted.kernels
+
+        declared, names = chosen()
+        host.require()
         if refresh:
-            renew(archive, [declared.kernels[name].suite for name in names])
-            renew(archive, [declared.kernels[name].system for name in names])
+            kernels = [declared.kernels[name] for name in names]
+            renew(archive, [each.suite for each in kernels if each.suite])
+            renew(archive, [each.system for each in kernels])
+            declared, names = chosen()  # of a pattern there may be more now
         with workshop(archive, declared, say) as shop:
             materials = shop.make(names, [])
             images, lacks = had(materials.image, names)
@@ -342,6 +372,33 @@ def versions(c: Context, haproxy: Sequence[str]) -> None:
         print(tabulate(rows, headers=releases.HEADERS, disable_numparse=True))
 
 
+@task(iterable=["suite", "flavour"], help={
+    "suite": "A suite of Debian, instead of those of matrix/kernels.yml (repeatable).",
+    "flavour": f"A flavour, instead of all: {', '.join(FLAVOURS)} (repeatable).",
+    "refresh": "Ask the mirror for what is newer.",
+})  # fmt: skip
+def kernels(
+    c: Context, suite: Sequence[str], flavour: Sequence[str], refresh: bool = False
+) -> None:
+    """List the kernels that the mirror has, from the oldest to the newest of each suite."""
+    with orderly():
+        for name in flavour:
+            require(name, FLAVOURS, "--flavour")
+        declared = [each.suite for each in load_matrix(MATRIX).kernels.values() if each.suite]
+        suites = list(dict.fromkeys(suite or declared))
+        archive = debian(c)
+        if refresh:
+            renew(archive, suites)
+        listed, lacks = had(lambda name: suite_kernels(archive, name), suites)
+        rows = [
+            (name, each.release, each.version, each.flavour)
+            for name, found in listed.items()
+            for each in found
+            if not flavour or each.flavour in flavour
+        ]
+        show_made(("suite", "release", "version", "flavour"), rows, lacks)
+
+
 def renew(archive: Archive, suites: Sequence[str]) -> None:
     """Fetch the lists of suites again; what a mirror has no more is said when it is made."""
     for suite in dict.fromkeys(suites):
@@ -380,7 +437,7 @@ def bench(c: Context, part: Sequence[str]) -> None:
         for name in part:
             require(name, benchmarks.PARTS, "--part")
         host.require()
-        plan = make_plan(load_matrix(MATRIX), Wanted())
+        plan = make_plan(*with_kernels(load_matrix(MATRIX), Wanted(), kernels_of(c)))
         kernel, build = plan.cells[0].kernel, plan.cells[0].build
         with (
             workshop(debian(c), plan.matrix, say) as shop,

@@ -10,24 +10,29 @@ import json
 import platform
 import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from hatester import cache, commands
 from hatester.errors import MeasurementError, UserError, tail
 
 APT_SECONDS = 600.0
+SNAPSHOT = "https://snapshot.debian.org"
+"""Where Debian has its snapshot archive, unless a setting says otherwise."""
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 
 
 @dataclass(frozen=True)
 class Mirrors:
-    """Where Debian's archive and its security archive are."""
+    """Where Debian's archive, its security archive and its snapshot archive are."""
 
     main: str
     security: str
+    # No part of what the cache's folders are named by: package lists do not come from there.
+    snapshot: str = field(default=SNAPSHOT, repr=False)
 
 
 @dataclass(frozen=True)
@@ -39,7 +44,9 @@ class Package:
     sha256: str
 
 
-def find_mirrors(mirror: str | None, security_mirror: str | None) -> Mirrors:
+def find_mirrors(
+    mirror: str | None, security_mirror: str | None, snapshot: str | None = None
+) -> Mirrors:
     """The mirrors that were set, else the host's own, else mmdebstrap's default."""
     security = security_mirror
     for found in (_host_mirrors, _default_mirrors):
@@ -52,7 +59,7 @@ def find_mirrors(mirror: str | None, security_mirror: str | None) -> Mirrors:
             "No Debian mirror is known on this host; name one in invoke.yaml, as "
             "`mirror` and `security_mirror` under `hatester`."
         )
-    return Mirrors(mirror.rstrip("/"), security.rstrip("/"))
+    return Mirrors(*(each.rstrip("/") for each in (mirror, security, snapshot or SNAPSHOT)))
 
 
 def _host_mirrors() -> tuple[str | None, str | None]:
@@ -167,12 +174,11 @@ class Archive:
 
         Raises MeasurementError when the suite lacks one, or something that it depends on.
         """
-        fetched = self._have_lists(suite)
-        known = self._root / f"{suite}.{cache.digest(packages, [])}.json"
-        if not known.exists() or known.stat().st_mtime < fetched.stat().st_mtime:
-            found = self._solve(suite, packages)
-            cache.write_whole(known, json.dumps([asdict(package) for package in found]))
-        return [Package(**package) for package in json.loads(known.read_text())]
+        name = cache.digest(packages, [])
+        found = self._known(
+            suite, name, lambda: [asdict(each) for each in self._solve(suite, packages)]
+        )
+        return [Package(**package) for package in found]
 
     def resolve_files(self, suite: str, files: Sequence[Path], *packages: str) -> list[Package]:
         """What packages that are files on this host depend on, and `packages`, in a suite.
@@ -192,6 +198,15 @@ class Archive:
                     self._fetch_lists(suite)
         return fetched
 
+    def _known(self, suite: str, name: str, ask: Callable[[], list[Any]]) -> list[Any]:
+        """What apt answered, or now answers, to a question about the lists of a suite, as JSON."""
+        fetched = self._have_lists(suite)
+        known = self._root / f"{suite}.{name}.json"
+        if not known.exists() or known.stat().st_mtime < fetched.stat().st_mtime:
+            cache.write_whole(known, json.dumps(ask()))
+        answer: list[Any] = json.loads(known.read_text())
+        return answer
+
     def _solve(self, suite: str, packages: Sequence[str]) -> list[Package]:
         try:
             lines = self._apt(
@@ -206,6 +221,27 @@ class Archive:
         # no checksum.
         files = (line.split() for line in lines if line.startswith("'"))
         return [_package(file[1], file[3]) for file in files if len(file) == 4]
+
+    def versions(self, suite: str, beginning: str) -> list[tuple[str, str]]:
+        """The packages of a suite whose names have this beginning, each with its version.
+
+        Its base is left out. Raises as `refresh` does.
+        """
+        found = self._known(suite, beginning, lambda: self._list(suite, beginning))
+        return [(name, version) for name, version in found]
+
+    def _list(self, suite: str, beginning: str) -> list[tuple[str, str]]:
+        names = self._apt(suite, "apt-cache", "pkgnames", beginning).split()
+        if not names:
+            return []
+        # NAME | VERSION | URI SUITE/COMPONENT ARCHITECTURE Packages
+        lines = self._apt(suite, "apt-cache", "madison", *names).splitlines()
+        rows = ([cell.strip() for cell in line.split("|")] for line in lines)
+        return sorted(
+            (name, version)
+            for name, version, source in rows
+            if f" {suite}/main " in source and source.endswith(" Packages")
+        )
 
     def download(self, suite: str, packages: list[Package], folder: Path) -> list[Path]:
         """The packages' files, verified by apt, in a new `folder`.

@@ -45,7 +45,11 @@ def with_given(matrix: Matrix, given: Mapping[str, str]) -> Matrix:
     Raises UserError for a file that is not there.
     """
     builds = {name: _build(word) for name, word in given.items()}
-    return replace(matrix, builds={**matrix.builds, **builds}, given={**matrix.given, **given})
+    return replace(
+        matrix,
+        builds={**matrix.builds, **builds},
+        described_builds={**matrix.described_builds, **given},
+    )
 
 
 def _anywhere(word: str) -> str:
@@ -80,7 +84,7 @@ def _build(word: str) -> Build:
 def _free_name(matrix: Matrix, word: str) -> str:
     """A name that the words of no other build have."""
     name = _NOT_IN_NAMES.sub("-", _short(word)).lstrip(".+_-") or "build"
-    taken = {**dict.fromkeys(matrix.builds), **matrix.given}
+    taken = {**dict.fromkeys(matrix.builds), **matrix.described_builds}
     return name if taken.get(name, word) == word else f"{name}-{cache.digest(word, [])[:6]}"
 
 

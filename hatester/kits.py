@@ -10,20 +10,25 @@ import json
 import lzma
 import re
 import shutil
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
-from hatester import cache, commands, disks
-from hatester.archive import Archive, Package, required_version
+from hatester import cache, commands, debs, disks, kernel_sources, module_order, vmlinuz
+from hatester.archive import Archive
 from hatester.errors import MeasurementError
+from hatester.kernel_sources import find_source, unpack_of_suite
 from hatester.matrix import Kernel
+from hatester.module_order import load_order
 from hatester.paths import PROVISION
 from hatester.progress import Say
 
 INIT = PROVISION / "guest/initramfs-init"
-BOOT_MODULES = ("virtio_pci", "virtio_blk", "virtio_net", "virtio_rng")
-KERNEL_PACKAGE = re.compile(r"linux-(image|binary|modules|base)-\d")
-"""Up to 6.12 a kernel is one package; from 7.x on it is spread over four."""
+BUSYBOX = "busybox-static"
+BOOT_MODULES = ("virtio_pci", "virtio_blk", "virtio_net", "virtio_rng", "ext4")
+USED = ("dummy",)
+"""What scenarios cannot do without."""
+_UNPACK = {".ko.gz": ("gzip", "-d", "-q"), ".ko.zst": ("zstd", "-d", "-q", "--rm")}
+_VERMAGIC = re.compile(rb"vermagic=([!-~]+)")
 
 
 @dataclass(frozen=True)
@@ -47,77 +52,88 @@ class Kit:
         return self.folder / "modules.ext4"
 
 
-def kit_version(archive: Archive, kernel: Kernel) -> str:
+def kit_version(archive: Archive, kernel: Kernel, say: Say) -> str:
     """The package version that a kit has, or would have; raises as `make_kit` does."""
-    return _resolve(archive, kernel)[0]
-
-
-def _resolve(archive: Archive, kernel: Kernel) -> tuple[str, list[Package]]:
-    """The version of the kernel's package, and all packages that a kit is made of."""
-    package = f"linux-image-{kernel.flavour}-amd64"
-    found = archive.resolve(kernel.suite, package, "busybox-static")
-    return required_version(kernel.suite, found, package, kernel.version), found
+    return find_source(archive, kernel, say).version
 
 
 def make_kit(archive: Archive, kernel: Kernel, say: Say) -> Kit:
     """The kit of a kernel, made now if the cache has none.
 
-    Raises MeasurementError when its suite has no such kernel, and UserError without network.
+    Raises MeasurementError when there is no such kernel, or it cannot be a guest's, and UserError
+    without network.
     """
-    version, found = _resolve(archive, kernel)
-    wanted = [p for p in found if KERNEL_PACKAGE.match(p.name) or p.name == "busybox-static"]
-    ingredients = [(p.name, p.version, p.sha256) for p in wanted]
+    source = find_source(archive, kernel, say)
+    tools = [p for p in archive.resolve(kernel.system, BUSYBOX) if p.name == BUSYBOX]
+    ingredients = [source.ingredients, [astuple(package) for package in tools]]
 
     def make(folder: Path) -> None:
-        say(f"making the kit of Linux {version} ({kernel.suite})")
-        _make(archive, kernel.suite, wanted, version, folder)
+        say(f"making the kit of Linux {source.version}")
+        tree = folder / "tree"
+        source.unpack(tree)
+        unpack_of_suite(archive, kernel.system, tools, tree)
+        release = _make(tree, folder)
+        known = {"release": release, "version": source.version}
+        (folder / "kit.json").write_text(json.dumps(known))
 
-    recipe = [INIT, Path(__file__), Path(disks.__file__)]
+    modules = (debs, disks, kernel_sources, module_order)
+    recipe = [INIT, Path(__file__), *(Path(str(each.__file__)) for each in modules)]
     folder = cache.entry("kernels", cache.digest(ingredients, recipe), make)
     return Kit(folder=folder, **json.loads((folder / "kit.json").read_text()))
 
 
-def _make(
-    archive: Archive, suite: str, packages: list[Package], version: str, folder: Path
-) -> None:
-    tree = folder / "tree"
-    for file in archive.download(suite, packages, folder / "packages"):
-        commands.run(["dpkg-deb", "--extract", file, tree], seconds=disks.SECONDS)
-    modules = next((p for p in tree.glob("**/lib/modules/*") if (p / "kernel").is_dir()), None)
-    if modules is None:
-        raise MeasurementError(f"the kernel {version} of suite {suite} has no modules")
+def _make(tree: Path, folder: Path) -> str:
+    """Make a kit of what a source and busybox have laid into `tree`. Returns its release."""
+    modules = _only_modules(tree)
     release = modules.name
-    vmlinuz = next(
+    kernel = next(
         (p for p in (tree / f"boot/vmlinuz-{release}", modules / "vmlinuz") if p.is_file()), None
     )
-    if vmlinuz is None:
-        raise MeasurementError(f"the kernel {release} of suite {suite} has no vmlinuz")
-    vmlinuz.rename(folder / "vmlinuz")
-
-    # From 7.x on, modules.builtin and modules.order come in a package of their own.
-    base = folder / "modules"
-    shutil.copytree(modules, base / "lib/modules" / release)
-    commands.run(["depmod", "-b", base, release], seconds=disks.SECONDS)
-    disks.make_ext4(base / "lib/modules", folder / "modules.ext4")
-    _make_initrd(base / "lib/modules" / release, tree, folder)
-
-    for scrap in (tree, base, folder / "packages"):
-        shutil.rmtree(scrap)
-    (folder / "kit.json").write_text(json.dumps({"release": release, "version": version}))
+    if kernel is None:
+        raise MeasurementError(f"the kernel {release} has no vmlinuz")
+    if (found := vmlinuz.release(kernel)) != release:
+        raise MeasurementError(f"the kernel is Linux {found}, and its modules are of {release}")
+    kernel.rename(folder / "vmlinuz")
+    _index(modules, tree)
+    for path in load_order(modules, USED):
+        _plain_content(modules / path, release)
+    _make_initrd(modules, tree / "bin/busybox", folder)
+    disks.make_ext4(tree / "lib/modules", folder / "modules.ext4")
+    shutil.rmtree(tree)
+    return release
 
 
-def _make_initrd(modules: Path, tree: Path, folder: Path) -> None:
+def _only_modules(tree: Path) -> Path:
+    """The folder of the modules, of which there must be one."""
+    found = sorted(path for path in (tree / "lib/modules").glob("*") if path.is_dir())
+    if len(found) != 1:
+        names = " and ".join(path.name for path in found) or "no kernel"
+        raise MeasurementError(f"its modules are those of {names}")
+    return found[0]
+
+
+def _index(modules: Path, tree: Path) -> None:
+    """Make what modprobe needs, of modules that kmod of any Debian system can read."""
+    try:
+        for suffix, tool in _UNPACK.items():
+            if any(modules.rglob(f"*{suffix}")):
+                find = ("find", str(modules), "-name", f"*{suffix}", "-exec", *tool, "{}", "+")
+                commands.run(find, seconds=disks.SECONDS)
+        commands.run(["depmod", "-b", tree, modules.name], seconds=disks.SECONDS)
+    except commands.CommandError as error:
+        raise MeasurementError(f"the modules of {modules.name} cannot be read: {error}") from error
+
+
+def _make_initrd(modules: Path, busybox: Path, folder: Path) -> None:
     root = folder / "initrd.d"
     (root / "bin").mkdir(parents=True)
     (root / "modules").mkdir()
-    busybox = next(p for p in tree.glob("**/bin/busybox") if p.is_file())
     shutil.copy(busybox, root / "bin/busybox")
+    (root / "bin/busybox").chmod(0o755)
     shutil.copy(INIT, root / "init")
     order = load_order(modules, BOOT_MODULES)
     for path in order:
-        content = (modules / path).read_bytes()
-        if path.endswith(".xz"):
-            content = lzma.decompress(content)
+        content = _plain_content(modules / path, modules.name)
         (root / "modules" / _plain_name(path)).write_bytes(content)
     (root / "modules/order").write_text("".join(_plain_name(path) + "\n" for path in order))
     command = "cd initrd.d && find . | cpio --quiet --create --format=newc --owner=0:0 >../initrd"
@@ -125,26 +141,18 @@ def _make_initrd(modules: Path, tree: Path, folder: Path) -> None:
     shutil.rmtree(root)
 
 
+def _plain_content(file: Path, release: str) -> bytes:
+    """A module as insmod takes it. Raises MeasurementError for one that is not of this kernel."""
+    content = file.read_bytes()
+    try:
+        content = lzma.decompress(content) if file.suffix == ".xz" else content
+    except lzma.LZMAError as error:
+        raise MeasurementError(f"the module {file.name} cannot be unpacked: {error}") from error
+    found = _VERMAGIC.search(content)
+    if found and (of := found[1].decode()) != release:
+        raise MeasurementError(f"the module {file.name} is of Linux {of}, not of {release}")
+    return content
+
+
 def _plain_name(path: str) -> str:
     return Path(path).name.removesuffix(".xz")
-
-
-def load_order(modules: Path, names: tuple[str, ...]) -> list[str]:
-    """The module files to load for `names`, each after those that it needs (modules.dep(5)).
-
-    Built-in ones are left out. Raises MeasurementError when the kernel lacks one of `names`.
-    """
-    needs = {}
-    for line in (modules / "modules.dep").read_text().splitlines():
-        path, _, dependencies = line.partition(":")
-        # modules.dep has the nearest dependency first.
-        needs[path] = [*reversed(dependencies.split()), path]
-    by_name = {_plain_name(path).removesuffix(".ko").replace("-", "_"): path for path in needs}
-    built_in = (modules / "modules.builtin").read_text()
-    order: list[str] = []
-    for name in names:
-        if name in by_name:
-            order += [path for path in needs[by_name[name]] if path not in order]
-        elif f"/{name}.ko" not in built_in:
-            raise MeasurementError(f"the kernel {modules.name} has no {name}")
-    return order

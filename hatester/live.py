@@ -26,7 +26,7 @@ _BAR_WIDTH = 40
 @contextmanager
 def shown() -> Iterator[Progress]:
     """A live view where standard error is a terminal that can show one, else lines."""
-    console = Console(stderr=True)
+    console = progress.CONSOLE
     if not console.is_terminal or console.is_dumb_terminal:
         yield Progress()
         return

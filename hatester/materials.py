@@ -68,7 +68,7 @@ class Workshop:
         """The versions that kernels and builds have, of as many as can be had."""
         matrix = self.matrix
         linux = {
-            name: self.pool.submit(kit_version, self.archive, matrix.kernels[name])
+            name: self.pool.submit(kit_version, self.archive, matrix.kernels[name], self.say)
             for name in kernels
         }
         haproxy = {

@@ -35,6 +35,18 @@ tells the old one to finish (`-sf`; section 4).
 DECLARATIONS = ("kernels", "haproxy", "settings")
 """The files under `matrix/` that declare what there is; every other one selects from it."""
 
+FLAVOURS: Mapping[str, str] = {"cloud": "-cloud-amd64", "generic": "-amd64", "rt": "-rt-amd64"}
+"""Debian's flavours of a kernel, with what its releases (as of `uname -r`) end with."""
+
+KERNEL_SOURCES: Mapping[str, tuple[str, ...]] = {
+    "suite": ("version", "flavour"),
+    "packages": (),
+    "vmlinuz": ("modules",),
+    "urls": (),
+    "snapshot": ("version",),
+}
+"""What a kernel comes from, and the keys that say more of it."""
+
 Name = Annotated[str, pydantic.StringConstraints(pattern=NAME)]
 Line = Annotated[str, pydantic.StringConstraints(pattern=r"^[^\n\r]+$")]
 SysctlName = Annotated[
@@ -42,6 +54,11 @@ SysctlName = Annotated[
 ]
 First = Annotated[str, pydantic.StringConstraints(pattern=r"^\d+(\.\d+)*$")]
 Version = Annotated[str, pydantic.StringConstraints(pattern=r"^\d[A-Za-z0-9.+~-]*$")]
+KernelVersion = Annotated[
+    str, pydantic.StringConstraints(pattern=r"^[0-9*?\[][A-Za-z0-9.+~_*?!\[\]-]*$")
+]
+Url = Annotated[str, pydantic.StringConstraints(pattern=r"^(https?|file)://[!-~]+$")]
+Sha256 = Annotated[str, pydantic.StringConstraints(pattern=r"^[0-9a-fA-F]{64}$", to_lower=True)]
 M = TypeVar("M", bound=pydantic.BaseModel)
 
 
@@ -57,6 +74,24 @@ def _method(name: str) -> str:
     return name
 
 
+def _flavour(name: str) -> str:
+    if name not in FLAVOURS:
+        raise ValueError(f"there is no '{name}'{_choices(name, list(FLAVOURS))}")
+    return name
+
+
+def _path(text: object, info: pydantic.ValidationInfo) -> Path:
+    """A path as it is written in a file, relative to that file's folder."""
+    if isinstance(text, Path):
+        return text
+    if not isinstance(text, str) or not text or not text.isprintable():
+        raise ValueError(f"here belongs a path, not {text!r}")
+    try:
+        return Path((info.context or {}).get("folder", "."), Path(text).expanduser()).absolute()
+    except RuntimeError as error:  # there is no such user
+        raise ValueError(f"'{text}' names no folder: {error}") from error
+
+
 Names = Annotated[tuple[str, ...], pydantic.BeforeValidator(_some)]
 Files = Annotated[tuple[Line, ...], pydantic.BeforeValidator(_some)]
 Image = Annotated[str, pydantic.AfterValidator(references.reference)]
@@ -64,6 +99,10 @@ Methods = Annotated[
     tuple[Annotated[str, pydantic.AfterValidator(_method)], ...],
     pydantic.BeforeValidator(_some),
 ]
+
+
+Flavour = Annotated[str, pydantic.AfterValidator(_flavour)]
+LocalPath = Annotated[Path, pydantic.BeforeValidator(_path)]
 
 
 class Declaration(pydantic.BaseModel):
@@ -85,13 +124,56 @@ class Declaration(pydantic.BaseModel):
         return content
 
 
-class Kernel(Declaration):
-    """A Linux kernel and the system around it; one guest."""
+class Download(Declaration):
+    """A file by its URL, and what it must be."""
 
-    suite: Name
-    version: Version | None = None
-    flavour: Name = "cloud"
+    url: Url
+    sha256: Sha256
+
+
+class Kernel(Declaration):
+    """A Linux kernel from one of KERNEL_SOURCES, and the system around it; one guest.
+
+    Of a suite, `version` is what the package's version begins with, a release as of `uname -r`, or
+    a pattern of releases, which stands for several kernels; of the snapshot archive, what the
+    package's version begins with. `packages` are files, folders and patterns of files.
+    """
+
+    suite: Name | None = None
+    version: KernelVersion | None = None
+    flavour: Flavour = "cloud"
+    packages: tuple[LocalPath, ...] = ()
+    vmlinuz: LocalPath | None = None
+    modules: LocalPath | None = None
+    urls: tuple[Download, ...] = ()
+    snapshot: Name | None = None
     system: Name = "bookworm"
+
+    @pydantic.model_validator(mode="after")
+    def _has_one_source(self) -> Kernel:
+        given = [source for source in KERNEL_SOURCES if getattr(self, source)]
+        if len(given) != 1:
+            raise ValueError(
+                f"a kernel comes from one of {', '.join(KERNEL_SOURCES)}, "
+                f"not from {' and '.join(given) or 'none of them'}"
+            )
+        fitting = {*given, *KERNEL_SOURCES[given[0]], "system"}
+        for key in self.__class__.model_fields:
+            if key in self.model_fields_set - fitting:
+                raise ValueError(f"the key '{key}' says nothing of a kernel by its {given[0]}")
+        if self.is_pattern and not self.suite:
+            raise ValueError(f"only a suite takes a pattern as version, such as '{self.version}'")
+        return self
+
+    @property
+    def is_pattern(self) -> bool:
+        """Whether it stands for all kernels of a suite whose releases match its version."""
+        return self.version is not None and any(each in self.version for each in "*?[")
+
+    @property
+    def linux(self) -> str | None:
+        """Its version, as far as it is declared."""
+        return self.snapshot or self.version
 
 
 class Build(Declaration):
@@ -181,8 +263,10 @@ class Matrix:
     settings: Mapping[str, Setting]
     scenarios: tuple[str, ...]
     selections: tuple[Selection, ...]
-    given: Mapping[str, str] = field(default_factory=dict)
+    described_builds: Mapping[str, str] = field(default_factory=dict)
     """The words of --haproxy that describe builds which are not declared, by their names."""
+    described_kernels: Mapping[str, str] = field(default_factory=dict)
+    """What --kernel was given for those of the kernels that are declared in no file."""
 
     @property
     def declared(self) -> Mapping[str, Iterable[str]]:
@@ -266,7 +350,7 @@ class _Loader(yaml.BaseLoader):
 
 def load(path: Path, model: type[M]) -> M:
     """Read a YAML file as `model`. Raises UserError naming the file, the entry and the choices."""
-    return checked(_content(path), model, str(path))
+    return checked(_content(path), model, str(path), path.parent)
 
 
 def _content(path: Path) -> object:
@@ -283,10 +367,13 @@ def _content(path: Path) -> object:
         raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}.") from error
 
 
-def checked(content: object, model: type[M], place: str) -> M:
-    """Content as `model`. Raises UserError that begins with `place`, where it was written."""
+def checked(content: object, model: type[M], place: str, folder: Path = Path()) -> M:
+    """What was written at a place as `model`; paths in it are relative to `folder`.
+
+    Raises UserError, which begins with `place`.
+    """
     try:
-        return model.model_validate(content)
+        return model.model_validate(content, context={"folder": folder})
     except pydantic.ValidationError as error:
         raise UserError(f"{place}: {_sentence(error)}") from error
 

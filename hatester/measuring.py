@@ -74,7 +74,8 @@ def _begin(shop: Workshop, plan: Plan, new: New, progress: Progress) -> tuple[Pl
         plan = with_scenarios(plan, new.wanted, list(contents))
     results = begin(
         RESULTS, host.describe(), plan.cells, plan.left_out,
-        new.repeat, new.probe_interval, plan.matrix.given,
+        new.repeat, new.probe_interval,
+        plan.matrix.described_kernels, plan.matrix.described_builds,
     )  # fmt: skip
     if new.own:
         own.write(results.scenarios, new.own, contents)

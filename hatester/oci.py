@@ -7,7 +7,6 @@ lead out of the folder that it is unpacked in.
 
 from __future__ import annotations
 
-import hashlib
 import posixpath
 import re
 import shutil
@@ -19,6 +18,7 @@ import pydantic
 
 from hatester import cache, commands
 from hatester.binaries import Program, read_program
+from hatester.checksums import checksum
 from hatester.errors import MeasurementError, UserError, tail
 from hatester.progress import Say
 from hatester.references import on_this_host
@@ -28,7 +28,6 @@ from hatester.trees import Content
 SECONDS = 600.0
 """Bound of one command that fetches or unpacks an image."""
 _TAG = "image"
-_CHUNK_BYTES = 2**20
 _REASON = re.compile(r'level=fatal msg="((?:[^"\\]|\\.)*)"')
 """As skopeo tells what made it end, in the format of logrus."""
 _PLATFORM = ("--override-os", "linux", "--override-arch", "amd64")
@@ -113,14 +112,11 @@ def _name(reference: str) -> str:
         return cache.digest(reference, [])
     # Of a layout, the index has the digests of all the rest.
     file = file / "index.json" if file.is_dir() else file
-    digest = hashlib.sha256()
     try:
-        with file.open("rb") as content:
-            while chunk := content.read(_CHUNK_BYTES):
-                digest.update(chunk)
-    except OSError as error:
-        raise MeasurementError(f"{file} cannot be read: {error.strerror}") from error
-    return cache.digest([reference, digest.hexdigest()], [])
+        digest = checksum(file)
+    except UserError as error:
+        raise MeasurementError(str(error).removesuffix(".")) from error
+    return cache.digest([reference, digest], [])
 
 
 def _find(root: Root, settings: _Settings) -> Program:

@@ -159,7 +159,7 @@ def _without_unfit_declared(plan: Plan) -> Plan:
     """By the versions that are declared; what a mirror has is seen later."""
     return without_unfit(
         plan,
-        {name: kernel.version for name, kernel in plan.matrix.kernels.items()},
+        {name: kernel.linux for name, kernel in plan.matrix.kernels.items()},
         {name: build.version for name, build in plan.matrix.builds.items()},
     )
 

@@ -6,8 +6,12 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from rich.console import Console
+
 from hatester import tables
 
+CONSOLE = Console(stderr=True)
+"""One for all that is drawn at a terminal, since rich joins only what is drawn at the same one."""
 Say = Callable[[str], None]
 """Takes a line, from any thread."""
 

@@ -50,10 +50,10 @@ class Results:
         ]
 
     @property
-    def given(self) -> dict[str, str]:
-        """The words of --haproxy that describe builds which are not declared, by their names."""
-        given: dict[str, str] = self.run.get("given", {})
-        return given
+    def described_builds(self) -> dict[str, str]:
+        """What --haproxy was given for those of its builds that are declared in no file."""
+        builds: dict[str, str] = self.run.get("builds", {})
+        return builds
 
     def left(self, again: Container[str] = ()) -> list[Task]:
         """What is to be measured and is not there, or has one of the outcomes `again`."""
@@ -61,6 +61,12 @@ class Results:
             (each["id"], each["repetition"]) for each in self.cells if outcome(each) not in again
         }
         return [(cell, number) for cell, number in self.planned if (cell.id, number) not in there]
+
+    @property
+    def described_kernels(self) -> dict[str, str]:
+        """What --kernel was given for those of its kernels that are declared in no file."""
+        kernels: dict[str, str] = self.run.get("kernels", {})
+        return kernels
 
     @property
     def file(self) -> Path:
@@ -113,8 +119,12 @@ class Results:
             folder = self.scenarios / names.pop(FLAGS["scenarios"])
             words += ["--config", str(folder / f"{BEFORE}.cfg")]
             words += ["--after", str(folder / f"{AFTER}.cfg"), "--only", str(entry["id"])]
+        described = {
+            FLAGS["kernels"]: self.described_kernels,
+            FLAGS["haproxy"]: self.described_builds,
+        }
         for flag, name in names.items():
-            words += [flag, self.given.get(name, name) if flag == FLAGS["haproxy"] else name]
+            words += [flag, described.get(flag, {}).get(name, name)]
         if interval := self.run.get("probe_interval"):
             words += ["--probe-interval", f"{interval:g}s"]
         return shlex.join(words)
@@ -153,12 +163,14 @@ def begin(
     left_out: Sequence[tuple[Cell, str]] = (),
     repeat: int = 1,
     probe_interval: float | None = None,
-    given: Mapping[str, str] | None = None,
+    kernels: Mapping[str, str] | None = None,
+    builds: Mapping[str, str] | None = None,
 ) -> Results:
     """A folder for a new run of these cells, each `repeat` times, to which `latest` points.
 
-    `probe_interval` is in seconds; None for that of each scenario. `given` are builds that are not
-    declared, as `Matrix` has them. Raises UserError when the folder cannot be made.
+    `probe_interval` is in seconds; None for that of each scenario. `kernels` and `builds` are what
+    was described for those that are declared in no file, as `Matrix` has it. Raises UserError when
+    the folder cannot be made.
     """
     started = _now()
     folder = _make_folder(parent, started.strftime("%Y%m%d-%H%M%S"))
@@ -173,7 +185,8 @@ def begin(
             "planned": [cell.id for cell in cells],
             "repeat": repeat,
             "probe_interval": probe_interval,
-            "given": dict(given or {}),
+            "kernels": dict(kernels or {}),
+            "builds": dict(builds or {}),
             "left_out": [{"id": cell.id, "reason": reason} for cell, reason in left_out],
             "cells": [],
         },

@@ -1,4 +1,4 @@
-"""Versions of HAProxy and Linux, and which of them is older."""
+"""Versions of HAProxy, Linux and packages, and which of them is older."""
 
 from __future__ import annotations
 
@@ -17,3 +17,25 @@ def numbers(version: str) -> list[int]:
     upstream = version.partition(":")[2] or version
     beginning = re.match(r"[0-9]+(?:\.[0-9]+)*", upstream)
     return [int(number) for number in beginning[0].split(".")] if beginning else []
+
+
+def debian_order(version: str) -> tuple[object, ...]:
+    """A key that sorts package versions as dpkg does (deb-version(7)): ~ before the end, the end
+    before letters, letters before the rest, and numbers by their value."""
+    epoch, _, rest = version.partition(":") if ":" in version else ("0", "", version)
+    upstream, _, revision = rest.rpartition("-") if "-" in rest else (rest, "", "")
+    return (int(epoch), _parts(upstream), _parts(revision))
+
+
+def _parts(text: str) -> list[tuple[list[int], int]]:
+    """Alternately what is no number, as weights, and a number."""
+    return [
+        ([*map(_weight, signs), 0], int(number or "0"))
+        for signs, number in re.findall(r"([^0-9]*)([0-9]*)", text)
+    ]
+
+
+def _weight(sign: str) -> int:
+    if sign == "~":
+        return -1
+    return ord(sign) if sign.isalpha() else ord(sign) + 256

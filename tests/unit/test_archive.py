@@ -10,7 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from hatester.archive import Archive, Mirrors, Package, base_suite, matches, required_version
+from hatester.archive import (
+    Archive,
+    Mirrors,
+    Package,
+    base_suite,
+    find_mirrors,
+    matches,
+    required_version,
+)
 from hatester.errors import MeasurementError, UserError
 from tests.unit.servers import closed_port
 
@@ -77,6 +85,13 @@ def test_a_mirror_that_cannot_be_reached_is_for_the_user_to_mend() -> None:
     mirror = f"http://127.0.0.1:{closed_port()}"
     with pytest.raises(UserError, match=r"suite sid cannot be fetched: .*Connection refused"):
         Archive(Mirrors(mirror, mirror)).resolve("sid", "haproxy")
+
+
+def test_the_snapshot_archive_is_debian_s_unless_another_is_set() -> None:
+    assert find_mirrors("http://a/", "http://b/").snapshot == "https://snapshot.debian.org"
+    assert find_mirrors("http://a/", "http://b/", "http://c/") == Mirrors(
+        "http://a", "http://b", "http://c"
+    )
 
 
 def test_sources_name_the_base_and_the_security_archive() -> None:

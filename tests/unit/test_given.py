@@ -80,8 +80,8 @@ def test_what_was_given_can_be_had_again_from_another_folder(
     words = ["haproxy-2.8/haproxy", "oci:images/ha:3", "sid", "3.0"]
     matrix, _ = with_described(DECLARED, words)
     monkeypatch.chdir("/")
-    assert with_given(DECLARED, matrix.given) == matrix
-    assert with_described(DECLARED, list(matrix.given.values()))[0] == matrix
+    assert with_given(DECLARED, matrix.described_builds) == matrix
+    assert with_described(DECLARED, list(matrix.described_builds.values()))[0] == matrix
 
 
 @pytest.mark.parametrize(

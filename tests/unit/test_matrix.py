@@ -129,8 +129,40 @@ def test_a_wrong_matrix_is_told_with_the_choices(name: str, sentence: str) -> No
     [
         ("kernels.yml", "kernels: {6.1: {suit: sid}}", "kernels.yml: kernels: 6.1: there is no"),
         ("kernels.yml", "kernels: {6.1: {suit: sid}}", "did you mean suite?"),
-        ("kernels.yml", "kernels: {6.1: {}}", "kernels: 6.1: suite: field required"),
-        ("kernels.yml", "kernels: {6.1: }", "kernels: 6.1: suite: field required"),
+        ("kernels.yml", "kernels: {6.1: {}}", "kernels: 6.1: a kernel comes from one of suite, p"),
+        ("kernels.yml", "kernels: {6.1: }", "urls, snapshot, not from none of them."),
+        ("kernels.yml", "kernels: {x: {suite: a, vmlinuz: b}}", "not from suite and vmlinuz."),
+        (
+            "kernels.yml",
+            "kernels: {x: {packages: [a], flavour: rt}}",
+            "the key 'flavour' says no",
+        ),
+        (
+            "kernels.yml",
+            "kernels: {x: {suite: a, modules: b}}",
+            "'modules' says nothing of a k",
+        ),
+        ("kernels.yml", "kernels: {x: {suite: a, flavour: r}}", "'r'; did you mean rt? (there are"),
+        (
+            "kernels.yml",
+            "kernels: {x: {suite: a, version: ../}}",
+            "x: version: string should mat",
+        ),
+        ("kernels.yml", "kernels: {x: {snapshot: 6, version: '6*'}}", "only a suite takes a patte"),
+        ("kernels.yml", "kernels: {x: {packages: ['']}}", "packages: 0: here belongs a path, not"),
+        ("kernels.yml", 'kernels: {x: {vmlinuz: "a\\0b"}}', "vmlinuz: here belongs a path, not"),
+        ("kernels.yml", "kernels: {x: {packages: a}}", "x: packages: input should be"),
+        ("kernels.yml", "kernels: {x: {urls: [{url: 'http://a/b'}]}}", "0: sha256: field required"),
+        (
+            "kernels.yml",
+            "kernels: {x: {urls: [{url: 'http://a/b', sha256: abc}]}}",
+            "urls: 0: sha256: string should match",
+        ),
+        (
+            "kernels.yml",
+            f"kernels: {{x: {{urls: [{{url: 'ftp://a/b', sha256: {'0' * 64}}}]}}}}",
+            "urls: 0: url: string should match",
+        ),
         ("kernels.yml", "kernels: {a/b: {suite: sid}}", "kernels: a/b"),
         ("kernels.yml", "kernels: {../x: {suite: sid}}", "kernels: ../x"),
         ("kernels.yml", "kernels: [6.1]", "kernels: input should be"),
@@ -177,6 +209,28 @@ def test_a_mistake_names_the_file_and_the_entry(
     assert sentence in str(caught.value)
     assert str(folder / file) in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_kernel_s_paths_are_relative_to_the_file_that_has_them(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    (folder / "kernels.yml").write_text(
+        "kernels:\n"
+        "  debs: {packages: [../a.deb, ~/b/*.deb, /c]}\n"
+        "  tree: {vmlinuz: bzImage, modules: ~/out}\n"
+        f"  urls: {{urls: [{{url: 'https://a/b', sha256: {'AB' * 32}}}]}}\n"
+        "  old: {snapshot: 6.1.0-18-amd64, version: 6.1.76, system: trixie}\n"
+    )
+    (folder / "default.yml").write_text(selection(kernels="[debs]"))
+    kernels = load_matrix(folder).kernels
+    assert kernels["debs"].packages == (
+        folder / "../a.deb", Path("/home/me/b/*.deb"), Path("/c"),
+    )  # fmt: skip
+    assert kernels["tree"].vmlinuz == folder / "bzImage"
+    assert kernels["tree"].modules == Path("/home/me/out")
+    assert kernels["urls"].urls[0].sha256 == "ab" * 32
+    assert kernels["old"].linux == "6.1.0-18-amd64"
 
 
 AXES = pytest.mark.parametrize("axis", ["kernels", "haproxy", "settings", "scenarios", "methods"])

@@ -146,6 +146,13 @@ def test_what_is_left_is_what_was_planned_and_is_not_there(tmp_path: Path) -> No
     assert "--probe-interval 0.05s" in results.command(results.cells[0])
 
 
+def test_a_kernel_that_no_file_declares_is_measured_again_by_what_led_to_it(tmp_path: Path) -> None:
+    results = begin(tmp_path, {}, [CELL], kernels={CELL.kernel: "trixie:6.16.*"})
+    results.add(not_measured(CELL, 1, "no image"))
+    command = find(tmp_path, "latest").command(results.cells[0])
+    assert f"--kernel 'trixie:6.16.*' --haproxy {CELL.build} " in command
+
+
 def test_what_is_measured_again_takes_the_place_of_what_was_there(tmp_path: Path) -> None:
     results = begin(tmp_path, {}, [CELL], repeat=2)
     results.add(measured(repetition=2))
@@ -168,8 +175,8 @@ def test_a_run_that_does_not_say_what_was_planned_cannot_be_finished(tmp_path: P
 def test_a_build_that_the_flag_described_is_described_again(tmp_path: Path) -> None:
     given = {"haproxy-1.8.26": "docker://haproxy:1.8.26"}
     cell = dataclasses.replace(CELL, build="haproxy-1.8.26")
-    results = begin(tmp_path, {}, [cell], given=given)
+    results = begin(tmp_path, {}, [cell], builds=given)
     found = find(tmp_path, results.folder.name)
-    assert found.given == given
+    assert found.described_builds == given
     command = found.command(not_measured(cell, 1, "").entry)
     assert "--haproxy docker://haproxy:1.8.26 " in command

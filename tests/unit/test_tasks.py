@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 
 from hatester.paths import PROJECT
+from hatester.plan import cell_of
+from hatester.results import begin
 from tests.helpers import copy_project, invoke
 from tests.unit.entries import ID, entry, stored, unmeasured
+from tests.unit.made_up_kernels import RELEASE, kernel_deb
 
 
 @pytest.fixture
@@ -46,6 +49,13 @@ def test_plan_gives_its_cells_as_json() -> None:
         (("plan", "--matrix", "ful"), "--matrix: there is no 'ful'; did you mean full?"),
         (("plan", "--method", "reload"), "--method: there is no 'reload'"),
         (("images", "--kernel", "6.2"), "--kernel: there is no '6.2'"),
+        (("plan", "--kernel", "6.2:x"), "--kernel: there is no '6.2:x'"),
+        (("plan", "--kernel", "/nowhere/*.deb"), "/nowhere/*.deb: here is no Debian package."),
+        (
+            ("shell", ID, "--kernel", "/etc/passwd"),
+            "--kernel /etc/passwd: /etc/passwd is no kernel",
+        ),
+        (("kernels", "--flavour", "xen"), "--flavour: there is no 'xen'"),
         (("builds", "--haproxy", "1.8"), "--haproxy: there is no '1.8'"),
         (("plan", "--haproxy", "./none/haproxy"), f"--haproxy: {PROJECT}/none/haproxy is missing."),
         (("plan", "--haproxy", "docker://a b"), "--haproxy: image: 'docker://a b' is no image"),
@@ -180,9 +190,34 @@ def test_builds_that_the_flag_describes_are_planned_and_known_when_resumed(
     given = {"haproxy-1.8.26": "docker://haproxy:1.8.26"}
     results = stored(checkout / "results", entry("ok"), planned=[ID, left])
     assert invoke("--dry", "matrix", "--resume", folder=checkout).returncode == 2
-    results.run["given"] = given
+    results.run["builds"] = given
     results.write()
     assert invoke("--dry", "matrix", "--resume", folder=checkout).stdout.split() == [left]
+
+
+def test_a_kernel_that_is_declared_nowhere_is_planned_and_found_again(
+    checkout: Path, tmp_path: Path
+) -> None:
+    deb = kernel_deb(tmp_path)
+    words = ("--kernel", str(deb), "--only", "*/2.2/plain/lost-address/*")
+    done = invoke("plan", *words, folder=checkout)
+    id_ = f"{RELEASE}/2.2/plain/lost-address/signal"
+    assert (done.stdout, done.stderr) == (f"{id_}\n", "")
+    begin(checkout / "results", {}, [cell_of(id_)], kernels={RELEASE: str(deb)})
+    assert invoke("--dry", "matrix", "--resume", folder=checkout).stdout == f"{id_}\n"
+
+
+def test_without_the_mirror_a_suite_is_for_the_user_to_mend(tmp_path: Path) -> None:
+    words: tuple[str, ...]
+    for words in (("plan", "--kernel", "trixie:6.*"), ("kernels", "--suite", "trixie")):
+        done = invoke(
+            *words,
+            XDG_CACHE_HOME=str(tmp_path),
+            INVOKE_HATESTER_MIRROR="http://127.0.0.1:9/debian",
+            INVOKE_HATESTER_SECURITY_MIRROR="http://127.0.0.1:9/debian",
+        )
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "package lists of Debian's suite trixie cannot be fetched" in done.stderr
 
 
 def test_where_nothing_is_left_a_resumed_run_measures_nothing(checkout: Path) -> None:

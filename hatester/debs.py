@@ -1,0 +1,73 @@
+"""Debian package files: what they say of themselves, and the files of a kernel in them."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+import shutil
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from hatester import commands, disks
+from hatester.errors import MeasurementError
+
+_FIELDS = ("Package", "Version", "Depends")
+_MERGED = re.compile(r"^usr/(?=lib/|bin/)")
+_WANTED = re.compile(r"^(?:boot/vmlinuz-[^/]+|lib/modules/[^/]+/.+|bin/busybox)$")
+
+_UNFIT = (
+    commands.CommandError,
+    tarfile.TarError,
+    FileExistsError,
+    NotADirectoryError,
+    IsADirectoryError,
+)
+"""What comes of packages that are broken, or have a file where they have a folder as well."""
+
+
+@dataclass(frozen=True)
+class Deb:
+    """A package file, with what it says of itself."""
+
+    file: Path
+    name: str
+    version: str
+    depends: str
+
+
+def read_deb(file: Path) -> Deb:
+    """Raises MeasurementError for what is no Debian package."""
+    form = "".join(f"${{{field}}}\\n" for field in _FIELDS)
+    command = ("dpkg-deb", "--show", f"--showformat={form}", str(file))
+    try:
+        name, version, depends = commands.run(command, seconds=disks.SECONDS).split("\n")[:3]
+    except commands.CommandError as error:
+        raise MeasurementError(f"{file} is no Debian package") from error
+    return Deb(file, name, version, depends)
+
+
+def unpack(file: Path, tree: Path) -> None:
+    """Lay what a package has of a kernel, and busybox, into a folder: as `boot`, `lib`, `bin`.
+
+    Of these, only the files themselves: a package has no links by which it could reach anything
+    else. Raises MeasurementError for one that cannot be read.
+    """
+    tree.mkdir(exist_ok=True)
+    tar = tree / "package.tar"
+    script = 'dpkg-deb --fsys-tarfile "$1" >"$2"'
+    try:
+        commands.run(["sh", "-euc", script, "sh", file, tar], seconds=disks.SECONDS)
+        with tarfile.open(tar) as members:
+            for member in members:
+                name = _MERGED.sub("", posixpath.normpath(member.name.lstrip("/")))
+                content = members.extractfile(member) if member.isfile() else None
+                if content and _WANTED.match(name):
+                    target = tree / name
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    with target.open("wb") as copy:
+                        shutil.copyfileobj(content, copy)
+    except _UNFIT as error:
+        raise MeasurementError(f"{file} cannot be unpacked: {error}") from error
+    finally:
+        tar.unlink(missing_ok=True)

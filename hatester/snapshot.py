@@ -1,0 +1,116 @@
+"""Debian's snapshot archive, which has every package file that Debian ever had.
+
+Asked by its machine-readable interface (the file API of its source, salsa.debian.org:
+snapshot-team/snapshot). What it answered of a kernel is kept: it does not change.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Annotated, TypeVar
+from urllib.parse import quote
+
+import pydantic
+
+from hatester import cache
+from hatester.archive import matches
+from hatester.debs import Deb, read_deb
+from hatester.downloads import NotThere, fetch, fetch_json
+from hatester.errors import MeasurementError
+from hatester.progress import Say
+from hatester.suite_kernels import IMAGE
+from hatester.versions import debian_order
+
+ARCHITECTURES = ("amd64", "all")
+_Version = Annotated[str, pydantic.StringConstraints(pattern=r"^([0-9]+:)?[0-9][A-Za-z0-9.+~-]*$")]
+_Sha1 = Annotated[str, pydantic.StringConstraints(pattern=r"^[0-9a-f]{40}$")]
+M = TypeVar("M", bound=pydantic.BaseModel)
+
+
+class _Binary(pydantic.BaseModel):
+    binary_version: _Version
+
+
+class _Binaries(pydantic.BaseModel):
+    """What /mr/binary/NAME/ answers, as far as it is needed."""
+
+    result: list[_Binary]
+
+
+class _File(pydantic.BaseModel):
+    architecture: str
+    hash: _Sha1
+
+
+class _Files(pydantic.BaseModel):
+    """What /mr/binary/NAME/VERSION/binfiles answers, as far as it is needed."""
+
+    result: list[_File]
+
+
+def snapshot_kernel(base: str, release: str, beginning: str | None, say: Say) -> list[Path]:
+    """The files of the packages of a Debian kernel, by its release as of `uname -r`.
+
+    `base` is where the snapshot archive is. Of several package versions of that release the newest
+    is taken, of those with this beginning. Raises MeasurementError when there is none, or the
+    archive cannot be reached.
+    """
+    answers = cache.root() / "snapshot" / f"{cache.digest([base, release, beginning], [])}.json"
+    if answers.exists():
+        return [_fetch(base, sha1, say) for sha1 in json.loads(answers.read_text())]
+    version = _newest(base, release, beginning)
+    files: dict[str, Path] = {}
+    todo = [IMAGE + release]
+    for name in todo:
+        files[name] = _fetch(base, _sha1(base, name, version), say)
+        todo += [each for each in _parts(read_deb(files[name]), release) if each not in todo]
+    cache.write_whole(answers, json.dumps([file.name for file in files.values()]))
+    return list(files.values())
+
+
+def _newest(base: str, release: str, beginning: str | None) -> str:
+    """The newest version of a kernel's package."""
+    url = f"{base}/mr/binary/{quote(IMAGE + release, safe='')}/"
+    try:
+        there = [each.binary_version for each in _asked(url, _Binaries).result]
+    except NotThere as error:
+        raise MeasurementError(
+            f"the snapshot archive {base} has no kernel {release}; it must be all of what "
+            "`uname -r` says"
+        ) from error
+    versions = sorted(filter(lambda each: matches(each, beginning), there), key=debian_order)
+    if not versions:
+        others = ", ".join(there) or "nothing"
+        raise MeasurementError(
+            f"the snapshot archive {base} has {release} as {others}, not {beginning}"
+        )
+    return versions[-1]
+
+
+def _sha1(base: str, package: str, version: str) -> str:
+    """By which the archive has the file of a package."""
+    name, number = quote(package, safe=""), quote(version, safe="")
+    answer = _asked(f"{base}/mr/binary/{name}/{number}/binfiles?fileinfo=1", _Files)
+    found = [each.hash for each in answer.result if each.architecture in ARCHITECTURES]
+    if not found:
+        raise MeasurementError(f"the snapshot archive {base} has no {package} {version} for amd64")
+    return found[0]
+
+
+def _asked(url: str, model: type[M]) -> M:
+    try:
+        return model.model_validate(fetch_json(url))
+    except pydantic.ValidationError as error:
+        raise MeasurementError(f"{url} has another form than the snapshot archive's") from error
+
+
+def _fetch(base: str, sha1: str, say: Say) -> Path:
+    return fetch(f"{base}/file/{sha1}", sha1, say)
+
+
+def _parts(deb: Deb, release: str) -> list[str]:
+    """The packages over which a kernel is spread from 7.x on, as one of them names others."""
+    names = rf"\blinux-(?:binary|modules|base)-{re.escape(release)}(?![A-Za-z0-9.+-])"
+    return re.findall(names, deb.depends)
