@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, astuple
 from json import dumps
-from typing import TypeVar
 
 from invoke.context import Context
 from invoke.exceptions import Exit
@@ -16,38 +14,40 @@ from tabulate import tabulate
 from hatester import bench as benchmarks
 from hatester import commands, expectation, flags, host, oci, releases, runs, tables
 from hatester import compare as comparison
-from hatester.archive import Archive, find_mirrors
 from hatester.bench import Subject
+from hatester.choice import new_run, newest_run
 from hatester.cli import (
     NOT_MEASURED,
     NOT_MET,
     SKIP_COMMIT,
     STOP_BISECTION,
     conclude,
+    debian,
+    kernels_of,
+    mirror,
     orderly,
     require_table_format,
     show_kept,
     show_run,
     workshop,
 )
-from hatester.errors import MeasurementError, UserError
-from hatester.given import with_described, with_given
+from hatester.errors import UserError
+from hatester.given import with_described
 from hatester.images import tell_vagrant
 from hatester.kernel_references import with_kernels, with_names
+from hatester.making import had, renew, show_made
 from hatester.matrix import FLAVOURS, METHODS, Matrix, load_matrix, require
 from hatester.measuring import New, measure
 from hatester.outcomes import OUTCOMES, outcome
 from hatester.paths import MACHINES, MATRIX, PROJECT, RESULTS
-from hatester.plan import Wanted, cell_of, make_plan, plan_of, without_scenarios, without_unfit
+from hatester.plan import Wanted, cell_of, make_plan, plan_of, without_unfit
 from hatester.progress import Progress, say
 from hatester.ready import Starter
-from hatester.results import LATEST, Results, find
+from hatester.results import find
 from hatester.run import How, Keep
 from hatester.shell import open_shell
-from hatester.suite_kernels import Kernels, suite_kernels
+from hatester.suite_kernels import suite_kernels
 from hatester.vagrant import Vagrant
-
-Thing = TypeVar("Thing")
 
 DESCRIBED = (
     "a Debian suite, a path (with a slash) of a binary, one of a .deb file, or an image, such as "
@@ -120,29 +120,20 @@ def matrix(
         at_once = flags.count("--jobs", jobs, least=0) or host.guests_at_once()
         how = How(Keep(keep), at_once, flags.again(failed))
         declared = load_matrix(MATRIX, matrix)
-        run: Results | New = new
         if resume or how.again:
             if any(astuple(wanted)) or new != New() or matrix != "default":
                 raise UserError("--resume: which cells, and how, is said by the run already.")
-            run = find(RESULTS, LATEST)
-            left = [cell for cell, _ in run.left(how.again)]
-            declared = with_given(declared, run.described_builds)
-            declared = with_names(declared, {cell.kernel for cell in left}, run.described_kernels)
-            made = run.scenarios if run.scenarios.exists() else None
-            plan = plan_of(declared, left, str(run.file), made)
-            planned = [cell.id for cell, _ in run.planned]
+            choice = newest_run(declared, how.again)
         else:
-            make = without_scenarios if new.own else make_plan
-            plan = make(*with_kernels(declared, wanted, kernels_of(c)))
-            planned = [cell.id for cell in plan.cells]
+            choice = new_run(declared, wanted, new, kernels_of(c.hatester))
         if expect and new.own:
             raise UserError("--expect: the cells of --config are not known before it was asked.")
-        expected = expectation.load(RESULTS, expect, planned) if expect else None
+        expected = expectation.load(RESULTS, expect, choice.planned) if expect else None
         if c.config.run.dry:
-            print("\n".join(cell.id for cell in plan.cells))
+            print("\n".join(cell.id for cell in choice.plan.cells))
             return
         host.require()
-        measured = measure(debian(c), plan, how, run)
+        measured = measure(debian(c.hatester), choice.plan, how, choice.run)
         show_run(measured.results, table_format, expected)
         if measured.kept:
             show_kept(measured.kept)
@@ -165,12 +156,12 @@ def shell(
         wanted = cell_of(cell)
         declared = load_matrix(MATRIX)
         if kernel:
-            declared, _ = with_kernels(declared, Wanted(kernel), kernels_of(c))
+            declared, _ = with_kernels(declared, Wanted(kernel), kernels_of(c.hatester))
         plan = plan_of(with_names(declared, [wanted.kernel], {}), [wanted], cell)
         [scenario] = plan.scenarios.values()
         steps = flags.step("--step", step, len(scenario.steps))
         host.require()
-        with workshop(debian(c), plan.matrix, say) as shop:
+        with workshop(debian(c.hatester), plan.matrix, say) as shop:
             plan = without_unfit(plan, *shop.versions(plan.kernels, plan.builds))
             open_shell(plan, shop, steps, Progress())
 
@@ -196,10 +187,10 @@ def bisect(
             commands.tell_each(say)
         require(bad, OUTCOMES[1:-1], "--bad")
         wanted = Wanted(kernel, haproxy, setting, scenario, method, only, skip)
-        plan = make_plan(*with_kernels(load_matrix(MATRIX, matrix), wanted, kernels_of(c)))
+        plan = make_plan(*with_kernels(load_matrix(MATRIX, matrix), wanted, kernels_of(c.hatester)))
         new = New(flags.count("--repeat", repeat))
         host.require()
-        measured = measure(debian(c), plan, How(jobs=host.guests_at_once()), new)
+        measured = measure(debian(c.hatester), plan, How(jobs=host.guests_at_once()), new)
         show_run(measured.results, "plain")
         if measured.is_interrupted:
             raise KeyboardInterrupt
@@ -248,19 +239,6 @@ def compare(c: Context, before: str, after: str) -> None:
         raise Exit(code=NOT_MEASURED)
 
 
-def debian(c: Context) -> Archive:
-    """Debian's archive, at the mirrors that the settings or the host name."""
-    settings = c.hatester
-    return Archive(
-        find_mirrors(settings.mirror, settings.security_mirror, settings.snapshot_archive)
-    )
-
-
-def kernels_of(c: Context) -> Kernels:
-    """Which kernels the mirror has, for who asks; nobody does whose kernels are all declared."""
-    return lambda suite: suite_kernels(debian(c), suite)
-
-
 @task(iterable=NAMES, help={**SELECT, "json": "As JSON, a list of cells."})
 def plan(
     c: Context, kernel: Sequence[str], haproxy: Sequence[str], setting: Sequence[str],
@@ -270,7 +248,7 @@ def plan(
     """List the cells that `invoke matrix` would run with the same flags; boots nothing."""
     with orderly():
         wanted = Wanted(kernel, haproxy, setting, scenario, method, only, skip)
-        made = make_plan(*with_kernels(load_matrix(MATRIX, matrix), wanted, kernels_of(c)))
+        made = make_plan(*with_kernels(load_matrix(MATRIX, matrix), wanted, kernels_of(c.hatester)))
         cells = made.cells
         if left_out := tables.left_out(made.left_out):
             say(left_out)
@@ -284,21 +262,11 @@ def plan(
 def doctor(c: Context) -> None:
     """Is everything there that a run needs: each thing, ok or what to do about it."""
     with orderly():
-        found = [*host.findings(), mirror(c)]
+        found = [*host.findings(), mirror(c.hatester)]
         rows = [(each.name, "ok" if each.is_ok else "MISSING", each.text) for each in found]
         print(tabulate(rows, tablefmt="plain"))
         if missing := [each.name for each in found if not each.is_ok]:
             raise UserError(f"A run needs more than is here: {', '.join(missing)}.")
-
-
-def mirror(c: Context) -> host.Finding:
-    """Whether Debian's archive can be reached, which the first run needs."""
-    try:
-        archive = debian(c)
-        archive.require_reachable()
-    except UserError as error:
-        return host.Finding("mirror", False, str(error))
-    return host.Finding("mirror", True, archive.mirrors.main)
 
 
 @task(iterable=["kernel"], help={
@@ -308,20 +276,19 @@ def mirror(c: Context) -> host.Finding:
 def images(c: Context, kernel: Sequence[str], refresh: bool = False) -> None:
     """Make the guest images, a kernel kit each and one system; what is there is used again."""
     with orderly():
-        archive = debian(c)
+        archive = debian(c.hatester)
 
         def chosen() -> tuple[Matrix, Sequence[str]]:
             declared = load_matrix(MATRIX)
             wanted = Wanted(kernel or list(declared.kernels))
-            declared, wanted = with_kernels(declared, wanted, kernels_of(c))
+            declared, wanted = with_kernels(declared, wanted, kernels_of(c.hatester))
             return declared, wanted.kernels
 
         declared, names = chosen()
         host.require()
         if refresh:
             kernels = [declared.kernels[name] for name in names]
-            renew(archive, [each.suite for each in kernels if each.suite])
-            renew(archive, [each.system for each in kernels])
+            renew(archive, [suite for each in kernels for suite in (each.suite, each.system)])
             declared, names = chosen()  # of a pattern there may be more now
         with workshop(archive, declared, say) as shop:
             materials = shop.make(names, [])
@@ -343,10 +310,10 @@ def builds(c: Context, haproxy: Sequence[str], refresh: bool = False) -> None:
         declared, described = with_described(load_matrix(MATRIX), haproxy)
         host.require()
         names = described or list(declared.builds)
-        archive = debian(c)
+        archive = debian(c.hatester)
         if refresh:
             chosen = [declared.builds[name] for name in names]
-            renew(archive, [build.suite for build in chosen if build.suite])
+            renew(archive, [build.suite for build in chosen])
             for image in [build.image for build in chosen if build.image]:
                 oci.fetch_again(image, say)
         with workshop(archive, declared, say) as shop:
@@ -364,7 +331,7 @@ def versions(c: Context, haproxy: Sequence[str]) -> None:
     with orderly():
         declared, described = with_described(load_matrix(MATRIX), haproxy)
         names = described or list(declared.builds)
-        with workshop(debian(c), declared, say) as shop:
+        with workshop(debian(c.hatester), declared, say) as shop:
             _, known = shop.versions([], names)
         branches = dict.fromkeys(releases.branch_of(version) for version in known.values())
         newest = releases.newest(c.hatester.releases, branches)
@@ -386,7 +353,7 @@ def kernels(
             require(name, FLAVOURS, "--flavour")
         declared = [each.suite for each in load_matrix(MATRIX).kernels.values() if each.suite]
         suites = list(dict.fromkeys(suite or declared))
-        archive = debian(c)
+        archive = debian(c.hatester)
         if refresh:
             renew(archive, suites)
         listed, lacks = had(lambda name: suite_kernels(archive, name), suites)
@@ -399,35 +366,6 @@ def kernels(
         show_made(("suite", "release", "version", "flavour"), rows, lacks)
 
 
-def renew(archive: Archive, suites: Sequence[str]) -> None:
-    """Fetch the lists of suites again; what a mirror has no more is said when it is made."""
-    for suite in dict.fromkeys(suites):
-        with contextlib.suppress(MeasurementError):
-            archive.refresh(suite)
-
-
-def had(
-    make: Callable[[str], Thing], names: Iterable[str]
-) -> tuple[dict[str, Thing], list[MeasurementError]]:
-    """What could be made, by name, and why the rest could not."""
-    things, lacks = {}, []
-    for name in names:
-        try:
-            things[name] = make(name)
-        except MeasurementError as error:
-            lacks.append(error)
-    return things, lacks
-
-
-def show_made(
-    headers: Sequence[str], rows: Sequence[Sequence[object]], lacks: Sequence[MeasurementError]
-) -> None:
-    """What was made, as a table; what could not be, with its reason and exit code 3."""
-    print(tabulate(rows, headers=headers, disable_numparse=True))
-    if lacks:
-        raise Exit("\n".join(map(str, lacks)), code=NOT_MEASURED)
-
-
 @task(iterable=["part"], help={
     "part": f"What to measure, instead of all: {', '.join(benchmarks.PARTS)} (repeatable).",
 })  # fmt: skip
@@ -437,10 +375,10 @@ def bench(c: Context, part: Sequence[str]) -> None:
         for name in part:
             require(name, benchmarks.PARTS, "--part")
         host.require()
-        plan = make_plan(*with_kernels(load_matrix(MATRIX), Wanted(), kernels_of(c)))
+        plan = make_plan(*with_kernels(load_matrix(MATRIX), Wanted(), kernels_of(c.hatester)))
         kernel, build = plan.cells[0].kernel, plan.cells[0].build
         with (
-            workshop(debian(c), plan.matrix, say) as shop,
+            workshop(debian(c.hatester), plan.matrix, say) as shop,
             runs.machines_folder("bench") as folder,
         ):
             materials = shop.make([kernel], [build])

@@ -10,12 +10,13 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from types import FrameType
+from typing import Any
 
 from invoke.exceptions import Exit
 from tabulate import tabulate_formats
 
 from hatester import commands, expectation, findings, host, reports, runs, tables
-from hatester.archive import Archive
+from hatester.archive import Archive, find_mirrors
 from hatester.errors import MeasurementError, UserError
 from hatester.expectation import Expectation
 from hatester.keys import find_keys
@@ -24,6 +25,7 @@ from hatester.matrix import Matrix, require
 from hatester.outcomes import outcome
 from hatester.progress import Say
 from hatester.results import Results
+from hatester.suite_kernels import Kernels, suite_kernels
 from hatester.vagrant import Vagrant
 
 NOT_MET = 1
@@ -60,6 +62,28 @@ def orderly(mistake: int = MISTAKE, not_measured: int = NOT_MEASURED) -> Iterato
 
 def _interrupt(number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt(signal.Signals(number).name)
+
+
+def debian(settings: Any) -> Archive:
+    """Debian's archive, at the mirrors that `invoke.yaml`'s settings or the host name."""
+    return Archive(
+        find_mirrors(settings.mirror, settings.security_mirror, settings.snapshot_archive)
+    )
+
+
+def kernels_of(settings: Any) -> Kernels:
+    """Which kernels the mirror has, for who asks; nobody does whose kernels are all declared."""
+    return lambda suite: suite_kernels(debian(settings), suite)
+
+
+def mirror(settings: Any) -> host.Finding:
+    """Whether Debian's archive can be reached, which the first run needs."""
+    try:
+        archive = debian(settings)
+        archive.require_reachable()
+    except UserError as error:
+        return host.Finding("mirror", False, str(error))
+    return host.Finding("mirror", True, archive.mirrors.main)
 
 
 @contextlib.contextmanager
