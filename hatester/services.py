@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import posixpath
 import re
 import shlex
@@ -48,11 +49,12 @@ def processes(listed: str) -> list[Process]:
     """The processes of what PROCESSES prints."""
     found = []
     for line in listed.splitlines():
-        match line.split():
-            case [pid, parent, user, nofile, words] if (pid + parent + user).isdecimal():
-                argv = base64.b64decode(words).decode(errors="replace").rstrip("\0").split("\0")
-                limit = int(nofile) if nofile.isdecimal() else None
-                found.append(Process(int(pid), int(parent), int(user), limit, tuple(argv)))
+        # One that ended meanwhile has told nothing, or half of it.
+        with contextlib.suppress(ValueError):
+            pid, parent, user, nofile, argv = line.split()
+            limit = None if nofile == "-" else int(nofile)
+            words = base64.b64decode(argv).decode(errors="replace").rstrip("\0").split("\0")
+            found.append(Process(int(pid), int(parent), int(user), limit, tuple(words)))
     return found
 
 
@@ -124,11 +126,13 @@ class Arguments:
     """HAProxy's own (its management guide, section 3).
 
     `configurations` are the files and folders of `-f`, in order; `others` what is left without
-    them, without `-p`, and without what a master adds as it reloads.
+    them, without `-p`, and without what a master adds as it reloads. `folder` is the one in which
+    it is started, by `-C`; systemd starts it in the root.
     """
 
     configurations: tuple[str, ...]
     others: tuple[str, ...]
+    folder: str
 
     @property
     def has_master(self) -> bool:
@@ -162,4 +166,5 @@ def parse_arguments(words: Sequence[str]) -> Arguments:
     return Arguments(
         tuple(posixpath.normpath(posixpath.join(folder, each)) for each in configurations),
         tuple(others),
+        folder,
     )

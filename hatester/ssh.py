@@ -134,7 +134,7 @@ def visit(host: str, user: str = "", port: int = 0, ssh_config: str = "") -> Ite
     """
     if ssh_config and not Path(ssh_config).expanduser().is_file():
         raise UserError(f"--ssh-config: there is no file {ssh_config}.")
-    waits = {each: STEP_SECONDS for each in ("banner_timeout", "auth_timeout", "channel_timeout")}
+    waits = dict.fromkeys(("banner_timeout", "auth_timeout", "channel_timeout"), STEP_SECONDS)
     try:
         config = fabric.Config(
             overrides={"timeouts": {"connect": STEP_SECONDS}, "connect_kwargs": waits},
