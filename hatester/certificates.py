@@ -25,6 +25,7 @@ from cryptography.x509.oid import NameOID
 from hatester.placeholders import numbered
 
 BEGIN = "-----BEGIN "
+PRIVATE = f"{BEGIN}PRIVATE KEY"
 BLOCK = re.compile(
     r"-----BEGIN (?P<label>[A-Z0-9. ]+)-----.*?(?:-----END (?P=label)-----|\Z)", re.DOTALL
 )
@@ -72,7 +73,7 @@ class LookAlikes:
                 blocks.append(self._public_key())
             else:
                 told(line, "private key, now a fresh one" if "KEY" in label else "PEM block")
-                blocks.append(self._private_key() if "KEY" in label else "")
+                blocks.append(self.private_key() if "KEY" in label else "")
         return "".join(blocks)
 
     def _certificate(self, block: str) -> tuple[str, str]:
@@ -107,7 +108,8 @@ class LookAlikes:
         builder = x509.CertificateRevocationListBuilder(issuer, now, now + _DAYS)
         return builder.sign(self.key, hashes.SHA256()).public_bytes(Encoding.PEM).decode()
 
-    def _private_key(self) -> str:
+    def private_key(self) -> str:
+        """The fresh one, as PEM."""
         return self.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 
     def _public_key(self) -> str:

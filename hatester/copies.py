@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from hatester import secret_words
-from hatester.certificates import BEGIN, LookAlikes
+from hatester.certificates import BEGIN, PRIVATE, LookAlikes
 from hatester.gathering import Gathered, Wanted
 from hatester.lua import lua
 from hatester.placeholders import Placeholders, Replaced
@@ -49,8 +49,11 @@ class Copies:
                 return lua(text, redaction)
             case "error file":
                 return redaction.error_file(text)
-        if wanted.kind == "certificates" or BEGIN in text:
-            return self.look_alikes.pem(text, lambda line, what: self._tell(path, line, what))
+        if wanted.kind in ("certificate", "certificates") or BEGIN in text:
+            made = self.look_alikes.pem(text, lambda line, what: self._tell(path, line, what))
+            # Its key may be in another file, which HAProxy finds without being told.
+            needs_key = wanted.kind == "certificate" and made and PRIVATE not in made
+            return made + self.look_alikes.private_key() if needs_key else made
         if wanted.kind == "certificate list":
             return secret_words.certificate_list(text, redaction)
         if wanted.kind == "ticket keys":

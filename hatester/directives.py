@@ -8,8 +8,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["configuration", "certificates", "certificate list", "ticket keys", "error file",
-               "list", "Lua"]  # fmt: skip
+Kind = Literal[
+    "configuration",
+    "certificate",
+    "certificates",
+    "certificate list",
+    "ticket keys",
+    "error file",
+    "list",
+    "Lua",
+]
+"""What a file is for; a `certificate` is one that HAProxy has the key of, `certificates` are of
+others, or keys alone."""
 
 _WORD = re.compile(r"""(?:\\.|'[^']*(?:'|$)|"(?:\\.|[^"\\])*(?:"|\\?$)|[^\s\\'"#]|\\$)+""")
 _QUOTED = re.compile(r"""\\(.?)|'([^']*)(?:'|$)|"((?:\\.|[^"\\])*)(?:"|\\?$)""")
@@ -59,7 +69,7 @@ class Named:
 
 # The word that stands before a path.
 _BEFORE: dict[str, tuple[Kind, str]] = {
-    "crt": ("certificates", "crt-base"),
+    "crt": ("certificate", "crt-base"),
     "key": ("certificates", "key-base"),
     "issuer": ("certificates", "crt-base"),
     "ca-file": ("certificates", "ca-base"),
@@ -122,7 +132,7 @@ def _named(index: int, path: str, kind: Kind, base: str) -> Iterator[Named]:
 def named_by_list(found: Sequence[Word]) -> Iterator[Named]:
     """The files that a line of a crt-list names: the certificate, and more in its brackets."""
     if found:
-        yield Named(0, found[0].text, "certificates", "crt-base")
+        yield Named(0, found[0].text, "certificate", "crt-base")
     inner = [Word(word.start, word.end, word.raw.strip("[]")) for word in found]
     yield from named(inner)
 

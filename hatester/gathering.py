@@ -89,7 +89,7 @@ def _all(inside: Mapping[str, Iterable[str]]) -> Iterator[str]:
 
 def _inside(folder: str, names: Iterable[str], kind: Kind) -> list[str]:
     """The files of a folder that are of its kind, in the order in which HAProxy takes them."""
-    if kind == "certificates":
+    if kind in ("certificate", "certificates"):
         fit = [name for name in names if not name.endswith(_NO_CERTIFICATES)]
     else:
         suffix = {"configuration": ".cfg", "Lua": ".lua"}.get(kind, "")

@@ -99,6 +99,19 @@ class Host(Declaration):
     replaced: tuple[str, ...] = ()
 
 
+def name_of(host: str, name: str = "") -> str:
+    """The name to keep a host under: the one that it is given, or else its own.
+
+    Raises UserError for what cannot be a file's name.
+    """
+    kept = name or re.sub(r"[^A-Za-z0-9.+_-]", "-", host.rpartition("@")[2])
+    if not re.fullmatch(NAME, kept):
+        raise UserError(
+            f"--as: '{kept}' is no name to keep {host} under: letters, digits and .+_- are."
+        )
+    return kept
+
+
 def copy_of(folder: Path, name: str, path: str) -> Path:
     """Where the copy of a host's file is."""
     return folder / name / path.lstrip("/")
