@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +14,7 @@ import yaml
 
 from hatester import cache
 from hatester.errors import UserError
-from hatester.matrix import Declaration, Line, Name, SysctlName, Version, load, require
+from hatester.matrix import NAME, Declaration, Line, Name, SysctlName, Version, load, require
 from hatester.scenarios import InterfaceAddress
 from hatester.words import counted
 

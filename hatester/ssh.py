@@ -76,14 +76,18 @@ class Visit:
                 )
             case paramiko.PasswordRequiredException():
                 return f"{self.host}: the key has a passphrase; give it to your agent: `ssh-add`."
-            case paramiko.AuthenticationException():
-                return f"{self.host} does not let {user} in: {error}"
             case paramiko.ssh_exception.NoValidConnectionsError():
                 return f"{self.host} refuses connections, or cannot be reached: {error.strerror}."
             case socket.gaierror():
                 return f"{self.host}: no host of that name is known: {error.strerror}."
-        reason = str(error) or type(error).__name__
-        return f"{self.host} cannot be entered: {reason.rstrip('.')}."
+        reason = (str(error) or type(error).__name__).rstrip(".")
+        transport = self.connection.client.get_transport()
+        if transport and transport.is_active():  # and all that is left is who one is
+            return (
+                f"{self.host} does not let {user} in with the keys of your agent, your SSH "
+                f"configuration and ~/.ssh: {reason}."
+            )
+        return f"{self.host} cannot be entered: {reason}."
 
     def run(self, script: str) -> bytes:
         """What a script for sh(1) prints there, up to ANSWER_BYTES.
@@ -97,15 +101,17 @@ class Visit:
             with contextlib.closing(channel):
                 channel.settimeout(STEP_SECONDS)
                 channel.exec_command("sh -s")
-                channel.sendall(script.encode(errors="surrogateescape"))
-                channel.shutdown_write()
+                # One that runs no commands says so, and does not wait for any.
+                with contextlib.suppress(OSError):
+                    channel.sendall(script.encode(errors="surrogateescape"))
+                    channel.shutdown_write()
                 answer = bytearray()
                 while data := channel.recv(1 << 16):
                     answer += data
                     if len(answer) > ANSWER_BYTES:
                         raise UserError(f"{self.host} answers with more than can be true.")
         except (paramiko.SSHException, OSError, EOFError) as error:
-            reason = str(error) or type(error).__name__
+            reason = str(error).rstrip(".") or type(error).__name__
             raise UserError(
                 self._too_slow() if self.is_over else f"{self.host}: connection lost: {reason}."
             ) from error
