@@ -14,8 +14,18 @@ import yaml
 
 from hatester import cache
 from hatester.errors import UserError
-from hatester.matrix import NAME, Declaration, Line, Name, SysctlName, Version, load, require
-from hatester.scenarios import InterfaceAddress
+from hatester.matrix import (
+    NAME,
+    Declaration,
+    Line,
+    Method,
+    Name,
+    SysctlName,
+    Version,
+    load,
+    require,
+)
+from hatester.scenarios import WrittenAddress
 from hatester.words import counted
 
 AbsolutePath = Annotated[
@@ -61,7 +71,7 @@ class HostUnit(Declaration):
 
     text: str = ""
     type: str = ""
-    reload: Name
+    reload: Method
 
 
 class Limits(Declaration):
@@ -73,7 +83,7 @@ class Limits(Declaration):
 class HostAddress(Declaration):
     """An address, with its prefix length, and the interface that has it, and of what kind."""
 
-    address: InterfaceAddress
+    address: WrittenAddress
     interface: Line
     kind: Line
 

@@ -16,7 +16,7 @@ _TOKEN = re.compile(
     re.DOTALL,
 )
 _NAMES = re.compile(
-    rf"(?:{SENSITIVE.pattern})[\w.-]{{0,64}}[\"'\])]*\s*(?:==?|~=|\.\.|(?P<comma>,))\s*[({{]?\s*\Z",
+    rf"(?:{SENSITIVE.pattern})[^\n=~,;]{{0,64}}(?:==?|~=|\.\.|(?P<comma>,))\s*[({{]?\s*\Z",
     re.IGNORECASE,
 )
 _IS_NAMED = re.compile(rf"\s*[=~]=\s*[\w.\[\"']{{0,64}}(?:{SENSITIVE.pattern})", re.IGNORECASE)

@@ -56,10 +56,8 @@ def _method(name: str) -> str:
 
 
 Names = Annotated[tuple[str, ...], pydantic.BeforeValidator(_some)]
-Methods = Annotated[
-    tuple[Annotated[str, pydantic.AfterValidator(_method)], ...],
-    pydantic.BeforeValidator(_some),
-]
+Method = Annotated[str, pydantic.AfterValidator(_method)]
+Methods = Annotated[tuple[Method, ...], pydantic.BeforeValidator(_some)]
 
 
 class Declaration(pydantic.BaseModel):

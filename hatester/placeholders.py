@@ -19,7 +19,7 @@ _HEX = re.compile(r"(?=.*[a-fA-F])[0-9a-fA-F]+")
 # From a small letter to a big one, to a digit, and back; not from a big one, as in CamelCase.
 _CHANGES = {("a", "A"), ("a", "0"), ("A", "0"), ("0", "a"), ("0", "A")}
 _WORD = re.compile(r"[A-Z]?[a-z]{3,}|[A-Z][a-z]{2,}")
-_CHANGES_LEAST, _LETTERS_A_CHANGE = 3, 10
+_CHANGES_LEAST, _LETTERS_A_CHANGE = 3, 8
 _RANDOM_BITS = 4.5
 """By a simulation, one of a thousand random base64 strings of 16 bytes passes for a name, of 24
 bytes one of forty thousand; the names of ciphers, headers and HAProxy's own words all do."""

@@ -43,6 +43,7 @@ _RULES = re.compile(
     re.IGNORECASE,
 )
 _NAME_END = re.compile(r"(?:(?<=\\)[rnt])?([\w.-]{0,64})\Z")
+_KEY = "what looks like a key"
 _PORT = re.compile(r"\S:\d{1,5}(?![\w.])")
 _WORDY = re.compile(r"passw|pwd|secret", re.IGNORECASE)
 
@@ -98,10 +99,16 @@ class Redaction:
             run = found[0]
             if found.string[found.end() : found.end() + 1] == "=":  # it is set to something
                 return run
-            is_known = run in self.placeholders.issued or self.names.issuperset(run.split("/"))
-            if is_known or not looks_random(run):
+            if run in self.placeholders.issued:
                 return run
-            return self.put(run, line, "what looks like a key")
+            if looks_random(run) and not self.names.issuperset(run.split("/")):
+                return self.put(run, line, _KEY)
+            return "/".join(
+                self.put(part, line, _KEY)
+                if looks_random(part) and part not in self.names
+                else part
+                for part in run.split("/")
+            )
 
         return RUN.sub(put, text)
 

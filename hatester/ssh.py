@@ -82,7 +82,7 @@ class Visit:
                 return f"{self.host}: no host of that name is known: {error.strerror}."
         reason = (str(error) or type(error).__name__).rstrip(".")
         transport = self.connection.client.get_transport()
-        if transport and transport.is_active():  # and all that is left is who one is
+        if transport and transport.initial_kex_done:  # all that is left is who one is
             return (
                 f"{self.host} does not let {user} in with the keys of your agent, your SSH "
                 f"configuration and ~/.ssh: {reason}."

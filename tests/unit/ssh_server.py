@@ -12,6 +12,7 @@ from pathlib import Path
 
 import paramiko
 
+_ENDED = (OSError, EOFError, paramiko.SSHException)
 Behaviour = Callable[[paramiko.Channel, bytes], None]
 
 
@@ -40,14 +41,14 @@ def says(text: bytes) -> Behaviour:
 
 def drips(channel: paramiko.Channel, _command: bytes) -> None:
     """Always has another byte to send, and never an end."""
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(*_ENDED):
         while not threading.Event().wait(0.05):
             channel.sendall(b".")
 
 
 def floods(channel: paramiko.Channel, _command: bytes) -> None:
     """Sends as much as there is room for."""
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(*_ENDED):
         while True:
             channel.sendall(b"." * 65536)
 
@@ -125,7 +126,7 @@ def _serve(
     transport = paramiko.Transport(connection)
     transport.daemon = True
     transport.add_server_key(host_key)
-    with contextlib.suppress(paramiko.SSHException, EOFError, OSError):
+    with contextlib.suppress(*_ENDED):
         transport.start_server(server=_Server(users_key, behaviour))
         transport.join()
 
