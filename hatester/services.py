@@ -14,6 +14,7 @@ UNIT = "haproxy.service"
 UNIT_TEXT = (
     f"systemctl cat --no-pager {UNIT} || cat /etc/systemd/system/{UNIT}"
     f" || cat /usr/lib/systemd/system/{UNIT} || cat /lib/systemd/system/{UNIT}"
+    " || exit 127"
 )
 MAIN_PROCESS = f"systemctl show --property=MainPID --value {UNIT}"
 PROCESSES = r"""

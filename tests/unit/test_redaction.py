@@ -236,7 +236,7 @@ def test_what_people_write_does_not_look_random(name: str) -> None:
 def test_no_text_makes_it_fall_over(text: str) -> None:
     for kind in ("configuration", "certificate", "certificates", "certificate list", "ticket keys",
                  "error file", "list", "Lua"):  # fmt: skip
-        gathered = Gathered({"/x": text}, {"/x": Wanted(kind)})  # type: ignore[arg-type]
+        gathered = Gathered({"/x": text}, {"/x": Wanted(kind)})
         Copies(frozenset()).all(gathered, {"/y": text})
 
 
@@ -248,6 +248,6 @@ def test_haproxy_reads_a_copy_as_it_reads_what_it_was_made_of(tmp_path: Path) ->
         ("after", secret_words.configuration(text, Redaction(Placeholders(), "file"))),
     ):
         (tmp_path / name).write_text(content)
-        words = ["haproxy", "-c", "-f", tmp_path / name]
+        words = ["haproxy", "-c", "-f", str(tmp_path / name)]
         done = subprocess.run(words, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
