@@ -19,6 +19,7 @@ from hatester.gathering import Gathered, gather
 from hatester.hosts import Host
 from hatester.remote import Answer, Remote
 from hatester.services import Arguments, Process, Service
+from hatester.words import printable
 
 DEFAULT = ("/etc/haproxy/haproxy.cfg",)
 """Debian's, where neither a process nor a unit names another."""
@@ -72,7 +73,7 @@ def capture(remote: Remote, configurations: Sequence[str] = ()) -> Captured:
     seen = _see(remote, configurations)
     gathered = seen.gathered
     if not gathered.configuration:
-        problems = ", ".join(f"{path}: {why}" for path, why in gathered.problems.items())
+        problems = printable(", ".join(map(": ".join, gathered.problems.items())))
         raise UserError(f"No configuration of HAProxy can be read there ({problems}).")
     copies = Copies(secret_words.declared([*gathered.of_kind("configuration").values()]))
     files = copies.all(
@@ -130,7 +131,9 @@ def _content(seen: Seen, copies: Copies) -> dict[str, Any]:
             "type": seen.service.last("Type"),
             "reload": _reload(seen),
         },
-        "arguments": [copies.of("arguments").any_text(each) for each in seen.arguments.others],
+        "arguments": [
+            copies.of("arguments").any_text(printable(each)) for each in seen.arguments.others
+        ],
         "configuration": seen.gathered.configuration,
         "sysctls": sysctls.own(
             [each.text for each in seen.sysctls.values()], in_force, facts["release"]
@@ -168,7 +171,7 @@ def _addresses(text: str) -> list[dict[str, str]] | None:
         return [
             {
                 "address": f"{address['local']}/{address['prefixlen']}",
-                "interface": link["ifname"],
+                "interface": printable(link["ifname"]),
                 "kind": link.get("linkinfo", {}).get("info_kind") or link["link_type"],
             }
             for link in json.loads(text)
@@ -189,7 +192,7 @@ def _not_read(seen: Seen) -> list[str]:
         if answer.problem not in _NOT_THERE:
             lacks[path] = answer.problem
     lacks |= seen.gathered.problems
-    return [f"{what}: {problem}" for what, problem in lacks.items() if problem]
+    return [printable(f"{what}: {problem}") for what, problem in lacks.items() if problem]
 
 
 def _split(line: str) -> list[str]:

@@ -109,7 +109,7 @@ def named(found: Sequence[Word]) -> Iterator[Named]:
             yield from _named(index, text, *_BEFORE[before])
         elif before == "lua-prepend-path":
             yield from _named(index, text.partition("?")[0], "Lua", "")
-        elif _is_error_file(texts[:index]) and not text.isdecimal():
+        elif _is_error_file(texts[max(index - 2, 0) : index]) and not text.isdecimal():
             yield from _named(index, text, "error file", "")
 
 

@@ -89,11 +89,15 @@ def _all(inside: Mapping[str, Iterable[str]]) -> Iterator[str]:
 
 def _inside(folder: str, names: Iterable[str], kind: Kind) -> list[str]:
     """The files of a folder that are of its kind, in the order in which HAProxy takes them."""
-    if kind in ("certificate", "certificates"):
-        fit = [name for name in names if not name.endswith(_NO_CERTIFICATES)]
-    else:
-        suffix = {"configuration": ".cfg", "Lua": ".lua"}.get(kind, "")
-        fit = [name for name in names if name.endswith(suffix)]
+    match kind:
+        case "certificate" | "certificates":
+            fit = [name for name in names if not name.endswith(_NO_CERTIFICATES)]
+        case "configuration":
+            fit = [name for name in names if name.endswith(".cfg")]
+        case "Lua":
+            fit = [name for name in names if name.endswith(".lua")]
+        case _:
+            fit = []
     return [posixpath.join(folder, name) for name in sorted(fit) if not name.startswith(".")]
 
 

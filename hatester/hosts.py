@@ -145,29 +145,25 @@ def write_host(folder: Path, name: str, source: str, host: Host, files: Mapping[
     Raises UserError where the disk fails it.
     """
     file = folder / f"{name}.yml"
-    fresh, old = folder / f".{name}.fresh", folder / f".{name}.old"
-    with cache.locked(folder / f".{name}.lock", f"captures {name}"):
-        shutil.rmtree(fresh, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
-        try:
+    fresh, described = folder / f".{name}.fresh", folder / f".{name}.described"
+    try:
+        with cache.locked(folder / f".{name}.lock", f"captures {name}"):
+            shutil.rmtree(fresh, ignore_errors=True)
             for path, text in files.items():
                 copy = fresh / path.lstrip("/")
                 copy.parent.mkdir(parents=True, exist_ok=True)
                 copy.write_bytes(text.encode(errors="surrogateescape"))
-            fresh.mkdir(exist_ok=True)
-            described = fresh.with_suffix(".yml")
             described.write_text(_yaml(host, source))
-            # Without its file a host is not there: never are both half of the old one, half new.
+            # Without its file a host is not there: never is it half the old one, half the new.
             file.unlink(missing_ok=True)
-            if (folder / name).exists():
-                (folder / name).rename(old)
+            shutil.rmtree(folder / name, ignore_errors=True)
             fresh.rename(folder / name)
             described.replace(file)
-        except OSError as error:
-            raise UserError(f"{folder / name} cannot be written: {error.strerror}.") from error
-        finally:
-            shutil.rmtree(fresh, ignore_errors=True)
-            shutil.rmtree(old, ignore_errors=True)
+    except OSError as error:
+        raise UserError(f"{folder / name} cannot be written: {error.strerror}.") from error
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+        described.unlink(missing_ok=True)
     return file
 
 

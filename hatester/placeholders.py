@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
+from hatester.words import printable
+
 Form = Literal["text", "crypt", "base64", "hex"]
 
 RUN = re.compile(r"[A-Za-z0-9+/_~-]{16,}(?:={1,2}(?![\w$/%\"'=]))?")
@@ -34,8 +36,7 @@ class Replaced:
     what: str
 
     def __str__(self) -> str:
-        what = "".join(each if each.isprintable() else "?" for each in self.what)
-        return f"{self.file}, line {self.line}: {what}"
+        return printable(f"{self.file}, line {self.line}: {self.what}")
 
 
 @dataclass

@@ -10,7 +10,7 @@ import base64
 import ipaddress
 import re
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hatester.certificates import BLOCK
 from hatester.placeholders import (
@@ -43,6 +43,7 @@ _RULES = re.compile(
     re.IGNORECASE,
 )
 _NAME_END = re.compile(r"(?:(?<=\\)[rnt])?([\w.-]{0,64})\Z")
+_NAMES = re.compile(r"[A-Za-z0-9+_~-]+")
 _KEY = "what looks like a key"
 _PORT = re.compile(r"\S:\d{1,5}(?![\w.])")
 _WORDY = re.compile(r"passw|pwd|secret", re.IGNORECASE)
@@ -62,6 +63,10 @@ class Redaction:
     def put(self, secret: str, line: int, what: str, form: Form = "text") -> str:
         """What stands for a secret from now on."""
         return self.placeholders.put(secret, Replaced(self.file, line, what), form)
+
+    def but_for(self, path: str) -> Redaction:
+        """One to which the parts of a path are no secrets either."""
+        return replace(self, names=self.names | {*_NAMES.findall(path)}) if path else self
 
     def any_text(self, text: str, line: int = 1) -> str:
         """A text of no known kind; `line` is the number of its first."""
@@ -101,7 +106,7 @@ class Redaction:
                 return run
             if run in self.placeholders.issued:
                 return run
-            if looks_random(run) and not self.names.issuperset(run.split("/")):
+            if looks_random(run) and not self.names.issuperset(filter(None, run.split("/"))):
                 return self.put(run, line, _KEY)
             return "/".join(
                 self.put(part, line, _KEY)

@@ -54,7 +54,7 @@ def _each(text: str, redaction: Redaction, files: Names) -> str:
 
 def _line(line: str, number: int, redaction: Redaction, files: Names) -> str:
     found = words(line)
-    kept = {each.index for each in files(found)}
+    paths = {each.index: each.path for each in files(found)}
     secret = {index: (what, form) for index, what, form in _secrets(found)}
     is_sensitive = SENSITIVE.search(line) is not None
     parts = []
@@ -64,11 +64,11 @@ def _line(line: str, number: int, redaction: Redaction, files: Names) -> str:
         position = word.end
         if index in secret and word.text:
             parts.append(redaction.put(word.text, number, *secret[index]))
-        elif index in kept:
+        elif paths.get(index) == word.text:
             parts.append(word.raw)
         else:
             inner = _inside(word.raw, number, redaction, is_sensitive)
-            parts.append(redaction.any_text(inner, number))
+            parts.append(redaction.but_for(paths.get(index, "")).any_text(inner, number))
     return "".join(parts)
 
 
@@ -158,7 +158,7 @@ def _patterns(texts: Sequence[str], start: int) -> Iterator[Secret]:
     if _TYPED.search(texts[start]):
         return
     index = start + 1
-    while index < len(texts) and texts[index] != "}":
+    while index < len(texts) and texts[index] not in ("{", "}"):
         text = texts[index]
         if text in _OPERATORS or (text == "-m" and texts[index + 1 : index + 2] in _NO_TEXT):
             return

@@ -46,6 +46,7 @@ frontend main # {secret}
     acl counted req.hdr_cnt(Authorization) gt 1
     http-request deny unless {{ req.hdr(Authorization) -i "Bearer {secret}" }} || has_key
     http-request deny if !is_auth counted
+    http-request deny if {{ path,map(/dev/null),hmac(sha256,{secret}) -m found }}
     http-request set-header Authorization "Basic {secret}"
     http-request replace-header Cookie (.*) {secret} if has_key
     http-request set-header X-Forwarded-For %[src]
@@ -57,10 +58,7 @@ backend servers
     dynamic-cookie-key {secret}
     cookie SERVERID insert indirect nocache dynamic
     option httpchk
-    http-check connect
-    http-check send meth GET uri /health hdr X-Token {secret} body "password={secret}"
-    http-check connect
-    http-check send meth GET uri /health?api_key={secret}
+    http-check send meth GET uri /?key={secret} hdr X-Token {secret} body "password={secret}"
     server one 127.0.0.1:8081 check agent-check agent-port 9000 agent-send "login {secret}"
 
 backend others
@@ -242,7 +240,7 @@ def test_no_text_makes_it_fall_over(text: str) -> None:
 
 @pytest.mark.skipif(not shutil.which("haproxy"), reason="HAProxy is not installed here")
 def test_haproxy_reads_a_copy_as_it_reads_what_it_was_made_of(tmp_path: Path) -> None:
-    text = CONFIGURATION.format(secret="correct-horse")
+    text = CONFIGURATION.format(secret=base64.b64encode(b"correct-horse").decode())
     for name, content in (
         ("before", text),
         ("after", secret_words.configuration(text, Redaction(Placeholders(), "file"))),
