@@ -15,7 +15,7 @@ from hatester.words import printable
 
 Form = Literal["text", "crypt", "base64", "hex"]
 
-RUN = re.compile(r"[A-Za-z0-9+/_~-]{16,}(?:={1,2}(?![\w$/%\"'=]))?")
+RUN = re.compile(r"[A-Za-z0-9+/_~-]{16,}={0,2}")
 """What may be a key in hexadecimal or base64 digits."""
 _HEX = re.compile(r"(?=.*[a-fA-F])[0-9a-fA-F]+")
 # From a small letter to a big one, to a digit, and back; not from a big one, as in CamelCase.

@@ -102,8 +102,6 @@ class Redaction:
 
         def put(found: re.Match[str]) -> str:
             run = found[0]
-            if found.string[found.end() : found.end() + 1] == "=":  # it is set to something
-                return run
             if run in self.placeholders.issued:
                 return run
             if looks_random(run) and not self.names.issuperset(filter(None, run.split("/"))):

@@ -122,6 +122,8 @@ def _set_to(texts: Sequence[str]) -> Iterator[Secret]:
         if keyword in _SETS and SENSITIVE.search(name):
             for place in range(index + 2, min(index + 2 + _SETS[keyword], len(texts))):
                 yield place, f"value of {name}", "text"
+        if keyword == "set-cookie":
+            yield index + 1, "cookie", "text"
         if keyword.startswith("--") and SENSITIVE.search(keyword) and "=" not in keyword:
             yield index + 1, f"value of {keyword}", "text"
         if keyword.startswith("set-var-fmt(") and SENSITIVE.search(keyword.partition("(")[2]):

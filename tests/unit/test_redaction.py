@@ -51,6 +51,7 @@ frontend main # {secret}
     http-request replace-header Cookie (.*) {secret} if has_key
     http-request set-header X-Forwarded-For %[src]
     http-request set-var(txn.api_secret) str({secret})
+    http-request redirect location / set-cookie SID={secret} if has_key
     http-request redirect location https://www.example.org/?token={secret} if has_key
     default_backend servers
 
@@ -98,7 +99,7 @@ chosen = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9.!+_-]{5,30}", fullmatch=True).fil
     )
 )
 made = st.integers(0, 2**64).map(
-    lambda seed: base64.b64encode(random.Random(seed).randbytes(30)).decode()
+    lambda seed: base64.b64encode(random.Random(seed).randbytes(30 + seed % 9)).decode()
 )
 
 
@@ -133,7 +134,7 @@ def test_no_planted_secret_survives(template: str, kind: str, secret: str) -> No
 @given(secret=made, words=st.lists(st.text(alphabet="abc .:-_", max_size=8), max_size=4))
 def test_what_looks_like_a_key_survives_nowhere(secret: str, words: list[str]) -> None:
     redaction = Redaction(Placeholders(), "file")
-    text = " ".join([*words, secret, *words])
+    text = " ".join([*words, secret, f'"{secret}"', *words])
     hexadecimal = base64.b64decode(secret).hex()
     for copy in (
         redaction.any_text(text),
@@ -141,6 +142,7 @@ def test_what_looks_like_a_key_survives_nowhere(secret: str, words: list[str]) -
         redaction.settings(f"X={hexadecimal}"),
         secret_words.configuration(f"frontend x\n  description {hexadecimal}", redaction),
         secret_words.certificate_list(f"a.pem [alpn h2] {secret}", redaction),
+        redaction.settings(f'Options="-x {secret}" {secret}=x'),
         lua(f'f("{secret}", "{hexadecimal}")', redaction),
     ):
         assert secret not in copy
