@@ -12,7 +12,8 @@ from invoke.tasks import task
 from tabulate import tabulate
 
 from hatester import bench as benchmarks
-from hatester import commands, expectation, flags, host, oci, releases, runs, tables
+from hatester import capture as capturing
+from hatester import commands, expectation, flags, host, hosts, oci, releases, runs, ssh, tables
 from hatester import compare as comparison
 from hatester.bench import Subject
 from hatester.choice import new_run, newest_run
@@ -39,10 +40,11 @@ from hatester.making import had, renew, show_made
 from hatester.matrix import FLAVOURS, METHODS, Matrix, load_matrix, require
 from hatester.measuring import New, measure
 from hatester.outcomes import OUTCOMES, outcome
-from hatester.paths import MACHINES, MATRIX, PROJECT, RESULTS
+from hatester.paths import HOSTS, MACHINES, MATRIX, PROJECT, RESULTS
 from hatester.plan import Wanted, cell_of, make_plan, plan_of, without_unfit
 from hatester.progress import Progress, say
 from hatester.ready import Starter
+from hatester.remote import Remote
 from hatester.results import find
 from hatester.run import How, Keep
 from hatester.shell import open_shell
@@ -237,6 +239,33 @@ def compare(c: Context, before: str, after: str) -> None:
         raise Exit(code=NOT_MET)
     if compared.of(comparison.Fate.LOST):
         raise Exit(code=NOT_MEASURED)
+
+
+@task(iterable=["config"], help={
+    "host": "As for ssh: a name of your ~/.ssh/config, a host name, USER@HOST.",
+    "port": "Its SSH port, instead of the one that your SSH configuration says.",
+    "user": "As whom to log in, instead of whom your SSH configuration says.",
+    "as_": "Under which name to keep it, instead of HOST.",
+    "config": "HAProxy's configuration there, a file or a folder, where neither its unit nor its "
+    "process names it (repeatable).",
+    "ssh_config": "An SSH configuration instead of your own, as `ssh -F` has it.",
+})  # fmt: skip
+def capture(
+    c: Context, host: str, config: Sequence[str], port: str = "", user: str = "", as_: str = "",
+    ssh_config: str = "",
+) -> None:  # fmt: skip
+    """Copy a production host's configuration, without its secrets: `invoke capture HOST`.
+
+    It is only looked at, by SSH as you have it configured, and needs no root; what cannot be read
+    is told. Exit codes: 0, or 2: it is not known, does not let you in, or has no HAProxy.
+    """
+    with orderly():
+        name = hosts.name_of(host, as_)
+        at = flags.count("--port", port) if port else 0
+        with ssh.visit(host, user, at, ssh_config) as there:
+            captured = capturing.capture(Remote(there.run), config)
+        file = hosts.write_host(HOSTS, name, host, captured.host, captured.files)
+        print(f"{hosts.report(captured.host)}\n\ncaptured: {file}")
 
 
 @task(iterable=NAMES, help={**SELECT, "json": "As JSON, a list of cells."})

@@ -95,10 +95,8 @@ def _path(text: object, info: pydantic.ValidationInfo) -> Path:
 Names = Annotated[tuple[str, ...], pydantic.BeforeValidator(_some)]
 Files = Annotated[tuple[Line, ...], pydantic.BeforeValidator(_some)]
 Image = Annotated[str, pydantic.AfterValidator(references.reference)]
-Methods = Annotated[
-    tuple[Annotated[str, pydantic.AfterValidator(_method)], ...],
-    pydantic.BeforeValidator(_some),
-]
+Method = Annotated[str, pydantic.AfterValidator(_method)]
+Methods = Annotated[tuple[Method, ...], pydantic.BeforeValidator(_some)]
 
 
 Flavour = Annotated[str, pydantic.AfterValidator(_flavour)]

@@ -7,6 +7,8 @@ from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parent.parent
 MATRIX = PROJECT / "matrix"
+HOSTS = MATRIX / "hosts"
+"""What `invoke capture` brings from production hosts, which is the user's alone."""
 PROVISION = PROJECT / "provision"
 RESULTS = PROJECT / "results"
 MACHINES = PROJECT / ".hatester/machines.json"

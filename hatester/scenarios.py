@@ -27,6 +27,9 @@ def _interface_address(text: object) -> InterfaceAddress:
         raise ValueError(f"'{text}' is no address such as 192.168.42.43/32") from error
 
 
+WrittenAddress = Annotated[InterfaceAddress, pydantic.BeforeValidator(_interface_address)]
+
+
 def _different(addresses: tuple[InterfaceAddress, ...]) -> tuple[InterfaceAddress, ...]:
     seen = set()
     for each in addresses:
@@ -42,7 +45,7 @@ class _File(Declaration):
     description: str
     interface: Literal["dummy0", "veth0"] = "dummy0"
     addresses: Annotated[
-        tuple[Annotated[InterfaceAddress, pydantic.BeforeValidator(_interface_address)], ...],
+        tuple[WrittenAddress, ...],
         pydantic.AfterValidator(_different),
     ]
     probe_interval: Annotated[float, pydantic.Field(ge=0.005, le=1)] | None = None

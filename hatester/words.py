@@ -1,4 +1,4 @@
-"""English: lists, numbers and plurals, as sentences need them."""
+"""English: lists, numbers and plurals, as sentences need them; and what can be printed."""
 
 from __future__ import annotations
 
@@ -11,6 +11,11 @@ def listed(parts: Iterable[str]) -> str:
     """`a, b and c`; nothing without any."""
     *others, last = [*parts] or [""]
     return f"{', '.join(others)} and {last}" if others else last
+
+
+def printable(text: str) -> str:
+    """In one line, and without what a terminal would take as a command."""
+    return "".join(each if each.isprintable() else "?" for each in text)
 
 
 def counted(count: int, noun: str) -> str:

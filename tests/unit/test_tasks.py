@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from hatester.hosts import load_host
 from hatester.paths import PROJECT
 from hatester.plan import cell_of
 from hatester.results import begin
 from tests.helpers import copy_project, invoke
 from tests.unit.entries import ID, entry, stored, unmeasured
 from tests.unit.made_up_kernels import RELEASE, kernel_deb
+from tests.unit.ssh_server import ssh_server
 
 
 @pytest.fixture
@@ -62,6 +64,8 @@ def test_plan_gives_its_cells_as_json() -> None:
         (("versions", "--haproxy", "1.8"), "--haproxy: there is no '1.8'"),
         (("matrix", "--table-format", "ascii"), "--table-format: there is no 'ascii'"),
         (("matrix", "--failed=some"), "--failed: there is no 'some'"),
+        (("capture", "x", "--port", "ssh"), "--port: 'ssh' is no whole number from 1 on"),
+        (("capture", "x", "--as", "../x"), "--as: '../x' is no name to keep x under"),
         (("shell", "6.1/2.2"), "'6.1/2.2' is no cell's id"),
         (("shell", ID, "--step", "9"), "--step: there is no step 9; the last one is step 7."),
     ],
@@ -231,3 +235,23 @@ def test_what_makes_no_sense_is_left_out_with_the_reason() -> None:
     done = invoke("plan", "--kernel", "5.10", "--kernel", "6.1", "--setting", "migrate-req")
     assert {id_.partition("/")[0] for id_ in done.stdout.split()} == {"6.1"}
     assert "because migrate-req needs Linux 5.14 or later, and 5.10 is 5.10" in done.stderr
+
+
+def test_a_host_is_captured_and_one_that_is_not_known_is_refused(
+    checkout: Path, tmp_path: Path
+) -> None:
+    configuration = tmp_path / "haproxy.cfg"
+    configuration.write_text("frontend main\n    bind :80\n    stats auth admin:horse\n")
+    with ssh_server(tmp_path) as place:
+        words = ("capture", "production", "--ssh-config", place.config, "--as", "lb1")
+        done = invoke(*words, "--config", str(configuration), folder=checkout, HOME=str(tmp_path))
+        assert (done.returncode, done.stderr) == (0, "")
+        assert f"{configuration}, line 3: user and password of the statistics" in done.stdout
+        assert f"captured: {checkout}/matrix/hosts/lb1.yml" in done.stdout
+        assert load_host(checkout / "matrix/hosts", "lb1").configuration == (str(configuration),)
+        (tmp_path / "known_hosts").unlink()
+        refused = invoke(*words, folder=checkout, HOME=str(tmp_path))
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "its host key is not known; log in once with `ssh -p " in refused.stderr
+    assert len(refused.stderr.splitlines()) == 1
+    assert load_host(checkout / "matrix/hosts", "lb1")
