@@ -13,10 +13,11 @@ from tabulate import tabulate
 
 from hatester import bench as benchmarks
 from hatester import capture as capturing
-from hatester import commands, expectation, flags, host, hosts, oci, releases, runs, ssh, tables
+from hatester import commands, expectation, flags, hosts, making, runs, ssh, tables
 from hatester import compare as comparison
+from hatester import host as this_host
 from hatester.bench import Subject
-from hatester.choice import new_run, newest_run
+from hatester.choice import Market, like_host, new_run, newest_run
 from hatester.cli import (
     NOT_MEASURED,
     NOT_MET,
@@ -33,14 +34,11 @@ from hatester.cli import (
     workshop,
 )
 from hatester.errors import UserError
-from hatester.given import with_described
-from hatester.images import tell_vagrant
 from hatester.kernel_references import with_kernels, with_names
-from hatester.making import had, renew, show_made
-from hatester.matrix import FLAVOURS, METHODS, Matrix, load_matrix, require
+from hatester.matrix import FLAVOURS, METHODS, load_matrix, require
 from hatester.measuring import New, measure
 from hatester.outcomes import OUTCOMES, outcome
-from hatester.paths import HOSTS, MACHINES, MATRIX, PROJECT, RESULTS
+from hatester.paths import HOSTS, MATRIX, PROJECT, RESULTS
 from hatester.plan import Wanted, cell_of, make_plan, plan_of, without_unfit
 from hatester.progress import Progress, say
 from hatester.ready import Starter
@@ -48,7 +46,6 @@ from hatester.remote import Remote
 from hatester.results import find
 from hatester.run import How, Keep
 from hatester.shell import open_shell
-from hatester.suite_kernels import suite_kernels
 from hatester.vagrant import Vagrant
 
 DESCRIBED = (
@@ -89,6 +86,8 @@ VERBOSE = "Tell every command as well, on the host and in the guests, ready to b
     "config": "A configuration of your own, instead of scenarios: each address that it binds is "
     "lost in turn, and HAProxy reloaded.",
     "after": "The configuration that is loaded then, instead of --config's again.",
+    "host": "A host that `invoke capture` has captured: guests like it, with its configuration as "
+    "with --config.",
     "expect": "A run (its name or folder), or a YAML file of patterns over cell ids and verdicts, "
     "that this run must agree with.",
     "table_format": TABLE_FORMAT,
@@ -99,7 +98,8 @@ def matrix(
     scenario: Sequence[str], method: Sequence[str], only: Sequence[str], skip: Sequence[str],
     matrix: str = "default", repeat: str = "1", probe_interval: str = "", jobs: str = "0",
     keep: str = "never", resume: bool = False, failed: str = "", expect: str = "",
-    config: str = "", after: str = "", table_format: str = "plain", verbose: bool = False,
+    config: str = "", after: str = "", host: str = "", table_format: str = "plain",
+    verbose: bool = False,
 ) -> None:  # fmt: skip
     """Measure what a reload does, for every selected cell: tables, findings, results/RUN.
 
@@ -116,25 +116,28 @@ def matrix(
         new = New(
             flags.count("--repeat", repeat),
             flags.interval("--probe-interval", probe_interval),
-            flags.own(config, after, scenario),
+            flags.own(config, after, scenario, host),
             wanted if config else Wanted(),
         )
-        at_once = flags.count("--jobs", jobs, least=0) or host.guests_at_once()
+        at_once = flags.count("--jobs", jobs, least=0) or this_host.guests_at_once()
         how = How(Keep(keep), at_once, flags.again(failed))
         declared = load_matrix(MATRIX, matrix)
+        market = Market(lambda: debian(c.hatester), kernels_of(c.hatester), say)
         if resume or how.again:
-            if any(astuple(wanted)) or new != New() or matrix != "default":
+            if any(astuple(wanted)) or new != New() or matrix != "default" or host:
                 raise UserError("--resume: which cells, and how, is said by the run already.")
-            choice = newest_run(declared, how.again)
+            choice = newest_run(declared, how.again, market)
+        elif host:
+            choice = like_host(declared, wanted, new, host, market)
         else:
-            choice = new_run(declared, wanted, new, kernels_of(c.hatester))
-        if expect and new.own:
-            raise UserError("--expect: the cells of --config are not known before it was asked.")
+            choice = new_run(declared, wanted, new, market)
+        if expect and isinstance(choice.run, New) and choice.run.own:
+            raise UserError("--expect: of a configuration, the cells are not known beforehand.")
         expected = expectation.load(RESULTS, expect, choice.planned) if expect else None
         if c.config.run.dry:
             print("\n".join(cell.id for cell in choice.plan.cells))
             return
-        host.require()
+        this_host.require()
         measured = measure(debian(c.hatester), choice.plan, how, choice.run)
         show_run(measured.results, table_format, expected)
         if measured.kept:
@@ -162,7 +165,7 @@ def shell(
         plan = plan_of(with_names(declared, [wanted.kernel], {}), [wanted], cell)
         [scenario] = plan.scenarios.values()
         steps = flags.step("--step", step, len(scenario.steps))
-        host.require()
+        this_host.require()
         with workshop(debian(c.hatester), plan.matrix, say) as shop:
             plan = without_unfit(plan, *shop.versions(plan.kernels, plan.builds))
             open_shell(plan, shop, steps, Progress())
@@ -191,8 +194,8 @@ def bisect(
         wanted = Wanted(kernel, haproxy, setting, scenario, method, only, skip)
         plan = make_plan(*with_kernels(load_matrix(MATRIX, matrix), wanted, kernels_of(c.hatester)))
         new = New(flags.count("--repeat", repeat))
-        host.require()
-        measured = measure(debian(c.hatester), plan, How(jobs=host.guests_at_once()), new)
+        this_host.require()
+        measured = measure(debian(c.hatester), plan, How(jobs=this_host.guests_at_once()), new)
         show_run(measured.results, "plain")
         if measured.is_interrupted:
             raise KeyboardInterrupt
@@ -291,7 +294,7 @@ def plan(
 def doctor(c: Context) -> None:
     """Is everything there that a run needs: each thing, ok or what to do about it."""
     with orderly():
-        found = [*host.findings(), mirror(c.hatester)]
+        found = [*this_host.findings(), mirror(c.hatester)]
         rows = [(each.name, "ok" if each.is_ok else "MISSING", each.text) for each in found]
         print(tabulate(rows, tablefmt="plain"))
         if missing := [each.name for each in found if not each.is_ok]:
@@ -305,28 +308,7 @@ def doctor(c: Context) -> None:
 def images(c: Context, kernel: Sequence[str], refresh: bool = False) -> None:
     """Make the guest images, a kernel kit each and one system; what is there is used again."""
     with orderly():
-        archive = debian(c.hatester)
-
-        def chosen() -> tuple[Matrix, Sequence[str]]:
-            declared = load_matrix(MATRIX)
-            wanted = Wanted(kernel or list(declared.kernels))
-            declared, wanted = with_kernels(declared, wanted, kernels_of(c.hatester))
-            return declared, wanted.kernels
-
-        declared, names = chosen()
-        host.require()
-        if refresh:
-            kernels = [declared.kernels[name] for name in names]
-            renew(archive, [suite for each in kernels for suite in (each.suite, each.system)])
-            declared, names = chosen()  # of a pattern there may be more now
-        with workshop(archive, declared, say) as shop:
-            materials = shop.make(names, [])
-            images, lacks = had(materials.image, names)
-        tell_vagrant(
-            MACHINES, {name: image.machine(materials.keys) for name, image in images.items()}
-        )
-        rows = [(name, image.kit.release, image.kit.folder) for name, image in images.items()]
-        show_made(("kernel", "release", "kit"), rows, lacks)
+        making.make_images(c.hatester, kernel, refresh)
 
 
 @task(iterable=["haproxy"], help={
@@ -336,20 +318,7 @@ def images(c: Context, kernel: Sequence[str], refresh: bool = False) -> None:
 def builds(c: Context, haproxy: Sequence[str], refresh: bool = False) -> None:
     """Make the HAProxy builds; what is there is used again."""
     with orderly():
-        declared, described = with_described(load_matrix(MATRIX), haproxy)
-        host.require()
-        names = described or list(declared.builds)
-        archive = debian(c.hatester)
-        if refresh:
-            chosen = [declared.builds[name] for name in names]
-            renew(archive, [build.suite for build in chosen])
-            for image in [build.image for build in chosen if build.image]:
-                oci.fetch_again(image, say)
-        with workshop(archive, declared, say) as shop:
-            materials = shop.make([], names)
-            trees, lacks = had(materials.tree, names)
-        rows = [(name, tree.version, tree.disk) for name, tree in trees.items()]
-        show_made(("build", "version", "tree"), rows, lacks)
+        making.make_builds(c.hatester, haproxy, refresh)
 
 
 @task(iterable=["haproxy"], help={
@@ -358,14 +327,7 @@ def builds(c: Context, haproxy: Sequence[str], refresh: bool = False) -> None:
 def versions(c: Context, haproxy: Sequence[str]) -> None:
     """Tell which builds are behind the newest release of their branch, by HAProxy's own index."""
     with orderly():
-        declared, described = with_described(load_matrix(MATRIX), haproxy)
-        names = described or list(declared.builds)
-        with workshop(debian(c.hatester), declared, say) as shop:
-            _, known = shop.versions([], names)
-        branches = dict.fromkeys(releases.branch_of(version) for version in known.values())
-        newest = releases.newest(c.hatester.releases, branches)
-        rows = [releases.row(name, known.get(name), newest) for name in names]
-        print(tabulate(rows, headers=releases.HEADERS, disable_numparse=True))
+        making.list_versions(c.hatester, haproxy)
 
 
 @task(iterable=["suite", "flavour"], help={
@@ -378,21 +340,7 @@ def kernels(
 ) -> None:
     """List the kernels that the mirror has, from the oldest to the newest of each suite."""
     with orderly():
-        for name in flavour:
-            require(name, FLAVOURS, "--flavour")
-        declared = [each.suite for each in load_matrix(MATRIX).kernels.values() if each.suite]
-        suites = list(dict.fromkeys(suite or declared))
-        archive = debian(c.hatester)
-        if refresh:
-            renew(archive, suites)
-        listed, lacks = had(lambda name: suite_kernels(archive, name), suites)
-        rows = [
-            (name, each.release, each.version, each.flavour)
-            for name, found in listed.items()
-            for each in found
-            if not flavour or each.flavour in flavour
-        ]
-        show_made(("suite", "release", "version", "flavour"), rows, lacks)
+        making.list_kernels(c.hatester, suite, flavour, refresh)
 
 
 @task(iterable=["part"], help={
@@ -403,7 +351,7 @@ def bench(c: Context, part: Sequence[str]) -> None:
     with orderly():
         for name in part:
             require(name, benchmarks.PARTS, "--part")
-        host.require()
+        this_host.require()
         plan = make_plan(*with_kernels(load_matrix(MATRIX), Wanted(), kernels_of(c.hatester)))
         kernel, build = plan.cells[0].kernel, plan.cells[0].build
         with (
@@ -415,14 +363,14 @@ def bench(c: Context, part: Sequence[str]) -> None:
                 materials.image(kernel),
                 {build: materials.tree(build)},
                 materials.keys,
-                Vagrant(PROJECT, folder, host.accelerator()),
+                Vagrant(PROJECT, folder, this_host.accelerator()),
                 Progress(),
             )
             measured = benchmarks.measure(
                 part or list(benchmarks.PARTS), Subject(plan, starter), say
             )
         print(tabulate([figure.row for figure in measured], headers=benchmarks.HEADERS))
-        print(f"\nresults: {benchmarks.store(RESULTS, host.describe(), measured)}")
+        print(f"\nresults: {benchmarks.store(RESULTS, this_host.describe(), measured)}")
 
 
 @task

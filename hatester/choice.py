@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from hatester.archive import Archive
 from hatester.given import with_given
 from hatester.kernel_references import with_kernels, with_names
 from hatester.matrix import Matrix
 from hatester.measuring import New
-from hatester.paths import RESULTS
+from hatester.paths import HOSTS, RESULTS
 from hatester.plan import Plan, Wanted, make_plan, plan_of, without_scenarios
+from hatester.production import Likeness, likeness
+from hatester.progress import Say
 from hatester.results import LATEST, Results, find
 from hatester.suite_kernels import Kernels
 
@@ -23,20 +27,42 @@ class Choice(NamedTuple):
     planned: Sequence[str]
 
 
-def new_run(declared: Matrix, wanted: Wanted, new: New, kernels: Kernels) -> Choice:
+@dataclass(frozen=True)
+class Market:
+    """Where it is asked what there is, by whom it has to be; most choices ask nobody."""
+
+    archive: Callable[[], Archive]
+    kernels: Kernels
+    say: Say
+
+    def like(self, declared: Matrix, wanted: Wanted, name: str) -> Likeness:
+        """What a captured host asks for. Raises UserError where there is none of that name."""
+        return likeness(declared, wanted, HOSTS, name, self.archive(), self.say)
+
+
+def new_run(declared: Matrix, wanted: Wanted, new: New, market: Market) -> Choice:
     """What is wanted. Raises UserError for a name that is not declared, and for no cell."""
     make = without_scenarios if new.own else make_plan
-    plan = make(*with_kernels(declared, wanted, kernels))
+    plan = make(*with_kernels(declared, wanted, market.kernels))
     return Choice(plan, new, [cell.id for cell in plan.cells])
 
 
-def newest_run(declared: Matrix, again: Collection[str]) -> Choice:
+def like_host(declared: Matrix, wanted: Wanted, new: New, name: str, market: Market) -> Choice:
+    """Guests like a captured host, but for what else is wanted; with its configuration."""
+    like = market.like(declared, wanted, name)
+    new = replace(new, own=like.own, wanted=like.wanted, captured=name, differs=like.differs)
+    return new_run(like.matrix, like.wanted, new, market)
+
+
+def newest_run(declared: Matrix, again: Collection[str], market: Market) -> Choice:
     """What the newest run lacks, or has with one of the outcomes `again`.
 
     Raises UserError where there is none, and for what is declared no more.
     """
     run = find(RESULTS, LATEST)
     left = [cell for cell, _ in run.left(again)]
+    if captured := run.run.get("captured"):
+        declared = market.like(declared, Wanted(), captured).matrix
     declared = with_given(declared, run.described_builds)
     declared = with_names(declared, {cell.kernel for cell in left}, run.described_kernels)
     made = run.scenarios if run.scenarios.exists() else None

@@ -120,6 +120,7 @@ def show_run(results: Results, table_format: str, expected: Expectation | None =
         tables.tables(results.cells, table_format, is_coloured=is_coloured),
         findings.text(found),
         tables.errors(results.cells),
+        differences(results),
     ]
     print("\n\n".join(part for part in parts if part), flush=True)
     files = reports.write(results, found, expected)
@@ -128,6 +129,12 @@ def show_run(results: Results, table_format: str, expected: Expectation | None =
         f"reports: {', '.join(str(file) for file in files)}\n"
         f"evidence: {results.folder / 'cells'}"
     )
+
+
+def differences(results: Results) -> str:
+    """In what the guests were not like the captured host that they were to be like."""
+    host = results.run.get("captured")
+    return "\n".join(f"unlike {host}: {each}" for each in results.run.get("differs", ()))
 
 
 def show_kept(kept: Vagrant) -> None:

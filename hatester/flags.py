@@ -23,11 +23,13 @@ def count(flag: str, text: str, least: int = 1) -> int:
     return int(text)
 
 
-def own(config: str, after: str, scenarios: Sequence[str]) -> Own | None:
+def own(config: str, after: str, scenarios: Sequence[str], host: str) -> Own | None:
     """The configurations of --config and --after, if they are given.
 
     Raises UserError for one that cannot be read, and for flags that exclude each other.
     """
+    if host and (config or scenarios):
+        raise UserError("--host: its configuration makes the scenarios, as --config does.")
     if not config:
         if after:
             raise UserError("--after: without --config there is nothing before it.")

@@ -23,6 +23,8 @@ def render(results: Results, findings: Sequence[Finding]) -> str:
     ]
     if complaints := tables.errors(results.cells):
         parts.append(f"## Not measured\n\n{_code(complaints)}")
+    if differs := results.run.get("differs"):
+        parts.append(f"## Unlike {results.run['captured']}\n\n" + _code("\n".join(differs)))
     if again := _again(results):
         parts.append(f"## To measure it again\n\n{_code(again)}")
     return "\n\n".join(parts) + "\n"

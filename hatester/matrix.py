@@ -215,7 +215,7 @@ class Setting(Declaration):
     """What is applied before HAProxy starts, and what it needs in order to make sense.
 
     `linux` and `haproxy` are the first versions that have it, `methods` the ways of reloading to
-    which it makes a difference.
+    which it makes a difference. Where it is `lenient`, a kernel may lack some of its sysctls.
     """
 
     description: str = ""
@@ -223,6 +223,8 @@ class Setting(Declaration):
     haproxy: First | None = None
     methods: Methods = tuple(METHODS)
     sysctls: Mapping[SysctlName, Line] = {}
+    lenient: bool = False
+    nofile: Annotated[int, pydantic.Field(gt=0)] | None = None
     arguments: tuple[Line, ...] = ()
     global_lines: tuple[Line, ...] = pydantic.Field(default=(), alias="global")
     bind: tuple[Line, ...] = ()

@@ -24,12 +24,15 @@ from hatester.vagrant import Vagrant
 class New:
     """A run that is to begin: each cell `repeat` times, an address asked every `probe_interval`
     seconds (None: as its scenario has it); with an `own` configuration, its scenarios are made of
-    that, and `wanted` picks among the cells then."""
+    that, and `wanted` picks among the cells then. `captured` names the host that guests are to be
+    like, and `differs` says in what they are not."""
 
     repeat: int = 1
     probe_interval: float | None = None
     own: Own | None = None
     wanted: Wanted = field(default_factory=Wanted)
+    captured: str = ""
+    differs: tuple[str, ...] = ()
 
 
 class Measured(NamedTuple):
@@ -69,6 +72,8 @@ def _begin(shop: Workshop, plan: Plan, new: New, progress: Progress) -> tuple[Pl
     plan = without_unfit(plan, *shop.versions(plan.kernels, plan.builds))
     if left_out := tables.left_out(plan.left_out):
         progress.say(left_out)
+    for difference in new.differs:
+        progress.say(f"unlike {new.captured}: {difference}")
     contents = _scenarios(shop, plan, new.own, progress) if new.own else {}
     if contents:
         plan = with_scenarios(plan, new.wanted, list(contents))
@@ -76,6 +81,7 @@ def _begin(shop: Workshop, plan: Plan, new: New, progress: Progress) -> tuple[Pl
         RESULTS, host.describe(), plan.cells, plan.left_out,
         new.repeat, new.probe_interval,
         plan.matrix.described_kernels, plan.matrix.described_builds,
+        {"captured": new.captured, "differs": list(new.differs)} if new.captured else {},
     )  # fmt: skip
     if new.own:
         own.write(results.scenarios, new.own, contents)
@@ -97,4 +103,4 @@ def _scenarios(
     for label in dict.fromkeys((*before.binds, *after.binds)):
         if None in (before.binds.get(label, ""), after.binds.get(label, "")):
             progress.say(f"{label} does not answer in a way that could be told from a failure")
-    return own.scenarios(before, after)
+    return own.scenarios(asked, before, after)

@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from hatester.certificates import BEGIN, LookAlikes
 from hatester.configurations import parse_bind
 from hatester.errors import UserError
 from hatester.survey import Survey
@@ -28,19 +29,23 @@ _MOST_FILES, _MOST_BYTES = 500, 5_000_000
 class Own:
     """The configuration in service, the one that is loaded then, and the files that they name.
 
-    All go to /etc/haproxy; files by their names there.
+    All go to /etc/haproxy, files by their names there; but those in `root/` to HAProxy's root.
+    `addresses`, with their prefix lengths, are there beside those that are bound.
     """
 
     before: str
     after: str
     files: Mapping[str, str]
+    addresses: tuple[str, ...] = ()
 
 
 def load_own(config: Path, after: Path | None) -> Own:
     """Read a configuration, and what lies beside it and is named in it.
 
-    Raises UserError for what cannot be read, or is too much.
+    Keys and certificates are replaced, since a run keeps its scenarios. Raises UserError for what
+    cannot be read, or is too much.
     """
+    look_alikes = LookAlikes()
     before = _text(config)
     loaded = _text(after) if after else before
     files = {}
@@ -48,7 +53,10 @@ def load_own(config: Path, after: Path | None) -> Own:
         if beside.name in before + loaded and beside.resolve() != config.resolve():
             for file in sorted(beside.rglob("*")) if beside.is_dir() else [beside]:
                 if file.is_file():
-                    files[file.relative_to(config.resolve().parent).as_posix()] = _text(file)
+                    text = _text(file)
+                    if BEGIN in text:
+                        text = look_alikes.pem(text, lambda line, what: None)
+                    files[file.relative_to(config.resolve().parent).as_posix()] = text
                 _require_few(files, config)
     return Own(before, loaded, files)
 
@@ -68,12 +76,14 @@ def _text(file: Path) -> str:
         raise UserError(f"{file} is no text that can be read: {error}.") from error
 
 
-def scenarios(before: Survey, after: Survey) -> dict[str, dict[str, Any]]:
+def scenarios(own: Own, before: Survey, after: Survey) -> dict[str, dict[str, Any]]:
     """For each address that can be lost, and for none, the content of a scenario.yml, by name."""
+    bound = {*_addresses(before), *_addresses(after)}
+    further = [each for each in own.addresses if each.partition("/")[0] not in bound]
     lost = [address for address in _addresses(before) if address in _addresses(after)]
     stories = {RELOAD: _story(None), **{_name(each): _story(each) for each in lost}}
     common = {
-        "addresses": sorted({*_addresses(before), *_addresses(after)}),
+        "addresses": [*sorted(bound), *further],
         "binds": {BEFORE: _answering(before), AFTER: _answering(after)},
         "servers": list(dict.fromkeys((*before.servers, *after.servers))),
     }

@@ -115,7 +115,10 @@ class Results:
         """What measures a cell again, as a line for a shell."""
         words = ["./bootstrap", "invoke", "matrix"]
         names = dict(zip(FLAGS.values(), str(entry["id"]).split("/"), strict=True))
-        if self.scenarios.exists():
+        if "captured" in self.run:
+            words += ["--host", self.run["captured"], "--only", str(entry["id"])]
+            names.clear()
+        elif self.scenarios.exists():
             folder = self.scenarios / names.pop(FLAGS["scenarios"])
             words += ["--config", str(folder / f"{BEFORE}.cfg")]
             words += ["--after", str(folder / f"{AFTER}.cfg"), "--only", str(entry["id"])]
@@ -165,12 +168,13 @@ def begin(
     probe_interval: float | None = None,
     kernels: Mapping[str, str] | None = None,
     builds: Mapping[str, str] | None = None,
+    further: Mapping[str, Any] | None = None,
 ) -> Results:
     """A folder for a new run of these cells, each `repeat` times, to which `latest` points.
 
     `probe_interval` is in seconds; None for that of each scenario. `kernels` and `builds` are what
-    was described for those that are declared in no file, as `Matrix` has it. Raises UserError when
-    the folder cannot be made.
+    was described for those that are declared in no file, as `Matrix` has it; `further` is what else
+    `run.json` is to say. Raises UserError when the folder cannot be made.
     """
     started = _now()
     folder = _make_folder(parent, started.strftime("%Y%m%d-%H%M%S"))
@@ -187,6 +191,7 @@ def begin(
             "probe_interval": probe_interval,
             "kernels": dict(kernels or {}),
             "builds": dict(builds or {}),
+            **(further or {}),
             "left_out": [{"id": cell.id, "reason": reason} for cell, reason in left_out],
             "cells": [],
         },

@@ -61,6 +61,8 @@ class Evidence:
     timeline: dict[str, Any] = field(default_factory=lambda: {"reloads": [], "checks": []})
 
 
+ROOT = "root/"
+"""What a scenario has in here goes to the same place in HAProxy's root."""
 LAST_EVENTS = ("end", "failed", "tainted", "broken")
 """With one of them a sequence ends."""
 
@@ -80,7 +82,9 @@ def guest_plan(order: Order) -> dict[str, Any]:
         "sysctls": dict(order.setting.sysctls),
         "interface": scenario.interface,
         "addresses": list(scenario.addresses),
-        "files": dict(scenario.files),
+        "lenient": order.setting.lenient,
+        "nofile": order.setting.nofile,
+        **laid(scenario.files),
         "servers": list(scenario.servers),
         "targets": [
             {
@@ -100,6 +104,16 @@ def guest_plan(order: Order) -> dict[str, Any]:
         "connection_seconds": CONNECTION_SECONDS,
         "seconds": _seconds(scenario),
         "hold": False,
+    }
+
+
+def laid(files: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """Files of a scenario by where they are laid: into /etc/haproxy, by their names, or elsewhere,
+    by their paths, if they are in the folder `root`."""
+    elsewhere = {name: text for name, text in files.items() if name.startswith(ROOT)}
+    return {
+        "files": {name: text for name, text in files.items() if name not in elsewhere},
+        "elsewhere": {f"/{name[len(ROOT) :]}": text for name, text in elsewhere.items()},
     }
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from hatester.errors import MeasurementError
 from hatester.guests import PROGRAM, TALK, Guest, build_root
+from hatester.sequence import laid
 
 _FILE = f"{TALK}/survey.json"
 
@@ -24,11 +25,11 @@ class Survey:
 
 
 def survey(guest: Guest, build: str, text: str, files: Mapping[str, str]) -> Survey:
-    """Ask a build about a configuration, with the files of /etc/haproxy that it names.
+    """Ask a build about a configuration, with the files that it names, as a scenario has them.
 
     Raises MeasurementError when HAProxy does not start with it, with its last words.
     """
-    plan = {"tree": build_root(build), "text": text, "files": dict(files)}
+    plan = {"tree": build_root(build), "text": text, **laid(files)}
     with guest.reachable("the survey"):
         guest.connection.put(io.BytesIO(json.dumps(plan).encode()), _FILE)
     try:

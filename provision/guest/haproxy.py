@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -14,7 +15,7 @@ from pathlib import Path
 
 from provision.guest import transcript
 from provision.guest.errors import GuestError
-from provision.guest.libc import mount_files, unmount
+from provision.guest.libc import mount_files, mount_over, unmount
 from provision.guest.network import listeners
 from provision.guest.processes import disk, disk_of, pids
 
@@ -70,23 +71,43 @@ class HAProxy:
     version = ""
     """As it says itself, once it was asked."""
 
-    def __init__(self, tree: Path, arguments: list[str]) -> None:
+    def __init__(self, tree: Path, arguments: list[str], nofile: int | None = None) -> None:
         self.tree = tree
         self.arguments = arguments
-        self._mounts = [tree / "etc/haproxy", tree / "run"]
+        self.nofile = nofile
+        """How many files its processes may have open; None for as many as ours."""
+        self._mounts: list[Path] = []
 
-    def prepare(self, files: dict[str, str]) -> None:
-        """Lay the files of a scenario into /etc/haproxy of the tree."""
+    def prepare(self, files: dict[str, str], elsewhere: dict[str, str]) -> None:
+        """Lay files into /etc/haproxy of the tree, and others at their own paths.
+
+        Raises GuestError for one in a top folder that the tree does not have.
+        """
         LOG.write_bytes(b"")
-        for mount in self._mounts:
-            mount_files(mount)
+        for top in sorted({path.split("/")[1] for path in elsewhere}):
+            self._open(top)
+        for folder in ("etc/haproxy", "run"):
+            mount_files(self.tree / folder)
+            self._mounts.append(self.tree / folder)
         # Newer packages' unit reads a folder of further configurations.
         self.file("conf.d").mkdir()
         (self.tree / "run/haproxy").mkdir()  # where the packages have their sockets
-        for name, content in files.items():
-            file = self.file(name)
+        laid = {self.file(name): content for name, content in files.items()}
+        laid |= {self.tree / path.lstrip("/"): content for path, content in elsewhere.items()}
+        for file, content in laid.items():
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(content.encode())
+
+    def _open(self, top: str) -> None:
+        """Let files be laid into a top folder of the tree, until it is unmounted."""
+        place = self.tree / top
+        if not place.is_dir():
+            raise GuestError(f"nothing can be laid into /{top}, which HAProxy's tree does not have")
+        changes = LOG.parent / f"changes-{top}"
+        shutil.rmtree(changes, ignore_errors=True)
+        changes.mkdir()
+        mount_over(place, changes)
+        self._mounts.append(place)
 
     def file(self, name: str) -> Path:
         """A file of /etc/haproxy."""
@@ -125,7 +146,9 @@ class HAProxy:
 
     def launch(self, *arguments: str) -> subprocess.Popen[bytes]:
         """Start a process of it that writes to the log."""
-        command = self.command("-f", CONFIGURATION, "-p", PID_FILE, *arguments, *self.arguments)
+        limits = ["prlimit", f"--nofile={self.nofile}"] if self.nofile else []
+        files = ("-f", CONFIGURATION, "-p", PID_FILE)
+        command = [*limits, *self.command(*files, *arguments, *self.arguments)]
         transcript.note(*command, tail=f">>{LOG} 2>&1 &")
         with LOG.open("ab") as log:
             return subprocess.Popen(

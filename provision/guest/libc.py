@@ -24,6 +24,16 @@ def mount_files(place: Path) -> None:
     call("mount", b"hatester", os.fsencode(place), b"tmpfs", ctypes.c_ulong(0), None)
 
 
+def mount_over(place: Path, changes: Path) -> None:
+    """A folder as it is, but that what is written to it goes to `changes`, which must be empty
+    (the kernel's Documentation/filesystems/overlayfs.rst)."""
+    upper, work = changes / "upper", changes / "work"
+    upper.mkdir()
+    work.mkdir()
+    options = f"lowerdir={place},upperdir={upper},workdir={work}"
+    call("mount", b"hatester", os.fsencode(place), b"overlay", ctypes.c_ulong(0), options.encode())
+
+
 def bind(source: Path, place: Path) -> None:
     call("mount", os.fsencode(source), os.fsencode(place), None, ctypes.c_ulong(_MS_BIND), None)
 

@@ -186,11 +186,15 @@ class Systemd(Signal):
             "[Unit]\nStartLimitIntervalSec=0\n"
             f"[Service]\nRootDirectory={self.haproxy.tree}\nBindReadOnlyPaths=\n"
             f'Environment="EXTRAOPTS={options}"\n'
+            f"{self._limits()}"
             f"StandardOutput=append:{LOG}\nStandardError=append:{LOG}\n"
         )
         _systemctl("daemon-reload")
         _systemctl("start", UNIT)
         self.pid = int(_systemctl("show", "--property=MainPID", "--value", UNIT))
+
+    def _limits(self) -> str:
+        return f"LimitNOFILE={self.haproxy.nofile}\n" if self.haproxy.nofile else ""
 
     def reload(self) -> Reload:
         command = ["systemctl", "reload", UNIT]

@@ -59,7 +59,7 @@ class Sequence:
         self.commands = commands
         self.events = events
         self.origin = time.monotonic()
-        haproxy = HAProxy(Path(plan["tree"]), plan["arguments"])
+        haproxy = HAProxy(Path(plan["tree"]), plan["arguments"], plan["nofile"])
         self.method = METHODS[plan["method"]](haproxy)
         self.world = World(plan["interface"], plan["addresses"], haproxy)
         self.backends = Backends(plan["servers"])
@@ -69,7 +69,7 @@ class Sequence:
         self.mark = self.turn = 0.0
         self.is_settled = False
         self.reloaded: int | None = None
-        self.evidence: dict[str, Any] = {"steps": [], "reloads": []}
+        self.evidence: dict[str, Any] = {"steps": [], "reloads": [], "lacking": []}
 
     def run(self) -> None:
         """All steps; whatever happens, the guest is left as it was."""
@@ -77,13 +77,13 @@ class Sequence:
         with contextlib.ExitStack() as undo:
             undo.callback(self.method.stop)
             version = haproxy.ask_version()
-            haproxy.prepare(self.plan["files"])
+            haproxy.prepare(self.plan["files"], self.plan["elsewhere"])
             undo.callback(self.world.end)
             self.world.interface.make()
             undo.callback(self.backends.end)
             self.backends.start()
             for name, value in self.plan["sysctls"].items():
-                undo.callback(network.set_sysctl, name, network.set_sysctl(name, value))
+                self._set_sysctl(name, value, undo)
             self.report("begin", release=os.uname().release, haproxy=version())
             undo.callback(self._end_watch)
             for number, step in enumerate(self.plan["steps"], start=1):
@@ -92,6 +92,17 @@ class Sequence:
                 self._hold()
             else:
                 self._observe()
+
+    def _set_sysctl(self, name: str, value: str, undo: contextlib.ExitStack) -> None:
+        """Set it for the cell; where the setting is lenient, only if the kernel takes it."""
+        try:
+            before = network.set_sysctl(name, value)
+        except GuestError:
+            if not self.plan["lenient"]:
+                raise
+            self.evidence["lacking"].append(name)
+        else:
+            undo.callback(network.set_sysctl, name, before)
 
     def _hold(self) -> None:
         """Leave everything as it is, unwatched, until the host says a word."""

@@ -39,7 +39,7 @@ _ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
 def run(plan: dict[str, Any]) -> dict[str, Any]:
-    """Survey a configuration: `tree`, `files` beside it and its `text`.
+    """Survey a configuration: `tree`, `files` of /etc/haproxy and `elsewhere`, and its `text`.
 
     Returns `binds`, for each address and port how it answers (one of `answers.py`'s, or None where
     what it does cannot be told from a failure), and `servers`, those that it talks to. Raises
@@ -48,7 +48,7 @@ def run(plan: dict[str, Any]) -> dict[str, Any]:
     haproxy = HAProxy(Path(plan["tree"]), ["-db"])
     with contextlib.ExitStack() as undo:
         undo.callback(haproxy.stop)
-        haproxy.prepare(plan["files"])
+        haproxy.prepare(plan["files"], plan["elsewhere"])
         haproxy.configure(plan["text"])
         haproxy.file("hatester.cfg").write_text(_ASKING)
         for name in _SYSCTLS:
