@@ -79,14 +79,23 @@ def _begin(shop: Workshop, plan: Plan, new: New, progress: Progress) -> tuple[Pl
         plan = with_scenarios(plan, new.wanted, list(contents))
     results = begin(
         RESULTS, host.describe(), plan.cells, plan.left_out,
-        new.repeat, new.probe_interval,
-        plan.matrix.described_kernels, plan.matrix.described_builds,
-        {"captured": new.captured, "differs": list(new.differs)} if new.captured else {},
+        new.repeat, new.probe_interval, _further(plan, new),
     )  # fmt: skip
     if new.own:
         own.write(results.scenarios, new.own, contents)
         plan = replace(plan, scenarios=load_scenarios(results.scenarios, plan.cells))
     return plan, results
+
+
+def _further(plan: Plan, new: New) -> dict[str, Any]:
+    """What a run has to know in order to be finished later, or to be told of."""
+    described = {
+        "kernels": dict(plan.matrix.described_kernels),
+        "builds": dict(plan.matrix.described_builds),
+    }
+    if not new.captured:
+        return described
+    return {**described, "captured": new.captured, "differs": list(new.differs)}
 
 
 def _scenarios(

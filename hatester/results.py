@@ -166,14 +166,11 @@ def begin(
     left_out: Sequence[tuple[Cell, str]] = (),
     repeat: int = 1,
     probe_interval: float | None = None,
-    kernels: Mapping[str, str] | None = None,
-    builds: Mapping[str, str] | None = None,
     further: Mapping[str, Any] | None = None,
 ) -> Results:
     """A folder for a new run of these cells, each `repeat` times, to which `latest` points.
 
-    `probe_interval` is in seconds; None for that of each scenario. `kernels` and `builds` are what
-    was described for those that are declared in no file, as `Matrix` has it; `further` is what else
+    `probe_interval` is in seconds; None for that of each scenario. `further` is what else
     `run.json` is to say. Raises UserError when the folder cannot be made.
     """
     started = _now()
@@ -189,8 +186,6 @@ def begin(
             "planned": [cell.id for cell in cells],
             "repeat": repeat,
             "probe_interval": probe_interval,
-            "kernels": dict(kernels or {}),
-            "builds": dict(builds or {}),
             **(further or {}),
             "left_out": [{"id": cell.id, "reason": reason} for cell, reason in left_out],
             "cells": [],

@@ -147,7 +147,7 @@ def test_what_is_left_is_what_was_planned_and_is_not_there(tmp_path: Path) -> No
 
 
 def test_a_kernel_that_no_file_declares_is_measured_again_by_what_led_to_it(tmp_path: Path) -> None:
-    results = begin(tmp_path, {}, [CELL], kernels={CELL.kernel: "trixie:6.16.*"})
+    results = begin(tmp_path, {}, [CELL], further={"kernels": {CELL.kernel: "trixie:6.16.*"}})
     results.add(not_measured(CELL, 1, "no image"))
     command = find(tmp_path, "latest").command(results.cells[0])
     assert f"--kernel 'trixie:6.16.*' --haproxy {CELL.build} " in command
@@ -175,7 +175,7 @@ def test_a_run_that_does_not_say_what_was_planned_cannot_be_finished(tmp_path: P
 def test_a_build_that_the_flag_described_is_described_again(tmp_path: Path) -> None:
     given = {"haproxy-1.8.26": "docker://haproxy:1.8.26"}
     cell = dataclasses.replace(CELL, build="haproxy-1.8.26")
-    results = begin(tmp_path, {}, [cell], builds=given)
+    results = begin(tmp_path, {}, [cell], further={"builds": given})
     found = find(tmp_path, results.folder.name)
     assert found.described_builds == given
     command = found.command(not_measured(cell, 1, "").entry)

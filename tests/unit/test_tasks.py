@@ -207,7 +207,7 @@ def test_a_kernel_that_is_declared_nowhere_is_planned_and_found_again(
     done = invoke("plan", *words, folder=checkout)
     id_ = f"{RELEASE}/2.2/plain/lost-address/signal"
     assert (done.stdout, done.stderr) == (f"{id_}\n", "")
-    begin(checkout / "results", {}, [cell_of(id_)], kernels={RELEASE: str(deb)})
+    begin(checkout / "results", {}, [cell_of(id_)], further={"kernels": {RELEASE: str(deb)}})
     assert invoke("--dry", "matrix", "--resume", folder=checkout).stdout == f"{id_}\n"
 
 
