@@ -22,6 +22,9 @@ from hatester.survey import Survey
 BEFORE, AFTER = "before", "after"
 RELOAD = "reload"
 """The scenario in which nothing is lost."""
+PROBE_INTERVAL = 0.1
+"""Seconds: a connection that is encrypted, passed on and logged costs HAProxy more than one of our
+scenarios, and an emulated guest has no time for fifty of them a second."""
 _MOST_FILES, _MOST_BYTES = 500, 5_000_000
 
 
@@ -83,6 +86,7 @@ def scenarios(own: Own, before: Survey, after: Survey) -> dict[str, dict[str, An
     lost = [address for address in _addresses(before) if address in _addresses(after)]
     stories = {RELOAD: _story(None), **{_name(each): _story(each) for each in lost}}
     common = {
+        "probe_interval": PROBE_INTERVAL,
         "addresses": [*sorted(bound), *further],
         "binds": {BEFORE: _answering(before), AFTER: _answering(after)},
         "servers": list(dict.fromkeys((*before.servers, *after.servers))),

@@ -1,0 +1,147 @@
+"""A configuration of one's own, and a production host, which one of our guests plays."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from hatester import monitor
+from hatester.archive import Archive, find_mirrors
+from hatester.cli import side_by_side
+from hatester.keys import find_keys
+from hatester.materials import Workshop
+from hatester.matrix import load_matrix
+from hatester.paths import MATRIX
+from hatester.progress import Progress, say
+from hatester.single import single_guest
+from tests.helpers import invoke
+from tests.vm.test_matrix import machines_of_runs, newest
+
+CONFIGURATION = """
+global
+    chroot /var/lib/haproxy
+    stats socket /run/haproxy/admin.sock mode 660 level admin
+    user haproxy
+    group haproxy
+    daemon
+defaults
+    mode http
+    timeout connect 5s
+    timeout client 5s
+    timeout server 5s
+    errorfile 503 /etc/haproxy/errors/503.http
+frontend web
+    bind 192.0.2.10:80,192.0.2.11:80
+    default_backend app
+listen mail
+    mode tcp
+    bind 192.0.2.11:2525
+    server m1 10.0.0.6:25
+backend app
+    server a1 10.0.0.5:8080
+"""
+ERROR = "HTTP/1.0 503 Service Unavailable\r\nConnection: close\r\n\r\nnobody\n"
+LOST = "lost-192.0.2.10"
+
+
+def judged(run: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {cell["scenario"]: cell for cell in run["cells"]}
+
+
+def require_lost(cells: dict[str, dict[str, Any]]) -> None:
+    """What 2.2 makes of a reload without one of its addresses, and of one with all of them."""
+    assert set(cells) == {"reload", LOST, "lost-192.0.2.11"}
+    for cell in cells.values():
+        assert not cell["error"], cell["error"]
+    assert cells["reload"]["verdict"] in ("ok", "lossy")
+    [reload] = cells[LOST]["reloads"]
+    assert reload["reported"] == "failure"
+    expected = {label for label, each in reload["addresses"].items() if each["expected"]}
+    assert expected == {"192.0.2.11:80", "192.0.2.11:2525"}
+    for label in expected:
+        assert reload["addresses"][label]["verdict"] == "outage"
+
+
+def test_each_address_of_a_configuration_is_lost_in_turn(checkout: Path, tmp_path: Path) -> None:
+    (tmp_path / "errors").mkdir()
+    (tmp_path / "errors/503.http").write_bytes(ERROR.encode())
+    (tmp_path / "haproxy.cfg").write_text(CONFIGURATION)
+    words = ["--config", str(tmp_path / "haproxy.cfg"), "--setting", "plain"]
+    done = invoke(
+        "matrix", *words, "--kernel", "6.1", "--haproxy", "2.2", folder=checkout, seconds=600
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    run = newest(checkout)
+    require_lost(judged(run))
+    scenario = checkout / "results" / run["run"] / "scenarios" / LOST / "scenario.yml"
+    content = yaml.safe_load(scenario.read_text())
+    assert sorted(content["servers"]) == ["10.0.0.5:8080", "10.0.0.6:25"]
+    assert set(content["binds"]["before"].values()) == {"any"}
+    assert not machines_of_runs()
+
+
+PLAY = """
+mkdir -p /etc/haproxy/errors /etc/sysctl.d
+printf 'net.core.somaxconn = 1000\\n' >/etc/sysctl.d/90-ours.conf
+sysctl -qw net.core.somaxconn=1000
+ip link add dummy0 type dummy
+ip link set dummy0 up
+for address in 192.0.2.10 192.0.2.11; do ip address add $address/32 dev dummy0; done
+printf '#!/bin/sh\\nexec chroot /opt/haproxy/2.2 /usr/sbin/haproxy "$@"\\n' >/usr/sbin/haproxy
+chmod 755 /usr/sbin/haproxy
+"""
+
+
+@pytest.fixture
+def production(tmp_path: Path) -> Iterator[Path]:
+    """An SSH configuration that leads to a guest, which looks like a production host."""
+    archive = Archive(find_mirrors(None, None, None))
+    with side_by_side() as pool:
+        shop = Workshop(archive, load_matrix(MATRIX), find_keys(), pool, say)
+        with single_guest(shop, "6.1", "2.2", "production", Progress()) as guest:
+            guest.run(PLAY)
+            for name, text in (("haproxy.cfg", CONFIGURATION), ("errors/503.http", ERROR)):
+                file = tmp_path / name.replace("/", "-")
+                file.write_bytes(text.encode())
+                guest.connection.put(str(file), f"/etc/haproxy/{name}")
+            port = monitor.ssh_port(guest.folder)
+            known = tmp_path / "known_hosts"
+            kind, key, *_ = guest.keys.host_public.read_text().split()
+            known.write_text(f"[127.0.0.1]:{port} {kind} {key}\n")
+            configuration = tmp_path / "ssh_config"
+            configuration.write_text(
+                f"Host lb1\n  HostName 127.0.0.1\n  Port {port}\n  User root\n"
+                f"  IdentityFile {guest.keys.private}\n  IdentitiesOnly yes\n"
+                f"  UserKnownHostsFile {known}\n"
+            )
+            yield configuration
+
+
+def test_a_captured_host_is_measured_with_its_own_configuration(
+    checkout: Path, production: Path
+) -> None:
+    words = ["capture", "lb1", "--ssh-config", str(production)]
+    done = invoke(*words, "--config", "/etc/haproxy/haproxy.cfg", folder=checkout, seconds=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    written = yaml.safe_load((checkout / "matrix/hosts/lb1.yml").read_text())
+    assert written["kernel"]["release"].startswith("6.1.")
+    assert written["haproxy"]["version"].startswith("2.2.")
+    assert str(written["sysctls"]["net.core.somaxconn"]) == "1000"
+    assert {each["address"] for each in written["addresses"]} >= {"192.0.2.10/32", "192.0.2.11/32"}
+    words = ["matrix", "--host", "lb1", "--haproxy", "2.2", "--method", "signal"]
+    done = invoke(*words, folder=checkout, seconds=900)
+    assert done.returncode == 0, done.stdout + done.stderr
+    run = newest(checkout)
+    require_lost(judged(run))
+    assert {cell["kernel"]["release"] for cell in run["cells"]} == {written["kernel"]["release"]}
+    assert run["captured"] == "lb1"
+    timeline = subprocess.run(
+        ["grep", "-o", "net.core.somaxconn=1000", "-r", str(checkout / "results/latest/cells")],
+        check=False, capture_output=True, text=True,
+    )  # fmt: skip
+    assert timeline.stdout
