@@ -180,7 +180,7 @@ def _kernels(cells: Sequence[Entry]) -> Finding:
     if is_single:
         told.append("what was measured once may be chance: --repeat tells")
     if len(names) > 1 and not told:
-        told.append(f"with all {number(len(names))}, the same becomes of the addresses")
+        told.append(f"with {_all(len(names))}, the same becomes of the addresses")
     return Finding("kernels", tuple(told))
 
 
@@ -253,8 +253,12 @@ def _named_kernels(cells: Sequence[Entry], among: Sequence[Entry]) -> str:
     names = list(dict.fromkeys(map(_kernel, cells)))
     every = set(map(_kernel, among))
     if len(names) > 1 and set(names) == every:
-        return f"on {'both' if len(names) == 2 else f'all {number(len(names))}'} kernels"
+        return f"on {_all(len(names))} kernels"
     return f"on Linux {listed(names)}"
+
+
+def _all(count: int) -> str:
+    return "both" if count == 2 else f"all {number(count)}"
 
 
 def _named_way(way: Way, base: Way) -> str:
