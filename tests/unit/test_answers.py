@@ -1,0 +1,40 @@
+"""What an answer is where scenarios are ours, and where configurations are anybody's."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from provision.guest.answers import ANSWERS, ANY, CLOSE, NAMED, judge
+
+OURS = b"HTTP/1.1 200 OK\r\n\r\nOK - with\n"
+OTHER = b"HTTP/1.1 503 Service Unavailable\r\n\r\n"
+TLS_ALERT = b"\x15\x03\x03\x00\x02\x02\x0a"
+
+
+@pytest.mark.parametrize(
+    ("answer", "received", "outcome", "configuration"),
+    [
+        (NAMED, OURS, "ok", "with"),
+        (NAMED, OTHER, "wrong", None),
+        (NAMED, TLS_ALERT, "wrong", None),
+        (NAMED, b"", "empty", None),
+        (ANY, OTHER, "ok", None),
+        (ANY, TLS_ALERT, "ok", None),
+        (ANY, b"", "empty", None),
+        (CLOSE, b"", "ok", None),
+        (CLOSE, TLS_ALERT, "ok", None),
+    ],
+)
+def test_an_answer_is_what_was_expected(
+    answer: str, received: bytes, outcome: str, configuration: str | None
+) -> None:
+    assert judge(answer, received) == (outcome, configuration)
+
+
+@given(st.sampled_from(ANSWERS), st.binary())
+def test_whatever_comes_is_told_apart(answer: str, received: bytes) -> None:
+    outcome, configuration = judge(answer, received)
+    assert outcome in ("ok", "empty", "wrong")
+    assert configuration is None or answer == NAMED
