@@ -20,19 +20,18 @@ from hatester import cache, commands
 from hatester.errors import MeasurementError, UserError, tail
 
 APT_SECONDS = 600.0
-SNAPSHOT = "https://snapshot.debian.org"
-"""Where Debian has its snapshot archive, unless a setting says otherwise."""
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 
 
 @dataclass(frozen=True)
 class Mirrors:
-    """Where Debian's archive, its security archive and its snapshot archive are."""
+    """Where Debian's archive, its security archive and its snapshot archive are; the last only if a
+    setting says it."""
 
     main: str
     security: str
     # No part of what the cache's folders are named by: package lists do not come from there.
-    snapshot: str = field(default=SNAPSHOT, repr=False)
+    snapshot: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ def find_mirrors(
             "No Debian mirror is known on this host; name one in invoke.yaml, as "
             "`mirror` and `security_mirror` under `hatester`."
         )
-    return Mirrors(*(each.rstrip("/") for each in (mirror, security, snapshot or SNAPSHOT)))
+    return Mirrors(mirror.rstrip("/"), security.rstrip("/"), snapshot and snapshot.rstrip("/"))
 
 
 def _host_mirrors() -> tuple[str | None, str | None]:

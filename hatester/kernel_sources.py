@@ -66,6 +66,11 @@ def find_source(archive: Archive, kernel: Kernel, say: Say) -> Source:
         return OfPackages(_parts([fetch(each.url, each.sha256, say) for each in kernel.urls]))
     if kernel.snapshot:
         base = archive.mirrors.snapshot
+        if base is None:
+            raise UserError(
+                f"Where Debian's snapshot archive is, which has the kernel {kernel.snapshot}, must "
+                "be said: `snapshot_archive` in invoke.yaml, or INVOKE_HATESTER_SNAPSHOT_ARCHIVE."
+            )
         return OfPackages(_parts(snapshot_kernel(base, kernel.snapshot, kernel.version, say)))
     return OfPackages(_parts(_local(kernel.packages)))
 

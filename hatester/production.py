@@ -69,7 +69,8 @@ class _Search:
         release = self.host.kernel.release
         exact = [Kernel(suite=each, version=release, system=self.suite) for each in self._suites]
         if is_release(release):
-            exact.append(Kernel(snapshot=release, system=self.suite))
+            if self.archive.mirrors.snapshot:
+                exact.append(Kernel(snapshot=release, system=self.suite))
             if found := self._first(
                 exact, lambda kernel: kit_version(self.archive, kernel, self.say)
             ):

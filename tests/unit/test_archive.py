@@ -87,8 +87,8 @@ def test_a_mirror_that_cannot_be_reached_is_for_the_user_to_mend() -> None:
         Archive(Mirrors(mirror, mirror)).resolve("sid", "haproxy")
 
 
-def test_the_snapshot_archive_is_debian_s_unless_another_is_set() -> None:
-    assert find_mirrors("http://a/", "http://b/").snapshot == "https://snapshot.debian.org"
+def test_the_snapshot_archive_is_where_a_setting_says() -> None:
+    assert find_mirrors("http://a/", "http://b/").snapshot is None
     assert find_mirrors("http://a/", "http://b/", "http://c/") == Mirrors(
         "http://a", "http://b", "http://c"
     )

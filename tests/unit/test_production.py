@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from hatester.archive import Archive, Mirrors
 from hatester.errors import MeasurementError, UserError
 from hatester.hosts import Host, write_host
 from hatester.matrix import Build, Kernel, load_matrix
@@ -67,7 +68,7 @@ def market(monkeypatch: pytest.MonkeyPatch) -> dict[str, set[Any]]:
 
 def like(folder: Path, captured: Host, wanted: Wanted | None = None) -> Likeness:
     write_host(folder, "lb1", "lb1", captured, FILES)
-    archive: Any = None
+    archive = Archive(Mirrors("http://nowhere", "http://nowhere", "http://nowhere"))
     return likeness(load_matrix(MATRIX), wanted or Wanted(), folder, "lb1", archive, print)
 
 

@@ -57,6 +57,10 @@ def test_plan_gives_its_cells_as_json() -> None:
             ("shell", ID, "--kernel", "/etc/passwd"),
             "--kernel /etc/passwd: /etc/passwd is no kernel",
         ),
+        (
+            ("matrix", "--kernel", "snapshot:6.1.0-18-amd64"),
+            "Where Debian's snapshot archive is, which has the kernel 6.1.0-18-amd64, must be said",
+        ),
         (("kernels", "--flavour", "xen"), "--flavour: there is no 'xen'"),
         (("builds", "--haproxy", "1.8"), "--haproxy: there is no '1.8'"),
         (("plan", "--haproxy", "./none/haproxy"), f"--haproxy: {PROJECT}/none/haproxy is missing."),
