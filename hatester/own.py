@@ -74,6 +74,8 @@ def _require_few(files: Mapping[str, str], config: Path) -> None:
 
 def _text(file: Path) -> str:
     try:
+        if file.stat().st_size > _MOST_BYTES:
+            raise UserError(f"{file} is too large: more than {_MOST_BYTES // 10**6} MB.")
         return file.read_text()
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{file} is no text that can be read: {error}.") from error

@@ -39,6 +39,17 @@ def _different(addresses: tuple[InterfaceAddress, ...]) -> tuple[InterfaceAddres
     return addresses
 
 
+def _place(text: str) -> str:
+    bind = parse_bind(text)
+    if not bind.is_wildcard:
+        ipaddress.ip_address(bind.address)
+    return text
+
+
+Place = Annotated[str, pydantic.AfterValidator(_place)]
+"""An address and a port, such as 192.168.42.43:80, fd00::1:80 or *:81."""
+
+
 class _File(Declaration):
     """The content of scenario.yml."""
 
@@ -49,8 +60,8 @@ class _File(Declaration):
         pydantic.AfterValidator(_different),
     ]
     probe_interval: Annotated[float, pydantic.Field(ge=0.005, le=1)] | None = None
-    binds: Mapping[str, Mapping[str, Literal["named", "any", "close"]]] = {}
-    servers: tuple[str, ...] = ()
+    binds: Mapping[str, Mapping[Place, Literal["named", "any", "close"]]] = {}
+    servers: tuple[Place, ...] = ()
     steps: Entries
 
 

@@ -371,3 +371,19 @@ def test_a_story_that_makes_sense_is_never_refused(shared: Path, parts: list[lis
     assert list(found) == reloads
     # Whatever was done was undone.
     assert [bind.label for bind in found[reloads[-1]]] == [V4[0], V4[1], "*:81"]
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("binds: {with: {192.168.42.43: any}}", r"binds: with: 192\.168\.42\.43: .*has no port"),
+        ("binds: {with: {'here:80': any}}", "'here' does not appear to be an IPv4 or IPv6 address"),
+        ("binds: {with: {'*:80': maybe}}", "binds: with: .*'named', 'any' or 'close'"),
+        ("binds: {wiht: {'*:80': any}}", "binds: there is no 'wiht'; did you mean with"),
+        ("servers: [backend]", "servers: 0: .*has no port"),
+    ],
+)
+def test_what_is_said_of_addresses_is_checked(folder: Path, line: str, sentence: str) -> None:
+    with pytest.raises(UserError, match=sentence) as caught:
+        write(folder, f"{line}\n{STARTED}- reload: with\n")
+    assert str(folder / "scenario.yml") in str(caught.value)
