@@ -203,10 +203,6 @@ def _line(result: _Result, cells: Sequence[Entry]) -> str:
     return " ".join([*words, *result.addresses]) + silent + (", no word" if result.unsaid else "")
 
 
-def _spread(low: str, high: str) -> str:
-    return low if low == high else f"{low}-{high}"
-
-
 def is_late(cell: Entry) -> bool:
     """Whether the prober was late, so that a cell is to be read with care."""
     return cell["verdict"] != "error" and bool(cell["quality"]["verdict"] == "late")

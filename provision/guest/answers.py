@@ -8,7 +8,6 @@ from typing import NamedTuple
 NAMED, ANY, CLOSE = "named", "any", "close"
 """How it is known that an address answers: by 200 with `OK - NAME` in the body, as our scenarios
 have it; by any byte; or by no more than an orderly end of the connection."""
-ANSWERS = (NAMED, ANY, CLOSE)
 
 _MARK = re.compile(r"OK - ([A-Za-z0-9.+_-]+)")
 

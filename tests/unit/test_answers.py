@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provision.guest.answers import ANSWERS, ANY, CLOSE, NAMED, judge
+from provision.guest.answers import ANY, CLOSE, NAMED, judge
 
 OURS = b"HTTP/1.1 200 OK\r\n\r\nOK - with\n"
 OTHER = b"HTTP/1.1 503 Service Unavailable\r\n\r\n"
@@ -33,7 +33,7 @@ def test_an_answer_is_what_was_expected(
     assert judge(answer, received) == (outcome, configuration)
 
 
-@given(st.sampled_from(ANSWERS), st.binary())
+@given(st.sampled_from([NAMED, ANY, CLOSE]), st.binary())
 def test_whatever_comes_is_told_apart(answer: str, received: bytes) -> None:
     outcome, configuration = judge(answer, received)
     assert outcome in ("ok", "empty", "wrong")
