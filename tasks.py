@@ -37,10 +37,11 @@ from hatester.errors import UserError
 from hatester.kernel_references import with_kernels, with_names
 from hatester.matrix import FLAVOURS, METHODS, load_matrix, require
 from hatester.measuring import New, measure
+from hatester.notices import say
 from hatester.outcomes import OUTCOMES, outcome
 from hatester.paths import HOSTS, MATRIX, PROJECT, RESULTS
 from hatester.plan import Wanted, cell_of, make_plan, plan_of, without_unfit
-from hatester.progress import Progress, say
+from hatester.progress import Progress
 from hatester.ready import Starter
 from hatester.remote import Remote
 from hatester.results import find

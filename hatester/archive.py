@@ -18,6 +18,8 @@ from typing import Any
 
 from hatester import cache, commands
 from hatester.errors import MeasurementError, UserError, tail
+from hatester.files import write_whole
+from hatester.locks import locked
 
 APT_SECONDS = 600.0
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
@@ -151,7 +153,7 @@ class Archive:
             self._fetch_lists(suite)
 
     def _locked(self) -> AbstractContextManager[None]:
-        return cache.locked(self._root / "lock", "fetches package lists")
+        return locked(self._root / "lock", "fetches package lists")
 
     def _fetch_lists(self, suite: str) -> None:
         self._configure(suite)
@@ -202,7 +204,7 @@ class Archive:
         fetched = self._have_lists(suite)
         known = self._root / f"{suite}.{name}.json"
         if not known.exists() or known.stat().st_mtime < fetched.stat().st_mtime:
-            cache.write_whole(known, json.dumps(ask()))
+            write_whole(known, json.dumps(ask()))
         answer: list[Any] = json.loads(known.read_text())
         return answer
 
@@ -285,7 +287,7 @@ class Archive:
         (self._root / "lists/partial").mkdir(parents=True, exist_ok=True)
         (self._root / "archives/partial").mkdir(parents=True, exist_ok=True)
         (self._root / "status").touch()
-        cache.write_whole(self._root / f"{suite}.list", self.sources(suite))
+        write_whole(self._root / f"{suite}.list", self.sources(suite))
         own = {
             "Dir::State": self._root,
             "Dir::State::Lists": self._root / "lists",
@@ -309,7 +311,7 @@ class Archive:
             "Acquire::Check-Valid-Until": "false",
         }
         lines = [f'{key} "{value}";\n' for key, value in own.items()]
-        cache.write_whole(self._root / f"{suite}.conf", "".join(lines) + _host_proxies())
+        write_whole(self._root / f"{suite}.conf", "".join(lines) + _host_proxies())
 
     def _apt(self, suite: str, *command: str, cwd: Path | None = None) -> str:
         configuration = {"APT_CONFIG": str(self._root / f"{suite}.conf")}

@@ -21,10 +21,11 @@ from typing import Any
 
 from hatester import cache, commands, runs
 from hatester.cells import run_cell
+from hatester.files import write_whole
 from hatester.guests import Guest
+from hatester.notices import Say
 from hatester.paths import PROJECT, RESULTS
 from hatester.plan import Plan
-from hatester.progress import Say
 from hatester.ready import Starter
 from hatester.results import Results, find
 from hatester.sequence import Order
@@ -186,7 +187,7 @@ def store(results: Path, host: Mapping[str, Any], figures: Sequence[Figure]) -> 
         "host": host,
         "figures": [asdict(figure) for figure in figures],
     }
-    cache.write_whole(file, json.dumps(content, indent=1) + "\n")
+    write_whole(file, json.dumps(content, indent=1) + "\n")
     return file
 
 

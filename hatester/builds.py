@@ -15,7 +15,7 @@ from hatester.archive import Archive, matches
 from hatester.binaries import Program, read_program
 from hatester.errors import MeasurementError
 from hatester.matrix import Build
-from hatester.progress import Say
+from hatester.notices import Say
 from hatester.roots import Root
 from hatester.trees import Content, Tree
 

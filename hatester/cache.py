@@ -7,26 +7,18 @@ that process left half-made is removed by the next one that makes the entry.
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import hashlib
 import json
 import os
 import shutil
-import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 from hatester import commands
 from hatester.errors import UserError
-
-LOCK_SECONDS = 900.0
-"""How long to wait for another process that makes the same entry; none takes that long."""
-
-_LOCK_POLL_SECONDS = 0.1
+from hatester.locks import locked
 
 
 def root() -> Path:
@@ -43,26 +35,6 @@ def root() -> Path:
     except OSError as error:
         raise UserError(f"The cache folder {folder} cannot be made: {error.strerror}.") from error
     return folder
-
-
-@contextlib.contextmanager
-def locked(path: Path, purpose: str) -> Iterator[None]:
-    """Hold the lock file `path`; `purpose` completes the sentence "another process …"."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
-        deadline = time.monotonic() + LOCK_SECONDS
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise UserError(
-                        f"Waited {LOCK_SECONDS:.0f} s while another process {purpose} "
-                        f"(it holds {path})."
-                    ) from None
-                time.sleep(_LOCK_POLL_SECONDS)
-        yield
 
 
 def digest(ingredients: Any, recipe: Sequence[Path]) -> str:
@@ -111,14 +83,3 @@ def _make(folder: Path, make: Callable[[Path], None]) -> None:
         raise UserError(f"{folder} cannot be made: {error}") from error
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
-
-
-def write_whole(path: Path, content: str) -> None:
-    """Write a file so that a reader, at any moment, sees all of the old content or of the new."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
-    with unfinished.open("w") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.replace(path)

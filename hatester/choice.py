@@ -11,10 +11,10 @@ from hatester.given import with_given
 from hatester.kernel_references import with_kernels, with_names
 from hatester.matrix import Matrix
 from hatester.measuring import New
+from hatester.notices import Say
 from hatester.paths import HOSTS, RESULTS
 from hatester.plan import Plan, Wanted, make_plan, plan_of, without_scenarios
 from hatester.production import Likeness, likeness
-from hatester.progress import Say
 from hatester.results import LATEST, Results, find
 from hatester.suite_kernels import Kernels
 

@@ -22,8 +22,8 @@ from hatester.expectation import Expectation
 from hatester.keys import find_keys
 from hatester.materials import Workshop
 from hatester.matrix import Matrix, require
+from hatester.notices import Say
 from hatester.outcomes import outcome
-from hatester.progress import Say
 from hatester.results import Results
 from hatester.suite_kernels import Kernels, suite_kernels
 from hatester.vagrant import Vagrant

@@ -120,6 +120,12 @@ def stop() -> None:
             os.killpg(process.pid, signal.SIGTERM)
 
 
+def require_going_on() -> None:
+    """Raise UserError after `stop`, when nothing is to be awaited any more."""
+    if _is_stopped.is_set():
+        raise UserError("It was told to end.")
+
+
 def end(process: subprocess.Popen[str]) -> None:
     """End a process that leads its own group, with all that it started."""
     for deadly in (signal.SIGTERM, signal.SIGKILL):

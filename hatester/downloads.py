@@ -20,13 +20,14 @@ from urllib3.exceptions import HTTPError
 from hatester import cache, transfers
 from hatester.checksums import checksum
 from hatester.errors import MeasurementError, UserError
-from hatester.progress import Say
+from hatester.locks import locked
+from hatester.notices import Say
 
 CONNECT_SECONDS = 10.0
 READ_SECONDS = 30.0
 """Until something comes, and between two pieces of it."""
 SECONDS = 800.0
-"""For one file: less than another process waits for it (cache.LOCK_SECONDS)."""
+"""For one file: less than another process waits for it (locks.LOCK_SECONDS)."""
 TRIES = 3
 PAUSE_SECONDS = 1.0
 MOST_BYTES = 2 << 30
@@ -70,7 +71,7 @@ def fetch(url: str, wanted: str, say: Say) -> Path:
     """
     target = cache.root() / "downloads" / wanted
     if not target.exists():
-        with cache.locked(target.with_name(f".{wanted}.lock"), f"fetches {url}"):
+        with locked(target.with_name(f".{wanted}.lock"), f"fetches {url}"):
             if not target.exists():
                 partial = target.with_name(f".{wanted}.partial")
                 deadline = time.monotonic() + SECONDS

@@ -12,8 +12,8 @@ from typing import Annotated
 import pydantic
 import yaml
 
-from hatester import cache
 from hatester.errors import UserError
+from hatester.locks import locked
 from hatester.matrix import (
     NAME,
     Declaration,
@@ -147,7 +147,7 @@ def write_host(folder: Path, name: str, source: str, host: Host, files: Mapping[
     file = folder / f"{name}.yml"
     fresh, described = folder / f".{name}.fresh", folder / f".{name}.described"
     try:
-        with cache.locked(folder / f".{name}.lock", f"captures {name}"):
+        with locked(folder / f".{name}.lock", f"captures {name}"):
             shutil.rmtree(fresh, ignore_errors=True)
             for path, text in files.items():
                 copy = fresh / path.lstrip("/")

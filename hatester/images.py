@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hatester import cache
+from hatester.files import write_whole
 from hatester.keys import Keys
 from hatester.kits import Kit
+from hatester.locks import locked
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,6 @@ class Image:
 
 def tell_vagrant(file: Path, machines: Mapping[str, Mapping[str, Any]]) -> None:
     """Write machines where the Vagrantfile looks for them, beside the ones that it has."""
-    with cache.locked(file.with_suffix(".lock"), "writes down machines"):
+    with locked(file.with_suffix(".lock"), "writes down machines"):
         known = json.loads(file.read_text()) if file.exists() else {}
-        cache.write_whole(file, json.dumps({**known, **machines}, indent=1) + "\n")
+        write_whole(file, json.dumps({**known, **machines}, indent=1) + "\n")

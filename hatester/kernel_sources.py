@@ -22,7 +22,7 @@ from hatester.debs import Deb, read_deb, unpack
 from hatester.downloads import fetch
 from hatester.errors import MeasurementError, UserError
 from hatester.matrix import Kernel
-from hatester.progress import Say
+from hatester.notices import Say
 from hatester.snapshot import snapshot_kernel
 from hatester.suite_kernels import fitting, suite_kernels
 from hatester.versions import debian_order

@@ -19,8 +19,8 @@ from hatester.errors import MeasurementError
 from hatester.kernel_sources import find_source, unpack_of_suite
 from hatester.matrix import Kernel
 from hatester.module_order import load_order
+from hatester.notices import Say
 from hatester.paths import PROVISION
-from hatester.progress import Say
 
 INIT = PROVISION / "guest/initramfs-init"
 BUSYBOX = "busybox-static"

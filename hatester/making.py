@@ -17,9 +17,9 @@ from hatester.given import with_described
 from hatester.images import tell_vagrant
 from hatester.kernel_references import with_kernels
 from hatester.matrix import FLAVOURS, Matrix, load_matrix, require
+from hatester.notices import say
 from hatester.paths import MACHINES, MATRIX
 from hatester.plan import Wanted
-from hatester.progress import say
 from hatester.suite_kernels import suite_kernels
 
 Thing = TypeVar("Thing")

@@ -18,7 +18,7 @@ from hatester.images import Image
 from hatester.keys import Keys
 from hatester.kits import Kit, kit_version, make_kit
 from hatester.matrix import Matrix
-from hatester.progress import Say
+from hatester.notices import Say
 from hatester.systems import make_system
 from hatester.trees import Tree
 

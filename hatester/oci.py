@@ -20,7 +20,7 @@ from hatester import cache, commands
 from hatester.binaries import Program, read_program
 from hatester.checksums import checksum
 from hatester.errors import MeasurementError, UserError, tail
-from hatester.progress import Say
+from hatester.notices import Say
 from hatester.references import on_this_host
 from hatester.roots import Root
 from hatester.trees import Content

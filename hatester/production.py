@@ -16,9 +16,9 @@ from hatester.errors import MeasurementError
 from hatester.hosts import Host, copy_of, load_host
 from hatester.kits import kit_version
 from hatester.matrix import Build, Kernel, Matrix, Setting
+from hatester.notices import Say
 from hatester.own import Own
 from hatester.plan import Wanted
-from hatester.progress import Say
 from hatester.sequence import ROOT
 from hatester.suite_kernels import flavour_of, is_release
 

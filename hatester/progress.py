@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
 
 from hatester import tables
+from hatester.notices import say
 
 CONSOLE = Console(stderr=True)
 """One for all that is drawn at a terminal, since rich joins only what is drawn at the same one."""
-Say = Callable[[str], None]
-"""Takes a line, from any thread."""
-
-
-def say(text: str) -> None:
-    """To standard error; standard output is for results."""
-    # As one piece, since several threads have something to say.
-    sys.stderr.write(f"{text}\n")
-    sys.stderr.flush()
 
 
 class Progress:

@@ -6,9 +6,10 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from hatester import cache, junit, markdown, page
+from hatester import junit, markdown, page
 from hatester.errors import UserError
 from hatester.expectation import Expectation
+from hatester.files import write_whole
 from hatester.findings import Finding
 from hatester.results import Results
 
@@ -29,7 +30,7 @@ def write(
     files = [results.folder / name for name in contents]
     try:
         for file, content in zip(files, contents.values(), strict=True):
-            cache.write_whole(file, content)
+            write_whole(file, content)
         if summary := os.environ.get(STEP_SUMMARY):
             with Path(summary).open("a") as step:
                 step.write(short)

@@ -13,9 +13,9 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
-from hatester import cache
 from hatester.cells import Result, judged
 from hatester.errors import UserError
+from hatester.files import write_whole
 from hatester.matrix import require
 from hatester.outcomes import outcome
 from hatester.own import AFTER, BEFORE
@@ -104,7 +104,7 @@ class Results:
         if content is None:
             file.unlink(missing_ok=True)
         else:
-            cache.write_whole(file, content)
+            write_whole(file, content)
 
     def evidence(self, entry: Mapping[str, Any]) -> Path:
         """Where a cell's timeline, log and console are."""
@@ -156,7 +156,7 @@ class Results:
 
     def write(self) -> None:
         """Bring `run.json` up to date."""
-        cache.write_whole(self.file, json.dumps(self.run, indent=1) + "\n")
+        write_whole(self.file, json.dumps(self.run, indent=1) + "\n")
 
 
 def begin(

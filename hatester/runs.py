@@ -17,6 +17,7 @@ from pathlib import Path
 
 from hatester import cache
 from hatester.errors import UserError
+from hatester.locks import locked
 
 END_SECONDS = 10.0
 _POLL_SECONDS = 0.02
@@ -31,7 +32,7 @@ def machines_folder(name: str) -> Iterator[Path]:
     """
     runs = cache.root() / "runs"
     with contextlib.ExitStack() as undo:
-        with cache.locked(runs / ".lock", "starts or sweeps runs"):
+        with locked(runs / ".lock", "starts or sweeps runs"):
             _sweep(runs)
             folder = runs / f"{name}-{os.getpid()}"
             folder.mkdir()

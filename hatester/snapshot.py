@@ -19,7 +19,8 @@ from hatester.archive import matches
 from hatester.debs import Deb, read_deb
 from hatester.downloads import NotThere, fetch, fetch_json
 from hatester.errors import MeasurementError
-from hatester.progress import Say
+from hatester.files import write_whole
+from hatester.notices import Say
 from hatester.suite_kernels import IMAGE
 from hatester.versions import debian_order
 
@@ -66,7 +67,7 @@ def snapshot_kernel(base: str, release: str, beginning: str | None, say: Say) ->
     for name in todo:
         files[name] = _fetch(base, _sha1(base, name, version), say)
         todo += [each for each in _parts(read_deb(files[name]), release) if each not in todo]
-    cache.write_whole(answers, json.dumps([file.name for file in files.values()]))
+    write_whole(answers, json.dumps([file.name for file in files.values()]))
     return list(files.values())
 
 

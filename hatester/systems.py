@@ -10,8 +10,8 @@ from pathlib import Path
 from hatester import cache, commands, disks
 from hatester.archive import Archive
 from hatester.keys import Keys
+from hatester.notices import Say
 from hatester.paths import PROVISION
-from hatester.progress import Say
 
 OVERLAY = PROVISION / "guest/system"
 CUSTOMISE = PROVISION / "guest/customise.sh"

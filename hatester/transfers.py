@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-from hatester.progress import CONSOLE, Say
+from hatester.notices import Say
+from hatester.progress import CONSOLE
 
 LINE_SECONDS = 5.0
 Arrived = Callable[[int], None]

@@ -88,16 +88,6 @@ def test_of_two_at_once_one_makes_it_and_both_have_it() -> None:
     assert len(found) == 1
 
 
-def test_a_lock_is_not_waited_for_without_end(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache, "LOCK_SECONDS", 0.1)
-    with (
-        cache.locked(root / "lock", "x"),
-        pytest.raises(UserError, match="while another process makes y"),
-        cache.locked(root / "lock", "makes y"),
-    ):
-        pytest.fail("two have the lock")
-
-
 def test_a_name_changes_with_what_it_is_made_of_and_how(tmp_path: Path) -> None:
     recipe = tmp_path / "recipe"
     recipe.write_text("one")

@@ -16,8 +16,9 @@ from hatester.cli import side_by_side
 from hatester.keys import find_keys
 from hatester.materials import Workshop
 from hatester.matrix import load_matrix
+from hatester.notices import say
 from hatester.paths import MATRIX
-from hatester.progress import Progress, say
+from hatester.progress import Progress
 from hatester.single import single_guest
 from tests.helpers import invoke
 from tests.vm.test_matrix import machines_of_runs, newest

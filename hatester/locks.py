@@ -1,0 +1,102 @@
+"""Locks between processes (flock(2)): the kernel drops those of a process that dies.
+
+A lock file has the pid of who holds it, or held it last, and is never removed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from hatester import commands
+from hatester.errors import UserError
+from hatester.notices import say
+
+LOCK_SECONDS = 900.0
+"""How long to wait for another process that makes the same; none takes that long."""
+
+_POLL_SECONDS = 0.1
+PATIENCE_SECONDS = 2.0
+"""A wait that takes longer is told."""
+
+
+@contextlib.contextmanager
+def locked(path: Path, purpose: str) -> Iterator[None]:
+    """Hold the lock file `path`, awaited; `purpose` completes "another process …".
+
+    Raises UserError where that takes more than LOCK_SECONDS.
+    """
+    with _opened(path) as file:
+        _await(file, fcntl.LOCK_EX, path, purpose)
+        _sign(file)
+        yield
+
+
+@contextlib.contextmanager
+def shared(path: Path, purpose: str) -> Iterator[None]:
+    """Be one of those, of whom there may be many, that keep others from `taken` and `locked`.
+
+    `purpose` and what is raised as of `locked`.
+    """
+    with _opened(path) as file:
+        _await(file, fcntl.LOCK_SH, path, purpose)
+        yield
+
+
+@contextlib.contextmanager
+def taken(path: Path, sentence: str) -> Iterator[None]:
+    """Hold the lock file `path`, which is had at once or not at all.
+
+    Raises UserError with `sentence` where another process has it.
+    """
+    with _opened(path) as file:
+        if not _is_had(file, fcntl.LOCK_EX):
+            raise UserError(sentence)
+        _sign(file)
+        yield
+
+
+def _opened(path: Path) -> IO[str]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path.open("a")
+
+
+def _is_had(file: IO[str], kind: int) -> bool:
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _await(file: IO[str], kind: int, path: Path, purpose: str) -> None:
+    begun = time.monotonic()
+    is_told = False
+    while not _is_had(file, kind):
+        waited = time.monotonic() - begun
+        other = f"another process {purpose} ({holder(path)}it holds {path})"
+        if waited > LOCK_SECONDS:
+            raise UserError(f"Waited {LOCK_SECONDS:.0f} s while {other}.")
+        if waited > PATIENCE_SECONDS and not is_told:
+            say(f"waiting while {other}")
+            is_told = True
+        commands.require_going_on()
+        time.sleep(_POLL_SECONDS)
+
+
+def _sign(file: IO[str]) -> None:
+    """Leave this process's pid in a lock file, for who waits for it."""
+    file.truncate(0)
+    file.write(f"{os.getpid()}\n")
+    file.flush()
+
+
+def holder(path: Path) -> str:
+    """Who holds a lock file alone, as the beginning of a list: `pid 123, `, or nothing."""
+    pid = path.read_text().strip() if path.exists() else ""
+    return f"pid {pid}, " if pid else ""

@@ -1,0 +1,16 @@
+"""What is told to the user, a line at a time."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+Say = Callable[[str], None]
+"""Takes a line, from any thread."""
+
+
+def say(text: str) -> None:
+    """To standard error; standard output is for results."""
+    # As one piece, since several threads have something to say.
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()

@@ -1,0 +1,51 @@
+"""Locks between processes: who waits says for whom, and not for ever."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from hatester import locks
+from hatester.errors import UserError
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "folder/lock"
+
+
+def test_a_lock_is_not_waited_for_without_end_and_who_has_it_is_told(
+    path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(locks, "LOCK_SECONDS", 0.3)
+    monkeypatch.setattr(locks, "PATIENCE_SECONDS", 0.0)
+    with (
+        locks.locked(path, "x"),
+        pytest.raises(UserError, match=rf"while another process makes y \(pid {os.getpid()}, it"),
+        locks.locked(path, "makes y"),
+    ):
+        pytest.fail("two have the lock")
+    assert f"waiting while another process makes y (pid {os.getpid()}" in capsys.readouterr().err
+
+
+def test_many_share_a_lock_and_nobody_has_it_alone_then(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (
+        locks.shared(path, "cleans"),
+        locks.shared(path, "cleans"),
+        pytest.raises(UserError, match="in use"),
+        locks.taken(path, "It is in use."),
+    ):
+        pytest.fail("one has what others share")
+    monkeypatch.setattr(locks, "LOCK_SECONDS", 0.1)
+    with (
+        locks.taken(path, "It is in use."),
+        pytest.raises(UserError, match="another process cleans"),
+        locks.shared(path, "cleans"),
+    ):
+        pytest.fail("one shares what another has alone")
+    with locks.taken(path, "It is in use."):
+        pass
