@@ -26,6 +26,7 @@ from hatester.cli import (
     conclude,
     debian,
     kernels_of,
+    limited,
     mirror,
     orderly,
     require_table_format,
@@ -79,6 +80,7 @@ VERBOSE = "Tell every command as well, on the host and in the guests, ready to b
     "repeat": "Measure each cell so often; tables show the spread.",
     "probe_interval": "Between two probes of an address, such as 20ms (the default) or 0.05s.",
     "jobs": "How many guests at once; 0, the default: as many as this host has room for.",
+    "time_limit": "End in order after so long, such as 90s, 45m or 1h30m; --resume goes on then.",
     "keep": "Which guests go on afterwards: never, failed (those with a cell that could not be "
     "measured) or always.",
     "resume": "Finish the newest run, if it was interrupted.",
@@ -98,9 +100,9 @@ def matrix(
     c: Context, kernel: Sequence[str], haproxy: Sequence[str], setting: Sequence[str],
     scenario: Sequence[str], method: Sequence[str], only: Sequence[str], skip: Sequence[str],
     matrix: str = "default", repeat: str = "1", probe_interval: str = "", jobs: str = "0",
-    keep: str = "never", resume: bool = False, failed: str = "", expect: str = "",
-    config: str = "", after: str = "", host: str = "", table_format: str = "plain",
-    verbose: bool = False,
+    time_limit: str = "", keep: str = "never", resume: bool = False, failed: str = "",
+    expect: str = "", config: str = "", after: str = "", host: str = "",
+    table_format: str = "plain", verbose: bool = False,
 ) -> None:  # fmt: skip
     """Measure what a reload does, for every selected cell: tables, findings, results/RUN.
 
@@ -122,6 +124,7 @@ def matrix(
         )
         at_once = flags.count("--jobs", jobs, least=0) or this_host.guests_at_once()
         how = How(Keep(keep), at_once, flags.again(failed))
+        limit = flags.duration("--time-limit", time_limit)
         declared = load_matrix(MATRIX, matrix)
         market = Market(lambda: debian(c.hatester), kernels_of(c.hatester), say)
         if resume or how.again:
@@ -139,11 +142,12 @@ def matrix(
             print("\n".join(cell.id for cell in choice.plan.cells))
             return
         this_host.require()
-        measured = measure(debian(c.hatester), choice.plan, how, choice.run)
+        with limited(limit):
+            measured = measure(debian(c.hatester), choice.plan, how, choice.run)
         show_run(measured.results, table_format, expected)
         if measured.kept:
             show_kept(measured.kept)
-        conclude(measured.results, measured.is_interrupted, expected)
+        conclude(measured.results, measured.interruption, expected)
 
 
 @task(iterable=["kernel"], help={
@@ -198,8 +202,8 @@ def bisect(
         this_host.require()
         measured = measure(debian(c.hatester), plan, How(jobs=this_host.guests_at_once()), new)
         show_run(measured.results, "plain")
-        if measured.is_interrupted:
-            raise KeyboardInterrupt
+        if measured.interruption:
+            raise measured.interruption
         outcomes = {outcome(cell) for cell in measured.results.cells}
     if outcomes & set(OUTCOMES[OUTCOMES.index(bad) :]):
         raise Exit("bad", code=NOT_MET)

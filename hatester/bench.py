@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from hatester import cache, commands, runs
+from hatester import cache, commands, processes
 from hatester.cells import run_cell
 from hatester.files import write_whole
 from hatester.guests import Guest
@@ -235,7 +235,7 @@ def _memory(guest: Guest) -> int:
     """Bytes of QEMU's memory that it shares with nobody, and its share of the rest (smaps_rollup
     of proc_pid_smaps(5))."""
     total = 0
-    for pid in runs.machines(guest.vagrant.folder):
+    for pid in processes.machines(guest.vagrant.folder):
         text = Path(f"/proc/{pid}/smaps_rollup").read_text()
         total += int(re.findall(r"^Pss:\s+(\d+) kB", text, re.MULTILINE)[0]) * 1024
     return total

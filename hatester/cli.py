@@ -17,7 +17,7 @@ from tabulate import tabulate_formats
 
 from hatester import commands, expectation, findings, host, reports, runs, tables
 from hatester.archive import Archive, find_mirrors
-from hatester.errors import MeasurementError, UserError
+from hatester.errors import MeasurementError, TimeIsUp, UserError
 from hatester.expectation import Expectation
 from hatester.keys import find_keys
 from hatester.materials import Workshop
@@ -37,16 +37,18 @@ SKIP_COMMIT = 125
 STOP_BISECTION = 129
 """Exit codes for `git bisect run` (git-bisect(1)): what is not below 128 ends it."""
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)
+
 
 @contextlib.contextmanager
 def orderly(mistake: int = MISTAKE, not_measured: int = NOT_MEASURED) -> Iterator[None]:
     """How a command ends that does not reach its end.
 
     What the user can mend ends with its sentence and the exit code `mistake`, and where there is
-    nothing to measure, with `not_measured`; a signal ends it as Ctrl-C does, with all that it
-    started.
+    nothing to measure, with `not_measured`; the first signal ends it in order, with all that it
+    started, and no further one keeps it from that.
     """
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in _SIGNALS:
         # What nohup(1) has it ignore stays ignored.
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _interrupt)
@@ -56,12 +58,36 @@ def orderly(mistake: int = MISTAKE, not_measured: int = NOT_MEASURED) -> Iterato
         raise Exit(str(error), code=mistake) from error
     except MeasurementError as error:
         raise Exit(str(error), code=not_measured) from error
+    except TimeIsUp as error:
+        raise Exit(f"{error} Nothing was measured.", code=NOT_MEASURED) from error
     except KeyboardInterrupt as error:
         raise Exit("Interrupted.", code=INTERRUPTED) from error
 
 
 def _interrupt(number: int, _frame: FrameType | None) -> None:
+    # What ends takes a bounded time for it, and would leave something behind if it were cut short.
+    for each in _SIGNALS:
+        if signal.getsignal(each) is _interrupt:
+            signal.signal(each, _be_patient)
+    if number == signal.SIGALRM:
+        raise TimeIsUp("The time limit was reached.")
     raise KeyboardInterrupt(signal.Signals(number).name)
+
+
+def _be_patient(number: int, _frame: FrameType | None) -> None:
+    if number != signal.SIGALRM:
+        # By its descriptor, since what was interrupted may be writing to the stream.
+        os.write(sys.stderr.fileno(), b"It is ending already.\n")
+
+
+@contextlib.contextmanager
+def limited(seconds: float | None) -> Iterator[None]:
+    """Raise TimeIsUp where it takes longer than so many seconds (setitimer(2)); None: no limit."""
+    signal.setitimer(signal.ITIMER_REAL, seconds or 0)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def debian(settings: Any) -> Archive:
@@ -145,15 +171,18 @@ def show_kept(kept: Vagrant) -> None:
     print(f"end with: {there} vagrant destroy -f")
 
 
-def conclude(results: Results, is_interrupted: bool, expected: Expectation | None = None) -> None:
+def conclude(
+    results: Results, interruption: KeyboardInterrupt | None, expected: Expectation | None = None
+) -> None:
     """End with the exit code of a run, and why it is not 0."""
-    if is_interrupted:
+    if interruption:
+        is_late = isinstance(interruption, TimeIsUp)
         planned = len(results.planned)
         done = planned - len(results.left())
         raise Exit(
-            f"Interrupted: {done} of {planned} cells were measured; "
-            "./bootstrap invoke matrix --resume goes on with the rest.",
-            code=INTERRUPTED,
+            f"{interruption if is_late else 'Interrupted:'} {done} of {planned} cells were "
+            "measured; ./bootstrap invoke matrix --resume goes on with the rest.",
+            code=NOT_MEASURED if is_late else INTERRUPTED,
         )
     if expected and (differences := expected.differences(results.cells)):
         raise Exit(expectation.text(differences), code=NOT_MET)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from hatester.errors import UserError, tail
+from hatester.processes import OWNER, owner
 
 _running: set[subprocess.Popen[str]] = set()
 """In any thread, so that the one that hears of Ctrl-C can end them."""
@@ -103,7 +104,7 @@ def _start(words: Sequence[str], env: Mapping[str, str], cwd: Path | None) -> su
         stderr=subprocess.PIPE,
         text=True,
         errors="replace",
-        env={**os.environ, "LC_ALL": "C.UTF-8", **env},
+        env={**os.environ, "LC_ALL": "C.UTF-8", OWNER: owner(), **env},
         cwd=cwd,
         start_new_session=True,
     )

@@ -1,4 +1,4 @@
-"""The two ways in which hatester fails.
+"""The ways in which hatester fails, or is ended.
 
 Everything else that is raised is a fault of hatester itself and shown as a traceback.
 """
@@ -8,6 +8,10 @@ from __future__ import annotations
 
 class UserError(Exception):
     """What the user can mend: a file, a flag, the host. One sentence, no traceback, exit 2."""
+
+
+class TimeIsUp(KeyboardInterrupt):
+    """A run's time limit was reached; it ends as by Ctrl-C, in order."""
 
 
 class MeasurementError(Exception):

@@ -29,6 +29,8 @@ from hatester.vagrant import Vagrant
 
 CONNECT_SECONDS = 30
 COMMAND_SECONDS = 120
+ANSWER_SECONDS = 20
+"""In which a guest that lives does the least of things."""
 PROGRAM = "/opt/hatester/guest"
 """A folder that Python runs; what it has compiled stays there and need not be compiled again."""
 
@@ -37,6 +39,10 @@ TALK = "/run/hatester"
 # A shell has what it starts in the background read nothing, unless it is told otherwise.
 _RELAY = f"exec 3<&0; cat <&3 >{TALK}/requests & exec 3<&-; exec cat {TALK}/events"
 
+_STATES = {
+    "running": "QEMU runs",
+    "io-error": "QEMU has stopped it, since its disk cannot be written (is the host's full?)",
+}
 _LOST = (CommandTimedOut, ThreadException, paramiko.SSHException, OSError, EOFError)
 
 
@@ -107,11 +113,21 @@ class Guest:
         try:
             yield
         except _LOST as error:
-            console = tail(self.console())
             raise MeasurementError(
                 f"guest {self.machine}, {what}: {error or type(error).__name__}; "
-                f"the end of its console:\n{console}"
+                f"{self.last_words()}"
             ) from error
+
+    def last_words(self) -> str:
+        """What QEMU has become, and the end of the console."""
+        if not self.process():
+            qemu = f"QEMU has ended {tail(self._file('qemu.log'))}".rstrip()
+        else:
+            try:
+                qemu = _STATES.get(state := monitor.status(self.folder), f"QEMU says '{state}'")
+            except MeasurementError as error:
+                qemu = str(error)
+        return f"{qemu}; the end of its console:\n{tail(self.console())}"
 
     def console(self) -> str:
         """What its kernel and its first processes have written so far."""
@@ -121,30 +137,35 @@ class Guest:
         """Tell of a shell command that is run in it, to who wants to know of each."""
         commands.tell(self.vagrant.entry(self.machine, command))
 
+    def _file(self, name: str) -> str:
+        """The text of a file of its machine, or nothing."""
+        path = self.folder / name
+        return path.read_text(errors="replace") if path.exists() else ""
+
     def process(self) -> Path | None:
         """The folder in /proc of its QEMU, which has a `-uuid`; None when it has ended."""
-        uuid = (self.folder / "id").read_bytes().strip()
+        uuid = self._file("id").encode()
         for process in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):  # it has ended, or is somebody else's
                 if uuid in (process / "cmdline").read_bytes().split(b"\0"):
                     return process
         return None
 
-    def run(self, command: str) -> str:
-        """Standard output of a shell command in the guest, which may take COMMAND_SECONDS.
+    def run(self, command: str, seconds: int = COMMAND_SECONDS) -> str:
+        """Standard output of a shell command in the guest, which may take so many seconds.
 
         Raises MeasurementError when it fails.
         """
         # What ends only the wait here would leave the command running there.
         self.tell(command)
-        bounded = f"timeout {COMMAND_SECONDS} sh -euc {shlex.quote(command)}"
+        bounded = f"timeout {seconds} sh -euc {shlex.quote(command)}"
         with self.reachable(f"`{command}`"):
             result = self.connection.run(
                 bounded,
                 hide=True,
                 warn=True,
                 in_stream=False,
-                timeout=COMMAND_SECONDS + CONNECT_SECONDS,
+                timeout=seconds + CONNECT_SECONDS,
             )
         if result.failed:
             raise MeasurementError(
@@ -173,12 +194,12 @@ class Guest:
         return self._server
 
     def complaint(self) -> str:
-        """The last words of its program, or its console's when it can have none."""
+        """The last words of its program, or what there is to say of the guest if it has none."""
         try:
-            words = self.run(f"cat {TALK}/log").strip()
+            words = self.run(f"cat {TALK}/log", ANSWER_SECONDS).strip()
         except MeasurementError:
             words = ""
-        return tail(words or self.console())
+        return tail(words) or self.last_words()
 
     def prepare(self, trees: Mapping[str, Tree]) -> None:
         """Install what cells need, and remember the guest as it is then.
@@ -209,7 +230,7 @@ class Guest:
         if self.is_lost:
             return False
         try:
-            self.run("true")
+            self.run("true", ANSWER_SECONDS)
         except MeasurementError:
             return False
         return True

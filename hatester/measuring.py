@@ -41,7 +41,7 @@ class Measured(NamedTuple):
     results: Results
     kept: Vagrant | None
     """The way to the machines that go on, if any do."""
-    is_interrupted: bool
+    interruption: KeyboardInterrupt | None
 
 
 def measure(archive: Archive, plan: Plan, how: How, run: Results | New) -> Measured:
@@ -51,8 +51,7 @@ def measure(archive: Archive, plan: Plan, how: How, run: Results | New) -> Measu
     to keep yet.
     """
     results = run if isinstance(run, Results) else None
-    kept = None
-    is_interrupted = False
+    kept = interruption = None
     try:
         with live.shown() as progress, workshop(archive, plan.matrix, progress.say) as shop:
             if isinstance(run, New):
@@ -60,11 +59,11 @@ def measure(archive: Archive, plan: Plan, how: How, run: Results | New) -> Measu
             materials = shop.make(plan.kernels, plan.builds)
             assert results is not None
             kept = Run(plan, how, materials, results, progress).run()
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         if results is None:
             raise
-        is_interrupted = True
-    return Measured(results, kept, is_interrupted)
+        interruption = error
+    return Measured(results, kept, interruption)
 
 
 def _begin(shop: Workshop, plan: Plan, new: New, progress: Progress) -> tuple[Plan, Results]:

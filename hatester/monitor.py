@@ -93,6 +93,12 @@ def save_devices(folder: Path, file: Path) -> None:
         time.sleep(_POLL_SECONDS)
 
 
+def status(folder: Path) -> str:
+    """What a guest is at, by QEMU's word for it (RunState of qapi/run-state.json)."""
+    [answer] = execute(folder, ("query-status", {}))
+    return str(answer["status"])
+
+
 def is_accelerated(folder: Path) -> bool:
     """Whether the guest runs under KVM."""
     [answer] = execute(folder, ("query-kvm", {}))

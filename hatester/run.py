@@ -6,6 +6,7 @@ import contextlib
 import enum
 import itertools
 import threading
+from collections import Counter
 from collections.abc import Collection
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -25,6 +26,9 @@ from hatester.schedule import Schedule
 from hatester.sequence import Order, Tainted
 from hatester.vagrant import Vagrant
 
+LOSSES = 4
+"""So many guests of a kernel, lost one after another with nothing measured between, are a kernel's
+fault: two cells, each tried twice."""
 _END_POLL_SECONDS = 0.1
 
 
@@ -66,6 +70,7 @@ class Run:
         self._lock = threading.Lock()
         self._machines: set[str] = set()
         self._tried: set[Task] = set()
+        self._losses: Counter[str] = Counter()
         self._is_over = threading.Event()
 
     @property
@@ -165,18 +170,32 @@ class Run:
                     self._schedule.put_back(task)
                     return False
                 result = not_measured(*task, f"the guest is not clean, though new: {error}")
-            is_error = result.entry["verdict"] == "error"
-            is_alive = not is_error or guest.is_alive()
-            if self._is_chance(result, is_alive) and self._may_try_again(task, result):
+                is_fit = False
+            else:
+                is_fit = result.entry["verdict"] != "error" or guest.is_alive()
+            if self._is_chance(result, is_fit) and self._may_try_again(task, result):
                 self._schedule.put_back(task)
             else:
                 self._add(result)
-                has_failed |= is_error
-            if not is_alive:
+                has_failed |= result.entry["verdict"] == "error"
+            if not self._goes_on(kernel, guest, result, is_fit):
                 return False
             is_fresh = False
         keep = self.how.keep
         return keep is Keep.ALWAYS or (keep is Keep.FAILED and has_failed)
+
+    def _goes_on(self, kernel: str, guest: Guest, result: Result, is_fit: bool) -> bool:
+        """Whether a guest can go on. A kernel whose guests are lost again and again is given up."""
+        if is_fit:
+            if result.entry["verdict"] != "error":
+                self._losses[kernel] = 0
+            return True
+        self._losses[kernel] += 1
+        if self._losses[kernel] == LOSSES:
+            last = result.entry["error"]
+            reason = f"{LOSSES} guests of this kernel were lost one after another, the last: {last}"
+            self._give_up(kernel, guest.machine, MeasurementError(reason))
+        return False
 
     def _measure(self, guest: Guest, task: Task) -> Result:
         cell, repetition = task
@@ -201,11 +220,11 @@ class Run:
         return run_cell(guest, cell, repetition, order, tree, at_step)
 
     @staticmethod
-    def _is_chance(result: Result, is_alive: bool) -> bool:
+    def _is_chance(result: Result, is_fit: bool) -> bool:
         """Whether it may have been a moment of a busy host, in which HAProxy may even have missed
         a reload, or the way in which an emulated guest dies now and then."""
         is_starved = result.entry["verdict"] == "error" and result.entry["quality"]
-        return bool(not is_alive or is_starved or tables.has_unsaid(result.entry))
+        return bool(not is_fit or is_starved or tables.has_unsaid(result.entry))
 
     def _may_try_again(self, task: Task, result: Result) -> bool:
         """Once only."""

@@ -10,17 +10,12 @@ import contextlib
 import fcntl
 import os
 import shutil
-import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from hatester import cache
-from hatester.errors import UserError
+from hatester import cache, processes
 from hatester.locks import locked
 
-END_SECONDS = 10.0
-_POLL_SECONDS = 0.02
 _KEPT = "kept"
 
 
@@ -63,44 +58,22 @@ def kept_machines(folder: Path) -> list[str]:
 def _sweep(runs: Path) -> None:
     """End what runs have left that did not come to their end."""
     for folder in runs.glob("*/"):
-        with contextlib.suppress(BlockingIOError), (folder / "lock").open("w") as lock:
+        # One that lives has its lock; one that ends just now may have no folder any more.
+        unless = contextlib.suppress(BlockingIOError, FileNotFoundError)
+        with unless, (folder / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if not is_kept(folder):
                 remove(folder)
+    processes.end(processes.strays, "What a killed run has left")
 
 
 def remove(folder: Path) -> None:
     """End every machine of a folder, and remove it. Raises UserError for one that does not end."""
     end(folder)
-    shutil.rmtree(folder)
+    # It may be gone: somebody else can remove it as well.
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def end(folder: Path) -> None:
     """End every machine of a folder. Raises UserError for one that does not end."""
-    deadline = time.monotonic() + END_SECONDS
-    while pids := machines(folder):
-        if time.monotonic() > deadline:
-            raise UserError(f"QEMU with the pids {pids} does not end; it holds {folder}.")
-        for pid in pids:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        time.sleep(_POLL_SECONDS)
-
-
-def machines(folder: Path) -> list[int]:
-    """The pids of QEMU and Vagrant processes whose machines are in a folder.
-
-    Vagrant is told of the folder by its environment, which QEMU has from it. It counts itself,
-    since one that outlives its run could start a machine yet.
-    """
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            command = (process / "cmdline").read_bytes()
-            environment = (process / "environ").read_bytes().split(b"\0")
-        except OSError:  # it has ended, or is somebody else's
-            continue
-        is_ours = b"qemu-system" in command or b"vagrant" in command
-        if is_ours and b"VAGRANT_DOTFILE_PATH=" + os.fsencode(folder) in environment:
-            found.append(int(process.name))
-    return found
+    processes.end(lambda: processes.machines(folder), f"QEMU or Vagrant in {folder}")

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import json
+import math
 import re
+import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -34,6 +36,9 @@ RELOAD_SECONDS = 60.0
 """That a reload may be observed (`provision/guest/observation.py` has the bounds)."""
 SPARE_SECONDS = 240.0
 """For what a sequence does beside that: starting HAProxy and ending it."""
+SILENCE_SECONDS = 30.0
+"""After which a guest of which nothing is heard is lost; it gives a sign of life every five
+(`provision/guest/events.py`)."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,7 @@ class Evidence:
 
 ROOT = "root/"
 """What a scenario has in here goes to the same place in HAProxy's root."""
+_QUOTE = 80
 LAST_EVENTS = ("end", "failed", "tainted", "broken")
 """With one of them a sequence ends."""
 
@@ -182,7 +188,8 @@ def measure(guest: Guest, order: Order, evidence: Evidence, at_step: Callable[[i
     ):
         channel = _begin(guest, guest_plan(order))
         looks: list[Look] = []
-        for event in _events(guest, channel):
+        seconds = _seconds(scenario) + SILENCE_SECONDS
+        for event in _events(guest, channel, seconds):
             if event["event"] == "check":
                 looks.append(Look(pool, ports))
             elif event["event"] == "checked":
@@ -211,7 +218,8 @@ def held(guest: Guest, order: Order, steps: int) -> Iterator[None]:
     plan |= {"steps": plan["steps"][:steps], "hold": True}
     with guest.reachable("the sequence"):
         channel = _begin(guest, plan)
-        events = _events(guest, channel)
+        # The guest bounds what comes before; how long the user stays is theirs.
+        events = _events(guest, channel, math.inf)
         for event in events:
             if event["event"] == "held":
                 break
@@ -234,7 +242,7 @@ def held(guest: Guest, order: Order, steps: int) -> Iterator[None]:
 def _begin(guest: Guest, plan: Mapping[str, Any]) -> paramiko.Channel:
     """Have the guest's program carry out a plan; what it reports is to be read there."""
     channel = guest.server()
-    channel.settimeout(plan["seconds"])
+    channel.settimeout(SILENCE_SECONDS)
     channel.sendall(json.dumps(plan).encode() + b"\n")
     return channel
 
@@ -275,27 +283,34 @@ def _check(event: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _events(guest: Guest, channel: paramiko.Channel) -> Iterator[dict[str, Any]]:
+def _events(guest: Guest, channel: paramiko.Channel, seconds: float) -> Iterator[dict[str, Any]]:
     """What the guest's program reports of one sequence, up to its end.
 
-    Raises MeasurementError when it falls silent or ends itself before that, with its last words.
+    Raises MeasurementError, with the guest's last words, when it falls silent, ends itself before
+    that or takes longer than so many seconds.
     """
     event: dict[str, Any] = {"event": None}
+    line, last = "", "its beginning"
+    deadline = time.monotonic() + seconds
+    reason, words = "the guest's program ended", guest.complaint
     try:
         for line in channel.makefile("r"):
             event = json.loads(line)
-            yield event
+            if event["event"] != "alive":
+                last = f"its event '{event['event']}'"
+                yield event
             if event["event"] in LAST_EVENTS:
                 return
-    except TimeoutError as error:
-        raise MeasurementError(
-            f"the guest's program was silent for {channel.gettimeout():.0f} s "
-            f"after its event '{event['event']}'"
-        ) from error
+            if time.monotonic() > deadline:
+                reason = f"the guest's program did not come to its end within {seconds:.0f} s"
+                break
+    except TimeoutError:
+        # So it would not answer either if it were asked for a log.
+        reason, words = f"the guest was silent for {SILENCE_SECONDS:.0f} s", guest.last_words
+    except (ValueError, LookupError, TypeError):
+        reason = f"the guest's program said '{line[:_QUOTE]}'"
     finally:
         # What it has still to say would be taken for the next sequence's.
         if event["event"] not in LAST_EVENTS:
             guest.is_lost = True
-    raise MeasurementError(
-        f"the guest's program ended after its event '{event['event']}': {guest.complaint()}"
-    )
+    raise MeasurementError(f"{reason} after {last}: {words()}")

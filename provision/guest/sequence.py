@@ -7,7 +7,6 @@ host can look from outside while the guest stands still. The last event carries 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import time
@@ -18,6 +17,7 @@ from provision.guest import network, state, transcript
 from provision.guest.backends import Backends
 from provision.guest.connections import Target, connect
 from provision.guest.errors import GuestError
+from provision.guest.events import Events
 from provision.guest.haproxy import HAProxy
 from provision.guest.methods import METHODS
 from provision.guest.observation import (
@@ -35,16 +35,17 @@ def run(plan: dict[str, Any], commands: TextIO, events: TextIO) -> None:
     """Run a plan, unless the guest is not clean."""
     signal.signal(signal.SIGALRM, _too_long)
     signal.alarm(plan["seconds"])
-    sequence = Sequence(plan, commands, events)
+    said = Events(events)
     if found := state.traces():
-        sequence.report("tainted", traces=found)
+        said.report("tainted", traces=found)
         return
+    sequence = Sequence(plan, commands, said)
     try:
         sequence.run()
     except GuestError as error:
-        sequence.report("failed", reason=str(error), evidence=sequence.evidence)
+        said.report("failed", reason=str(error), evidence=sequence.evidence)
     else:
-        sequence.report("end", evidence=sequence.evidence)
+        said.report("end", evidence=sequence.evidence)
 
 
 def _too_long(*_: object) -> NoReturn:
@@ -54,7 +55,7 @@ def _too_long(*_: object) -> NoReturn:
 class Sequence:
     """A plan on its way. All times are seconds on the monotonic clock since its beginning."""
 
-    def __init__(self, plan: dict[str, Any], commands: TextIO, events: TextIO) -> None:
+    def __init__(self, plan: dict[str, Any], commands: TextIO, events: Events) -> None:
         self.plan = plan
         self.commands = commands
         self.events = events
@@ -75,6 +76,7 @@ class Sequence:
         """All steps; whatever happens, the guest is left as it was."""
         haproxy = self.method.haproxy
         with contextlib.ExitStack() as undo:
+            undo.enter_context(self.events.pulse())
             undo.callback(self.method.stop)
             version = haproxy.ask_version()
             haproxy.prepare(self.plan["files"], self.plan["elsewhere"])
@@ -84,7 +86,7 @@ class Sequence:
             self.backends.start()
             for name, value in self.plan["sysctls"].items():
                 self._set_sysctl(name, value, undo)
-            self.report("begin", release=os.uname().release, haproxy=version())
+            self.events.report("begin", release=os.uname().release, haproxy=version())
             undo.callback(self._end_watch)
             for number, step in enumerate(self.plan["steps"], start=1):
                 self._take(number, step)
@@ -108,7 +110,7 @@ class Sequence:
         """Leave everything as it is, unwatched, until the host says a word."""
         signal.alarm(0)
         self._end_watch()
-        self.report("held")
+        self.events.report("held")
         self.commands.readline()
 
     def _take(self, number: int, step: dict[str, Any]) -> None:
@@ -132,7 +134,7 @@ class Sequence:
             "commands": transcript.taken(),
         }
         self.evidence["steps"].append(taken)
-        self.report("step", **taken)
+        self.events.report("step", **taken)
 
     def do_start(self, _number: int, step: dict[str, Any]) -> None:
         self._configure(step)
@@ -176,14 +178,14 @@ class Sequence:
         self.turn = self.watch.now()
 
     def do_check(self, number: int, step: dict[str, Any]) -> None:
-        self.report("check", step=number)
+        self.events.report("check", step=number)
         found = {}
         # What hangs comes last, so that it cannot delay the rest.
         for target in sorted(self.targets, key=self._hangs):
             result = connect(target, self.plan["connection_seconds"])
             result["at"] = round(result.pop("started") - self.origin - self.mark, DIGITS)
             found[target.label] = result
-        self.report("checked", step=number, reload=self.reloaded, connections=found)
+        self.events.report("checked", step=number, reload=self.reloaded, connections=found)
         if not self.commands.readline():
             raise GuestError("the host has gone")
 
@@ -226,6 +228,3 @@ class Sequence:
             **watch.probes,
             **watch.listeners,
         }
-
-    def report(self, event: str, **fields: Any) -> None:
-        print(json.dumps({"event": event, **fields}), file=self.events, flush=True)

@@ -13,6 +13,9 @@ from provision.guest.processes import disk, disk_of, pids, program
 BASELINE = Path("/run/hatester/baseline.json")
 _SYSCTL_BYTES = 1024
 _SYSCTLS = ("net/core", "net/ipv4", "net/ipv6")
+_FILLED = ("/", "/run", "/dev/shm")
+_LEAST_BYTES = 32 * 2**20
+"""Of free space, less than which a cell could not do without."""
 
 
 def save() -> None:
@@ -38,6 +41,7 @@ def _state() -> dict[str, list[str]]:
         "listener": sorted(f"{address}:{port}" for address, port in listeners()),
         "mount": Path("/proc/mounts").read_text().splitlines(),
         "sysctl": _sysctls(),
+        "full disk": [path for path in _FILLED if _free(path) < _LEAST_BYTES],
     }
 
 
@@ -45,6 +49,11 @@ def _foreign_processes() -> list[str]:
     """Processes that do not come from the guest's own disk, but from a build's."""
     ours = (None, disk("/"))
     return sorted(program(pid) for pid in pids() if disk_of(pid) not in ours)
+
+
+def _free(path: str) -> int:
+    status = os.statvfs(path)
+    return status.f_bavail * status.f_frsize
 
 
 def _sysctls() -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -12,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from hatester import runs
-from tests.helpers import is_running
+from hatester import processes, runs
+from tests.helpers import has_ended, is_running
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +34,7 @@ def start_machine(folder: Path) -> int:
         start_new_session=True,
     ).pid
     deadline = time.monotonic() + 10
-    while pid not in runs.machines(folder) and time.monotonic() < deadline:
+    while pid not in processes.machines(folder) and time.monotonic() < deadline:
         time.sleep(0.01)
     return pid
 
@@ -95,3 +96,38 @@ def test_the_next_run_ends_what_a_killed_one_has_left_and_spares_a_living_one() 
     with runs.machines_folder("next"):
         assert not is_running(pid)
         assert not folder.exists()
+
+
+def begin_and_die(answers: multiprocessing.Queue[int], path: str) -> None:
+    """Start something as `commands` does, and die as by kill -9."""
+    environment = {**os.environ, processes.OWNER: processes.owner()}
+    answers.put(subprocess.Popen(["sleep", "60"], env=environment, cwd=path).pid)
+    time.sleep(60)
+
+
+def test_the_next_run_ends_what_a_killed_one_has_started_beside_machines(tmp_path: Path) -> None:
+    answers: multiprocessing.Queue[int] = multiprocessing.Queue()
+    process = multiprocessing.Process(target=begin_and_die, args=(answers, str(tmp_path)))
+    process.start()
+    pid = answers.get(timeout=10)
+    with runs.machines_folder("beside"):
+        assert is_running(pid)
+    process.kill()
+    process.join(timeout=10)
+    with runs.machines_folder("next"):
+        assert has_ended(pid)
+
+
+def test_a_machine_whose_folder_was_deleted_is_ended_by_the_next_run(tmp_path: Path) -> None:
+    folder = tmp_path / ".vagrant/machines/6.1/qemu"
+    folder.mkdir(parents=True)
+    script = "sleep 60 & wait"
+    pid = subprocess.Popen(
+        ["qemu-system-x86_64", "-c", script, "-name", "hatester-6.1", "-D", folder / "qemu.log"],
+        executable="/bin/bash",
+    ).pid
+    with runs.machines_folder("first"):
+        assert is_running(pid)
+    shutil.rmtree(tmp_path / ".vagrant")
+    with runs.machines_folder("next"):
+        assert has_ended(pid)

@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 
-from hatester import cache, runs
+from hatester import cache, processes, runs
 from tests.helpers import copy_project, invoke
 
 MISSING = "192.168.42.43:80"
@@ -34,7 +34,9 @@ def newest(checkout: Path) -> dict[str, Any]:
 
 
 def machines_of_runs() -> list[int]:
-    return [pid for folder in (cache.root() / "runs").glob("*/") for pid in runs.machines(folder)]
+    return [
+        pid for folder in (cache.root() / "runs").glob("*/") for pid in processes.machines(folder)
+    ]
 
 
 SELECTED = [

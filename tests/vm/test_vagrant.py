@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hatester import runs
+from hatester import processes, runs
 from tests.helpers import invoke
 
 KERNEL = "6.1"
@@ -52,7 +52,7 @@ def vagrant(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     by_hand = ByHand(checkout, tmp_path_factory.mktemp("machines"))
     yield by_hand
     by_hand.try_("destroy", "-f")
-    left = runs.machines(by_hand.machines)
+    left = processes.machines(by_hand.machines)
     runs.remove(by_hand.machines)
     assert not left
 
@@ -85,7 +85,7 @@ def test_a_machine_goes_through_its_life_by_hand(vagrant: ByHand, checkout: Path
     vagrant("up", KERNEL)
     assert vagrant.ssh("uname -r") == release
     assert "HostName 127.0.0.1" in vagrant("ssh-config", KERNEL)
-    [pid] = runs.machines(vagrant.machines)
+    [pid] = processes.machines(vagrant.machines)
     assert listening_addresses(pid) == {"0100007F"}
 
     # A snapshot holds the memory too: /run is not on the disk.
@@ -101,9 +101,9 @@ def test_a_machine_goes_through_its_life_by_hand(vagrant: ByHand, checkout: Path
     vagrant.ssh("echo kept > /srv/disk")
     vagrant("halt", KERNEL)
     assert vagrant.state() == "poweroff"
-    assert not runs.machines(vagrant.machines)
+    assert not processes.machines(vagrant.machines)
     vagrant("up", KERNEL)
     assert vagrant.ssh("cat /srv/disk; ls /run/memory || true") == "kept"
     vagrant("destroy", "-f", KERNEL)
     assert vagrant.state() == "not_created"
-    assert not runs.machines(vagrant.machines)
+    assert not processes.machines(vagrant.machines)
