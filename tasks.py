@@ -386,7 +386,7 @@ def lint(c: Context) -> None:
     c.run("mypy")
 
 
-@task(lint)
-def test(c: Context) -> None:
-    """All tests: lint, the unit tests, and those that use real guests."""
-    c.run("pytest")
+@task(lint, help={"faults": "All of tests/faults, an hour and a half, instead of all tests."})
+def test(c: Context, faults: bool = False) -> None:
+    """All tests: lint, the unit tests, and those that use real guests, some faults among them."""
+    c.run("pytest tests/faults --faults" if faults else "pytest")

@@ -225,15 +225,26 @@ class Guest:
         self.server().close()
         self._server = None
 
-    def is_alive(self) -> bool:
-        """Whether it can still be used."""
+    def is_fit(self) -> bool:
+        """Whether it can still be used: it answers, and has nothing left of a cell."""
         if self.is_lost:
             return False
         try:
-            self.run("true", ANSWER_SECONDS)
+            return not self.traces()
         except MeasurementError:
             return False
-        return True
+
+    def traces(self) -> list[str]:
+        """What it has that it did not have when it was prepared, and what it has no more.
+
+        Raises MeasurementError when it does not say.
+        """
+        said = self.run(f"python3 {PROGRAM} traces", ANSWER_SECONDS)
+        try:
+            found: list[str] = json.loads(said)
+        except ValueError as error:
+            raise MeasurementError(f"guest {self.machine} said '{tail(said, 1)}'") from error
+        return found
 
 
 def _install(name: str, tree: Tree) -> str:

@@ -172,7 +172,7 @@ class Run:
                 result = not_measured(*task, f"the guest is not clean, though new: {error}")
                 is_fit = False
             else:
-                is_fit = result.entry["verdict"] != "error" or guest.is_alive()
+                is_fit = result.entry["verdict"] != "error" or guest.is_fit()
             if self._is_chance(result, is_fit) and self._may_try_again(task, result):
                 self._schedule.put_back(task)
             else:

@@ -1,8 +1,16 @@
-"""Nothing is tested by the clock: how long an example takes says nothing here."""
+"""What all tests have in common."""
 
 from __future__ import annotations
 
 import hypothesis
+import pytest
 
+# How long an example takes says nothing here.
 hypothesis.settings.register_profile("hatester", deadline=None)
 hypothesis.settings.load_profile("hatester")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--faults", action="store_true", help="try all faults, also those that take long"
+    )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import shutil
 import time
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ import pytest
 from hatester import cache, guests, host, runs
 from hatester.archive import Archive, find_mirrors
 from hatester.errors import MeasurementError
-from hatester.guests import PROGRAM, Guest
+from hatester.guests import Guest
 from hatester.keys import find_keys
 from hatester.materials import Workshop
 from hatester.matrix import load_matrix
@@ -54,11 +53,6 @@ def guest(starter: Starter) -> Iterator[Guest]:
         yield guest
 
 
-def traces(guest: Guest) -> list[str]:
-    found: list[str] = json.loads(guest.run(f"python3 {PROGRAM} traces"))
-    return found
-
-
 @pytest.mark.parametrize(
     ("command", "trace", "undo"),
     [
@@ -78,9 +72,9 @@ def traces(guest: Guest) -> list[str]:
     ],
 )
 def test_what_a_cell_leaves_is_seen(guest: Guest, command: str, trace: str, undo: str) -> None:
-    assert traces(guest) == []
+    assert guest.traces() == []
     guest.run(command)
-    assert any(each.startswith(trace) for each in traces(guest))
+    assert any(each.startswith(trace) for each in guest.traces())
     guest.run(undo)
 
 
@@ -89,7 +83,7 @@ def test_a_further_guest_goes_on_from_the_saved_one_and_has_nothing_of_the_first
 ) -> None:
     guest.run("ip link add dummy0 type dummy; echo mine >/srv/mine")
     with started(starter, f"{KERNEL}-2") as other:
-        assert traces(other) == []
+        assert other.traces() == []
         assert "mine" not in other.run("ls /srv")
         boots = {each.run("cat /proc/sys/kernel/random/boot_id") for each in (guest, other)}
         assert len(boots) == 1
@@ -116,10 +110,10 @@ def test_a_saved_guest_that_cannot_be_loaded_is_booted_instead_and_saved_anew(
         [saved] = _saved() - before
     (saved / "devices").write_bytes(b"no state of any device")
     with started(mine, f"{KERNEL}-3") as guest:
-        assert traces(guest) == []
+        assert guest.traces() == []
     assert _saved() == before
     with started(mine, f"{KERNEL}-3") as guest:
-        assert traces(guest) == []
+        assert guest.traces() == []
     shutil.rmtree(saved)
 
 

@@ -7,36 +7,20 @@ address answers. How long that takes is a matter of the machine's speed, and not
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import shutil
-import signal
 import subprocess
-import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from hatester import cache, processes, runs
 from tests.helpers import copy_project, invoke
+from tests.machines import machines_of_runs, newest
 
 MISSING = "192.168.42.43:80"
 PRESENT = ["192.168.42.44:80", "192.168.42.45:80", "*:81"]
-
-
-def newest(checkout: Path) -> dict[str, Any]:
-    run: dict[str, Any] = json.loads((checkout / "results/latest/run.json").read_text())
-    return run
-
-
-def machines_of_runs() -> list[int]:
-    return [
-        pid for folder in (cache.root() / "runs").glob("*/") for pid in processes.machines(folder)
-    ]
 
 
 SELECTED = [
@@ -284,84 +268,3 @@ def in_shell(command: str, folder: Path) -> str:
         command, shell=True, check=True, capture_output=True, text=True, cwd=folder, timeout=120
     )
     return done.stdout
-
-
-@contextlib.contextmanager
-def running(checkout: Path, *words: str) -> Iterator[subprocess.Popen[str]]:
-    """A run of Linux 6.1 and HAProxy 2.2, on its way."""
-    with subprocess.Popen(
-        [
-            # A shell has what it starts in the background ignore Ctrl-C, with all below it.
-            "env", "--default-signal=INT",
-            "invoke", "matrix", "--kernel", "6.1", "--haproxy", "2.2",
-            "--scenario", "lost-address", "--jobs", "1", *words,
-        ],
-        cwd=checkout, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    ) as process:  # fmt: skip
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
-def wait_for_line(process: subprocess.Popen[str], beginning: str) -> None:
-    assert process.stderr
-    for line in process.stderr:
-        if line.startswith(beginning):
-            return
-    pytest.fail(f"no line began with {beginning}")
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_run_keeps_what_it_measured_and_leaves_nothing_running(
-    checkout: Path, number: signal.Signals
-) -> None:
-    with running(checkout) as process:
-        # Once in the middle of a boot, once after a cell.
-        wait_for_line(process, "[1/2]" if number is signal.SIGINT else "guest 6.1: going on")
-        process.send_signal(number)
-        said, complaint = process.communicate(timeout=60)
-    assert process.returncode == 130
-    measured = 1 if number is signal.SIGINT else 0
-    assert f"Interrupted: {measured} of 2 cells were measured" in complaint
-    run = newest(checkout)
-    assert (len(run["cells"]), run["finished"]) == (measured, None)
-    assert f"results: {checkout}/results/{run['run']}/run.json" in said
-    assert not machines_of_runs()
-    if measured:
-        before = run["cells"]
-        assert "./bootstrap invoke matrix --resume" in complaint
-        done = invoke("matrix", "--resume", "--jobs", "1", folder=checkout, seconds=600)
-        assert done.returncode == 0, done.stderr
-        again = newest(checkout)
-        assert again["run"] == run["run"]
-        assert again["finished"]
-        assert (len(again["cells"]), again["cells"][:1]) == (2, before)
-
-
-def test_what_a_killed_run_leaves_is_ended_by_the_next(checkout: Path) -> None:
-    with running(checkout) as process:
-        wait_for_line(process, "guest 6.1: going on")
-        deadline = time.monotonic() + 60
-        while not machines_of_runs() and time.monotonic() < deadline:
-            time.sleep(0.1)
-        assert machines_of_runs()
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait(timeout=10)
-    # Vagrant is told that its run died, and may have ended the machine by now.
-    with runs.machines_folder("next"):
-        assert not machines_of_runs()
-
-
-def test_a_guest_that_dies_is_replaced_and_its_cell_tried_once_more(checkout: Path) -> None:
-    with running(checkout, "--haproxy", "3.0", "--skip", "*/3.0/plain/*") as process:
-        wait_for_line(process, "[1/3]")
-        [pid] = machines_of_runs()
-        os.kill(pid, signal.SIGKILL)
-        _, said = process.communicate(timeout=600)
-    assert process.returncode == 0
-    assert "once more" in said
-    verdicts = [cell["verdict"] for cell in newest(checkout)["cells"]]
-    assert len(verdicts) == 3
-    assert "error" not in verdicts
-    assert not machines_of_runs()

@@ -21,7 +21,7 @@ from hatester.paths import MATRIX
 from hatester.progress import Progress
 from hatester.single import single_guest
 from tests.helpers import invoke
-from tests.vm.test_matrix import machines_of_runs, newest
+from tests.machines import machines_of_runs, newest
 
 CONFIGURATION = """
 global

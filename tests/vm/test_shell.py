@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers import invoke
-from tests.vm.test_matrix import machines_of_runs, newest
+from tests.machines import machines_of_runs, newest
 
 CELL = "6.1/2.2/plain/lost-address/signal"
 LOOK = """

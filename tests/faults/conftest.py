@@ -1,0 +1,51 @@
+"""What goes wrong, for real: after each test nothing of hatester's runs, and no port is held.
+
+Of faults at random moments, a few are tried; all with `pytest --faults`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hatester import processes, runs
+from tests.helpers import copy_project
+from tests.machines import machines_of_runs
+
+ALL = {"kill": 100, "damage": 24, "twice": 6}
+FEW = {"kill": 3, "damage": 1, "twice": 1}
+"""How many seeds there are of each kind of fault."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """All tests of this folder use guests; those marked `long` are for `--faults` only."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.vm)
+            if item.get_closest_marker("long") and not config.getoption("--faults"):
+                item.add_marker(pytest.mark.skip(reason="takes long: invoke test --faults"))
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test that takes a `seed` is run with as many as there are of its kind of fault."""
+    if "seed" in metafunc.fixturenames:
+        counts = ALL if metafunc.config.getoption("--faults") else FEW
+        for mark in metafunc.definition.iter_markers("seeds"):
+            metafunc.parametrize("seed", range(counts[mark.args[0]]))
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the project with results and machines of its own."""
+    return copy_project(tmp_path_factory.mktemp("faults") / "checkout")
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_left() -> Iterator[None]:
+    """What a fault leaves is gone when the next run begins, if not before."""
+    yield
+    with runs.machines_folder("after-fault"):
+        assert not machines_of_runs()
+        assert not processes.strays()

@@ -1,0 +1,77 @@
+"""A cache that is damaged, in a copy of it: what is damaged is named and made again."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from hatester import cache
+from hatester.archive import Archive, find_mirrors
+from hatester.keys import find_keys
+from hatester.materials import Workshop
+from hatester.matrix import load_matrix
+from hatester.paths import MATRIX
+from tests.helpers import invoke
+from tests.machines import QUICK, newest
+
+WORDS = (*QUICK, "--jobs", "1", "--probe-interval", "100ms")
+KINDS = ("kernels", "systems", "builds", "ready")
+
+
+@pytest.fixture(scope="module")
+def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache with what a cell of Linux 6.1 and HAProxy 2.2 needs."""
+    keys = find_keys()
+    with ThreadPoolExecutor() as pool:
+        archive = Archive(find_mirrors(None, None))
+        made = Workshop(archive, load_matrix(MATRIX), keys, pool, print).make(["6.1"], ["2.2"])
+        image, tree = made.image("6.1"), made.tree("2.2")
+    base = tmp_path_factory.mktemp("cache") / "hatester"
+    for folder in (image.kit.folder, image.system.parent, tree.folder, keys.folder):
+        copy = base / folder.relative_to(cache.root())
+        copy.parent.mkdir(parents=True)
+        subprocess.run(["cp", "-a", "--sparse=always", folder, copy], check=True)
+    shutil.copytree(cache.root() / "apt", base / "apt")
+    return base
+
+
+def damage(entries: list[Path], rng: random.Random) -> Path:
+    """Change one byte of one file of an entry, and return the entry."""
+    entry = rng.choice(sorted(entries))
+    file = rng.choice(sorted(path for path in entry.rglob("*") if path.is_file()))
+    with file.open("r+b") as content:
+        place = rng.randrange(file.stat().st_size)
+        content.seek(place)
+        [byte] = content.read(1)
+        content.seek(place)
+        content.write(bytes([byte ^ rng.randrange(1, 256)]))
+    return entry
+
+
+@pytest.mark.seeds("damage")
+def test_whatever_byte_is_damaged_its_entry_is_named_and_made_again(
+    checkout: Path, copied: Path, seed: int
+) -> None:
+    def measure() -> str:
+        done = invoke(
+            "matrix", *WORDS, folder=checkout, seconds=900, XDG_CACHE_HOME=str(copied.parent)
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        [cell] = newest(checkout)["cells"]
+        assert cell["verdict"] in ("ok", "lossy")
+        return done.stderr
+
+    def entries() -> list[Path]:
+        return [entry for kind in KINDS for entry in (copied / kind).glob("[!.]*")]
+
+    if not (copied / "ready").exists():
+        assert "damaged" not in measure()
+    entry = damage(entries(), random.Random(seed))
+    assert f"{entry} is damaged" in measure()
+    assert "damaged" not in measure()
+    assert entry in entries()

@@ -1,0 +1,95 @@
+"""A guest that is lost costs nothing but time: it is replaced, and its cell measured once more."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.machines import POLL_SECONDS, QUICK, Matrix, awaited, newest, running
+
+WORDS = (*QUICK, "--jobs", "1", "--probe-interval", "100ms", "--repeat", "2")
+
+
+def stop(matrix: Matrix) -> None:
+    """Nothing is heard of it any more, as of a QEMU that hangs."""
+    for pid in matrix.qemu:
+        os.kill(pid, signal.SIGSTOP)
+
+
+def kill(matrix: Matrix) -> None:
+    for pid in matrix.qemu:
+        os.kill(pid, signal.SIGKILL)
+
+
+def inside(command: str) -> Callable[[Matrix], None]:
+    def inflict(matrix: Matrix) -> None:
+        # In the background, since many of them take away the way by which they came.
+        matrix.in_guest("6.1", f"nohup sh -c {shlex.quote(command)} >/dev/null 2>&1 &")
+
+    return inflict
+
+
+FILL = (
+    "for folder in /run /; do"
+    " fallocate -l $(df --output=avail -B1 $folder | tail -n 1) $folder/filling;"
+    " cat /dev/zero >>$folder/filling; done"
+)
+FAULTS = {
+    "panic": (inside("echo c >/proc/sysrq-trigger"), "QEMU has ended"),
+    "killed": (kill, "QEMU has ended"),
+    "stopped": (stop, "silent for 30 s"),
+    "no network": (inside("ip link set eth0 down"), "silent for 30 s"),
+    "sshd killed": (inside("pkill -9 sshd"), "program ended"),
+    "program killed": (inside("pkill -9 -f opt/hatester/gues[t]"), "program ended"),
+    "full disk": (inside(FILL), "once more"),
+    "clock set back": (inside("date -s '2 days ago'"), ""),
+    "out of memory": (inside("echo 999 >/proc/self/oom_score_adj; exec tail /dev/zero"), ""),
+}
+"""What befalls a guest, and what is told then, where it is certain that it costs the cell."""
+FEW = ["panic", "stopped"]
+
+
+@pytest.mark.parametrize(
+    "fault", [pytest.param(name, marks=[] if name in FEW else pytest.mark.long) for name in FAULTS]
+)
+def test_a_guest_that_is_lost_is_replaced_and_its_cell_tried_once_more(
+    checkout: Path, fault: str
+) -> None:
+    inflict, told = FAULTS[fault]
+    with running(checkout, *WORDS) as matrix:
+        matrix.wait_for("guest 6.1: going on")
+        awaited("a cell", lambda: matrix.is_at_work("6.1"), 120)
+        inflict(matrix)
+        assert matrix.end(600) == 0, matrix.text
+    assert told in matrix.text
+    assert "once more" in matrix.text or not told
+    cells = newest(checkout)["cells"]
+    assert len(cells) == 2
+    # Of HAProxy, it says nothing.
+    assert {cell["verdict"] for cell in cells} <= {"ok", "lossy"}
+
+
+def test_a_kernel_whose_guests_are_lost_again_and_again_is_given_up_and_the_others_go_on(
+    checkout: Path,
+) -> None:
+    words = (*WORDS, "--kernel", "5.10")
+    with running(checkout, *words, "--repeat", "6") as matrix:
+        while not matrix.has_ended:
+            if matrix.is_at_work("6.1"):
+                kill(matrix)
+            time.sleep(POLL_SECONDS)
+        assert matrix.end(60) == 3, matrix.text
+    cells = newest(checkout)["cells"]
+    for cell in cells:
+        if cell["id"].startswith("6.1/"):
+            assert cell["verdict"] == "error"
+            assert "guests of this kernel were lost one after another" in cell["error"]
+        else:
+            assert cell["verdict"] in ("ok", "lossy")
+    assert len(cells) == 12

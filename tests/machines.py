@@ -1,0 +1,164 @@
+"""A run on its way, and what runs for it: for tests that interfere with it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from hatester import cache, monitor, processes
+from hatester.errors import MeasurementError
+from hatester.keys import find_keys
+
+POLL_SECONDS = 0.05
+QUICK = ("--kernel", "6.1", "--haproxy", "2.2", "--setting", "plain", "--scenario", "syntax-error")
+"""A cell that takes few seconds, and is well if hatester is."""
+
+
+def newest(checkout: Path) -> dict[str, Any]:
+    """The newest run of a checkout, as `run.json` has it."""
+    run: dict[str, Any] = json.loads((checkout / "results/latest/run.json").read_text())
+    return run
+
+
+def machines_of_runs() -> list[int]:
+    """The pids of all QEMU and Vagrant processes that any run has."""
+    folders = (cache.root() / "runs").glob("*/")
+    return [pid for folder in folders for pid in processes.machines(folder)]
+
+
+def awaited(what: str, condition: Callable[[], Any], seconds: float) -> Any:
+    """The first true value of a condition; fails when it has none within so many seconds."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"waited {seconds:.0f} s for {what}"
+        time.sleep(POLL_SECONDS)
+    return value
+
+
+class Matrix:
+    """`invoke matrix` in a checkout, as it runs; what it says is collected meanwhile."""
+
+    def __init__(self, checkout: Path, *words: str, **env: str) -> None:
+        self.process = subprocess.Popen(
+            # A shell has what it starts in the background ignore Ctrl-C, with all below it.
+            ["env", "--default-signal=INT", "invoke", "matrix", *words],
+            cwd=checkout,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **env},
+        )
+        self.said: list[str] = []
+        self.printed = ""
+        self._readers = [
+            threading.Thread(target=each, daemon=True) for each in (self._listen, self._collect)
+        ]
+        for reader in self._readers:
+            reader.start()
+
+    def _listen(self) -> None:
+        assert self.process.stderr
+        for line in self.process.stderr:
+            self.said.append(line.rstrip("\n"))
+
+    def _collect(self) -> None:
+        assert self.process.stdout
+        self.printed = self.process.stdout.read()
+
+    def count(self, beginning: str) -> int:
+        """How many lines of its standard error begin so, up to now."""
+        return sum(line.startswith(beginning) for line in tuple(self.said))
+
+    @property
+    def has_ended(self) -> bool:
+        return self.process.poll() is not None
+
+    def wait_for(self, beginning: str, seconds: float = 300) -> None:
+        """Until a line of its standard error begins so. Fails when it ends before, or is late."""
+        awaited(
+            f"a line that begins with '{beginning}' after {self.said[-10:]}",
+            lambda: self.count(beginning) or self.has_ended,
+            seconds,
+        )
+        assert self.count(beginning), self.text
+
+    def interrupt(self, number: signal.Signals = signal.SIGINT) -> None:
+        self.process.send_signal(number)
+
+    def end(self, seconds: float = 600) -> int:
+        """Its exit code, awaited; what it said and printed is complete then."""
+        code = self.process.wait(seconds)
+        for reader in self._readers:
+            reader.join(10)
+        return code
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self.said)
+
+    @property
+    def folder(self) -> Path | None:
+        """Where its machines are, if there are any yet."""
+        return next((cache.root() / "runs").glob(f"*-{self.process.pid}/"), None)
+
+    @property
+    def qemu(self) -> list[int]:
+        """The pids of its guests."""
+        return [pid for pid in self._pids() if _is_qemu(pid)]
+
+    @property
+    def vagrant(self) -> list[int]:
+        """The pids of what starts or ends them just now."""
+        return [pid for pid in self._pids() if not _is_qemu(pid)]
+
+    def _pids(self) -> list[int]:
+        return processes.machines(folder) if (folder := self.folder) else []
+
+    def in_guest(self, name: str, command: str) -> str:
+        """Standard output of a command in one of its guests, beside what the run does there.
+
+        Raises MeasurementError or CalledProcessError when there is no such guest, or it fails.
+        """
+        folder = self.folder
+        if not folder:
+            raise MeasurementError("the run has no guest yet")
+        port = monitor.ssh_port(folder / "machines" / name / "qemu")
+        options = ["StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "BatchMode=yes"]
+        done = subprocess.run(
+            ["ssh", "-n", "-i", find_keys().private, "-p", str(port), "-o", "ConnectTimeout=20",
+             *(word for option in options for word in ("-o", option)), "root@127.0.0.1", command],
+            check=True, capture_output=True, text=True, timeout=60,
+        )  # fmt: skip
+        return done.stdout
+
+    def is_at_work(self, name: str) -> bool:
+        """Whether HAProxy has said something in one of its guests, as amid a cell."""
+        with contextlib.suppress(MeasurementError, subprocess.CalledProcessError):
+            self.in_guest(name, "test -s /run/hatester/haproxy.log")
+            return True
+        return False
+
+
+def _is_qemu(pid: int) -> bool:
+    with contextlib.suppress(OSError):
+        return "qemu-system" in Path(f"/proc/{pid}/cmdline").read_text().partition("\0")[0]
+    return False
+
+
+@contextlib.contextmanager
+def running(checkout: Path, *words: str, **env: str) -> Iterator[Matrix]:
+    """`invoke matrix` on its way, which is killed if it does not end."""
+    matrix = Matrix(checkout, *words, **env)
+    try:
+        yield matrix
+    finally:
+        matrix.process.kill()
+        matrix.end(10)
