@@ -29,7 +29,7 @@ PATIENCE_SECONDS = 2.0
 def locked(path: Path, purpose: str) -> Iterator[None]:
     """Hold the lock file `path`, awaited; `purpose` completes "another process …".
 
-    Raises UserError where that takes more than LOCK_SECONDS.
+    Raises UserError where that takes more than LOCK_SECONDS, or there can be no such file.
     """
     with _opened(path) as file:
         _await(file, fcntl.LOCK_EX, path, purpose)
@@ -62,8 +62,11 @@ def taken(path: Path, sentence: str) -> Iterator[None]:
 
 
 def _opened(path: Path) -> IO[str]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path.open("a")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("a")
+    except OSError as error:
+        raise UserError(f"The lock {path} cannot be opened: {error.strerror}.") from error
 
 
 def _is_had(file: IO[str], kind: int) -> bool:
@@ -90,10 +93,11 @@ def _await(file: IO[str], kind: int, path: Path, purpose: str) -> None:
 
 
 def _sign(file: IO[str]) -> None:
-    """Leave this process's pid in a lock file, for who waits for it."""
-    file.truncate(0)
-    file.write(f"{os.getpid()}\n")
-    file.flush()
+    """Leave this process's pid in a lock file, for who waits for it; on a full disk, without."""
+    with contextlib.suppress(OSError):
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
 
 
 def holder(path: Path) -> str:

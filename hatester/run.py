@@ -129,6 +129,9 @@ class Run:
                 is_kept = self._run_cells(guest, kernel)
         except MeasurementError as error:
             self._give_up(kernel, machine, error)
+        except OSError as error:
+            # The disk may be full, or somebody has removed the files of the machine.
+            self._give_up(kernel, machine, MeasurementError(f"on this host: {error}"))
         if is_kept:
             runs.keep(self.vagrant.folder)
         else:

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from hatester import cache, processes
+from hatester.errors import UserError
 from hatester.locks import locked
 
 _KEPT = "kept"
@@ -23,15 +24,19 @@ _KEPT = "kept"
 def machines_folder(name: str) -> Iterator[Path]:
     """A folder for the machines of the run `name`; none of them is left when it ends.
 
-    Unless `keep` was called for the folder: then they go on.
+    Unless `keep` was called for the folder: then they go on. Raises UserError where there can be
+    none.
     """
     runs = cache.root() / "runs"
     with contextlib.ExitStack() as undo:
         with locked(runs / ".lock", "starts or sweeps runs"):
             _sweep(runs)
             folder = runs / f"{name}-{os.getpid()}"
-            folder.mkdir()
-            lock = undo.enter_context((folder / "lock").open("w"))
+            try:
+                folder.mkdir()
+                lock = undo.enter_context((folder / "lock").open("w"))
+            except OSError as error:
+                raise UserError(f"{folder} cannot be made: {error.strerror}.") from error
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         try:
             yield folder
