@@ -95,9 +95,8 @@ def _await(file: IO[str], kind: int, path: Path, purpose: str) -> None:
 def _sign(file: IO[str]) -> None:
     """Leave this process's pid in a lock file, for who waits for it; on a full disk, without."""
     with contextlib.suppress(OSError):
-        file.truncate(0)
-        file.write(f"{os.getpid()}\n")
-        file.flush()
+        os.ftruncate(file.fileno(), 0)
+        os.write(file.fileno(), f"{os.getpid()}\n".encode())
 
 
 def holder(path: Path) -> str:

@@ -194,7 +194,7 @@ class Run:
                 self._losses[kernel] = 0
             return True
         self._losses[kernel] += 1
-        if self._losses[kernel] == LOSSES:
+        if self._losses[kernel] >= LOSSES:
             last = result.entry["error"]
             reason = f"{LOSSES} guests of this kernel were lost one after another, the last: {last}"
             self._give_up(kernel, guest.machine, MeasurementError(reason))

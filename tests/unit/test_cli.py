@@ -1,0 +1,58 @@
+"""How a command ends that is told to."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+
+import pytest
+from invoke.exceptions import Exit
+
+from hatester.cli import INTERRUPTED, NOT_MEASURED, limited, orderly
+
+
+@pytest.fixture(autouse=True)
+def _handlers() -> Iterator[None]:
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)
+    before = {number: signal.getsignal(number) for number in numbers}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_the_first_signal_ends_it_and_no_other_keeps_it_from_ending_in_order(
+    number: signal.Signals, capfd: pytest.CaptureFixture[str]
+) -> None:
+    ended: list[str] = []
+
+    def work() -> None:
+        try:
+            os.kill(os.getpid(), number)
+        finally:
+            for again in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM):
+                os.kill(os.getpid(), again)
+            ended.append("in order")
+
+    with pytest.raises(Exit, match="Interrupted") as error, orderly():
+        work()
+    assert error.value.code == INTERRUPTED
+    assert ended == ["in order"]
+    assert capfd.readouterr().err == "It is ending already.\n" * 3
+
+
+def test_a_time_limit_ends_it_too_and_says_so() -> None:
+    with pytest.raises(Exit, match="time limit was reached") as error, orderly(), limited(0.01):
+        time.sleep(10)
+    assert error.value.code == NOT_MEASURED
+
+
+def test_what_is_done_within_its_time_limit_is_not_ended_later() -> None:
+    with orderly():
+        with limited(0.05):
+            pass
+        time.sleep(0.1)
+        with limited(None):
+            time.sleep(0.1)
