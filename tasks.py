@@ -13,10 +13,10 @@ from tabulate import tabulate
 
 from hatester import bench as benchmarks
 from hatester import capture as capturing
-from hatester import commands, expectation, flags, hosts, making, runs, ssh, tables
+from hatester import clean as cleaning
+from hatester import commands, expectation, flags, hosts, making, ssh, stock, tables
 from hatester import compare as comparison
 from hatester import host as this_host
-from hatester.bench import Subject
 from hatester.choice import Market, like_host, new_run, newest_run
 from hatester.cli import (
     NOT_MEASURED,
@@ -40,15 +40,13 @@ from hatester.matrix import FLAVOURS, METHODS, load_matrix, require
 from hatester.measuring import New, measure
 from hatester.notices import say
 from hatester.outcomes import OUTCOMES, outcome
-from hatester.paths import HOSTS, MATRIX, PROJECT, RESULTS
+from hatester.paths import HOSTS, MATRIX, RESULTS
 from hatester.plan import Wanted, cell_of, make_plan, plan_of, without_unfit
 from hatester.progress import Progress
-from hatester.ready import Starter
 from hatester.remote import Remote
 from hatester.results import find
 from hatester.run import How, Keep
 from hatester.shell import open_shell
-from hatester.vagrant import Vagrant
 
 DESCRIBED = (
     "a Debian suite, a path (with a slash) of a binary, one of a .deb file, or an image, such as "
@@ -354,28 +352,25 @@ def kernels(
 def bench(c: Context, part: Sequence[str]) -> None:
     """Measure how long things take on this host; a table and results/bench/TIME.json."""
     with orderly():
-        for name in part:
-            require(name, benchmarks.PARTS, "--part")
-        this_host.require()
-        plan = make_plan(*with_kernels(load_matrix(MATRIX), Wanted(), kernels_of(c.hatester)))
-        kernel, build = plan.cells[0].kernel, plan.cells[0].build
-        with (
-            workshop(debian(c.hatester), plan.matrix, say) as shop,
-            runs.machines_folder("bench") as folder,
-        ):
-            materials = shop.make([kernel], [build])
-            starter = Starter(
-                materials.image(kernel),
-                {build: materials.tree(build)},
-                materials.keys,
-                Vagrant(PROJECT, folder, this_host.accelerator()),
-                Progress(),
-            )
-            measured = benchmarks.measure(
-                part or list(benchmarks.PARTS), Subject(plan, starter), say
-            )
-        print(tabulate([figure.row for figure in measured], headers=benchmarks.HEADERS))
-        print(f"\nresults: {benchmarks.store(RESULTS, this_host.describe(), measured)}")
+        benchmarks.bench(c.hatester, part)
+
+
+@task(iterable=["part"], help={
+    "part": f"What to clean, instead of all of the cache: {', '.join(stock.PARTS)} (repeatable).",
+    "older_than": "Only what was not used for so long, such as 12h, 30d (the default), 2w or 0.",
+    "dry_run": "Tell what would be removed, and remove nothing.",
+})  # fmt: skip
+def clean(c: Context, part: Sequence[str], older_than: str = "30d", dry_run: bool = False) -> None:
+    """Remove what was not used for 30 days from the cache, or from results: `--part results`.
+
+    Keys, the newest run, and what a guest needs stay. Exit codes: 0; 2 the cache is in use, or
+    something could not be removed.
+    """
+    with orderly():
+        is_dry = dry_run or c.config.run.dry
+        swept = cleaning.clean(RESULTS, part, older_than, is_dry=is_dry)
+        print(cleaning.text(swept))
+        swept.require_all_gone()
 
 
 @task

@@ -197,6 +197,7 @@ class Archive:
                 # Another thread may have fetched them meanwhile.
                 if not fetched.exists():
                     self._fetch_lists(suite)
+        cache.use(self._root)
         return fetched
 
     def _known(self, suite: str, name: str, ask: Callable[[], list[Any]]) -> list[Any]:

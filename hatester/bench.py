@@ -19,17 +19,25 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from hatester import cache, commands, processes
+from tabulate import tabulate
+
+from hatester import cache, commands, host, processes, runs
 from hatester.cells import run_cell
+from hatester.cli import debian, kernels_of, workshop
 from hatester.files import write_whole
 from hatester.guests import Guest
-from hatester.notices import Say
-from hatester.paths import PROJECT, RESULTS
-from hatester.plan import Plan
+from hatester.kernel_references import with_kernels
+from hatester.matrix import load_matrix, require
+from hatester.notices import Say, say
+from hatester.paths import MATRIX, PROJECT, RESULTS
+from hatester.plan import Plan, Wanted, make_plan
+from hatester.progress import Progress
 from hatester.ready import Starter
 from hatester.results import Results, find
 from hatester.sequence import Order
+from hatester.stock import SAVED, disk_bytes
 from hatester.timeline import percentile
+from hatester.vagrant import Vagrant
 
 RUN_SECONDS = 3 * 3600.0
 PEER_SECONDS = 300.0
@@ -114,14 +122,15 @@ def starts(subject: Subject) -> Iterator[Figure]:
             programs.append(time.monotonic() - begin)
             subject.measure(guest)
             memory.append(_memory(guest) / 2**20)
-            disk.append(_disk(guest.folder) / 2**20)
+            disk.append(disk_bytes(guest.folder) / 2**20)
     yield Figure("guest booted and prepared", "s", boots)
     yield Figure("guest from a saved one, to the first answered command", "s", answers)
     yield Figure("guest from a saved one, until it waits for a cell", "s", programs)
     yield Figure("memory of a guest after a cell", "MiB", memory)
     yield Figure("disk of a guest after a cell", "MiB", disk)
-    saved = [_disk(file.parent) / 2**20 for file in (cache.root() / "ready").glob("*/ready.json")]
-    yield Figure("disk of a saved guest, in the cache", "MiB", saved)
+    saved = (file.parent for file in (cache.root() / SAVED).glob("*/ready.json"))
+    sizes = [disk_bytes(folder) / 2**20 for folder in saved]
+    yield Figure("disk of a saved guest, in the cache", "MiB", sizes)
 
 
 def cells(subject: Subject) -> Iterator[Figure]:
@@ -165,6 +174,33 @@ def instead(subject: Subject) -> Iterator[Figure]:
     yield Figure("a boot for each cell: cell", "s", seconds)
     if shutil.which("vng"):
         yield Figure("virtme-ng: boot and `uname -r`", "s", _virtme(subject))
+
+
+def bench(settings: Any, parts: Sequence[str]) -> None:
+    """Measure some parts, or all; shown as a table, and stored beside the runs.
+
+    Raises UserError for a part that there is not, and for what a run needs and is not here.
+    """
+    for name in parts:
+        require(name, PARTS, "--part")
+    host.require()
+    plan = make_plan(*with_kernels(load_matrix(MATRIX), Wanted(), kernels_of(settings)))
+    kernel, build = plan.cells[0].kernel, plan.cells[0].build
+    with (
+        workshop(debian(settings), plan.matrix, say) as shop,
+        runs.machines_folder("bench") as folder,
+    ):
+        materials = shop.make([kernel], [build])
+        starter = Starter(
+            materials.image(kernel),
+            {build: materials.tree(build)},
+            materials.keys,
+            Vagrant(PROJECT, folder, host.accelerator()),
+            Progress(),
+        )
+        measured = measure(parts or list(PARTS), Subject(plan, starter), say)
+    print(tabulate([figure.row for figure in measured], headers=HEADERS))
+    print(f"\nresults: {store(RESULTS, host.describe(), measured)}")
 
 
 def measure(parts: Sequence[str], subject: Subject, say: Say) -> list[Figure]:
@@ -239,11 +275,6 @@ def _memory(guest: Guest) -> int:
         text = Path(f"/proc/{pid}/smaps_rollup").read_text()
         total += int(re.findall(r"^Pss:\s+(\d+) kB", text, re.MULTILINE)[0]) * 1024
     return total
-
-
-def _disk(folder: Path) -> int:
-    """Bytes that the files of a folder take on the disk."""
-    return sum(file.stat().st_blocks * 512 for file in folder.rglob("*") if file.is_file())
 
 
 def _virtme(subject: Subject) -> list[float]:

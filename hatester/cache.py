@@ -37,6 +37,18 @@ def root() -> Path:
     return folder
 
 
+def use_lock() -> Path:
+    """The lock that is shared by all who make entries or use them, and that who removes some takes
+    alone (see hatester/locks.py)."""
+    return root() / "use.lock"
+
+
+def use(path: Path) -> Path:
+    """`path`, which is used now: `invoke clean` goes by its time of modification."""
+    os.utime(path)
+    return path
+
+
 def digest(ingredients: Any, recipe: Sequence[Path]) -> str:
     """The name of an entry: what it is made of, as JSON, and the files that say how it is made."""
     content = hashlib.sha256(json.dumps(ingredients, sort_keys=True).encode())

@@ -15,11 +15,12 @@ from typing import Any
 from invoke.exceptions import Exit
 from tabulate import tabulate_formats
 
-from hatester import commands, expectation, findings, host, reports, runs, tables
+from hatester import cache, commands, expectation, findings, host, reports, runs, tables
 from hatester.archive import Archive, find_mirrors
 from hatester.errors import MeasurementError, TimeIsUp, UserError
 from hatester.expectation import Expectation
 from hatester.keys import find_keys
+from hatester.locks import shared
 from hatester.materials import Workshop
 from hatester.matrix import Matrix, require
 from hatester.notices import Say
@@ -129,7 +130,7 @@ def side_by_side() -> Iterator[Executor]:
 @contextlib.contextmanager
 def workshop(archive: Archive, matrix: Matrix, say: Say) -> Iterator[Workshop]:
     """Where kernels and builds are made, while it is open."""
-    with side_by_side() as pool:
+    with shared(cache.use_lock(), "cleans the cache"), side_by_side() as pool:
         yield Workshop(archive, matrix, find_keys(), pool, say)
 
 

@@ -77,7 +77,7 @@ def fetch(url: str, wanted: str, say: Say) -> Path:
                 deadline = time.monotonic() + SECONDS
                 _tried(url, lambda: _complete(url, wanted, partial, deadline, say))
                 partial.rename(target)
-    return target
+    return cache.use(target)
 
 
 def fetch_json(url: str) -> Any:

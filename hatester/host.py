@@ -132,11 +132,10 @@ def _disk() -> Finding:
     free = shutil.disk_usage(folder).free
     has_system = any((folder / "systems").glob("[!.]*"))
     needed = GUEST_DISK_BYTES if has_system else CACHE_DISK_BYTES + GUEST_DISK_BYTES
-    return Finding(
-        "disk space",
-        free >= needed,
-        f"{free / 2**30:.1f} GiB free in {folder}, {needed / 2**30:.1f} GiB needed",
-    )
+    text = f"{free / 2**30:.1f} GiB free in {folder}, {needed / 2**30:.1f} GiB needed"
+    if free < needed:
+        text += "; ./bootstrap invoke clean removes what was not used for long"
+    return Finding("disk space", free >= needed, text)
 
 
 def _loopback() -> Finding:

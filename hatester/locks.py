@@ -1,6 +1,7 @@
 """Locks between processes (flock(2)): the kernel drops those of a process that dies.
 
-A lock file has the pid of who holds it, or held it last, and is never removed.
+A lock file has the pid of who holds it, or held it last. It is never removed, but by `invoke clean`
+while nobody uses the cache: who had opened it before would hold another lock than who comes after.
 """
 
 from __future__ import annotations
@@ -59,6 +60,15 @@ def taken(path: Path, sentence: str) -> Iterator[None]:
             raise UserError(sentence)
         _sign(file)
         yield
+
+
+def is_held(path: Path) -> bool:
+    """Whether a process holds the lock file `path`, which need not be there."""
+    try:
+        with path.open() as file:
+            return not _is_had(file, fcntl.LOCK_EX)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
 
 
 def _opened(path: Path) -> IO[str]:

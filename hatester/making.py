@@ -55,12 +55,12 @@ def make_builds(settings: Any, builds: Sequence[str], is_refreshed: bool) -> Non
     host.require()
     names = described or list(declared.builds)
     archive = debian(settings)
-    if is_refreshed:
-        chosen = [declared.builds[name] for name in names]
-        _renew(archive, [build.suite for build in chosen])
-        for image in [build.image for build in chosen if build.image]:
-            oci.fetch_again(image, say)
     with workshop(archive, declared, say) as shop:
+        if is_refreshed:
+            chosen = [declared.builds[name] for name in names]
+            _renew(archive, [build.suite for build in chosen])
+            for image in [build.image for build in chosen if build.image]:
+                oci.fetch_again(image, say)
         materials = shop.make([], names)
         trees, lacks = _had(materials.tree, names)
     rows = [(name, tree.version, tree.disk) for name, tree in trees.items()]

@@ -1,10 +1,10 @@
 """Ready guests: one that waits for its first cell is saved, and others go on from there.
 
 What is saved is an entry of the cache: `memory`, `devices` and `disk.qcow2`, and in `ready.json`
-which builds are installed. It is named by all that it depends on, so that one that exists fits. A
-guest that goes on from it sees the memory's file as its own, page by page as it needs them, and
-writes to copies (`start_ready` of provision/qemu/driver.rb): that takes a moment, where a boot
-takes many seconds, and costs no memory for what guests have in common.
+which kernel it runs and which builds are installed. It is named by all that it depends on, so that
+one that exists fits. A guest that goes on from it sees the memory's file as its own, page by page
+as it needs them, and writes to copies (`start_ready` of provision/qemu/driver.rb): that takes a
+moment, where a boot takes many seconds, and costs no memory for what guests have in common.
 """
 
 from __future__ import annotations
@@ -79,7 +79,9 @@ class Starter:
                     _save(guest, folder)
             finally:
                 self.vagrant.destroy(vm_name=machine)
-            (folder / "ready.json").write_text(json.dumps({"builds": self._serials()}))
+            kit = self.image.kit
+            known = {"builds": self._serials(), "kit": kit.folder.name, "release": kit.release}
+            (folder / "ready.json").write_text(json.dumps(known))
 
         name = f"{self._base()}-{cache.digest(self._serials(), [])}"
         return cache.entry(KIND, name, make)

@@ -15,9 +15,11 @@ from pathlib import Path
 
 from hatester import cache, processes
 from hatester.errors import UserError
-from hatester.locks import locked
+from hatester.locks import is_held, locked, shared
 
 _KEPT = "kept"
+_LOCK = ".lock"
+_PURPOSE = "starts or sweeps runs"
 
 
 @contextlib.contextmanager
@@ -27,9 +29,9 @@ def machines_folder(name: str) -> Iterator[Path]:
     Unless `keep` was called for the folder: then they go on. Raises UserError where there can be
     none.
     """
-    runs = cache.root() / "runs"
+    runs = _runs()
     with contextlib.ExitStack() as undo:
-        with locked(runs / ".lock", "starts or sweeps runs"):
+        with locked(runs / _LOCK, _PURPOSE):
             _sweep(runs)
             folder = runs / f"{name}-{os.getpid()}"
             try:
@@ -43,6 +45,22 @@ def machines_folder(name: str) -> Iterator[Path]:
         finally:
             if not is_kept(folder):
                 remove(folder)
+
+
+def _runs() -> Path:
+    return cache.root() / "runs"
+
+
+def folders() -> dict[Path, bool]:
+    """The folders of all runs, and whether a run or its user has need of them still."""
+    runs = _runs()
+    # Who starts a run must not find its own lock held by who only looks.
+    with shared(runs / _LOCK, _PURPOSE):
+        return {each: is_held(each / "lock") or is_kept(each) for each in _inside(runs)}
+
+
+def _inside(runs: Path) -> list[Path]:
+    return sorted(path for path in runs.iterdir() if path.is_dir())
 
 
 def keep(folder: Path) -> None:
@@ -62,7 +80,7 @@ def kept_machines(folder: Path) -> list[str]:
 
 def _sweep(runs: Path) -> None:
     """End what runs have left that did not come to their end."""
-    for folder in runs.glob("*/"):
+    for folder in _inside(runs):
         # One that lives has its lock; one that ends just now may have no folder any more.
         unless = contextlib.suppress(BlockingIOError, FileNotFoundError)
         with unless, (folder / "lock").open("w") as lock:

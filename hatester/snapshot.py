@@ -60,6 +60,7 @@ def snapshot_kernel(base: str, release: str, beginning: str | None, say: Say) ->
     """
     answers = cache.root() / "snapshot" / f"{cache.digest([base, release, beginning], [])}.json"
     if answers.exists():
+        cache.use(answers)
         return [_fetch(base, sha1, say) for sha1 in json.loads(answers.read_text())]
     version = _newest(base, release, beginning)
     files: dict[str, Path] = {}

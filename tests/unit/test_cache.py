@@ -120,3 +120,10 @@ def test_an_entry_is_renewed_by_a_whole_one_only(root: Path) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 (it is this one that was raised)
         cache.renew("kind", "name", fail)
     assert [path.name for path in (root / "kind/name").iterdir()] == ["new"]
+
+
+def test_what_is_used_is_dated(tmp_path: Path) -> None:
+    os.utime(tmp_path, (0, 0))
+    begun = time.time()
+    assert cache.use(tmp_path) == tmp_path
+    assert tmp_path.stat().st_mtime >= begun - 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -57,6 +58,13 @@ def test_a_file_is_fetched_once_and_kept_by_its_checksum(site: Web, algorithm: s
         assert fetch(f"{site.url}/a.deb", wanted, quiet).read_bytes() == CONTENT
     assert site.asked == [("/a.deb", None)]
     assert not partial(wanted).exists()
+
+
+def test_a_file_that_is_there_is_dated_when_it_is_used(site: Web) -> None:
+    file = fetch(f"{site.url}/a.deb", SHA256, quiet)
+    os.utime(file, (0, 0))
+    fetch(f"{site.url}/a.deb", SHA256, quiet)
+    assert file.stat().st_mtime > 0
 
 
 def test_what_breaks_off_is_gone_on_with(site: Web) -> None:

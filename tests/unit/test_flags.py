@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hatester.errors import UserError
-from hatester.flags import again, count, interval, step
+from hatester.flags import again, count, duration, interval, step
 
 
 @given(st.integers(1, 10**6))
@@ -68,3 +68,36 @@ def test_what_failed_is_what_was_not_measured_or_all_that_is_not_ok(
     assert again(value) == outcomes
     with pytest.raises(UserError, match="--failed: there is no 'some'"):
         again("some")
+
+
+UNITS = {"w": 604800, "d": 86400, "h": 3600, "m": 60, "s": 1}
+
+
+@given(st.dictionaries(st.sampled_from(list(UNITS)), st.integers(0, 10**6), min_size=1))
+def test_a_duration_is_the_sum_of_its_parts_from_weeks_down_to_seconds(
+    parts: dict[str, int],
+) -> None:
+    text = "".join(f"{parts[unit]}{unit}" for unit in UNITS if unit in parts)
+    assert duration("--x", text) == sum(number * UNITS[unit] for unit, number in parts.items())
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("1h30m", 5400), ("90s", 90), ("0", 0), ("", None)])
+def test_a_duration_may_be_nothing_or_not_be_given(text: str, seconds: float | None) -> None:
+    assert duration("--x", text) == seconds
+
+
+@pytest.mark.parametrize(
+    "text", ["30", "1.5h", "-1h", "30m1h", "1h 30m", "1h1h", "h", "00", "1H", "²s", "9" * 400 + "w"]
+)
+def test_what_is_no_duration_is_named_with_the_forms_that_there_are(text: str) -> None:
+    with pytest.raises(UserError, match=f"--x: '{text}' is no time such as 90s, 30m, 1h30m, 7d"):
+        duration("--x", text)
+
+
+@given(st.text(max_size=12))
+def test_any_other_text_is_a_duration_or_a_mistake_of_the_user(text: str) -> None:
+    try:
+        seconds = duration("--x", text)
+    except UserError:
+        return
+    assert seconds is None if text == "" else seconds is not None and seconds >= 0

@@ -27,7 +27,7 @@ def test_a_disk_without_room_is_told_with_the_place_and_the_need(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=3 * 2**30))
-    with pytest.raises(UserError, match=r"disk space: 3\.0 GiB free in .*/hatester, 4\.0 GiB"):
+    with pytest.raises(UserError, match=r"space: 3\.0 GiB free in .*, 4\.0 GiB .*invoke clean"):
         host.require()
     # A cache that has its system needs room for the guests only.
     (tmp_path / "hatester/systems/made").mkdir(parents=True)

@@ -49,3 +49,12 @@ def test_many_share_a_lock_and_nobody_has_it_alone_then(
         pytest.fail("one shares what another has alone")
     with locks.taken(path, "It is in use."):
         pass
+
+
+def test_a_lock_is_held_as_long_as_somebody_has_it_alone_or_shares_it(path: Path) -> None:
+    assert not locks.is_held(path)
+    assert not path.parent.exists()
+    for held in (locks.locked(path, "x"), locks.shared(path, "x"), locks.taken(path, "x")):
+        with held:
+            assert locks.is_held(path)
+        assert not locks.is_held(path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hatester import downloads
+from hatester import cache, downloads
 from hatester.errors import MeasurementError
 from hatester.snapshot import snapshot_kernel
 from tests.unit.made_up_kernels import kernel_deb, make_deb
@@ -67,7 +68,13 @@ def test_the_newest_package_of_a_release_is_fetched_and_remembered(
     [older] = found(site, "6.1.76-9")
     assert older.read_bytes() == debs[0].read_bytes()
     site.files.clear()
+    answers = list((cache.root() / "snapshot").iterdir())
+    for each in (file, *answers):
+        os.utime(each, (0, 0))
     assert found(site) == [file]
+    # What was used is dated, and what was not, is not.
+    assert file.stat().st_mtime > 0
+    assert sorted(each.stat().st_mtime > 0 for each in answers) == [False, True]
 
 
 def test_a_kernel_that_is_spread_over_packages_is_fetched_whole(site: Web, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from hatester import cache, guests, host, runs
+from hatester import cache, guests, host, runs, uses
 from hatester.archive import Archive, find_mirrors
 from hatester.errors import MeasurementError
 from hatester.guests import Guest
@@ -108,6 +108,9 @@ def test_a_saved_guest_that_cannot_be_loaded_is_booted_instead_and_saved_anew(
     before = _saved()
     with started(mine, f"{KERNEL}-3"):
         [saved] = _saved() - before
+    builds = [tree.folder for tree in mine.trees.values()]
+    for needed in (cache.root() / "kernels" / own.folder.name, mine.image.system.parent, *builds):
+        assert uses.is_named(needed, uses.by_saved(saved))
     (saved / "devices").write_bytes(b"no state of any device")
     with started(mine, f"{KERNEL}-3") as guest:
         assert guest.traces() == []
