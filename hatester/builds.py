@@ -3,12 +3,13 @@ build is declared to come from."""
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+
+import pydantic
 
 from hatester import binaries, cache, disks, oci, packages, roots, trees
 from hatester.archive import Archive, matches
@@ -20,6 +21,12 @@ from hatester.roots import Root
 from hatester.trees import Content, Tree
 
 _RECIPE = [Path(str(module.__file__)) for module in (binaries, disks, oci, packages, roots, trees)]
+
+
+class _Told(pydantic.BaseModel):
+    """What `build.json` has."""
+
+    version: str
 
 
 class Source(Protocol):
@@ -74,14 +81,14 @@ def make_build(archive: Archive, build: Build, say: Say) -> Tree:
         content = source.content(scratch)
         trees.make_disk(content.members, folder)
         shutil.rmtree(scratch)
-        (folder / "build.json").write_text(json.dumps({"version": content.version}))
+        (folder / "build.json").write_text(_Told(version=content.version).model_dump_json())
 
     name = cache.digest(source.ingredients, _RECIPE)
     try:
         folder = cache.entry("builds", name, make)
     except MeasurementError as error:
         raise MeasurementError(f"{source.title}: {error}") from error
-    tree = Tree(folder=folder, **json.loads((folder / "build.json").read_text()))
+    tree = Tree(cache.told(folder, "build.json", _Told).version, folder)
     if not matches(tree.version, build.version):
         raise MeasurementError(f"{source.title} is HAProxy {tree.version}, not {build.version}")
     return tree

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,11 +35,16 @@ class Keys:
 
 
 def find_keys() -> Keys:
-    """This user's keys, made now if there are none."""
+    """This user's keys, made now if there are none; SSH takes none that others could read."""
 
     def make(folder: Path) -> None:
         for name in ("id_ed25519", "host_ed25519"):
             command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "hatester"]
             commands.run([*command, "-f", folder / name], seconds=SECONDS)
 
-    return Keys(cache.entry("keys", "guests", make))
+    keys = Keys(cache.entry("keys", "guests", make))
+    for private in (keys.private, keys.host_private):
+        # A copy of the cache may have lost its modes.
+        if stat.S_IMODE(private.stat().st_mode) != 0o600:
+            private.chmod(0o600)
+    return keys

@@ -6,12 +6,13 @@ A kit is `vmlinuz`, `initrd` (a static busybox, the virtio modules and our init)
 
 from __future__ import annotations
 
-import json
 import lzma
 import re
 import shutil
 from dataclasses import astuple, dataclass
 from pathlib import Path
+
+import pydantic
 
 from hatester import cache, commands, debs, disks, kernel_sources, module_order, vmlinuz
 from hatester.archive import Archive
@@ -29,6 +30,13 @@ USED = ("dummy",)
 """What scenarios cannot do without."""
 _UNPACK = {".ko.gz": ("gzip", "-d", "-q"), ".ko.zst": ("zstd", "-d", "-q", "--rm")}
 _VERMAGIC = re.compile(rb"vermagic=([!-~]+)")
+
+
+class _Told(pydantic.BaseModel):
+    """What `kit.json` has."""
+
+    release: str
+    version: str
 
 
 @dataclass(frozen=True)
@@ -73,13 +81,14 @@ def make_kit(archive: Archive, kernel: Kernel, say: Say) -> Kit:
         source.unpack(tree)
         unpack_of_suite(archive, kernel.system, tools, tree)
         release = _make(tree, folder)
-        known = {"release": release, "version": source.version}
-        (folder / "kit.json").write_text(json.dumps(known))
+        told = _Told(release=release, version=source.version)
+        (folder / "kit.json").write_text(told.model_dump_json())
 
     modules = (debs, disks, kernel_sources, module_order)
     recipe = [INIT, Path(__file__), *(Path(str(each.__file__)) for each in modules)]
     folder = cache.entry("kernels", cache.digest(ingredients, recipe), make)
-    return Kit(folder=folder, **json.loads((folder / "kit.json").read_text()))
+    told = cache.told(folder, "kit.json", _Told)
+    return Kit(told.release, told.version, folder)
 
 
 def _make(tree: Path, folder: Path) -> str:

@@ -16,6 +16,7 @@ from typing import IO
 
 from hatester import commands
 from hatester.errors import UserError
+from hatester.files import set_aside
 from hatester.notices import say
 
 LOCK_SECONDS = 900.0
@@ -67,13 +68,15 @@ def is_held(path: Path) -> bool:
     try:
         with path.open() as file:
             return not _is_had(file, fcntl.LOCK_EX)
-    except (FileNotFoundError, NotADirectoryError):
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return False
 
 
 def _opened(path: Path) -> IO[str]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            set_aside(path, "is a folder, where a lock should be")
         return path.open("a")
     except OSError as error:
         raise UserError(f"The lock {path} cannot be opened: {error.strerror}.") from error
@@ -111,5 +114,5 @@ def _sign(file: IO[str]) -> None:
 
 def holder(path: Path) -> str:
     """Who holds a lock file alone, as the beginning of a list: `pid 123, `, or nothing."""
-    pid = path.read_text().strip() if path.exists() else ""
+    pid = path.read_text(errors="replace").strip() if path.exists() else ""
     return f"pid {pid}, " if pid else ""

@@ -6,18 +6,23 @@ import multiprocessing
 import os
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from hatester import cache, commands
-from hatester.errors import UserError
+from hatester.errors import MeasurementError, UserError
 
 
 @pytest.fixture(autouse=True)
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     return tmp_path / "hatester"
+
+
+def visible(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
 
 
 def write(folder: Path) -> None:
@@ -43,10 +48,37 @@ def test_what_fails_leaves_nothing_that_is_taken_for_whole(root: Path) -> None:
 
 def test_a_command_that_fails_it_is_shown() -> None:
     def make(_: Path) -> None:
-        commands.run(["sh", "-c", "echo no space left >&2; exit 1"], seconds=10)
+        commands.run(["sh", "-c", "echo no such luck >&2; exit 1"], seconds=10)
 
-    with pytest.raises(UserError, match=r"kind/name cannot be made: sh failed(.*\n)*no space left"):
+    with pytest.raises(UserError, match=r"kind/name cannot be made: sh failed(.*\n)*no such luck"):
         cache.entry("kind", "name", make)
+
+
+def fill_disk() -> None:
+    with Path("/dev/full").open("w") as file:
+        file.write("x")
+
+
+def fill_disk_by_a_tool() -> None:
+    try:
+        commands.run(["cp", "/proc/version", "/dev/full"], seconds=10)
+    except commands.CommandError as error:
+        raise MeasurementError("the modules cannot be read") from error
+
+
+@pytest.mark.parametrize("fill", [fill_disk, fill_disk_by_a_tool])
+def test_a_full_disk_is_told_by_whatever_it_was_noticed_and_leaves_nothing(
+    root: Path, fill: Callable[[], None]
+) -> None:
+    def make(folder: Path) -> None:
+        write(folder)
+        fill()
+
+    with pytest.raises(
+        UserError, match=r"/kind/name cannot be made: the disk is full \(.*No space left on device"
+    ):
+        cache.entry("kind", "name", make)
+    assert [path.name for path in (root / "kind").iterdir()] == [".name.lock"]
 
 
 def begin_and_hang(folder: Path) -> None:
@@ -107,6 +139,24 @@ def test_the_folder_is_this_users_alone_or_says_why_it_cannot_be(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     with pytest.raises(UserError, match="cannot be made: Not a directory"):
         cache.root()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "other"))
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/hatester").touch()
+    with pytest.raises(UserError, match=r"/other/hatester cannot be made: it is no folder\.$"):
+        cache.root()
+
+
+def test_a_folder_that_lets_others_in_is_mended_and_another_users_is_refused(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "elsewhere").mkdir(mode=0o755)
+    root.symlink_to(tmp_path / "elsewhere")
+    cache.root()
+    assert (tmp_path / "elsewhere").stat().st_mode & 0o777 == 0o700
+    owner = os.geteuid()
+    monkeypatch.setattr(os, "geteuid", lambda: owner + 1)
+    with pytest.raises(UserError, match=rf"hatester is another user's \(uid {owner}\)\.$"):
+        cache.root()
 
 
 def test_an_entry_is_renewed_by_a_whole_one_only(root: Path) -> None:
@@ -116,10 +166,10 @@ def test_an_entry_is_renewed_by_a_whole_one_only(root: Path) -> None:
 
     cache.entry("kind", "name", write)
     cache.renew("kind", "name", lambda folder: (folder / "new").touch())
-    assert [path.name for path in (root / "kind/name").iterdir()] == ["new"]
+    assert visible(root / "kind/name") == ["new"]
     with pytest.raises(ValueError):  # noqa: PT011 (it is this one that was raised)
         cache.renew("kind", "name", fail)
-    assert [path.name for path in (root / "kind/name").iterdir()] == ["new"]
+    assert visible(root / "kind/name") == ["new"]
 
 
 def test_what_is_used_is_dated(tmp_path: Path) -> None:

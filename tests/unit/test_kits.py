@@ -60,7 +60,7 @@ def test_packages_become_a_kit(archive: Archive, tmp_path: Path) -> None:
     assert {"init", "bin/busybox", "modules/order"} <= in_initrd(kit)
     assert "virtio_blk" in in_modules(kit, "modules.builtin")
     assert sorted(path.name for path in kit.folder.iterdir()) == [
-        "initrd", "kit.json", "modules.ext4", "vmlinuz",
+        ".manifest.json", "initrd", "kit.json", "modules.ext4", "vmlinuz",
     ]  # fmt: skip
 
 

@@ -30,6 +30,25 @@ def test_a_lock_is_not_waited_for_without_end_and_who_has_it_is_told(
     assert f"waiting while another process makes y (pid {os.getpid()}" in capsys.readouterr().err
 
 
+def test_somebody_elses_file_is_as_good_a_lock_and_a_folder_is_set_aside(
+    path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(locks, "LOCK_SECONDS", 0.0)
+    path.parent.mkdir()
+    path.write_bytes(b"\xff\xfe")
+    with (
+        locks.shared(path, "cleans"),
+        pytest.raises(UserError, match="another process makes y"),
+        locks.locked(path, "makes y"),
+    ):
+        pytest.fail("one has alone what another shares")
+    path.unlink()
+    path.mkdir()
+    with locks.locked(path, "x"):
+        assert path.is_file()
+    assert f"{path} is a folder, where a lock should be; it was set" in capsys.readouterr().err
+
+
 def test_many_share_a_lock_and_nobody_has_it_alone_then(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
