@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -20,6 +21,7 @@ from urllib3.exceptions import HTTPError
 from hatester import cache, transfers
 from hatester.checksums import checksum
 from hatester.errors import MeasurementError, UserError
+from hatester.files import set_aside, usable
 from hatester.locks import locked
 from hatester.notices import Say
 
@@ -66,18 +68,32 @@ class _Transfer:
 def fetch(url: str, wanted: str, say: Say) -> Path:
     """The file at an http, https or file URL, from then on in the cache.
 
-    `wanted` is its SHA-256 or its SHA-1, in hexadecimal digits. Raises MeasurementError when it
-    cannot be had within SECONDS, or is another; what came of it is gone on with the next time.
+    `wanted` is its SHA-256 or its SHA-1, in hexadecimal digits; what has another by now is set
+    aside. Raises MeasurementError when it cannot be had within SECONDS, or is another; what came of
+    it is gone on with the next time.
     """
-    target = cache.root() / "downloads" / wanted
-    if not target.exists():
-        with locked(target.with_name(f".{wanted}.lock"), f"fetches {url}"):
-            if not target.exists():
-                partial = target.with_name(f".{wanted}.partial")
-                deadline = time.monotonic() + SECONDS
-                _tried(url, lambda: _complete(url, wanted, partial, deadline, say))
-                partial.rename(target)
-    return cache.use(target)
+    target = cache.subfolder("downloads") / wanted
+    with usable(target):
+        if not _is_there(target, wanted):
+            with locked(target.with_name(f".{wanted}.lock"), f"fetches {url}"):
+                if not _is_there(target, wanted):
+                    _fetch(url, wanted, target, say)
+        return cache.use(target)
+
+
+def _is_there(target: Path, wanted: str) -> bool:
+    return target.is_file() and checksum(target, _ALGORITHMS[len(wanted)]) == wanted
+
+
+def _fetch(url: str, wanted: str, target: Path, say: Say) -> None:
+    partial = target.with_name(f".{wanted}.partial")
+    if os.path.lexists(target):
+        set_aside(target, "is damaged: it has another checksum than its name")
+    if os.path.lexists(partial) and not partial.is_file():
+        set_aside(partial, "is damaged: it is no file")
+    deadline = time.monotonic() + SECONDS
+    _tried(url, lambda: _complete(url, wanted, partial, deadline, say))
+    partial.rename(target)
 
 
 def fetch_json(url: str) -> Any:

@@ -6,7 +6,6 @@ snapshot-team/snapshot). What it answered of a kernel is kept: it does not chang
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -14,12 +13,11 @@ from urllib.parse import quote
 
 import pydantic
 
-from hatester import cache
+from hatester import cache, sealed
 from hatester.archive import matches
 from hatester.debs import Deb, read_deb
 from hatester.downloads import NotThere, fetch, fetch_json
 from hatester.errors import MeasurementError
-from hatester.files import write_whole
 from hatester.notices import Say
 from hatester.suite_kernels import IMAGE
 from hatester.versions import debian_order
@@ -27,6 +25,7 @@ from hatester.versions import debian_order
 ARCHITECTURES = ("amd64", "all")
 _Version = Annotated[str, pydantic.StringConstraints(pattern=r"^([0-9]+:)?[0-9][A-Za-z0-9.+~-]*$")]
 _Sha1 = Annotated[str, pydantic.StringConstraints(pattern=r"^[0-9a-f]{40}$")]
+_ANSWER = pydantic.TypeAdapter(list[_Sha1])
 M = TypeVar("M", bound=pydantic.BaseModel)
 
 
@@ -58,17 +57,18 @@ def snapshot_kernel(base: str, release: str, beginning: str | None, say: Say) ->
     is taken, of those with this beginning. Raises MeasurementError when there is none, or the
     archive cannot be reached.
     """
-    answers = cache.root() / "snapshot" / f"{cache.digest([base, release, beginning], [])}.json"
-    if answers.exists():
-        cache.use(answers)
-        return [_fetch(base, sha1, say) for sha1 in json.loads(answers.read_text())]
+    name = f"{cache.digest([base, release, beginning], [])}.json"
+    answer = cache.subfolder("snapshot") / name
+    if known := sealed.recall(answer, _ANSWER):
+        cache.use(answer)
+        return [_fetch(base, sha1, say) for sha1 in known]
     version = _newest(base, release, beginning)
     files: dict[str, Path] = {}
     todo = [IMAGE + release]
-    for name in todo:
-        files[name] = _fetch(base, _sha1(base, name, version), say)
-        todo += [each for each in _parts(read_deb(files[name]), release) if each not in todo]
-    write_whole(answers, json.dumps([file.name for file in files.values()]))
+    for package in todo:
+        files[package] = _fetch(base, _sha1(base, package, version), say)
+        todo += [each for each in _parts(read_deb(files[package]), release) if each not in todo]
+    sealed.write(answer, [file.name for file in files.values()])
     return list(files.values())
 
 

@@ -110,6 +110,37 @@ def test_another_file_than_was_wanted_is_never_taken(site: Web) -> None:
     assert not (cache.root() / "downloads" / SHA256).exists()
 
 
+@pytest.mark.parametrize("damage", [b"", CONTENT[:-1], CONTENT[:-1] + b"x", None])
+def test_a_file_that_was_damaged_since_is_set_aside_and_fetched_again(
+    site: Web, damage: bytes | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = fetch(f"{site.url}/a.deb", SHA256, quiet)
+    if damage is None:
+        file.unlink()
+        file.mkdir()
+    else:
+        file.write_bytes(damage)
+    for _ in range(2):
+        assert fetch(f"{site.url}/a.deb", SHA256, quiet).read_bytes() == CONTENT
+    assert len(site.asked) == 2
+    said = f"{file} is damaged: it has another checksum than its name; it was set aside as ."
+    assert said in capsys.readouterr().err
+
+
+def test_what_is_in_the_way_of_a_file_is_set_aside(
+    site: Web, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = cache.root() / "downloads"
+    folder.write_text("foreign")
+    with pytest.raises(NotThere):
+        fetch(f"{site.url}/b.deb", SHA256, quiet)
+    partial().mkdir()
+    assert fetch(f"{site.url}/a.deb", SHA256, quiet).read_bytes() == CONTENT
+    said = capsys.readouterr().err
+    assert f"{folder} is damaged: it is no folder; it was set aside" in said
+    assert f"{partial()} is damaged: it is no file; it was set aside" in said
+
+
 def test_what_a_server_does_not_have_is_asked_for_once(site: Web) -> None:
     with pytest.raises(NotThere, match=r"/b\.deb cannot be fetched: the server answers 404$"):
         fetch(f"{site.url}/b.deb", SHA256, quiet)

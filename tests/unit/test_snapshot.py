@@ -77,6 +77,19 @@ def test_the_newest_package_of_a_release_is_fetched_and_remembered(
     assert sorted(each.stat().st_mtime > 0 for each in answers) == [False, True]
 
 
+def test_an_answer_that_was_damaged_since_is_asked_for_again(
+    site: Web, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    offer(site, kernel_deb(tmp_path, RELEASE))
+    files = found(site)
+    [kept] = (tmp_path / "cache/hatester/snapshot").iterdir()
+    other = hashlib.sha1(b"another package").hexdigest()
+    for damaged in (kept.read_text().replace(files[0].name, other), "", "[1]"):
+        kept.write_text(damaged)
+        assert found(site) == files
+        assert f"{kept} is damaged: it is not what was written; it" in capsys.readouterr().err
+
+
 def test_a_kernel_that_is_spread_over_packages_is_fetched_whole(site: Web, tmp_path: Path) -> None:
     others = f"linux-base-{RELEASE} (= 7-1), kmod, linux-base, linux-modules-{RELEASE}"
     image = make_deb(tmp_path, f"linux-image-{RELEASE}", "7-1", {"usr/x": b"1"}, depends=others)
