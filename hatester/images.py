@@ -8,10 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hatester.files import write_whole
+import pydantic
+
+from hatester.files import set_aside, usable, write_whole
 from hatester.keys import Keys
 from hatester.kits import Kit
 from hatester.locks import locked
+
+_MACHINES = pydantic.TypeAdapter(dict[str, dict[str, Any]])
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,17 @@ class Image:
 
 
 def tell_vagrant(file: Path, machines: Mapping[str, Mapping[str, Any]]) -> None:
-    """Write machines where the Vagrantfile looks for them, beside the ones that it has."""
-    with locked(file.with_suffix(".lock"), "writes down machines"):
-        known = json.loads(file.read_text()) if file.exists() else {}
-        write_whole(file, json.dumps({**known, **machines}, indent=1) + "\n")
+    """Write machines where the Vagrantfile looks for them, beside the ones that it has.
+
+    A file that has something else is set aside. Raises UserError where it cannot be written.
+    """
+    with usable(file), locked(file.with_suffix(".lock"), "writes down machines"):
+        write_whole(file, json.dumps({**_known(file), **machines}, indent=1) + "\n")
+
+
+def _known(file: Path) -> dict[str, dict[str, Any]]:
+    try:
+        return _MACHINES.validate_json(file.read_bytes()) if file.exists() else {}
+    except (IsADirectoryError, pydantic.ValidationError):
+        set_aside(file, "is damaged: it has no machines")
+        return {}
