@@ -6,20 +6,24 @@ no root, nothing of the host's is changed, and any suite can be asked, whatever 
 
 from __future__ import annotations
 
-import json
 import platform
 import re
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
-from hatester import cache, commands
+import pydantic
+
+from hatester import cache, commands, sealed
 from hatester.errors import MeasurementError, UserError, tail
-from hatester.files import write_whole
+from hatester.files import usable, write_whole
 from hatester.locks import locked
+from hatester.package_lists import PackageLists
+
+T = TypeVar("T")
 
 APT_SECONDS = 600.0
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
@@ -43,6 +47,10 @@ class Package:
     name: str
     version: str
     sha256: str
+
+
+_PACKAGES = pydantic.TypeAdapter(list[Package])
+_VERSIONS = pydantic.TypeAdapter(list[tuple[str, str]])
 
 
 def find_mirrors(
@@ -123,6 +131,11 @@ def base_suite(suite: str) -> str | None:
     return None
 
 
+def _with_base(suite: str) -> list[str]:
+    base = base_suite(suite)
+    return [base, suite] if base else [suite]
+
+
 class Archive:
     """Debian's archive at some mirrors, with its lists in the cache.
 
@@ -133,12 +146,13 @@ class Archive:
     def __init__(self, mirrors: Mirrors, architecture: str = "amd64") -> None:
         self.mirrors = mirrors
         self.architecture = architecture
-        self._root = cache.root() / "apt" / cache.digest([str(mirrors), architecture], [])
+        self._root = cache.subfolder("apt", cache.digest([str(mirrors), architecture], []))
+        self._configured: set[str] = set()
 
     def sources(self, suite: str) -> str:
         """sources.list(5) for a suite and its base."""
         lines = []
-        for name in filter(None, (base_suite(suite), suite)):
+        for name in _with_base(suite):
             uri = self.mirrors.security if name.endswith("-security") else self.mirrors.main
             lines.append(f"deb [signed-by={KEYRING}] {uri} {name} main\n")
         return "".join(lines)
@@ -149,14 +163,15 @@ class Archive:
         Raises MeasurementError when the mirror has no such suite, and UserError when the mirror
         cannot be reached.
         """
-        with self._locked():
+        with usable(self._root), self._locked():
             self._fetch_lists(suite)
 
     def _locked(self) -> AbstractContextManager[None]:
         return locked(self._root / "lock", "fetches package lists")
 
     def _fetch_lists(self, suite: str) -> None:
-        self._configure(suite)
+        for lists in self._lists(suite):
+            lists.are_whole()
         try:
             self._apt(suite, "apt-get", "-q", "update")
         except commands.CommandError as error:
@@ -168,6 +183,8 @@ class Archive:
                 f"The package lists of Debian's suite {suite} cannot be fetched: "
                 f"{_reason(error.output)}."
             ) from error
+        for lists in self._lists(suite):
+            lists.note()
         self._fetched(suite).touch()
 
     def resolve(self, suite: str, *packages: str) -> list[Package]:
@@ -176,10 +193,7 @@ class Archive:
         Raises MeasurementError when the suite lacks one, or something that it depends on.
         """
         name = cache.digest(packages, [])
-        found = self._known(
-            suite, name, lambda: [asdict(each) for each in self._solve(suite, packages)]
-        )
-        return [Package(**package) for package in found]
+        return self._known(suite, name, _PACKAGES, lambda: self._solve(suite, packages))
 
     def resolve_files(self, suite: str, files: Sequence[Path], *packages: str) -> list[Package]:
         """What packages that are files on this host depend on, and `packages`, in a suite.
@@ -189,24 +203,32 @@ class Archive:
         self._have_lists(suite)
         return self._solve(suite, [*map(str, files), *packages])
 
-    def _have_lists(self, suite: str) -> Path:
-        """Fetch the lists of a suite if there are none; returns the file that tells when."""
-        fetched = self._fetched(suite)
-        if not fetched.exists():
-            with self._locked():
-                # Another thread may have fetched them meanwhile.
-                if not fetched.exists():
-                    self._fetch_lists(suite)
-        cache.use(self._root)
-        return fetched
+    def _have_lists(self, suite: str) -> None:
+        """Fetch the lists of a suite if there are none, or they are not what was fetched."""
+        with usable(self._root):
+            cache.use(self._root)
+            if not self._has_lists(suite, PackageLists.are_untouched):
+                with self._locked():
+                    # Another thread may have fetched them meanwhile.
+                    if not self._has_lists(suite, PackageLists.are_whole):
+                        self._fetch_lists(suite)
 
-    def _known(self, suite: str, name: str, ask: Callable[[], list[Any]]) -> list[Any]:
-        """What apt answered, or now answers, to a question about the lists of a suite, as JSON."""
-        fetched = self._have_lists(suite)
-        known = self._root / f"{suite}.{name}.json"
-        if not known.exists() or known.stat().st_mtime < fetched.stat().st_mtime:
-            write_whole(known, json.dumps(ask()))
-        answer: list[Any] = json.loads(known.read_text())
+    def _has_lists(self, suite: str, test: Callable[[PackageLists], bool]) -> bool:
+        return self._fetched(suite).exists() and all(map(test, self._lists(suite)))
+
+    def _lists(self, suite: str) -> list[PackageLists]:
+        return [PackageLists(self._root, name) for name in _with_base(suite)]
+
+    def _known(
+        self, suite: str, name: str, form: pydantic.TypeAdapter[list[T]], ask: Callable[[], list[T]]
+    ) -> list[T]:
+        """What apt answered, or now answers, to a question about the lists of a suite."""
+        known = cache.use(self._root) / f"{suite}.{name}.json"
+        answer = sealed.recall(known, form) if _is_as_new(known, self._fetched(suite)) else None
+        if answer is None:
+            self._have_lists(suite)
+            answer = ask()
+            sealed.write(known, form.dump_python(answer))
         return answer
 
     def _solve(self, suite: str, packages: Sequence[str]) -> list[Package]:
@@ -229,8 +251,7 @@ class Archive:
 
         Its base is left out. Raises as `refresh` does.
         """
-        found = self._known(suite, beginning, lambda: self._list(suite, beginning))
-        return [(name, version) for name, version in found]
+        return self._known(suite, beginning, _VERSIONS, lambda: self._list(suite, beginning))
 
     def _list(self, suite: str, beginning: str) -> list[tuple[str, str]]:
         names = self._apt(suite, "apt-cache", "pkgnames", beginning).split()
@@ -251,6 +272,7 @@ class Archive:
         Raises MeasurementError when the mirror does not have them any more, and UserError when it
         cannot be reached.
         """
+        self._have_lists(suite)
         folder.mkdir()
         wanted = [f"{package.name}={package.version}" for package in packages]
         try:
@@ -271,7 +293,6 @@ class Archive:
         """Raise UserError when the mirror cannot be reached. Changes nothing that is in use."""
         suite = "stable"
         with tempfile.TemporaryDirectory() as folder:
-            self._configure(suite)
             uri = f"{self.mirrors.main}/dists/{suite}/Release"
             try:
                 self._apt(
@@ -285,9 +306,9 @@ class Archive:
 
     def _configure(self, suite: str) -> None:
         """Write apt.conf(5) and sources.list(5) for a suite; the lists of all suites are shared."""
-        (self._root / "lists/partial").mkdir(parents=True, exist_ok=True)
-        (self._root / "archives/partial").mkdir(parents=True, exist_ok=True)
-        (self._root / "status").touch()
+        for name in ("lists", "archives"):
+            cache.subfolder("apt", self._root.name, name, "partial")
+        write_whole(self._root / "status", "")
         write_whole(self._root / f"{suite}.list", self.sources(suite))
         own = {
             "Dir::State": self._root,
@@ -315,8 +336,20 @@ class Archive:
         write_whole(self._root / f"{suite}.conf", "".join(lines) + _host_proxies())
 
     def _apt(self, suite: str, *command: str, cwd: Path | None = None) -> str:
+        # Once in each process: where its configuration is missing, apt would take the host's.
+        if suite not in self._configured:
+            with usable(self._root):
+                self._configure(suite)
+            self._configured.add(suite)
         configuration = {"APT_CONFIG": str(self._root / f"{suite}.conf")}
         return commands.run(command, seconds=APT_SECONDS, env=configuration, cwd=cwd)
+
+
+def _is_as_new(known: Path, fetched: Path) -> bool:
+    try:
+        return known.stat().st_mtime >= fetched.stat().st_mtime
+    except FileNotFoundError:
+        return False
 
 
 def _host_proxies() -> str:
