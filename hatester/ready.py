@@ -10,14 +10,15 @@ moment, where a boot takes many seconds, and costs no memory for what guests hav
 from __future__ import annotations
 
 import contextlib
-import json
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import pydantic
+
 from hatester import cache, commands, guests, host, monitor
-from hatester.errors import MeasurementError
+from hatester.errors import MeasurementError, UserError
+from hatester.files import usable
 from hatester.guests import Guest
 from hatester.images import Image
 from hatester.keys import Keys
@@ -28,6 +29,30 @@ from hatester.vagrant import Vagrant
 
 KIND = "ready"
 COPY_SECONDS = 120.0
+
+
+class _Told(pydantic.BaseModel):
+    """What `ready.json` has: the kernel, and the builds with the serials of their disks."""
+
+    kit: str
+    release: str
+    builds: dict[str, str]
+
+
+@dataclass(frozen=True)
+class _Saved:
+    """A saved guest: its folder, by name and by inode, and the builds that are installed in it."""
+
+    folder: Path
+    inode: int
+    builds: Mapping[str, str]
+
+    @classmethod
+    def read(cls, folder: Path) -> _Saved:
+        """Raises as `cache.told` does."""
+        with usable(folder):
+            inode = folder.stat().st_ino
+        return cls(folder, inode, cache.told(folder, "ready.json", _Told).builds)
 
 
 @dataclass(frozen=True)
@@ -46,30 +71,27 @@ class Starter:
         Raises MeasurementError when it does not boot either.
         """
         try:
-            saved = self._find() or self._make(machine)
-            return self._go_on(machine, saved)
+            return self._go_on(machine, self._find() or self._make(machine))
         except MeasurementError as error:
             self.progress.say(f"guest {machine}: {error}")
             self.progress.doing(machine, f"booting {self.image.kit.release}")
             self.vagrant.destroy(vm_name=machine)
             return self.boot(machine)
 
-    def _find(self) -> Path | None:
+    def _find(self) -> _Saved | None:
         """A saved guest that has these builds; more do no harm."""
         needed = self._serials()
-        for file in sorted((cache.root() / KIND).glob(f"{self._base()}-*/ready.json")):
+        for folder in cache.entries(KIND, f"{self._base()}-"):
             try:
-                builds = _builds(file.parent)
-            except (OSError, ValueError, LookupError):
-                # Damaged, it is of no use, and in the way of a new one.
-                shutil.rmtree(file.parent, ignore_errors=True)
+                saved = _Saved.read(folder)
+            except UserError:  # it was set aside
                 continue
-            are_there = all(Path(disk).exists() for disk in _disks(builds).values())
-            if are_there and needed.items() <= builds.items():
-                return file.parent
+            are_there = all(Path(disk).exists() for disk in _disks(saved.builds).values())
+            if are_there and needed.items() <= saved.builds.items():
+                return saved
         return None
 
-    def _make(self, machine: str) -> Path:
+    def _make(self, machine: str) -> _Saved:
         """Boot a guest and save it, unless another run just does the same."""
 
         def make(folder: Path) -> None:
@@ -80,11 +102,11 @@ class Starter:
             finally:
                 self.vagrant.destroy(vm_name=machine)
             kit = self.image.kit
-            known = {"builds": self._serials(), "kit": kit.folder.name, "release": kit.release}
-            (folder / "ready.json").write_text(json.dumps(known))
+            told = _Told(builds=self._serials(), kit=kit.folder.name, release=kit.release)
+            (folder / "ready.json").write_text(told.model_dump_json())
 
         name = f"{self._base()}-{cache.digest(self._serials(), [])}"
-        return cache.entry(KIND, name, make)
+        return _Saved.read(cache.entry(KIND, name, make))
 
     def boot(self, machine: str) -> Guest:
         """A guest that boots, and is prepared then. Raises MeasurementError when it does not."""
@@ -93,16 +115,18 @@ class Starter:
         guest.prepare(self.trees)
         return guest
 
-    def _go_on(self, machine: str, saved: Path) -> Guest:
+    def _go_on(self, machine: str, saved: _Saved) -> Guest:
         self.progress.doing(machine, f"going on from a saved {self.image.kit.release}")
         try:
             return guests.start(
                 machine, self.image, self.keys, self.vagrant,
-                disks=_disks(_builds(saved)), ready=str(saved),
+                disks=_disks(saved.builds), ready=str(saved.folder),
             )  # fmt: skip
         except MeasurementError:
-            # The next one will be made anew.
-            shutil.rmtree(saved, ignore_errors=True)
+            # One that was told to end says nothing of what it went on from.
+            with contextlib.suppress(UserError):
+                commands.require_going_on()
+                cache.reject(saved.folder, saved.inode, "is of no use: no guest went on from it")
             raise
 
     def _serials(self) -> dict[str, str]:
@@ -127,12 +151,6 @@ class Starter:
             Path(__file__),
         ]
         return cache.digest(ingredients, recipe)
-
-
-def _builds(saved: Path) -> dict[str, str]:
-    """The builds that are installed in a saved guest, with the serials of their disks."""
-    builds: dict[str, str] = json.loads((saved / "ready.json").read_text())["builds"]
-    return builds
 
 
 def _disks(serials: Mapping[str, str]) -> dict[str, str]:

@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import time
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import pydantic
@@ -227,7 +228,8 @@ def test_what_an_entry_says_in_another_form_is_not_taken(
     with pytest.raises(UserError, match=r"kind/name could not be used; try again\.$"):
         cache.told(folder, "kit.json", Told)
     assert "there is no kit.json, or it has another form; it was set" in capsys.readouterr().err
-    cache.entry("kind", "name", lambda folder: (folder / "kit.json").write_text('{"version": "1"}'))
+    content = '{"version": "1"}'
+    cache.entry("kind", "name", make)
     assert cache.told(folder, "kit.json", Told).version == "1"
 
 
@@ -245,7 +247,7 @@ def slowly(folder: Path) -> None:
     (folder / "content").write_text(str(os.getpid()))
 
 
-def make(begin: multiprocessing.Barrier, answers: multiprocessing.Queue[str]) -> None:
+def make(begin: Barrier, answers: multiprocessing.Queue[str]) -> None:
     begin.wait(10)
     answers.put((cache.entry("kind", "name", slowly) / "content").read_text())
 
@@ -253,7 +255,8 @@ def make(begin: multiprocessing.Barrier, answers: multiprocessing.Queue[str]) ->
 def test_of_two_at_once_one_makes_again_what_is_damaged_and_both_have_it() -> None:
     folder = cache.entry("kind", "name", slowly)
     (folder / "content").write_text("damaged")
-    begin, answers = multiprocessing.Barrier(2), multiprocessing.Queue()
+    begin = multiprocessing.Barrier(2)
+    answers: multiprocessing.Queue[str] = multiprocessing.Queue()
     processes = [multiprocessing.Process(target=make, args=(begin, answers)) for _ in range(2)]
     for process in processes:
         process.start()

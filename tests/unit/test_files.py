@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-import threading
+from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import pytest
@@ -13,10 +13,16 @@ import pytest
 from hatester.files import set_aside, write_whole
 
 
-def write_and_hang(path: Path, begun: threading.Event) -> None:
+def write_and_hang(path: Path, begun: Event) -> None:
     """Write, and never come to the end of it."""
-    os.fsync = lambda _: (begun.set(), signal.pause())  # type: ignore[assignment]
-    write_whole(path, "new")
+
+    def hang(_: int) -> None:
+        begun.set()
+        signal.pause()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", hang)
+        write_whole(path, "new")
 
 
 def test_what_a_killed_process_left_of_a_file_is_removed_with_the_next_one(tmp_path: Path) -> None:

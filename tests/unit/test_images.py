@@ -44,5 +44,5 @@ def test_what_has_no_machines_is_set_aside_and_written_anew(
 
 def test_a_place_that_cannot_be_written_to_is_named(file: Path) -> None:
     file.parent.write_text("foreign")
-    with pytest.raises(UserError, match=r"/\.hatester cannot be used: File exists\.$"):
+    with pytest.raises(UserError, match=r"/machines\.lock cannot be opened: File exists\.$"):
         tell_vagrant(file, {"6.1": MACHINE})

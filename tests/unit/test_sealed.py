@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pydantic
@@ -74,12 +75,13 @@ def test_somebody_elses_file_is_set_aside_with_a_word(
 
 def test_what_is_no_file_or_of_another_form_is_set_aside(tmp_path: Path) -> None:
     file = tmp_path / "file.json"
-    for make in (
+    makes: tuple[Callable[[], None], ...] = (
         file.mkdir,
         lambda: os.mkfifo(file),
         lambda: file.symlink_to("nowhere"),
         lambda: sealed.write(file, {"a": "b"}),
-    ):
+    )
+    for make in makes:
         make()
         assert sealed.recall(file, FORM) is None
         sealed.write(file, CONTENT)

@@ -17,6 +17,7 @@ from hatester.archive import Archive, find_mirrors
 from hatester.errors import MeasurementError
 from hatester.guests import Guest
 from hatester.keys import find_keys
+from hatester.manifests import Manifest
 from hatester.materials import Workshop
 from hatester.matrix import load_matrix
 from hatester.paths import MATRIX
@@ -112,16 +113,19 @@ def test_a_saved_guest_that_cannot_be_loaded_is_booted_instead_and_saved_anew(
     for needed in (cache.root() / "kernels" / own.folder.name, mine.image.system.parent, *builds):
         assert uses.is_named(needed, uses.by_saved(saved))
     (saved / "devices").write_bytes(b"no state of any device")
+    # As if it had been made so, since damage would be noticed before.
+    Manifest(saved / ".manifest.json", saved).write()
     with started(mine, f"{KERNEL}-3") as guest:
         assert guest.traces() == []
     assert _saved() == before
     with started(mine, f"{KERNEL}-3") as guest:
         assert guest.traces() == []
     shutil.rmtree(saved)
+    shutil.rmtree(saved.with_name(f".{saved.name}.damaged"))
 
 
 def _saved() -> set[Path]:
-    return {file.parent for file in (cache.root() / KIND).glob("*/ready.json")}
+    return {file.parent for file in (cache.root() / KIND).glob("[!.]*/ready.json")}
 
 
 def test_a_command_that_fails_shows_its_last_words(guest: Guest) -> None:
