@@ -161,6 +161,13 @@ def told(folder: Path, name: str, model: type[M]) -> M:
             raise UserError(f"{folder} could not be used; try again.") from error
 
 
+def identity(folder: Path) -> str:
+    """Which entry it is, by its contents: one that is made again under the same name differs in
+    what mke2fs(8) and others decide by chance or by the clock."""
+    with usable(folder):
+        return digest(_manifest(folder).contents(), [])
+
+
 def _locked_entry(folder: Path) -> AbstractContextManager[None]:
     return locked(
         folder.with_name(f".{folder.name}.lock"), f"makes {folder.parent.name}/{folder.name}"

@@ -92,6 +92,14 @@ class Manifest:
         _require_alike(noted, found)
         sealed.write(self.file, found)
 
+    def contents(self) -> list[tuple[str, str, int, str]]:
+        """What was noted: each name with kind, size and content; nothing, if it cannot be read."""
+        try:
+            noted = sealed.read(self.file, _FORM)
+        except (Damaged, FileNotFoundError):
+            return []
+        return [(name, *fact[:3]) for name, fact in sorted(noted.items())]
+
     def _trusted(self, noted: Mapping[str, Fact]) -> dict[str, Fact]:
         """Files that cannot have changed since without another time of change."""
         written = self.file.stat().st_mtime_ns

@@ -32,27 +32,36 @@ COPY_SECONDS = 120.0
 
 
 class _Told(pydantic.BaseModel):
-    """What `ready.json` has: the kernel, and the builds with the serials of their disks."""
+    """What `ready.json` has: the kernel, the builds with the serials of their disks, and which
+    trees these are (see `cache.identity`)."""
 
     kit: str
     release: str
     builds: dict[str, str]
+    trees: dict[str, str]
 
 
 @dataclass(frozen=True)
 class _Saved:
-    """A saved guest: its folder, by name and by inode, and the builds that are installed in it."""
+    """A saved guest: its folder, by name and by inode, and what it says of itself."""
 
     folder: Path
     inode: int
-    builds: Mapping[str, str]
+    told: _Told
 
     @classmethod
     def read(cls, folder: Path) -> _Saved:
         """Raises as `cache.told` does."""
         with usable(folder):
             inode = folder.stat().st_ino
-        return cls(folder, inode, cache.told(folder, "ready.json", _Told).builds)
+        return cls(folder, inode, cache.told(folder, "ready.json", _Told))
+
+    def has(self, builds: Mapping[str, str]) -> bool:
+        """Whether it has builds, and all its trees are still those that it has mounted."""
+        are_there = builds.items() <= self.told.builds.items()
+        return are_there and all(
+            cache.identity(_tree(serial)) == known for serial, known in self.told.trees.items()
+        )
 
 
 @dataclass(frozen=True)
@@ -86,8 +95,7 @@ class Starter:
                 saved = _Saved.read(folder)
             except UserError:  # it was set aside
                 continue
-            are_there = all(Path(disk).exists() for disk in _disks(saved.builds).values())
-            if are_there and needed.items() <= saved.builds.items():
+            if saved.has(needed):
                 return saved
         return None
 
@@ -101,11 +109,12 @@ class Starter:
                     _save(guest, folder)
             finally:
                 self.vagrant.destroy(vm_name=machine)
-            kit = self.image.kit
-            told = _Told(builds=self._serials(), kit=kit.folder.name, release=kit.release)
             (folder / "ready.json").write_text(told.model_dump_json())
 
-        name = f"{self._base()}-{cache.digest(self._serials(), [])}"
+        kit = self.image.kit
+        trees = {tree.serial: cache.identity(tree.folder) for tree in self.trees.values()}
+        told = _Told(kit=kit.folder.name, release=kit.release, builds=self._serials(), trees=trees)
+        name = f"{self._base()}-{cache.digest([told.builds, told.trees], [])}"
         return _Saved.read(cache.entry(KIND, name, make))
 
     def boot(self, machine: str) -> Guest:
@@ -120,7 +129,7 @@ class Starter:
         try:
             return guests.start(
                 machine, self.image, self.keys, self.vagrant,
-                disks=_disks(saved.builds), ready=str(saved.folder),
+                disks=_disks(saved.told.builds), ready=str(saved.folder),
             )  # fmt: skip
         except MeasurementError:
             # One that was told to end says nothing of what it went on from.
@@ -136,9 +145,11 @@ class Starter:
     def _base(self) -> str:
         """What a saved guest depends on beside its builds, as the beginning of its name."""
         accelerator = self.vagrant.accelerator
+        kit, system = self.image.kit.folder, self.image.system.parent
         ingredients = {
-            "kit": self.image.kit.folder.name,
-            "system": self.image.system.parent.name,
+            # With other disks than it began with, a guest would read nonsense.
+            "kit": [kit.name, cache.identity(kit)],
+            "system": [system.name, cache.identity(system)],
             "qemu": host.qemu_version(),
             "accelerator": accelerator,
             # Under KVM a guest sees the host's processor.
@@ -155,10 +166,11 @@ class Starter:
 
 def _disks(serials: Mapping[str, str]) -> dict[str, str]:
     """The disks of builds, by their serials, as the Vagrantfile takes them."""
-    return {
-        serial: str(cache.root() / "builds" / serial / "tree.ext4")
-        for serial in sorted(set(serials.values()))
-    }
+    return {serial: str(_tree(serial) / "tree.ext4") for serial in sorted(set(serials.values()))}
+
+
+def _tree(serial: str) -> Path:
+    return cache.root() / "builds" / serial
 
 
 def _save(guest: Guest, folder: Path) -> None:

@@ -75,12 +75,20 @@ def started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Started
     os.close(memory)
 
 
+def made(kind: str, name: str) -> Path:
+    """An entry that is another one whenever it is made."""
+
+    def make(folder: Path) -> None:
+        (folder / "disk").write_bytes(os.urandom(9))
+
+    return cache.entry(kind, name, make)
+
+
 def starter(*builds: str) -> Starter:
-    """Of one image, with builds whose disks are there."""
-    for build in builds:
-        cache.entry("builds", build, lambda folder: (folder / "tree.ext4").touch())
-    trees = {build: Tree("3.0", cache.root() / "builds" / build) for build in builds}
-    image = Image(Kit("6.1.0", "6.1-1", Path("kernels/kit")), Path("systems/one/system.ext4"))
+    """Of one image, with builds."""
+    trees = {build: Tree("3.0", made("builds", build)) for build in builds}
+    kit, system = made("kernels", "one"), made("systems", "one") / "system.ext4"
+    image = Image(Kit("6.1.0", "6.1-1", kit), system)
     vagrant = cast(Vagrant, SimpleNamespace(accelerator="tcg", destroy=lambda vm_name: None))
     return Starter(image, trees, Keys(Path("keys")), vagrant, Progress())
 
@@ -113,6 +121,18 @@ def test_a_damaged_one_is_named_and_made_again(
     assert saved() == [one]
     assert started.ready == [None, str(one)] * 2
     assert f"{one} is damaged: {name}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("entry", ["kernels/one", "systems/one", "builds/2.2", "builds/3.0"])
+def test_no_guest_goes_on_with_a_disk_that_was_made_again(started: Started, entry: str) -> None:
+    starter("2.2", "3.0").start("6.1")
+    [one] = saved()
+    (cache.root() / entry / "disk").write_bytes(b"damaged")
+    starter("2.2", "3.0").start("6.1")
+    [other] = set(saved()) - {one}
+    assert started.ready == [None, str(one), None, str(other)]
+    starter("2.2").start("6.1")
+    assert started.ready[-1] == str(other)
 
 
 def test_somebody_elses_folders_are_not_gone_on_from(
