@@ -143,7 +143,7 @@ def test_somebody_elses_folders_are_not_gone_on_from(
     base = one.name.partition("-")[0]
     foreign = one.with_name(f"{base}-0")
     foreign.mkdir()
-    other = cache.entry(KIND, f"{base}-1", lambda folder: (folder / "ready.json").touch())
+    other = cache.entry(KIND, f"{base}-00", lambda folder: (folder / "ready.json").touch())
     starter("3.0").start("6.1")
     assert started.ready == [None, str(one), str(one)]
     assert saved() == [one]
