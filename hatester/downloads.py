@@ -18,7 +18,7 @@ from urllib.request import url2pathname
 import requests
 from urllib3.exceptions import HTTPError
 
-from hatester import cache, transfers
+from hatester import cache, commands, transfers
 from hatester.checksums import checksum
 from hatester.errors import MeasurementError, UserError
 from hatester.files import set_aside, usable
@@ -168,6 +168,7 @@ def _bounded(url: str, transfer: _Transfer, deadline: float) -> Iterator[bytes]:
     """The pieces of a transfer, as long as they are not too many and not too late."""
     size = transfer.start
     for piece in transfer.pieces:
+        commands.require_going_on()
         yield piece
         size += len(piece)
         if size > MOST_BYTES:

@@ -51,6 +51,17 @@ class Vagrant(vagrant.Vagrant):
         path = self.data(machine) / "console.log"
         return path.read_text(errors="replace") if path.exists() else ""
 
+    def destroy(self, vm_name: str) -> None:
+        """End a machine and remove it. A Vagrant that was killed meanwhile is started once more.
+
+        Raises MeasurementError when it fails again.
+        """
+        try:
+            super().destroy(vm_name=vm_name)
+        except MeasurementError:
+            commands.require_going_on()
+            super().destroy(vm_name=vm_name)
+
     def _call_vagrant_command(self, args: Sequence[str | None]) -> None:
         self._run_vagrant_command(args)
 
