@@ -8,11 +8,21 @@ from pathlib import Path
 from hatester import cache, commands
 
 SECONDS = 30.0
+GUEST = "hatester-guest"
+"""What ssh(1) knows every guest by, whatever port leads to it."""
+# Vagrant has its own client read no other file of known hosts than the global one.
+_SSH_CONFIG = """\
+HostKeyAlias {guest}
+UserKnownHostsFile "{known_hosts}"
+GlobalKnownHostsFile "{known_hosts}"
+StrictHostKeyChecking yes
+ForwardAgent no
+"""
 
 
 @dataclass(frozen=True)
 class Keys:
-    """The folder of the two key pairs."""
+    """The folder of the two key pairs, and of what has ssh(1) check the guests' host key."""
 
     folder: Path
 
@@ -32,13 +42,29 @@ class Keys:
     def host_public(self) -> Path:
         return self.folder / "host_ed25519.pub"
 
+    @property
+    def known_hosts(self) -> Path:
+        return self.folder / "known_hosts"
+
+    @property
+    def ssh_config(self) -> Path:
+        """As ssh_config(5) has it: nothing that has another host key is entered."""
+        return self.folder / "ssh_config"
+
 
 def find_keys() -> Keys:
     """This user's keys, made now if there are none."""
+    # By where they are as well, which their configuration says.
+    name = cache.digest([_SSH_CONFIG, str(cache.root())], [])
+    keys = Keys(cache.root() / "keys" / name)
 
     def make(folder: Path) -> None:
-        for name in ("id_ed25519", "host_ed25519"):
+        made = Keys(folder)
+        for file in (made.private, made.host_private):
             command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "hatester"]
-            commands.run([*command, "-f", folder / name], seconds=SECONDS)
+            commands.run([*command, "-f", file], seconds=SECONDS)
+        made.known_hosts.write_text(f"{GUEST} {made.host_public.read_text()}")
+        made.ssh_config.write_text(_SSH_CONFIG.format(guest=GUEST, known_hosts=keys.known_hosts))
 
-    return Keys(cache.entry("keys", "guests", make))
+    cache.entry("keys", name, make)
+    return keys
