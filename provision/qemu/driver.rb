@@ -68,7 +68,7 @@ module HatesterQemu
     def create
       # Before anything else, so that `vagrant destroy` finds what follows.
       @machine.id ||= SecureRandom.uuid
-      # Whoever gets at QEMU's monitor, or at the memory in a snapshot, is master of the guest.
+      # QEMU's monitor can do whatever its user can, and a snapshot's memory has the guest's secrets.
       folder.chmod(0o700)
       return if disk.exist?
 
