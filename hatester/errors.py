@@ -5,6 +5,8 @@ Everything else that is raised is a fault of hatester itself and shown as a trac
 
 from __future__ import annotations
 
+from hatester.words import printable
+
 
 class UserError(Exception):
     """What the user can mend: a file, a flag, the host. One sentence, no traceback, exit 2."""
@@ -19,5 +21,6 @@ class MeasurementError(Exception):
 
 
 def tail(text: str, lines: int = 10) -> str:
-    """The last lines of a log, as evidence in an error's message."""
-    return "\n".join(text.rstrip().splitlines()[-lines:])
+    """The last lines of a log, as evidence in an error's message, which a terminal may show."""
+    last = text.rstrip().splitlines()[-lines:]
+    return "\n".join(printable(line.expandtabs()) for line in last)

@@ -9,7 +9,7 @@ from typing import Any
 
 from hatester.labels import short_names
 from hatester.timeline import Holding, Phase, Reload, Timeline, holdings, phases, stretches
-from hatester.words import counted, listed, spread, were
+from hatester.words import counted, listed, printable, spread, were
 
 Entry = Mapping[str, Any]
 
@@ -325,7 +325,7 @@ def _alert(timeline: Timeline, reload: Reload) -> str:
         reason = f" ({bind['reason']})" if bind["reason"] else ""
         return f"could not bind {bind['address']}{reason}"
     short = alerts[0] if len(alerts[0]) <= _QUOTE else f"{alerts[0][:_QUOTE].rstrip()}…"
-    return f'said "{short}"'
+    return f'said "{printable(short)}"'
 
 
 def _together(several: Sequence[Phase]) -> Phase:

@@ -34,6 +34,7 @@ class Image:
             "modules": str(self.kit.modules),
             "system": str(self.system),
             "private_key": str(keys.private),
+            "ssh_config": str(keys.ssh_config),
         }
 
 

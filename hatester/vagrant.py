@@ -25,8 +25,10 @@ class Vagrant(vagrant.Vagrant):
         self.folder = folder
         self.accelerator = accelerator
         self.machines = folder / "machines.json"
-        # The user's own plugins take time to load and have no part in this.
-        env = {**self.where, "HATESTER_ACCEL": accelerator, "VAGRANT_NO_PLUGINS": "1"}
+        # The user's own plugins take time to load and have no part in this; nor has HashiCorp, whom
+        # its own package of Vagrant asks for newer versions.
+        aside = {"VAGRANT_NO_PLUGINS": "1", "VAGRANT_CHECKPOINT_DISABLE": "1"}
+        env = {**self.where, "HATESTER_ACCEL": accelerator, **aside}
         commands.tell_environment(env)
         super().__init__(root=str(root), env=env)
 

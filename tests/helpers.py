@@ -10,6 +10,9 @@ from pathlib import Path
 
 from hatester.paths import PROJECT
 
+LOOPBACK = "0100007F"
+"""127.0.0.1, as the kernel has it."""
+
 
 def invoke(
     *words: str, folder: Path = PROJECT, seconds: float = 60, **env: str
@@ -30,6 +33,18 @@ def copy_project(folder: Path) -> Path:
     """The project's files without what it made in its folder: no results, no machines."""
     ignored = shutil.ignore_patterns(".*", "results", "__pycache__")
     return Path(shutil.copytree(PROJECT, folder, ignore=ignored))
+
+
+def listening_addresses(pid: int) -> set[str]:
+    """The addresses, in the kernel's hexadecimal, on which a process listens for TCP."""
+    links = {os.readlink(path) for path in Path(f"/proc/{pid}/fd").iterdir()}  # noqa: PTH115
+    found = set()
+    for name in ("tcp", "tcp6"):
+        for line in Path("/proc/net", name).read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == "0A" and f"socket:[{fields[9]}]" in links:
+                found.add(fields[1].partition(":")[0])
+    return found
 
 
 def is_running(pid: int) -> bool:

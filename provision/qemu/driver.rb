@@ -21,6 +21,10 @@ module HatesterQemu
       "tcg" => "clearcpuid=141 no_timer_check tsc=reliable mitigations=off",
       "kvm" => "",
     }.freeze
+    # No system calls that a guest never needs, and no program with more privileges (no_new_privs of
+    # prctl(2)). The rest cannot be denied: to daemonize, QEMU forks and begins a session, and what
+    # saves and loads the state of its devices is a program.
+    SANDBOX = "on,obsolete=deny,resourcecontrol=deny".freeze
     READY = "hatester-ready ".freeze
     # What a guest that was saved consists of, in the folder that the configuration calls `ready`.
     READY_DISK = "disk.qcow2"
@@ -64,6 +68,8 @@ module HatesterQemu
     def create
       # Before anything else, so that `vagrant destroy` finds what follows.
       @machine.id ||= SecureRandom.uuid
+      # QEMU's monitor can do whatever its user can, and a snapshot's memory has the guest's secrets.
+      folder.chmod(0o700)
       return if disk.exist?
 
       base = config.ready ? ["qcow2", File.join(config.ready, READY_DISK)] : ["raw", config.system]
@@ -212,6 +218,7 @@ module HatesterQemu
       [
         "-name", "hatester-#{@machine.name}", "-uuid", @machine.id,
         "-daemonize", "-D", log, "-no-user-config", "-nodefaults", "-display", "none", "-no-reboot",
+        "-sandbox", SANDBOX,
         "-machine", "q35,memory-backend=memory", *PROCESSOR.fetch(config.accelerator),
         "-m", config.memory, "-smp", config.cpus,
         "-kernel", config.kernel, "-initrd", config.initrd, "-append", kernel_options,
@@ -220,7 +227,7 @@ module HatesterQemu
         *drive("system", driver: "qcow2", file: disk),
         *drive("modules", driver: "raw", file: config.modules, "read-only": true),
         *config.disks.each_with_index.flat_map { |(name, path), number| further_drive(name, path, number) },
-        "-netdev", "user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:0-10.0.2.15:22",
+        "-netdev", "user,id=net,restrict=on,ipv6=off,hostfwd=tcp:127.0.0.1:0-10.0.2.15:22",
         # Nothing boots from the network, so its option ROM is not needed.
         "-device", "virtio-net-pci,netdev=net,romfile=",
         "-device", "virtio-rng-pci"

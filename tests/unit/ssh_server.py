@@ -99,12 +99,15 @@ class Place:
 
 
 @contextlib.contextmanager
-def ssh_server(folder: Path, behaviour: Behaviour | None = obeys) -> Iterator[Place]:
+def ssh_server(
+    folder: Path, behaviour: Behaviour | None = obeys, host_key: paramiko.PKey | None = None
+) -> Iterator[Place]:
     """A server that lets in whoever has the key `folder/key`, and whose own key is known.
 
     Without a behaviour, it never answers the wish for a command.
     """
-    host_key, users_key = (paramiko.ECDSAKey.generate() for _ in range(2))
+    host_key = host_key or paramiko.ECDSAKey.generate()
+    users_key = paramiko.ECDSAKey.generate()
     users_key.write_private_key_file(str(folder / "key"))
     with _listening(lambda connection: _serve(connection, host_key, users_key, behaviour)) as port:
         (folder / "config").write_text(

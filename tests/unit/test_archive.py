@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import http.server
 import threading
 from collections.abc import Iterator
@@ -65,8 +66,10 @@ def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def empty_mirror(tmp_path: Path) -> Iterator[str]:
-    """A mirror that can be reached and has no suite."""
-    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(tmp_path))
+    """A mirror that can be reached and has no suite, but what a test lays into `mirror`."""
+    folder = tmp_path / "mirror"
+    folder.mkdir()
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(folder))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_address[1]}"
@@ -79,6 +82,21 @@ def test_a_suite_that_the_mirror_lacks_costs_its_cells_only(empty_mirror: str) -
         archive.resolve("bullseye", "haproxy")
     with pytest.raises(MeasurementError, match="has no suite sid"):
         archive.resolve_files("sid", [Path("/haproxy.deb")], "procps")
+
+
+def test_a_suite_that_debian_has_not_signed_is_refused(empty_mirror: str, tmp_path: Path) -> None:
+    lists = tmp_path / "mirror/dists/sid"
+    (lists / "main/binary-amd64").mkdir(parents=True)
+    entry = "Package: haproxy\nVersion: 9\nArchitecture: amd64\nFilename: x.deb\nSize: 1\n"
+    (lists / "main/binary-amd64/Packages").write_text(entry)
+    digest = hashlib.sha256(entry.encode()).hexdigest()
+    (lists / "Release").write_text(
+        "Origin: Debian\nSuite: unstable\nCodename: sid\nArchitectures: amd64\nComponents: main\n"
+        f"Date: Thu, 01 Jan 2026 00:00:00 UTC\nSHA256:\n"
+        f" {digest} {len(entry)} main/binary-amd64/Packages\n"
+    )
+    with pytest.raises(UserError, match=r"suite sid cannot be fetched: .* is not signed"):
+        Archive(Mirrors(empty_mirror, empty_mirror)).resolve("sid", "haproxy")
 
 
 def test_a_mirror_that_cannot_be_reached_is_for_the_user_to_mend() -> None:

@@ -36,6 +36,12 @@ def test_a_failure_shows_the_status_and_the_last_words() -> None:
         commands.run(["sh", "-c", "echo trying; echo no disk >&2; exit 3"], seconds=10)
 
 
+def test_what_a_terminal_would_take_as_a_command_is_not_shown() -> None:
+    with pytest.raises(commands.CommandError) as caught:
+        commands.run(["sh", "-c", r"printf '\033]0;mine\a\tno disk\r\n'; exit 3"], seconds=10)
+    assert str(caught.value) == "sh failed with status 3:\n?]0;mine?       no disk"
+
+
 def test_what_takes_too_long_ends_with_all_that_it_started(tmp_path: Path) -> None:
     script = f"sleep 60 & echo $! >{tmp_path}/pid; echo waiting >&2; wait"
     with pytest.raises(commands.CommandError, match="did not end within 1 s"):

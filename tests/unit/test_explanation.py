@@ -146,6 +146,7 @@ def test_without_a_master_there_are_processes_and_no_workers() -> None:
             "said \"parsing [/etc/haproxy/haproxy.cfg:3] : unknown keyword 'x'\"",
         ),
         (f"[ALERT]    (431) : {'long ' * 50}", f'said "{("long " * 24).rstrip()}…"'),
+        ("[ALERT]    (431) : no \x1b[2Jscreen", 'said "no ?[2Jscreen"'),
     ],
 )
 def test_the_cause_is_from_haproxys_log(line: str, said: str) -> None:

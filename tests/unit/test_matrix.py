@@ -81,6 +81,15 @@ def test_an_unquoted_version_stays_what_was_written(folder: Path) -> None:
     assert matrix.selections[0].haproxy == ("3.0",)
 
 
+def test_a_file_makes_nothing_but_texts_lists_and_mappings(folder: Path, tmp_path: Path) -> None:
+    (folder / "haproxy.yml").write_text(
+        f"builds: {{a: {{suite: !!python/object/apply:os.mkdir [{tmp_path}/made]}}}}"
+    )
+    with pytest.raises(UserError, match="a: suite: input should be a valid string"):
+        load_matrix(folder)
+    assert not (tmp_path / "made").exists()
+
+
 def test_any_other_file_is_a_matrix_of_one_selection_or_of_a_list(folder: Path) -> None:
     (folder / "mine.yml").write_text(f"- {selection()}\n- {selection(methods='[cli, systemd]')}")
     mine = load_matrix(folder, "mine")

@@ -1,10 +1,15 @@
-"""A guest from within: what a cell could leave is seen, and a further guest has none of it."""
+"""A guest from within: what a cell could leave is seen, and a further guest has none of it; and
+how far it is from the rest of the world."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import json
+import shlex
 import shutil
+import socket
+import subprocess
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,11 +17,12 @@ from pathlib import Path
 
 import pytest
 
-from hatester import cache, guests, host, runs, uses
+from hatester import cache, commands, guests, host, monitor, runs, uses
 from hatester.archive import Archive, find_mirrors
+from hatester.configurations import Bind
 from hatester.errors import MeasurementError
 from hatester.guests import Guest
-from hatester.keys import find_keys
+from hatester.keys import Keys, find_keys
 from hatester.manifests import Manifest
 from hatester.materials import Workshop
 from hatester.matrix import load_matrix
@@ -24,6 +30,7 @@ from hatester.paths import MATRIX
 from hatester.progress import Progress
 from hatester.ready import KIND, Starter
 from hatester.vagrant import Vagrant
+from tests.helpers import LOOPBACK, listening_addresses
 
 KERNEL = "6.1"
 
@@ -147,3 +154,115 @@ def test_a_guest_without_an_image_does_not_start(starter: Starter) -> None:
     image = dataclasses.replace(starter.image, system=Path("/nowhere/system.ext4"))
     with pytest.raises(MeasurementError, match="has no guest image yet"):
         guests.start("gone", image, starter.keys, starter.vagrant)
+
+
+def pid(guest: Guest) -> int:
+    process = guest.process()
+    assert process
+    return int(process.name)
+
+
+def test_nothing_leads_to_a_guest_but_from_127_0_0_1(guest: Guest) -> None:
+    with monitor.forwarded(guest.folder, (Bind("192.168.42.43", 80), Bind("*", 81))) as ports:
+        assert len(ports) == 2
+        assert listening_addresses(pid(guest)) == {LOOPBACK}
+
+
+def test_nothing_listens_in_a_guest_but_its_ssh_server(guest: Guest) -> None:
+    lines = guest.run("ss --no-header --listening --numeric --tcp --udp --raw").splitlines()
+    assert {line.split()[4] for line in lines} == {"0.0.0.0:22", "[::]:22"}
+
+
+def test_nobody_has_a_password_in_a_guest(guest: Guest) -> None:
+    passwords = [line.split(":")[1] for line in guest.run("cat /etc/shadow").splitlines()]
+    assert {password[:1] for password in passwords} <= {"*", "!"}
+
+
+def test_no_other_key_opens_a_guest(guest: Guest, tmp_path: Path) -> None:
+    file = str(tmp_path / "key")
+    commands.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", file], seconds=30)
+    known = ["-F", str(guest.keys.ssh_config), "-p", str(monitor.ssh_port(guest.folder))]
+    key = ["-i", file, "-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes"]
+    done = subprocess.run(
+        ["ssh", *known, *key, "root@127.0.0.1", "echo entered"],
+        check=False,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout) == (255, "")
+    # In brackets is what else it would take.
+    assert "Permission denied (publickey)." in done.stderr
+
+
+def test_a_guest_with_another_host_key_is_not_entered(guest: Guest, tmp_path: Path) -> None:
+    other = Keys(tmp_path / "keys")
+    shutil.copytree(guest.keys.folder, other.folder)
+    # Of the two keys that there are, it is the other one.
+    shutil.copy(other.public, other.host_public)
+    impostor = Guest(guest.machine, guest.image, other, guest.vagrant)
+    with pytest.raises(MeasurementError, match=r"its SSH server: Host key .* does not match"):
+        impostor.connect()
+    impostor.connection.close()
+
+
+WAYS_OUT = """
+import json, socket, sys
+
+QUESTION = bytes.fromhex("0001010000010000000000000000020001")  # the name servers of the root
+
+def tcp(host, port):
+    socket.create_connection((host, port), timeout=5).close()
+
+def udp(host, port):
+    with socket.socket(type=socket.SOCK_DGRAM) as sent:
+        sent.settimeout(2)
+        sent.sendto(QUESTION, (host, port))
+        sent.recv(512)
+
+def leads_out(way, *place):
+    try:
+        way(*place)
+    except OSError:
+        return False
+    return True
+
+ways = {(way.__name__, host, port): leads_out(way, host, int(port))
+        for way in (tcp, udp) for host, port in (each.rsplit(":", 1) for each in sys.argv[1:])}
+print(json.dumps([" ".join(way) for way, leads in ways.items() if leads]))
+"""
+
+
+def test_a_guest_has_no_way_out(guest: Guest) -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as tcp,
+        socket.socket(type=socket.SOCK_DGRAM) as udp,
+    ):
+        port = tcp.getsockname()[1]
+        udp.bind(("127.0.0.1", port))
+        # Without `restrict`, 10.0.2.2 is the host's 127.0.0.1, and 10.0.2.3 asks its name server.
+        places = (f"10.0.2.2:{port}", "10.0.2.3:53", "192.0.2.1:80")
+        guest.run("ip route add default via 10.0.2.2")
+        try:
+            ways = guest.run(f"python3 -c {shlex.quote(WAYS_OUT)} {' '.join(places)}")
+        finally:
+            guest.run("ip route delete default")
+        assert json.loads(ways) == []
+        for host in (tcp, udp):
+            host.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            tcp.accept()
+        with pytest.raises(BlockingIOError):
+            udp.recv(512)
+
+
+def test_a_guest_has_no_ipv6_but_its_own(guest: Guest) -> None:
+    assert guest.run("ip -6 route show default") == ""
+    assert guest.run("ip -6 -brief address show dev eth0 scope site") == ""
+
+
+def test_qemu_and_what_it_starts_get_no_more_privileges(guest: Guest) -> None:
+    status = Path(f"/proc/{pid(guest)}/status").read_text()
+    assert "NoNewPrivs:\t1\n" in status
+    assert "Seccomp:\t2\n" in status  # SECCOMP_MODE_FILTER

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from hatester import processes, runs
-from tests.helpers import invoke
+from hatester.keys import GUEST
+from tests.helpers import LOOPBACK, invoke, listening_addresses
 
 KERNEL = "6.1"
 
@@ -42,6 +44,18 @@ class ByHand:
     def ssh(self, command: str) -> str:
         return self("ssh", KERNEL, "-c", command).strip()
 
+    def by_ssh(self, folder: Path) -> subprocess.CompletedProcess[str]:
+        """A command in it, with ssh(1) and what `ssh-config` says, which is kept in a folder."""
+        (folder / "by-hand").write_text(self("ssh-config", KERNEL))
+        return subprocess.run(
+            ["ssh", "-F", folder / "by-hand", KERNEL, "echo entered"],
+            check=False,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+
     def state(self) -> str:
         lines = self("status", KERNEL, "--machine-readable").splitlines()
         return next(line.split(",")[3] for line in lines if line.split(",")[2] == "state")
@@ -57,18 +71,6 @@ def vagrant(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     assert not left
 
 
-def listening_addresses(pid: int) -> set[str]:
-    """The addresses, in the kernel's hexadecimal, on which a process listens for TCP."""
-    links = {os.readlink(path) for path in Path(f"/proc/{pid}/fd").iterdir()}  # noqa: PTH115
-    found = set()
-    for name in ("tcp", "tcp6"):
-        for line in Path("/proc/net", name).read_text().splitlines()[1:]:
-            fields = line.split()
-            if fields[3] == "0A" and f"socket:[{fields[9]}]" in links:
-                found.add(fields[1].partition(":")[0])
-    return found
-
-
 def test_a_machine_without_an_image_says_which_command_makes_it(vagrant: ByHand) -> None:
     vagrant("validate")
     assert vagrant.state() == "not_created"
@@ -78,15 +80,24 @@ def test_a_machine_without_an_image_says_which_command_makes_it(vagrant: ByHand)
     assert vagrant.state() == "not_created"
 
 
-def test_a_machine_goes_through_its_life_by_hand(vagrant: ByHand, checkout: Path) -> None:
+def declared(checkout: Path) -> Path:
+    """The file that declares the machines by hand, which has the one with KERNEL."""
     assert invoke("images", "--kernel", KERNEL, folder=checkout, seconds=900).returncode == 0
-    release = json.loads((checkout / ".hatester/machines.json").read_text())[KERNEL]["release"]
+    return checkout / ".hatester/machines.json"
+
+
+def test_a_machine_goes_through_its_life_by_hand(
+    vagrant: ByHand, checkout: Path, tmp_path: Path
+) -> None:
+    machine = json.loads(declared(checkout).read_text())[KERNEL]
 
     vagrant("up", KERNEL)
-    assert vagrant.ssh("uname -r") == release
-    assert "HostName 127.0.0.1" in vagrant("ssh-config", KERNEL)
+    assert vagrant.ssh("uname -r") == machine["release"]
+    assert vagrant.by_ssh(tmp_path).stdout == "entered\n"
     [pid] = processes.machines(vagrant.machines)
-    assert listening_addresses(pid) == {"0100007F"}
+    assert listening_addresses(pid) == {LOOPBACK}
+    folder = vagrant.machines / "machines" / KERNEL / "qemu"
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
     # A snapshot holds the memory too: /run is not on the disk.
     vagrant.ssh("echo before > /run/memory")
@@ -99,7 +110,7 @@ def test_a_machine_goes_through_its_life_by_hand(vagrant: ByHand, checkout: Path
     assert "first" not in vagrant("snapshot", "list", KERNEL)
 
     vagrant.ssh("echo kept > /srv/disk")
-    vagrant("halt", KERNEL)
+    assert "did not shut down" not in vagrant("halt", KERNEL)
     assert vagrant.state() == "poweroff"
     assert not processes.machines(vagrant.machines)
     vagrant("up", KERNEL)
@@ -107,3 +118,26 @@ def test_a_machine_goes_through_its_life_by_hand(vagrant: ByHand, checkout: Path
     vagrant("destroy", "-f", KERNEL)
     assert vagrant.state() == "not_created"
     assert not processes.machines(vagrant.machines)
+
+
+def test_a_machine_with_another_host_key_is_not_entered(
+    vagrant: ByHand, checkout: Path, tmp_path: Path
+) -> None:
+    machines = declared(checkout)
+    vagrant("up", KERNEL)
+    known = json.loads(machines.read_text())
+    true = Path(known[KERNEL]["ssh_config"])
+    # Of the two keys that there are, it is the other one.
+    key = true.with_name("id_ed25519.pub").read_text()
+    (tmp_path / "known_hosts").write_text(f"{GUEST} {key}")
+    other = tmp_path / "ssh_config"
+    other.write_text(true.read_text().replace(str(true.parent), str(tmp_path)))
+    known[KERNEL]["ssh_config"] = str(other)
+    machines.write_text(json.dumps(known))
+
+    for done in (vagrant.try_("ssh", KERNEL, "-c", "echo entered"), vagrant.by_ssh(tmp_path)):
+        assert (done.returncode, done.stdout) == (255, "")
+        assert "Host key verification failed" in done.stderr
+    # Vagrant's own client is the one that tells the guest to power off.
+    assert "did not shut down" in vagrant("halt", KERNEL)
+    assert vagrant.state() == "poweroff"
