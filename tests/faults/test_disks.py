@@ -59,6 +59,7 @@ def test_results_that_cannot_be_written_end_the_run_and_it_goes_on_when_there_is
         assert (len(after), after[:1]) == (2, before)
 
 
+@pytest.mark.long
 def test_a_guest_whose_disk_cannot_grow_costs_its_cells_and_says_why(
     checkout: Path, tmp_path: Path
 ) -> None:

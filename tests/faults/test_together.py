@@ -15,6 +15,7 @@ from hatester import processes, runs
 from tests.helpers import has_ended, invoke
 from tests.machines import QUICK, awaited, machines_of_runs, newest, running
 
+pytestmark = pytest.mark.long
 WORDS = (*QUICK, "--jobs", "1", "--probe-interval", "100ms")
 
 
@@ -56,7 +57,6 @@ def test_machines_whose_folder_is_deleted_under_a_run_are_replaced_and_ended(
     assert not machines_of_runs()
 
 
-@pytest.mark.long
 def test_a_machine_by_hand_whose_folder_is_deleted_is_ended_by_the_next_run(checkout: Path) -> None:
     assert invoke("images", "--kernel", "6.1", folder=checkout, seconds=900).returncode == 0
     state = checkout / ".vagrant"
