@@ -221,10 +221,17 @@ def report(c: Context, run: str, recompute: bool = False, table_format: str = "p
         require_table_format(table_format)
         results = find(RESULTS, run)
         if recompute:
-            changed = results.recompute()
-            say(f"judged {len(results.cells)} cells again: {len(changed)} are told differently now")
+            changed, kept = results.recompute()
+            there = len(results.cells)
+            judged = there - len(kept)
+            say(f"judged {judged} cells again: {len(changed)} are told differently now")
             for id_ in changed:
                 say(id_)
+            if kept:
+                say(
+                    f"{len(kept)} of {there} cells could not be judged again and stay as they were "
+                    "measured"
+                )
         show_run(results, table_format)
 
 

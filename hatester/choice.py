@@ -15,7 +15,8 @@ from hatester.notices import Say
 from hatester.paths import HOSTS, RESULTS
 from hatester.plan import Plan, Wanted, make_plan, plan_of, without_scenarios
 from hatester.production import Likeness, likeness
-from hatester.results import LATEST, Results, find
+from hatester.results import Results, find
+from hatester.shelf import LATEST
 from hatester.suite_kernels import Kernels
 
 
@@ -55,11 +56,14 @@ def like_host(declared: Matrix, wanted: Wanted, new: New, name: str, market: Mar
 
 
 def newest_run(declared: Matrix, again: Collection[str], market: Market) -> Choice:
-    """What the newest run lacks, or has with one of the outcomes `again`.
+    """What the newest run lacks, or has without its evidence, or with one of the outcomes `again`.
 
     Raises UserError where there is none, and for what is declared no more.
     """
     run = find(RESULTS, LATEST)
+    if unproven := run.unproven():
+        ids = ", ".join(entry["id"] for entry, _ in unproven)
+        market.say(f"measured again, since the evidence is missing or damaged: {ids}")
     left = [cell for cell, _ in run.left(again)]
     if captured := run.run.get("captured"):
         declared = market.like(declared, Wanted(), captured).matrix

@@ -15,6 +15,7 @@ from hatester.plan import Plan, Wanted, load_scenarios, with_scenarios, without_
 from hatester.progress import Progress
 from hatester.results import Results, begin
 from hatester.run import How, Run
+from hatester.shelf import require_place
 from hatester.single import single_guest
 from hatester.survey import survey
 from hatester.vagrant import Vagrant
@@ -52,13 +53,15 @@ def measure(archive: Archive, plan: Plan, how: How, run: Results | New) -> Measu
     """
     results = run if isinstance(run, Results) else None
     kept = interruption = None
+    require_place(RESULTS)
     try:
         with live.shown() as progress, workshop(archive, plan.matrix, progress.say) as shop:
             if isinstance(run, New):
                 plan, results = _begin(shop, plan, run, progress)
-            materials = shop.make(plan.kernels, plan.builds)
             assert results is not None
-            kept = Run(plan, how, materials, results, progress).run()
+            with results.measuring():
+                materials = shop.make(plan.kernels, plan.builds)
+                kept = Run(plan, how, materials, results, progress).run()
     except KeyboardInterrupt as error:
         if results is None:
             raise

@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hatester import junit, markdown, page
-from hatester.errors import UserError
 from hatester.expectation import Expectation
-from hatester.files import write_whole
 from hatester.findings import Finding
 from hatester.results import Results
+from hatester.stored import keep, writing
 
 STEP_SUMMARY = "GITHUB_STEP_SUMMARY"
 """Where GitHub Actions takes a step's summary, if it is in the environment."""
@@ -28,12 +27,9 @@ def write(
         "junit.xml": junit.render(results, expectation),
     }
     files = [results.folder / name for name in contents]
-    try:
-        for file, content in zip(files, contents.values(), strict=True):
-            write_whole(file, content)
-        if summary := os.environ.get(STEP_SUMMARY):
-            with Path(summary).open("a") as step:
-                step.write(short)
-    except OSError as error:
-        raise UserError(f"{error.filename} cannot be written: {error.strerror}.") from error
+    for file, content in zip(files, contents.values(), strict=True):
+        keep(file, content)
+    if summary := os.environ.get(STEP_SUMMARY):
+        with writing(Path(summary)), Path(summary).open("a") as step:
+            step.write(short)
     return files

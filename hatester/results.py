@@ -1,30 +1,35 @@
-"""Results: `results/RUN/run.json`, whole at any moment, and what lies beside it."""
+"""Results: `results/RUN/run.json`, whole at any moment, and what lies beside it.
+
+What is stored is only believed as it was written (`stored`), and made again from what else there is
+of it (`recovery`). Whoever writes to a run holds its lock; reading it needs none.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import datetime
-import json
-import os
 import shlex
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from jsonschema import Draft202012Validator
-
-from hatester.cells import Result, judged
+from hatester import evidence, locks, recovery, shelf
+from hatester.cells import Result
 from hatester.errors import UserError
-from hatester.files import write_whole
-from hatester.matrix import require
-from hatester.outcomes import outcome
+from hatester.files import UNFINISHED, remove
+from hatester.notices import say
+from hatester.outcomes import measured, outcome
 from hatester.own import AFTER, BEFORE
-from hatester.paths import RUN_SCHEMA
 from hatester.plan import FLAGS, Cell, Task, cell_of
+from hatester.stored import Damaged, keep_sealed
 
-SCHEMA = 1
-LATEST = "latest"
-_QUOTE = 200
+
+class Recomputed(NamedTuple):
+    """The ids of the cells of which something else is said now, and of those that could not be
+    judged again."""
+
+    changed: list[str]
+    kept: list[str]
 
 
 class Results:
@@ -33,7 +38,7 @@ class Results:
     def __init__(self, folder: Path, run: dict[str, Any]) -> None:
         self.folder = folder
         self.run = run
-        self._order = {id_: number for number, id_ in enumerate(run.get("planned", ()))}
+        self._unproven: set[recovery.Key] = set()
 
     @property
     def planned(self) -> list[Task]:
@@ -41,7 +46,7 @@ class Results:
 
         Raises UserError for a run that does not say.
         """
-        if "planned" not in self.run:
+        if not {"planned", "repeat", "probe_interval"} <= self.run.keys():
             raise UserError(f"{self.file} does not say what was planned.")
         return [
             (cell_of(id_), number)
@@ -56,10 +61,10 @@ class Results:
         return builds
 
     def left(self, again: Container[str] = ()) -> list[Task]:
-        """What is to be measured and is not there, or has one of the outcomes `again`."""
-        there = {
-            (each["id"], each["repetition"]) for each in self.cells if outcome(each) not in again
-        }
+        """What is to be measured and is not there, or is `unproven`, or has one of the outcomes
+        `again`."""
+        there = {recovery.key(each) for each in self.cells if outcome(each) not in again}
+        there -= self._unproven
         return [(cell, number) for cell, number in self.planned if (cell.id, number) not in there]
 
     @property
@@ -70,7 +75,7 @@ class Results:
 
     @property
     def file(self) -> Path:
-        return self.folder / "run.json"
+        return self.folder / recovery.RUN
 
     @property
     def scenarios(self) -> Path:
@@ -82,34 +87,66 @@ class Results:
         cells: list[dict[str, Any]] = self.run["cells"]
         return cells
 
+    @contextlib.contextmanager
+    def measuring(self) -> Iterator[None]:
+        """Have the run alone, as whoever writes to it must, and made whole again before.
+
+        What another process has written meanwhile is read, what killed ones left is removed, and
+        evidence that is damaged is told and set aside. Raises UserError at once where another
+        process has the run, and as `recovery.mend`.
+        """
+        lock = self.folder / "lock"
+        sentence = (
+            f"{self.folder} is being measured by another process ({locks.holder(lock)}it holds "
+            f"{lock}); wait for its end, or end it."
+        )
+        with locks.taken(lock, sentence):
+            for unfinished in list(self.folder.rglob(f".*.{UNFINISHED}")):
+                remove(unfinished)
+            self.run = recovery.mend(self.folder)
+            for entry, reason in self.unproven():
+                recovery.put_aside(self.evidence(entry) / evidence.TIMELINE, reason)
+            yield
+
+    def unproven(self) -> list[tuple[dict[str, Any], str]]:
+        """The cells whose timeline is missing or damaged, each with the reason.
+
+        They keep their verdicts, and are `left` from now on.
+        """
+        found = []
+        for entry in self.cells:
+            try:
+                self.timeline(entry)
+            except Damaged as damage:
+                found.append((entry, str(damage)))
+        self._unproven = {recovery.key(entry) for entry, _ in found}
+        return found
+
     def add(self, result: Result) -> None:
         """Write a cell's evidence, then the cell itself, at its place in the plan.
 
-        It takes the place of an earlier measurement of the same.
+        It takes the place of an earlier measurement of the same, unless it is an error and that is
+        none. Raises UserError where it cannot be written.
         """
-        timeline = result.timeline
-        log = "".join(f"{at:9.3f}  {line}\n" for at, line in timeline.get("log", []))
-        self._keep(result.entry, "timeline.json", json.dumps(timeline) if timeline else None)
-        self._keep(result.entry, "haproxy.log", log if timeline else None)
-        self._keep(result.entry, "console.log", result.console or None)
-        which = (result.entry["id"], result.entry["repetition"])
-        self.cells[:] = [each for each in self.cells if (each["id"], each["repetition"]) != which]
-        self.cells.append(result.entry)
-        self.cells.sort(key=lambda entry: (entry["repetition"], self._order[entry["id"]]))
+        which = recovery.key(result.entry)
+        before = [each for each in self.cells if recovery.key(each) == which]
+        if measured(before) and not measured([result.entry]):
+            say(f"{which[0]}: could not be measured again; what was measured before stays")
+            return
+        others = [each for each in self.cells if recovery.key(each) != which]
+        entry = {**result.entry, "evidence": evidence.write(self.evidence(result.entry), result)}
+        keep_sealed(recovery.cell_file(self.folder, entry), entry)
+        self._unproven.discard(which)
+        self.cells[:] = recovery.in_order(self.run, [*others, entry])
         self.write()
-
-    def _keep(self, entry: Mapping[str, Any], name: str, content: str | None) -> None:
-        """Write a file of a cell's evidence; without content there is none, nor an old one."""
-        file = self.evidence(entry) / name
-        if content is None:
-            file.unlink(missing_ok=True)
-        else:
-            write_whole(file, content)
 
     def evidence(self, entry: Mapping[str, Any]) -> Path:
         """Where a cell's timeline, log and console are."""
-        again = "" if entry["repetition"] == 1 else f"repetition-{entry['repetition']}"
-        return self.folder / "cells" / str(entry["id"]) / again
+        return evidence.folder(self.folder, entry["id"], entry["repetition"])
+
+    def timeline(self, entry: Mapping[str, Any]) -> dict[str, Any] | None:
+        """A cell's timeline, as `evidence.timeline` has it."""
+        return evidence.timeline(self.evidence(entry), entry)
 
     def command(self, entry: Mapping[str, Any]) -> str:
         """What measures a cell again, as a line for a shell."""
@@ -132,31 +169,43 @@ class Results:
             words += ["--probe-interval", f"{interval:g}s"]
         return shlex.join(words)
 
-    def recompute(self) -> list[str]:
+    def recompute(self) -> Recomputed:
         """Judge all cells again by their stored evidence.
 
-        Returns the ids of those of which something else is said now. Raises UserError for a
-        timeline that cannot be read. A cell that never began has none, and stays as it is.
+        A cell that never began has none, and stays as it is. Raises UserError where another process
+        measures the run, and where it cannot be written.
         """
-        changed = []
-        for entry in self.cells:
-            file = self.evidence(entry) / "timeline.json"
-            if file.exists():
-                before = dict(entry)
-                entry.update(_judged(file))
-                if entry != before:
-                    changed.append(entry["id"])
-        self.write()
-        return changed
+        changed, kept = [], []
+        with self.measuring():
+            for number, entry in enumerate(self.cells):
+                if recovery.key(entry) in self._unproven:
+                    kept.append(entry["id"])
+                    continue
+                try:
+                    timeline = self.timeline(entry)
+                    again = entry if timeline is None else evidence.judged_again(entry, timeline)
+                except Damaged as damage:
+                    say(f"{self.evidence(entry) / evidence.TIMELINE} {damage}")
+                    kept.append(entry["id"])
+                    continue
+                if again != entry:
+                    keep_sealed(recovery.cell_file(self.folder, again), again)
+                    self.cells[number] = again
+                    changed.append(again["id"])
+            if changed:
+                self.write()
+        return Recomputed(changed, kept)
 
     def finish(self) -> None:
         """Say that the run came to its end, which one that was interrupted does not."""
-        self.run["finished"] = _now().isoformat(timespec="seconds")
+        finished = {**self.run, "finished": _now().isoformat(timespec="seconds")}
+        keep_sealed(self.folder / recovery.PLAN, recovery.head(finished))
+        self.run = finished
         self.write()
 
     def write(self) -> None:
-        """Bring `run.json` up to date."""
-        write_whole(self.file, json.dumps(self.run, indent=1) + "\n")
+        """Bring `run.json` up to date. Raises UserError where it cannot be written."""
+        keep_sealed(self.file, self.run)
 
 
 def begin(
@@ -173,12 +222,13 @@ def begin(
     `probe_interval` is in seconds; None for that of each scenario. `further` is what else
     `run.json` is to say. Raises UserError when the folder cannot be made.
     """
+    shelf.require_place(parent)
     started = _now()
-    folder = _make_folder(parent, started.strftime("%Y%m%d-%H%M%S"))
+    folder = shelf.make(parent, started.strftime("%Y%m%d-%H%M%S"))
     results = Results(
         folder,
         {
-            "schema": SCHEMA,
+            "schema": recovery.SCHEMA,
             "run": folder.name,
             "started": started.isoformat(timespec="seconds"),
             "finished": None,
@@ -191,68 +241,26 @@ def begin(
             "cells": [],
         },
     )
+    keep_sealed(folder / recovery.PLAN, recovery.head(results.run))
     results.write()
-    _point(parent / LATEST, folder.name)
+    shelf.point(parent, folder.name)
     return results
 
 
 def find(parent: Path, run: str) -> Results:
     """A stored run by its name, such as `latest`, or by its folder.
 
-    Raises UserError when there is none, or when it cannot be read.
+    Where something of it is damaged, that is told and set aside, and made again. Raises UserError
+    when there is none, and as `recovery.load`; where something is damaged as `Results.measuring`.
     """
-    folders = [folder for folder in (parent / run, Path(run)) if (folder / "run.json").exists()]
-    if not folders:
-        runs = sorted(path.parent.name for path in parent.glob("*/run.json"))
-        require(run, runs, str(parent))
-    file = folders[0] / "run.json"
-    content = _read(file)
-    if content.get("schema") != SCHEMA:
-        raise UserError(f"{file}: its schema is {content.get('schema')}, not {SCHEMA}.")
-    schema = Draft202012Validator(json.loads(RUN_SCHEMA.read_text()))
-    if mistake := next(schema.iter_errors(content), None):
-        raise UserError(f"{file} is no run: {mistake.json_path}: {mistake.message[:_QUOTE]}.")
-    return Results(file.parent.resolve(), content)
-
-
-def _judged(file: Path) -> dict[str, Any]:
-    try:
-        return judged(_read(file))
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
-        raise UserError(f"{file} is no timeline that can be judged: {error!r}.") from error
-
-
-def _read(file: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(file.read_text())
-    except (OSError, ValueError) as error:
-        raise UserError(f"{file} cannot be read: {error}.") from error
-    if not isinstance(content, dict):
-        raise UserError(f"{file} is no JSON object.")
-    return content
+    folder = shelf.locate(parent, run)
+    found = recovery.load(folder)
+    results = Results(folder, found.run)
+    if found.damaged:
+        with results.measuring():
+            pass
+    return results
 
 
 def _now() -> datetime.datetime:
     return datetime.datetime.now(datetime.timezone.utc)
-
-
-def _make_folder(parent: Path, name: str) -> Path:
-    """A new folder; two runs that start in the same second get two."""
-    try:
-        parent.mkdir(parents=True, exist_ok=True)
-        for suffix in ("", *(f"-{number}" for number in range(2, 100))):
-            with contextlib.suppress(FileExistsError):
-                folder = parent / f"{name}{suffix}"
-                folder.mkdir()
-                return folder
-    except OSError as error:
-        raise UserError(f"{parent} cannot hold results: {error.strerror}.") from error
-    raise UserError(f"{parent} holds a hundred runs of this very second.")
-
-
-def _point(link: Path, target: str) -> None:
-    """Let a symbolic link point at `target`, without a moment in which there is none."""
-    unfinished = link.with_name(f".{link.name}.{os.getpid()}")
-    unfinished.unlink(missing_ok=True)
-    unfinished.symlink_to(target)
-    unfinished.replace(link)

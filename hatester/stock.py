@@ -14,7 +14,7 @@ from typing import Any
 
 from hatester import cache, runs
 from hatester.files import DAMAGED, UNFINISHED
-from hatester.results import LATEST
+from hatester.shelf import LATEST
 
 SAVED, LEFTOVERS, RESULTS, FOREIGN = "ready", "leftovers", "results", "foreign"
 _DIGEST = "[0-9a-f]{16}"

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from hatester import evidence
 from hatester.drawing import draw
 from hatester.errors import tail
+from hatester.evidence import CONSOLE, HAPROXY_LOG, TIMELINE
 from hatester.outcomes import outcome
 from hatester.results import Results
+from hatester.stored import Damaged
+from hatester.timeline import UNFIT
 
 Entry = Mapping[str, Any]
 
 LOG_LINES = 100
-_TIMELINE = "timeline.json"
-_LOGS = {"haproxy.log": "HAProxy's log", "console.log": "The guest's console"}
+_LOGS = {HAPROXY_LOG: "HAProxy's log", CONSOLE: "The guest's console"}
 
 
 @dataclass(frozen=True)
@@ -31,11 +33,13 @@ class File:
 
 @dataclass(frozen=True)
 class Log:
-    """The end of a log; `left_out` is how many lines stand before it."""
+    """The end of a log; `left_out` is how many lines stand before it. Without a text there is
+    `trouble`, the reason."""
 
     name: str
-    text: str
-    left_out: int
+    text: str = ""
+    left_out: int = 0
+    trouble: str | None = None
 
 
 @dataclass(frozen=True)
@@ -54,34 +58,39 @@ class Story:
 def story(results: Results, entry: Entry) -> Story:
     """What there is to tell of a measurement, however much of its evidence is left."""
     folder = results.evidence(entry)
-    found = [folder / name for name in (_TIMELINE, *_LOGS) if (folder / name).is_file()]
-    drawing, trouble = _drawing(folder / _TIMELINE, entry)
+    found = [folder / name for name in (TIMELINE, *_LOGS) if (folder / name).is_file()]
+    drawing, trouble = _drawing(results, entry)
     return Story(
         entry=entry,
         outcome=outcome(entry),
         command=results.command(entry),
         drawing=drawing,
         trouble=trouble,
-        logs=[_log(file) for file in found if file.name in _LOGS],
+        logs=[_log(file, entry) for file in found if file.name in _LOGS],
         files=[_file(file, results.folder) for file in found],
     )
 
 
-def _drawing(file: Path, entry: Entry) -> tuple[str | None, str | None]:
+def _drawing(results: Results, entry: Entry) -> tuple[str | None, str | None]:
     """The drawing of a stored timeline, or why there is none."""
-    if not file.is_file():
-        return None, "Nothing of it was stored: the cell never began."
     try:
-        evidence = json.loads(file.read_text())
-        if not evidence.get("probes"):
+        timeline = results.timeline(entry)
+        if timeline is None:
+            return None, "Nothing of it was stored: the cell never began."
+        if not timeline.get("probes"):
             return None, "It ended before any connection was made."
-        return draw(evidence, entry), None
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
-        return None, f"{file.name} is no timeline that can be drawn: {error!r}."
+        return draw(timeline, entry), None
+    except Damaged as damage:
+        return None, f"{TIMELINE} {damage}."
+    except UNFIT as error:
+        return None, f"{TIMELINE} is no timeline that can be drawn: {error!r}."
 
 
-def _log(file: Path) -> Log:
-    text = file.read_text(errors="replace")
+def _log(file: Path, entry: Entry) -> Log:
+    try:
+        text = evidence.text(file, entry)
+    except Damaged as damage:
+        return Log(_LOGS[file.name], trouble=f"{file.name} {damage}.")
     return Log(_LOGS[file.name], tail(text, LOG_LINES), max(len(text.splitlines()) - LOG_LINES, 0))
 
 

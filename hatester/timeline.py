@@ -15,6 +15,9 @@ from typing import Any
 OVERTAKING_SECONDS = 1.0
 """At most, from the end of an observation to the reload that ended it before it was steady."""
 
+UNFIT = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+"""What reading, judging and drawing raise for what is no timeline, which is found out only then."""
+
 
 @dataclass(frozen=True)
 class Probe:

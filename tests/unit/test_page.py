@@ -19,7 +19,7 @@ from hatester.plan import Cell
 from hatester.results import Results
 from hatester.tables import grids, lines
 from tests.unit.made_up import A44, STATS
-from tests.unit.made_up_run import EVIDENCE, measured, stored, varied
+from tests.unit.made_up_run import EVIDENCE, aged, measured, stored, varied
 
 CELL = Cell("6.1", "2.2", "plain", "lost-address", "signal")
 VOID = {"meta", "input", "br"}
@@ -172,15 +172,16 @@ def test_cells_without_a_result_are_told_with_the_reason(run: Results) -> None:
     [
         ('{"reloads": [], "checks": []}', "It ended before any connection was made."),
         ('{"probes": [[0]]}', "timeline.json is no timeline that can be drawn: KeyError"),
-        ("[", "timeline.json is no timeline that can be drawn: JSONDecodeError"),
-        ("[]", "timeline.json is no timeline that can be drawn: AttributeError"),
-        (None, "Nothing of it was stored: the cell never began."),
+        ("[", "timeline.json is no JSON (Expecting value"),
+        ("[" * 100_000, "timeline.json is no JSON (maximum recursion depth"),
+        ("[]", "timeline.json is no JSON object."),
+        (None, "timeline.json is not there."),
     ],
 )
 def test_a_cell_without_a_timeline_is_told_as_far_as_it_goes(
     tmp_path: Path, timeline: str | None, told: str
 ) -> None:
-    run = stored(tmp_path, [measured(CELL, EVIDENCE["outage"])])
+    run = aged(stored(tmp_path, [measured(CELL, EVIDENCE["outage"])]))
     folder = run.evidence(run.cells[0])
     shutil.rmtree(folder)
     if timeline is not None:
@@ -190,6 +191,24 @@ def test_a_cell_without_a_timeline_is_told_as_far_as_it_goes(
     assert told in page.text
     assert page.all("svg") == []
     assert "outage 2.0 s refused" in page.text
+
+
+def test_evidence_that_is_not_as_it_was_written_is_not_shown(tmp_path: Path) -> None:
+    run = stored(tmp_path, [measured(CELL, EVIDENCE["outage"], console="panic")])
+    for name in ("timeline.json", "haproxy.log", "console.log"):
+        file = run.evidence(run.cells[0]) / name
+        file.write_text(file.read_text().replace("1", "2", 1) + "never said")
+    page = Reader(render(run, []))
+    for name in ("timeline.json", "haproxy.log", "console.log"):
+        assert f"{name} is not as it was written." in page.text
+    assert page.all("svg") == []
+    assert "never said" not in page.text
+    assert "outage 2.0 s refused" in page.text
+
+
+def test_a_cell_that_never_began_is_told_so(tmp_path: Path) -> None:
+    page = Reader(render(stored(tmp_path, [not_measured(CELL, 1, "no image")]), []))
+    assert "Nothing of it was stored: the cell never began." in page.text
 
 
 def test_a_run_without_cells_has_a_page(tmp_path: Path) -> None:

@@ -15,9 +15,11 @@ from hatester import expectation, findings, junit, markdown, reports
 from hatester.errors import UserError
 from hatester.plan import Cell
 from hatester.results import Results, begin, find
+from hatester.stored import require_fit
 from tests.unit.entries import ID, entry, stored, unmeasured
 from tests.unit.made_up import everywhere
 from tests.unit.made_up_cells import cell
+from tests.unit.made_up_run import aged
 
 GOLDEN = Path(__file__).parent / "resources/report.md"
 OTHER = ID.replace("2.2", "3.0")
@@ -113,15 +115,23 @@ def test_the_summary_of_a_step_is_written_where_github_wants_it(
 
 def test_what_is_stored_is_as_the_schema_has_it_and_what_is_not_is_named(tmp_path: Path) -> None:
     results = stored(tmp_path, entry("ok"), unmeasured(id_=OTHER))
+    require_fit(json.loads(results.file.read_text()))
     assert find(tmp_path, "latest").cells == results.cells
+    # What has a checksum was written by hatester; without one, the schema decides.
+    aged(results)
+    results.file.write_text(json.dumps({**results.run, "started": "today"}))
+    with pytest.raises(UserError, match=r"run\.json is no run \(\$\.started: 'today'"):
+        find(tmp_path, "latest")
     for change, place in (
         ({"verdict": "fine"}, r"\$\.cells\[0\]\.verdict: 'fine' is not one of"),
         ({"reloads": {}}, r"\$\.cells\[0\]\.reloads"),
         ({"id": "6.1"}, r"\$\.cells\[0\]\.id"),
+        ({"id": "../../../../.."}, r"\$\.cells\[0\]\.id"),
+        ({"explanation": "\ud800"}, "'utf-8' codec"),
     ):
         spoilt = {**results.run, "cells": [{**results.cells[0], **change}]}
         results.file.write_text(json.dumps(spoilt))
-        with pytest.raises(UserError, match=rf"run\.json is no run: {place}"):
+        with pytest.raises(UserError, match=rf"run\.json is no run \({place}"):
             find(tmp_path, "latest")
 
 

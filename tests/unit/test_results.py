@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from hatester.errors import UserError
 from hatester.plan import Cell
 from hatester.results import begin, find
 from tests.unit.made_up import evidence
+from tests.unit.made_up_run import aged
 
 CELL = Cell("6.1", "2.2", "plain", "lost-address", "signal")
 
@@ -29,6 +29,10 @@ def measured(repetition: int = 1) -> Result:
 def stored(file: Path) -> dict[str, Any]:
     content: dict[str, Any] = json.loads(file.read_text())
     return content
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
 
 
 def test_each_cell_is_on_disk_when_it_was_added(tmp_path: Path) -> None:
@@ -71,29 +75,18 @@ def test_a_stored_run_is_found_and_judged_alike_by_its_evidence(tmp_path: Path) 
     before = results.file.read_text()
     for name in ("latest", results.folder.name, str(results.folder)):
         found = find(tmp_path, name)
-        assert found.recompute() == []
+        assert found.recompute() == ([], [])
         assert found.file.read_text() == before
 
 
 def test_a_verdict_that_does_not_follow_from_the_evidence_is_put_right(tmp_path: Path) -> None:
     results = begin(tmp_path, {}, [CELL])
-    results.add(measured())
-    truth = results.cells[0]["verdict"]
-    results.cells[0]["verdict"] = "lossy"
-    results.write()
-    found = find(tmp_path, "latest")
-    assert found.recompute() == [CELL.id]
-    assert stored(results.file)["cells"][0]["verdict"] == truth != "lossy"
-
-
-@pytest.mark.parametrize("content", ["{}", '{"reloads": 1, "checks": []}', "[1]", "{"])
-def test_a_damaged_timeline_is_named(tmp_path: Path, content: str) -> None:
-    results = begin(tmp_path, {}, [CELL])
-    results.add(measured())
-    file = results.folder / "cells" / CELL.id / "timeline.json"
-    file.write_text(content)
-    with pytest.raises(UserError, match=re.escape(str(file))):
-        find(tmp_path, "latest").recompute()
+    truth = measured()
+    results.add(Result({**truth.entry, "verdict": "lossy"}, truth.timeline))
+    assert find(tmp_path, "latest").recompute() == ([CELL.id], [])
+    [entry] = find(tmp_path, "latest").cells
+    assert entry["verdict"] == truth.entry["verdict"] != "lossy"
+    assert stored(results.file)["cells"] == [entry]
 
 
 def test_a_failed_measurement_is_no_verdict_whatever_was_seen(tmp_path: Path) -> None:
@@ -105,19 +98,33 @@ def test_a_failed_measurement_is_no_verdict_whatever_was_seen(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
-        ("lastest", "there is no 'lastest'; did you mean latest?"),
-        ("broken", "broken/run.json cannot be read"),
-        ("foreign", "its schema is None, not 1"),
-        ("list", "is no JSON object"),
+        ("lastest", r"there is no 'lastest'; did you mean latest\?"),
+        ("broken", "broken/run.json is no JSON"),
+        ("foreign", "'schema' is a required property"),
+        ("list", r"is no JSON object, and .*list/plan.json, by which .*, is not there"),
+        ("newer", "newer/run.json: its schema is 2, not 1"),
+        ("empty", "empty is no run: it has neither run.json nor plan.json"),
+        ("gone", r"gone points at nowhere, which is gone \(there are: .*latest"),
+        ("file", "file is no run"),
+        ("../../etc", r"there is no '../../etc'|etc is no run"),
+        ("/dev/null", "/dev/null is no run"),
+        ("", "is no run"),
+        ("x" * 5000, "is no run that can be read: File name too long"),
     ],
 )
 def test_a_run_that_cannot_be_shown_is_named(tmp_path: Path, name: str, sentence: str) -> None:
     begin(tmp_path, {}, [CELL])
-    for folder, content in (("broken", "{"), ("foreign", "{}"), ("list", "[]")):
+    runs = {"broken": "{", "foreign": "{}", "list": "[]", "newer": '{"schema": 2}'}
+    for folder, content in runs.items():
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "run.json").write_text(content)
-    with pytest.raises(UserError, match=sentence.replace("?", r"\?")):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").touch()
+    (tmp_path / "gone").symlink_to("nowhere")
+    before = contents(tmp_path)
+    with pytest.raises(UserError, match=sentence):
         find(tmp_path, name)
+    assert contents(tmp_path) == before
 
 
 def test_latest_points_at_the_newest_of_runs_of_the_same_second(tmp_path: Path) -> None:
@@ -131,6 +138,15 @@ def test_a_place_that_cannot_hold_results_is_named(tmp_path: Path) -> None:
     (tmp_path / "results").touch()
     with pytest.raises(UserError, match="results cannot hold results"):
         begin(tmp_path / "results", {}, [CELL])
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_what_is_in_the_way_of_latest_is_named_and_stays(tmp_path: Path, kind: str) -> None:
+    latest = tmp_path / "latest"
+    latest.mkdir() if kind == "folder" else latest.touch()
+    with pytest.raises(UserError, match="latest is in the way of the symbolic link"):
+        begin(tmp_path, {}, [CELL])
+    assert [latest] == list(tmp_path.iterdir())
 
 
 def test_what_is_left_is_what_was_planned_and_is_not_there(tmp_path: Path) -> None:
@@ -164,10 +180,19 @@ def test_what_is_measured_again_takes_the_place_of_what_was_there(tmp_path: Path
     assert (folder / "repetition-2/timeline.json").exists()
 
 
-def test_a_run_that_does_not_say_what_was_planned_cannot_be_finished(tmp_path: Path) -> None:
+def test_what_was_measured_is_not_lost_to_an_error(tmp_path: Path) -> None:
     results = begin(tmp_path, {}, [CELL])
+    results.add(measured())
+    before = contents(results.folder)
+    results.add(not_measured(CELL, 1, "no image"))
+    assert contents(results.folder) == before
+    assert results.left(["error"]) == []
+
+
+def test_a_run_that_does_not_say_what_was_planned_cannot_be_finished(tmp_path: Path) -> None:
+    results = aged(begin(tmp_path, {}, [CELL]))
     del results.run["planned"]
-    results.write()
+    results.file.write_text(json.dumps(results.run))
     with pytest.raises(UserError, match=r"run\.json does not say what was planned"):
         find(tmp_path, "latest").left()
 

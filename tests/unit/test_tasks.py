@@ -13,6 +13,7 @@ from hatester.paths import PROJECT
 from hatester.plan import cell_of
 from hatester.results import begin
 from tests.helpers import copy_project, invoke
+from tests.unit import made_up_run
 from tests.unit.entries import ID, entry, stored, unmeasured
 from tests.unit.made_up_kernels import RELEASE, kernel_deb
 from tests.unit.ssh_server import ssh_server
@@ -183,6 +184,22 @@ def test_a_run_that_is_not_as_expected_ends_with_1_and_the_differences(checkout:
         assert said in done.stderr
 
 
+def test_a_cell_whose_evidence_is_gone_is_measured_again_when_its_run_is_resumed(
+    checkout: Path,
+) -> None:
+    results = made_up_run.stored(
+        checkout / "results", [made_up_run.measured(cell_of(ID), made_up_run.EVIDENCE["ok"])]
+    )
+    assert invoke("--dry", "matrix", "--resume", folder=checkout).stdout.split() == []
+    (results.evidence(results.cells[0]) / "timeline.json").unlink()
+    done = invoke("--dry", "matrix", "--resume", folder=checkout)
+    assert done.stdout.split() == [ID]
+    assert f"measured again, since the evidence is missing or damaged: {ID}" in done.stderr
+    done = invoke("report", "latest", "--recompute", folder=checkout)
+    assert "1 of 1 cells could not be judged again and stay as they were measured" in done.stderr
+    assert done.returncode == 0
+
+
 def test_builds_that_the_flag_describes_are_planned_and_known_when_resumed(
     checkout: Path, tmp_path: Path
 ) -> None:
@@ -199,7 +216,7 @@ def test_builds_that_the_flag_describes_are_planned_and_known_when_resumed(
     results = stored(checkout / "results", entry("ok"), planned=[ID, left])
     assert invoke("--dry", "matrix", "--resume", folder=checkout).returncode == 2
     results.run["builds"] = given
-    results.write()
+    results.finish()
     assert invoke("--dry", "matrix", "--resume", folder=checkout).stdout.split() == [left]
 
 
