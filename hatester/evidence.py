@@ -13,9 +13,11 @@ from typing import Any
 
 from hatester.cells import Result, judged
 from hatester.checksums import checksum
-from hatester.stored import Content, Damaged, keep, parsed, read, require_fit
+from hatester.sealed import Damaged, parsed
+from hatester.stored import keep, read, require_fit
 from hatester.timeline import UNFIT
 
+Content = dict[str, Any]
 Entry = Mapping[str, Any]
 
 TIMELINE = "timeline.json"

@@ -87,7 +87,7 @@ class Manifest:
         except FileNotFoundError as error:
             raise Damaged(f"{self.file.name} is missing") from error
         except Damaged as error:
-            raise Damaged(f"{self.file.name}: {error}") from error
+            raise Damaged(f"{self.file.name} {error}") from error
         found = self._look(self._trusted(noted), _checksum)
         _require_alike(noted, found)
         sealed.write(self.file, found)

@@ -13,19 +13,11 @@ from typing import Any, NamedTuple
 
 from hatester import evidence
 from hatester.errors import UserError
+from hatester.evidence import Content
 from hatester.files import set_aside
 from hatester.notices import say
-from hatester.stored import (
-    SEAL,
-    Content,
-    Damaged,
-    keep_sealed,
-    parsed,
-    read,
-    require_fit,
-    unsealed,
-    writing,
-)
+from hatester.sealed import SEAL, Damaged, parsed, unsealed
+from hatester.stored import keep_sealed, read, require_fit, writing
 
 SCHEMA = 1
 RUN = "run.json"

@@ -21,7 +21,8 @@ from hatester.notices import say
 from hatester.outcomes import measured, outcome
 from hatester.own import AFTER, BEFORE
 from hatester.plan import FLAGS, Cell, Task, cell_of
-from hatester.stored import Damaged, keep_sealed
+from hatester.sealed import Damaged
+from hatester.stored import keep_sealed
 
 
 class Recomputed(NamedTuple):

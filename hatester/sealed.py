@@ -1,7 +1,8 @@
-"""JSON files that tell by themselves whether they are what was written: they have their checksum.
+"""JSON files that tell by themselves whether they are what was written.
 
-For what is asked of others once and kept. It is no secret, and somebody who wants to can seal what
-he likes: it is damage that is noticed, and what is somebody else's.
+The last line but the brace has the SHA-256 (sha256sum(1)) of all lines before it, as the last of
+the entries. It is no secret, and somebody who wants to can seal what he likes: it is damage that is
+noticed, and what is somebody else's.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,17 +18,58 @@ import pydantic
 
 from hatester.files import set_aside, usable, write_whole
 
+SEAL = "sha256"
+_CONTENT = "content"
+
 T = TypeVar("T")
 
 
 class Damaged(Exception):
-    """What was kept is not what was made. The message says what of it, and why."""
+    """Why something cannot be believed: of a file, to be said after its name; of a folder, as a
+    sentence."""
+
+
+def sealed(content: Mapping[str, Any]) -> str:
+    """A JSON object, which must not be empty, with its seal."""
+    opened = json.dumps(content, indent=1, allow_nan=False).removesuffix("\n}") + ",\n"
+    return opened + _seal(opened.encode()).decode()
+
+
+def _seal(before: bytes) -> bytes:
+    return f' "{SEAL}": "{hashlib.sha256(before).hexdigest()}"\n}}\n'.encode()
+
+
+def unsealed(data: bytes) -> dict[str, Any]:
+    """A JSON object without its seal. Raises Damaged without one that is whole."""
+    content = parsed(data)
+    if SEAL not in content:
+        raise Damaged("has no checksum")
+    before, mark, _ = data.rpartition(f' "{SEAL}": '.encode())
+    if not mark or data != before + _seal(before):
+        raise Damaged("is not as it was written")
+    del content[SEAL]
+    return content
+
+
+def parsed(data: bytes) -> dict[str, Any]:
+    """A JSON object. Raises Damaged for what is none (RFC 8259, so without NaN)."""
+    try:
+        content = json.loads(data, parse_constant=_refuse)
+    except (ValueError, RecursionError) as error:
+        raise Damaged(f"is no JSON ({error})") from error
+    if not isinstance(content, dict):
+        raise Damaged("is no JSON object")
+    return content
+
+
+def _refuse(constant: str) -> object:
+    raise ValueError(f"{constant} is no number")
 
 
 def write(path: Path, content: Any) -> None:
     """Keep something that JSON can hold. Raises UserError where it cannot be written."""
     with usable(path):
-        write_whole(path, _sealed(content).decode())
+        write_whole(path, sealed({_CONTENT: content}))
 
 
 def read(path: Path, form: pydantic.TypeAdapter[T]) -> T:
@@ -37,19 +80,11 @@ def read(path: Path, form: pydantic.TypeAdapter[T]) -> T:
     """
     # A pipe would have it wait for ever.
     if not stat.S_ISREG(path.lstat().st_mode):
-        raise Damaged("it is no file")
-    text = path.read_bytes()
+        raise Damaged("is no file")
     try:
-        content = json.loads(text)["content"]
-        is_whole = text == _sealed(content)
-    except (ValueError, LookupError, TypeError, RecursionError):
-        is_whole = False
-    if not is_whole:
-        raise Damaged("it is not what was written")
-    try:
-        return form.validate_python(content)
+        return form.validate_python(unsealed(path.read_bytes()).get(_CONTENT))
     except pydantic.ValidationError as error:
-        raise Damaged("it has another form") from error
+        raise Damaged("has another form") from error
 
 
 def recall(path: Path, form: pydantic.TypeAdapter[T]) -> T | None:
@@ -63,10 +98,5 @@ def recall(path: Path, form: pydantic.TypeAdapter[T]) -> T | None:
         except FileNotFoundError:
             return None
         except Damaged as error:
-            set_aside(path, f"is damaged: {error}")
+            set_aside(path, str(error))
             return None
-
-
-def _sealed(content: Any) -> bytes:
-    checksum = hashlib.sha256(json.dumps(content).encode()).hexdigest()
-    return (json.dumps({"sha256": checksum, "content": content}, indent=1) + "\n").encode()

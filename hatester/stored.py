@@ -1,8 +1,4 @@
-"""What is stored of a run: written whole, and believed only as it was written.
-
-Sealed JSON says itself whether it is that: its last line but the brace has the SHA-256
-(sha256sum(1)) of all lines before it, as the last of its entries.
-"""
+"""What is stored of a run: written whole, and believed only as it was written."""
 
 from __future__ import annotations
 
@@ -20,15 +16,9 @@ from jsonschema import Draft202012Validator, FormatChecker
 from hatester.errors import UserError
 from hatester.files import remove, write_whole
 from hatester.paths import RUN_SCHEMA
+from hatester.sealed import Damaged, sealed
 
-Content = dict[str, Any]
-
-SEAL = "sha256"
 _QUOTE = 200
-
-
-class Damaged(Exception):
-    """Why something stored cannot be believed, to be said after the name of its file."""
 
 
 @contextlib.contextmanager
@@ -54,12 +44,7 @@ def keep(path: Path, text: str | None) -> None:
 
 def keep_sealed(path: Path, content: Mapping[str, Any]) -> None:
     """Write a file of sealed JSON, as `keep` does."""
-    opened = json.dumps(content, indent=1, allow_nan=False).removesuffix("\n}") + ",\n"
-    keep(path, opened + _seal(opened.encode()).decode())
-
-
-def _seal(before: bytes) -> bytes:
-    return f' "{SEAL}": "{hashlib.sha256(before).hexdigest()}"\n}}\n'.encode()
+    keep(path, sealed(content))
 
 
 def read(path: Path, checksum: str | None = None) -> bytes:
@@ -73,33 +58,6 @@ def read(path: Path, checksum: str | None = None) -> bytes:
     if checksum not in (None, hashlib.sha256(data).hexdigest()):
         raise Damaged("is not as it was written")
     return data
-
-
-def parsed(data: bytes) -> Content:
-    """A JSON object. Raises Damaged for what is none (RFC 8259, so without NaN)."""
-    try:
-        content = json.loads(data, parse_constant=_refuse)
-    except (ValueError, RecursionError) as error:
-        raise Damaged(f"is no JSON ({error})") from error
-    if not isinstance(content, dict):
-        raise Damaged("is no JSON object")
-    return content
-
-
-def _refuse(constant: str) -> object:
-    raise ValueError(f"{constant} is no number")
-
-
-def unsealed(data: bytes) -> Content:
-    """The content of sealed JSON, without the seal. Raises Damaged without one that is whole."""
-    content = parsed(data)
-    if SEAL not in content:
-        raise Damaged("has no checksum")
-    before, mark, _ = data.rpartition(f' "{SEAL}": '.encode())
-    if not mark or data != before + _seal(before):
-        raise Damaged("is not as it was written")
-    del content[SEAL]
-    return content
 
 
 def require_fit(content: object, part: str = "") -> None:

@@ -14,7 +14,7 @@ from hatester.errors import tail
 from hatester.evidence import CONSOLE, HAPROXY_LOG, TIMELINE
 from hatester.outcomes import outcome
 from hatester.results import Results
-from hatester.stored import Damaged
+from hatester.sealed import Damaged
 from hatester.timeline import UNFIT
 
 Entry = Mapping[str, Any]

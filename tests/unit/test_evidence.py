@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hatester import stored
+from hatester import sealed, stored
 from hatester.cells import not_measured
 from hatester.results import Results, begin, find
 from hatester.stories import story
@@ -31,12 +31,12 @@ def run(tmp_path: Path) -> Results:
 
 def test_a_change_of_any_bit_is_seen(run: Results) -> None:
     data = (run.evidence(run.cells[2]) / "cell.json").read_bytes()
-    assert stored.unsealed(data) == run.cells[2]
+    assert sealed.unsealed(data) == run.cells[2]
     for number in range(8 * len(data)):
         spoilt = bytearray(data)
         spoilt[number // 8] ^= 1 << number % 8
-        with pytest.raises(stored.Damaged):
-            stored.unsealed(bytes(spoilt))
+        with pytest.raises(sealed.Damaged):
+            sealed.unsealed(bytes(spoilt))
 
 
 def test_checksums_are_those_of_sha256sum(run: Results) -> None:
