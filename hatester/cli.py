@@ -63,6 +63,11 @@ def orderly(mistake: int = MISTAKE, not_measured: int = NOT_MEASURED) -> Iterato
         raise Exit(f"{error} Nothing was measured.", code=NOT_MEASURED) from error
     except KeyboardInterrupt as error:
         raise Exit("Interrupted.", code=INTERRUPTED) from error
+    finally:
+        for number in _SIGNALS:
+            # Python drops its own handlers before it exits, and would die of the next signal.
+            if signal.getsignal(number) is _be_patient:
+                signal.signal(number, signal.SIG_IGN)
 
 
 def _interrupt(number: int, _frame: FrameType | None) -> None:
