@@ -267,7 +267,7 @@ def capture(
     """
     with orderly():
         name = hosts.name_of(host, as_)
-        at = flags.count("--port", port) if port else 0
+        at = flags.count("--port", port, most=65535) if port else 0
         with ssh.visit(host, user, at, ssh_config) as there:
             captured = capturing.capture(Remote(there.run), config)
         file = hosts.write_host(HOSTS, name, host, captured.host, captured.files)

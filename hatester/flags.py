@@ -9,7 +9,10 @@ from pathlib import Path
 from hatester.errors import UserError
 from hatester.outcomes import OUTCOMES
 from hatester.own import Own, load_own
+from hatester.paths import located
+from hatester.words import quoted
 
+_WHOLE = re.compile("[0-9]{1,9}")
 _SECONDS = re.compile(r"(?P<number>[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?P<unit>ms|s|)")
 _SHORTEST, _LONGEST = 0.005, 1.0
 """Seconds. Any faster, and the closed connections of 60 s would use up a client's 28232 ports
@@ -18,10 +21,10 @@ _UNITS = {"w": 604800, "d": 86400, "h": 3600, "m": 60, "s": 1}
 _DURATION = re.compile("".join(rf"(?:(?P<{unit}>[0-9]{{1,9}}){unit})?" for unit in _UNITS))
 
 
-def count(flag: str, text: str, least: int = 1) -> int:
-    """A number of things. Raises UserError for anything but a whole number, `least` or more."""
-    if not (text.isascii() and text.isdigit() and int(text) >= least):
-        raise UserError(f"{flag}: '{text}' is no whole number from {least} on.")
+def count(flag: str, text: str, least: int = 1, most: int = 10_000) -> int:
+    """A number of things. Raises UserError for anything but a whole number from `least` on."""
+    if not (_WHOLE.fullmatch(text) and least <= int(text) <= most):
+        raise UserError(f"{flag}: {quoted(text)} is no whole number from {least} to {most}.")
     return int(text)
 
 
@@ -38,7 +41,7 @@ def own(config: str, after: str, scenarios: Sequence[str], host: str) -> Own | N
         return None
     if scenarios:
         raise UserError("--config: its addresses make the scenarios; --scenario cannot be given.")
-    return load_own(Path(config).expanduser(), Path(after).expanduser() if after else None)
+    return load_own(located(config, Path()), located(after, Path()) if after else None)
 
 
 def step(flag: str, text: str, steps: int) -> int:
@@ -62,7 +65,7 @@ def again(failed: str | bool | None) -> tuple[str, ...]:
     if failed == "all":
         return ("error", *OUTCOMES[1:])
     if isinstance(failed, str) and failed:
-        raise UserError(f"--failed: there is no '{failed}' (there are: all, or nothing).")
+        raise UserError(f"--failed: there is no {quoted(failed)} (there are: all, or nothing).")
     return ("error",) if failed else ()
 
 
@@ -76,7 +79,7 @@ def interval(flag: str, text: str) -> float | None:
     found = _SECONDS.fullmatch(text)
     seconds = float(found["number"]) / (1000 if found["unit"] == "ms" else 1) if found else 0.0
     if not _SHORTEST <= seconds <= _LONGEST:
-        raise UserError(f"{flag}: '{text}' is no time from 5ms to 1s, such as 20ms or 0.05s.")
+        raise UserError(f"{flag}: {quoted(text)} is no time from 5ms to 1s, such as 20ms or 0.05s.")
     return seconds
 
 

@@ -7,9 +7,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from hatester.declarations import checked, require
 from hatester.errors import MeasurementError, UserError
-from hatester.kernel_sources import is_there, local_release
-from hatester.matrix import Kernel, Matrix, checked, require
+from hatester.kernel_sources import local_release
+from hatester.matrix import Kernel, Matrix
+from hatester.paths import is_there
 from hatester.plan import Wanted
 from hatester.suite_kernels import Kernels, fitting, flavour_of, is_match, is_release
 

@@ -10,14 +10,14 @@ from hatester.errors import UserError
 from hatester.flags import again, count, duration, interval, step
 
 
-@given(st.integers(1, 10**6))
+@given(st.integers(1, 10_000))
 def test_a_count_is_what_is_written(number: int) -> None:
     assert count("--repeat", str(number)) == number
 
 
-@pytest.mark.parametrize("text", ["0", "-1", "", "two", "1.5", "²", "1e3"])
+@pytest.mark.parametrize("text", ["0", "-1", "", "two", "1.5", "²", "1e3", "10001"])
 def test_a_count_that_is_none_is_named(text: str) -> None:
-    with pytest.raises(UserError, match=f"--repeat: '{text}' is no whole number from 1 on"):
+    with pytest.raises(UserError, match=f"--repeat: '{text}' is no whole number from 1 to 10000"):
         count("--repeat", text)
 
 

@@ -68,8 +68,8 @@ def test_keys_do_not_come_along(folder: Path) -> None:
 def test_what_cannot_be_read_is_named(folder: Path) -> None:
     (folder / "errors/503.http").write_bytes(b"\xff\xfe")
     for config, sentence in (
-        ("none.cfg", "none.cfg is no text"),
-        ("haproxy.cfg", "503.http is no"),
+        ("none.cfg", "none.cfg cannot be read: No such file"),
+        ("haproxy.cfg", "503.http is not UTF-8 text"),
     ):
         with pytest.raises(UserError, match=sentence):
             load_own(folder / config, None)
