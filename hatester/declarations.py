@@ -47,15 +47,18 @@ def load(path: Path, model: type[M]) -> M:
 
 def text_of(path: Path) -> str:
     """What is in a text file, line ends and all. Raises UserError naming the file."""
+    name = printable(str(path))
     try:
         with path.open(encoding="utf-8", newline="") as file:
             text = file.read(MOST_CHARACTERS + 1)
     except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}.") from error
+        raise UserError(f"{name} cannot be read: {error.strerror}.") from error
     except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not UTF-8 text.") from error
+        raise UserError(f"{name} is not UTF-8 text.") from error
+    except ValueError as error:
+        raise UserError(f"{name} is no name of a file.") from error
     if len(text) > MOST_CHARACTERS:
-        raise UserError(f"{path} is too long: more than {MOST_CHARACTERS} characters.")
+        raise UserError(f"{name} is too long: more than {MOST_CHARACTERS} characters.")
     return text
 
 
@@ -72,9 +75,11 @@ def content(path: Path) -> object:
     except yaml.MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise UserError(f"{path}{line}: {error.problem or error.context}.") from error
-    # The last two come of numbers, as in "\UFFFFFFFF", which PyYAML does not check.
-    except (yaml.YAMLError, ValueError, OverflowError) as error:
+    except yaml.YAMLError as error:
         raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}.") from error
+    # PyYAML does not check how large a number is, of a character as in "\UFFFFFFFF" for one.
+    except (ValueError, OverflowError) as error:
+        raise UserError(f"{path} is not YAML: a number in it is too large.") from error
 
 
 class _Loader(yaml.BaseLoader):

@@ -15,6 +15,7 @@ from hatester.declarations import checked, require
 from hatester.errors import UserError
 from hatester.matrix import Build, Matrix
 from hatester.paths import is_there, located
+from hatester.words import printable
 
 FLAG = "--haproxy"
 # What begins with haproxy is an image without its transport.
@@ -74,7 +75,7 @@ def _build(word: str) -> Build:
         content: dict[str, object] = {"image": word}
     elif _is_path(word):
         if not is_there(Path(word)):
-            raise UserError(f"{FLAG}: {word} is missing.")
+            raise UserError(f"{FLAG}: {printable(word)} is missing.")
         content = {"packages": [word]} if word.endswith(".deb") else {"path": word}
     else:
         found = _SUITE.fullmatch(word)

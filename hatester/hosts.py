@@ -114,7 +114,8 @@ def name_of(host: str, name: str = "") -> str:
     kept = name or re.sub(r"[^A-Za-z0-9.+_-]", "-", host.rpartition("@")[2])
     if not re.fullmatch(NAME, kept):
         raise UserError(
-            f"--as: {quoted(kept)} is no name to keep {host} under: letters, digits and .+_- are."
+            f"--as: {quoted(kept)} is no name to keep {quoted(host)} under: letters, digits and "
+            ".+_- are."
         )
     return kept
 

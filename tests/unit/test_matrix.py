@@ -14,6 +14,12 @@ from hatester.matrix import load_matrix
 from hatester.paths import MATRIX
 
 
+BOMB = "- &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"- &a{level} [{', '.join(10 * [f'*a{level - 1}'])}]\n" for level in range(1, 9)
+)
+"""A few lines that stand for a billion values."""
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return Path(shutil.copytree(MATRIX, tmp_path / "matrix"))
@@ -170,6 +176,21 @@ def test_a_wrong_matrix_is_told_with_the_choices(name: str, sentence: str) -> No
         ("kernels.yml", "kernels:\n  a: {suite: x}\n  a: {suite: y}", "line 3: 'a' comes twice"),
         ("kernels.yml", "", "kernels.yml: kernels: field required"),
         ("kernels.yml", "nothing", "kernels.yml: here belong keys (kernels), not 'nothing'"),
+        ("kernels.yml", "[" * 2000, "kernels.yml is nested too deeply."),
+        (
+            "kernels.yml",
+            'a: "\\U00110000"',
+            "kernels.yml is not YAML: a number in it is too large.",
+        ),
+        (
+            "kernels.yml",
+            'a: "\\UFFFFFFFF"',
+            "kernels.yml is not YAML: a number in it is too large.",
+        ),
+        ("kernels.yml", "? [a]\n: b", "kernels.yml, line 1: ['a'] is no name."),
+        ("kernels.yml", BOMB, "line 1: with its aliases, this is more than 1000000 values."),
+        ("kernels.yml", 'kernels: {"\\e[2J": {}}', r"kernels: \x1b[2J: [key]: string should match"),
+        ("kernels.yml", '"a\\nb": c', r"kernels.yml: there is no key 'a\nb' (there are: kernels)."),
         ("haproxy.yml", "builds: {2.2: {suite: a b}}", "haproxy.yml: builds: 2.2: suite"),
         (
             "haproxy.yml",
@@ -186,6 +207,8 @@ def test_a_wrong_matrix_is_told_with_the_choices(name: str, sentence: str) -> No
         ("settings.yml", "settings: {x: {sysctls: {nope: 1}}}", "settings: x: sysctls: nope"),
         ("settings.yml", "settings: {x: {bind: transparent}}", "settings: x: bind: input"),
         ("settings.yml", "settings: {x: {global: ['a\n\nb']}}", "settings: x: global: 0"),
+        ("settings.yml", "settings: {x: {linux: ٣}}", "settings: x: linux: string should match"),
+        ("settings.yml", 'settings: {x: {bind: ["a\\0"]}}', "settings: x: bind: 0: string should"),
         ("settings.yml", "settings: {x: {linux: 5.x}}", "settings: x: linux: string should match"),
         (
             "settings.yml",
