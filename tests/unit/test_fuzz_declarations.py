@@ -90,6 +90,10 @@ def test_a_matrix_is_read_or_refused(folder: Path, file: str, data: st.DataObjec
 
 def is_sendable(scenario: Scenario, setting: Setting = DECLARED.settings["plain"]) -> bool:
     """Whether guests can be told of a scenario, however HAProxy is reloaded."""
+    for address in scenario.addresses:
+        assert re.fullmatch("[0-9a-f:.]+/[0-9]+", address)
+    for server in scenario.servers:
+        assert re.fullmatch(r"([0-9a-f:.\[\]]*|\*):[0-9]+", server)
     plans = [guest_plan(Order("3.0", setting, scenario, method)) for method in METHODS]
     return bool(json.dumps(plans).encode("ascii"))
 

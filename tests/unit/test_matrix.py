@@ -13,7 +13,6 @@ from hatester.errors import UserError
 from hatester.matrix import load_matrix
 from hatester.paths import MATRIX
 
-
 BOMB = "- &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"- &a{level} [{', '.join(10 * [f'*a{level - 1}'])}]\n" for level in range(1, 9)
 )

@@ -96,6 +96,14 @@ def test_a_layout_and_its_archives_are_one_image(tmp_path: Path) -> None:
     assert len(digests) == 1
 
 
+def test_the_cache_may_be_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "a:b 'c\"$(d)"))
+    reference = f"oci:{layout(tmp_path, files(FILES))}:made"
+    before = {path.name for path in tmp_path.iterdir()}
+    assert content(reference, tmp_path).version == "1.8.26"
+    assert {path.name for path in tmp_path.iterdir()} - before == {"a:b 'c\"$(d)"}
+
+
 def test_an_image_on_this_host_is_fetched_again_when_it_changes(tmp_path: Path) -> None:
     told: list[str] = []
     reference = f"oci:{layout(tmp_path, files(FILES))}:made"

@@ -89,6 +89,15 @@ def test_each_address_that_is_on_an_interface_is_lost_in_a_scenario(tmp_path: Pa
     assert [bind.label for bind in there] == ["192.0.2.10:80", "*:443"]
 
 
+def test_a_file_that_has_one_of_our_names_takes_nothing_s_place(tmp_path: Path) -> None:
+    own = Own(CONFIGURATION, "global\n", {"before.cfg": "no", "after.cfg": "no", "x.cfg": "x"})
+    contents = scenarios(own, SURVEY, SURVEY)
+    write(tmp_path, own, contents)
+    configurations = load_scenario(tmp_path / "reload").configurations
+    texts = {name: each.text for name, each in configurations.items()}
+    assert texts == {"before": CONFIGURATION, "after": "global\n", "x": "x"}
+
+
 def test_only_what_both_configurations_bind_can_be_lost(tmp_path: Path) -> None:
     after = Survey({"192.0.2.10:80": "any", "192.0.2.11:80": "any"}, ())
     assert made(tmp_path, after=after) == ["lost-192.0.2.10", "reload"]
