@@ -92,5 +92,5 @@ def duration(flag: str, text: str) -> float | None:
         return None
     found = _DURATION.fullmatch("0s" if text == "0" else text)
     if not found:
-        raise UserError(f"{flag}: '{text}' is no time such as 90s, 30m, 1h30m, 7d, 2w or 0.")
+        raise UserError(f"{flag}: {quoted(text)} is no time such as 90s, 30m, 1h30m, 7d, 2w or 0.")
     return float(sum(int(found[unit] or 0) * seconds for unit, seconds in _UNITS.items()))

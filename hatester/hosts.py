@@ -18,7 +18,7 @@ from hatester.locks import locked
 from hatester.matrix import NAME, Line, Method, Name, SysctlName, Version
 from hatester.paths import is_there
 from hatester.scenarios import WrittenAddress
-from hatester.words import counted, quoted
+from hatester.words import brief, counted, quoted
 
 AbsolutePath = Annotated[
     str, pydantic.StringConstraints(pattern=r"^(/[^/\x00-\x1f\x7f]+)+$", max_length=4000)
@@ -114,7 +114,7 @@ def name_of(host: str, name: str = "") -> str:
     kept = name or re.sub(r"[^A-Za-z0-9.+_-]", "-", host.rpartition("@")[2])
     if not re.fullmatch(NAME, kept):
         raise UserError(
-            f"--as: {quoted(kept)} is no name to keep {quoted(host)} under: letters, digits and "
+            f"--as: {quoted(kept)} is no name to keep {brief(host)} under: letters, digits and "
             ".+_- are."
         )
     return kept

@@ -209,6 +209,7 @@ def test_any_word_is_a_flag_s_value_or_refused(folder: Path, word: str) -> None:
         lambda: flags.count("--repeat", word),
         lambda: flags.step("--step", word, 7),
         lambda: flags.interval("--probe-interval", word),
+        lambda: flags.duration("--time-limit", word),
         lambda: flags.again(word),
         lambda: name_of(word),
         lambda: name_of("x", word),
