@@ -18,6 +18,8 @@ _SHORTEST, _LONGEST = 0.005, 1.0
 """Seconds. Any faster, and the closed connections of 60 s would use up a client's 28232 ports
 (net.ipv4.ip_local_port_range)."""
 _UNITS = {"w": 604800, "d": 86400, "h": 3600, "m": 60, "s": 1}
+_FOR_EVER = 100 * 365 * 86400
+"""Seconds. setitimer(2) takes more, but Python does not."""
 _DURATION = re.compile("".join(rf"(?:(?P<{unit}>[0-9]{{1,9}}){unit})?" for unit in _UNITS))
 
 
@@ -91,6 +93,7 @@ def duration(flag: str, text: str) -> float | None:
     if not text:
         return None
     found = _DURATION.fullmatch("0s" if text == "0" else text)
-    if not found:
+    parts = (int(found[unit] or 0) * _UNITS[unit] for unit in _UNITS) if found else [_FOR_EVER]
+    if (seconds := sum(parts)) >= _FOR_EVER:
         raise UserError(f"{flag}: {quoted(text)} is no time such as 90s, 30m, 1h30m, 7d, 2w or 0.")
-    return float(sum(int(found[unit] or 0) * seconds for unit, seconds in _UNITS.items()))
+    return float(seconds)
