@@ -126,10 +126,10 @@ def checked(content: object, model: type[M], place: str, folder: Path = Path()) 
     try:
         return model.model_validate(content, context={"folder": folder})
     except pydantic.ValidationError as error:
-        raise UserError(f"{place}: {_sentence(error)}") from error
+        raise UserError(f"{place}: {sentence(error)}") from error
 
 
-def _sentence(error: pydantic.ValidationError) -> str:
+def sentence(error: pydantic.ValidationError) -> str:
     """The first mistake: where it is, what it is, and what was written there."""
     first = error.errors()[0]
     place = ": ".join(brief(str(part)) for part in first["loc"])

@@ -343,7 +343,8 @@ def _expected(entry: Entry) -> dict[str, Entry]:
 
 
 def _loss(outcome: str, count: int) -> str:
-    return _LOSSES.get(outcome, outcome).format(were=were(count))
+    words = _LOSSES.get(outcome)
+    return words.format(were=were(count)) if words else outcome
 
 
 def _range(values: Sequence[float]) -> str:

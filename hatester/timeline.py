@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from hatester.timeline_form import require_form
+
 OVERTAKING_SECONDS = 1.0
 """At most, from the end of an observation to the reload that ended it before it was steady."""
 
@@ -110,7 +112,11 @@ class Timeline:
 
 
 def read(evidence: Mapping[str, Any]) -> Timeline:
-    """The content of a cell's `timeline.json`, which is left as it is."""
+    """The content of a cell's `timeline.json`, which is left as it is.
+
+    Raises ValueError for what has another form.
+    """
+    require_form(evidence)
     addresses = tuple(evidence["addresses"])
     probes: dict[str, list[Probe]] = {label: [] for label in addresses}
     for index, due, sent, ended, outcome, _errno, configuration in evidence["probes"]:

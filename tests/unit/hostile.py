@@ -49,9 +49,9 @@ values: st.SearchStrategy[Any] = st.recursive(
 """Whatever YAML can write, in the place of something else."""
 
 
-def share(parts: int) -> settings:
-    """So many times fewer examples than other tests have, since each takes its time."""
-    return settings(max_examples=max(settings.default.max_examples // parts, 1))
+def examples(factor: float) -> settings:
+    """So many times as many examples as other tests have: fewer where each takes its time."""
+    return settings(max_examples=max(round(settings.default.max_examples * factor), 1))
 
 
 @contextmanager

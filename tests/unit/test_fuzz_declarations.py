@@ -30,7 +30,7 @@ from hatester.production import likeness
 from hatester.scenarios import Scenario, load_scenario
 from hatester.sequence import Order, guest_plan
 from hatester.suite_kernels import SuiteKernel
-from tests.unit.hostile import NAMES, mutated, names, refused, scribbled, share
+from tests.unit.hostile import NAMES, examples, mutated, names, refused, scribbled
 from tests.unit.made_up_host import MadeUpHost
 
 DECLARED = load_matrix(MATRIX)
@@ -75,7 +75,7 @@ def instead(file: Path, content: bytes) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("file", FILES)
-@share(5)
+@examples(0.2)
 @given(data=st.data())
 def test_a_matrix_is_read_or_refused(folder: Path, file: str, data: st.DataObject) -> None:
     with (
@@ -132,7 +132,7 @@ class NothingToBeHad:
         raise MeasurementError(f"no suite {suite}")
 
 
-@share(4)
+@examples(0.25)
 @given(content=spoilt(yaml.safe_load(yaml.safe_dump(CAPTURED.host.model_dump(mode="json")))))
 def test_a_captured_host_is_read_or_refused(folder: Path, content: bytes) -> None:
     hosts = folder / "hosts"

@@ -31,7 +31,7 @@ from hatester.trees import Tree
 from hatester.vagrant import Vagrant
 from provision.guest import transcript
 from provision.guest.methods import environment
-from tests.unit.hostile import ADDRESSES, NAMES, names, refused, share
+from tests.unit.hostile import ADDRESSES, NAMES, examples, names, refused
 from tests.unit.made_up_host import shell
 from tests.unit.made_up_kernels import make_deb
 
@@ -59,7 +59,7 @@ def as_sh_has_it(line: str) -> list[str]:
     return said.decode().split("\0")[1:-1]
 
 
-@share(4)
+@examples(0.25)
 @given(words)
 def test_a_told_command_can_be_pasted(given_words: list[str]) -> None:
     told: list[str] = []
@@ -103,7 +103,7 @@ def test_how_to_enter_machines_that_are_kept_can_be_pasted(
     assert f"VAGRANT_DOTFILE_PATH={folder}" in as_sh_has_it(end.removeprefix("end with: "))
 
 
-@share(4)
+@examples(0.25)
 @given(st.lists(st.sampled_from(PARTS), min_size=1, max_size=8, unique=True))
 def test_a_host_s_files_are_read_by_any_name(
     tmp_path_factory: pytest.TempPathFactory, parts: list[str]
