@@ -8,7 +8,7 @@ import json
 import math
 import random
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -20,7 +20,22 @@ from hatester.drawing import draw
 from hatester.verdict import SEVERITY, judge
 from provision.guest import connections
 from tests.unit.hostile import examples, mutated
-from tests.unit.made_up import A44, A45, AT, LABELS, OLD, PROCESSES, evidence, held, reload
+from tests.unit.made_up import (
+    A44,
+    A45,
+    AT,
+    LABELS,
+    MASTER,
+    NEW,
+    OLD,
+    PROCESSES,
+    STATS,
+    STRANGER,
+    evidence,
+    held,
+    listener,
+    reload,
+)
 from tests.unit.made_up_cells import head
 
 Probe = list[Any]
@@ -273,6 +288,39 @@ def test_a_verdict_is_what_brute_force_makes_of_the_same_probes(timeline: dict[s
     assert found.silent == any(each["silent"] for each in expected)
     assert found.explanation
     json.dumps(found.reloads, allow_nan=False)
+
+
+@given(st.lists(st.sets(st.sampled_from([MASTER, OLD, NEW, STRANGER, 9])), min_size=2, max_size=60))
+def test_who_held_an_address_is_who_was_seen_to_in_each_sample(samples: list[set[int]]) -> None:
+    moments = [(number + 20) / 20 for number in range(len(samples))]
+    listeners = [listener(STATS, 0.0, moments[-1] + 0.1, MASTER)]
+    for moment, pids in zip(moments, samples, strict=True):
+        if pids and listeners[-1]["pids"] == sorted(pids) and listeners[-1]["address"] == A44:
+            listeners[-1]["to"] = moment
+        elif pids:
+            listeners.append(listener(A44, moment, moment, *sorted(pids)))
+        else:  # another socket, if one is there again
+            listeners.append(listener(STATS, moment, moment, MASTER))
+    reloads = [reload(at=1.21, until=2.41), reload(step=8, at=2.51, until=3.91)]
+    judgement = judge(evidence(reloads=reloads, listeners=listeners))
+    for entry, source in zip(judgement.reloads, reloads, strict=True):
+        newest = "new worker" if source["step"] == 6 else "old worker"
+        owners = {MASTER: "master", OLD: "old worker", NEW: newest}
+        for moment, pids in zip(moments, samples, strict=True):
+            if source["at"] < moment < source["until"]:
+                seen = {(owners.get(pid, "stranger"), pid) for pid in pids} or {(None, None)}
+                assert seen == _told(entry["listeners"], moment - source["at"])
+
+
+def _told(listeners: Sequence[Mapping[str, Any]], at: float) -> set[tuple[str | None, int | None]]:
+    """Who held .44 at the moment of a sample: one that saw something is no part of a gap."""
+    return {
+        (each["owner"], each["pid"])
+        for each in listeners
+        if each["address"] == A44
+        for margin in [1e-5 if each["owner"] else -1e-5]
+        if each["from"] - margin <= at <= each["to"] + margin
+    }
 
 
 SMALL = evidence(
