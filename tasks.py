@@ -47,6 +47,7 @@ from hatester.remote import Remote
 from hatester.results import find
 from hatester.run import How, Keep
 from hatester.shell import open_shell
+from hatester.words import displayable
 
 DESCRIBED = (
     "a Debian suite, a path (with a slash) of a binary, one of a .deb file, or an image, such as "
@@ -240,7 +241,7 @@ def compare(c: Context, before: str, after: str) -> None:
     """
     with orderly():
         compared = comparison.compare(find(RESULTS, before).cells, find(RESULTS, after).cells)
-        print(comparison.text(compared))
+        print(displayable(comparison.text(compared)))
     if compared.of(comparison.Fate.WORSE):
         raise Exit(code=NOT_MET)
     if compared.of(comparison.Fate.LOST):

@@ -52,8 +52,7 @@ def complaint(failed: Mapping[str, str]) -> str:
     for label, outcome in failed.items():
         by_outcome.setdefault(outcome, []).append(label)
     return ", ".join(
-        f"{listed(labels)} {_COMPLAINTS.get(outcome, outcome)}"
-        for outcome, labels in by_outcome.items()
+        f"{listed(labels)} {_COMPLAINTS[outcome]}" for outcome, labels in by_outcome.items()
     )
 
 
@@ -343,8 +342,7 @@ def _expected(entry: Entry) -> dict[str, Entry]:
 
 
 def _loss(outcome: str, count: int) -> str:
-    words = _LOSSES.get(outcome)
-    return words.format(were=were(count)) if words else outcome
+    return _LOSSES[outcome].format(were=were(count))
 
 
 def _range(values: Sequence[float]) -> str:

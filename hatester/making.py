@@ -23,7 +23,7 @@ from hatester.notices import say
 from hatester.paths import MACHINES, MATRIX
 from hatester.plan import Wanted
 from hatester.suite_kernels import suite_kernels
-from hatester.words import quoted
+from hatester.words import displayable, quoted
 
 Thing = TypeVar("Thing")
 
@@ -133,4 +133,4 @@ def _show(
     """What was made, as a table; what could not be, with its reason and exit code 3."""
     print(tabulate(rows, headers=headers, disable_numparse=True))
     if lacks:
-        raise Exit("\n".join(map(str, lacks)), code=NOT_MEASURED)
+        raise Exit(displayable("\n".join(map(str, lacks))), code=NOT_MEASURED)

@@ -12,11 +12,12 @@ from typing import Annotated, Any, Literal
 import pydantic
 
 from hatester.declarations import sentence
+from provision.guest.connections import OUTCOMES
 
 Seconds = Annotated[float, pydantic.Field(strict=True, allow_inf_nan=False)]
 Length = Annotated[Seconds, pydantic.Field(ge=0)]
 Number = Annotated[int, pydantic.Field(strict=True, ge=0)]
-Outcome = Annotated[str, pydantic.Field(min_length=1)]
+Outcome = Annotated[str, pydantic.Field(pattern=f"^({'|'.join(OUTCOMES)})$")]
 Truth = Annotated[bool, pydantic.Field(strict=True)]
 
 

@@ -23,6 +23,11 @@ def printable(text: str) -> str:
     return "".join(each if each.isprintable() else "?" for each in text)
 
 
+def displayable(text: str) -> str:
+    """The same in as many lines as there are, for a terminal."""
+    return "\n".join(printable(line.expandtabs()) for line in text.split("\n"))
+
+
 def quoted(value: object) -> str:
     """What somebody wrote, as Python has it: in one line, and the beginning and the end of what is
     long."""
