@@ -146,6 +146,22 @@ def test_links_stay_in_the_image(tmp_path: Path) -> None:
     assert not (tmp_path / "written").exists()
 
 
+def test_what_a_layer_takes_away_is_the_image_s_alone(tmp_path: Path) -> None:
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside/victim").touch()
+    up = f"../../../../../../../..{tmp_path}/outside"
+    device = link("dev/sda", "", tarfile.BLKTYPE)
+    taken = files({f"{up}/.wh.victim": b"", f"{up}/.wh..wh..opq": b"", "usr/.wh...": b""})
+    for members in (
+        taken,
+        [link("usr/x", f"{tmp_path}/outside"), *files({"usr/x/.wh.victim": b""})],
+    ):
+        made = layout(tmp_path, [device, *members])
+        with pytest.raises(MeasurementError):
+            content(f"oci:{made}:made", tmp_path)
+        assert (tmp_path / "outside/victim").exists()
+
+
 def test_folders_that_are_not_to_be_written_to_are_removed(tmp_path: Path) -> None:
     folder = tarfile.TarInfo("usr/local/sbin")
     folder.type, folder.mode = tarfile.DIRTYPE, 0o555
