@@ -34,9 +34,10 @@ from hatester.cli import (
     show_run,
     workshop,
 )
+from hatester.declarations import require
 from hatester.errors import UserError
 from hatester.kernel_references import with_kernels, with_names
-from hatester.matrix import FLAVOURS, METHODS, load_matrix, require
+from hatester.matrix import FLAVOURS, METHODS, load_matrix
 from hatester.measuring import New, measure
 from hatester.notices import say
 from hatester.outcomes import OUTCOMES, outcome

@@ -14,9 +14,9 @@ from typing import Any
 from jsonschema import Draft202012Validator
 
 from hatester.cells import Result, judged
+from hatester.declarations import require
 from hatester.errors import UserError
 from hatester.files import write_whole
-from hatester.matrix import require
 from hatester.outcomes import outcome
 from hatester.own import AFTER, BEFORE
 from hatester.paths import RUN_SCHEMA

@@ -51,6 +51,7 @@ values: st.SearchStrategy[Any] = st.recursive(
 
 def examples(factor: float) -> settings:
     """So many times as many examples as other tests have: fewer where each takes its time."""
+    assert settings.default
     return settings(max_examples=max(round(settings.default.max_examples * factor), 1))
 
 

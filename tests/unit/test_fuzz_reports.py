@@ -11,6 +11,7 @@ from xml.etree import ElementTree as ET
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from invoke.exceptions import Exit
 from markdown_it import MarkdownIt  # which rich brings along
 from markdown_it.token import Token
 
@@ -137,7 +138,7 @@ def test_nothing_that_a_terminal_takes_as_a_command_is_shown(
     results = run_of(mark.replace("/", ""))
     cli.show_run(results, table_format)
     say(mark)
-    with pytest.raises(cli.Exit) as caught:
+    with pytest.raises(Exit) as caught:
         cli.conclude(results, None)
     said = capsys.readouterr()
     for line in f"{said.out}\n{said.err}\n{caught.value.message}".split("\n"):

@@ -83,7 +83,8 @@ class Brute:
             for step in self.timeline["steps"]
             if step["verb"] in ("start", "reload") and step["at"] < at
         ]
-        return max(answers or asked or [(0.0, None)])[1]
+        found: list[tuple[float, str | None]] = answers or asked or [(0.0, None)]
+        return max(found, key=lambda each: each[0])[1]
 
     def expected(self, entry: Mapping[str, Any]) -> set[str]:
         before = self.bound.get(self.in_service(entry["at"]) or "", [])
@@ -308,8 +309,9 @@ def test_who_held_an_address_is_who_was_seen_to_in_each_sample(samples: list[set
         owners = {MASTER: "master", OLD: "old worker", NEW: newest}
         for moment, pids in zip(moments, samples, strict=True):
             if source["at"] < moment < source["until"]:
-                seen = {(owners.get(pid, "stranger"), pid) for pid in pids} or {(None, None)}
-                assert seen == _told(entry["listeners"], moment - source["at"])
+                seen = {(owners.get(pid, "stranger"), pid) for pid in pids}
+                told = _told(entry["listeners"], moment - source["at"])
+                assert told == (seen or {(None, None)})
 
 
 def _told(listeners: Sequence[Mapping[str, Any]], at: float) -> set[tuple[str | None, int | None]]:

@@ -133,8 +133,15 @@ def test_a_kernels_package_lays_files_into_its_folder_and_nothing_else(
 def extracted(archive: Path, image: Path, *_: object) -> None:
     """What becomes a disk, unpacked as for that, but as ordinary files."""
     (image.parent / "tree").mkdir()
-    command = ["tar", "--extract", "--no-same-owner", "--file", archive, "--directory"]
-    done = subprocess.run([*command, image.parent / "tree"], check=False, capture_output=True)
+    words = [
+        "--extract",
+        "--no-same-owner",
+        "--file",
+        archive,
+        "--directory",
+        image.parent / "tree",
+    ]
+    done = subprocess.run(["tar", *words], check=False, capture_output=True)
     if done.returncode:
         raise OSError(done.stderr)
 
