@@ -309,9 +309,9 @@ def test_who_held_an_address_is_who_was_seen_to_in_each_sample(samples: list[set
         owners = {MASTER: "master", OLD: "old worker", NEW: newest}
         for moment, pids in zip(moments, samples, strict=True):
             if source["at"] < moment < source["until"]:
-                seen = {(owners.get(pid, "stranger"), pid) for pid in pids}
-                told = _told(entry["listeners"], moment - source["at"])
-                assert told == (seen or {(None, None)})
+                holders: list[tuple[str | None, int | None]]
+                holders = [(owners.get(pid, "stranger"), pid) for pid in pids] or [(None, None)]
+                assert _told(entry["listeners"], moment - source["at"]) == {*holders}
 
 
 def _told(listeners: Sequence[Mapping[str, Any]], at: float) -> set[tuple[str | None, int | None]]:

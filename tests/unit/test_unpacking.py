@@ -133,15 +133,12 @@ def test_a_kernels_package_lays_files_into_its_folder_and_nothing_else(
 def extracted(archive: Path, image: Path, *_: object) -> None:
     """What becomes a disk, unpacked as for that, but as ordinary files."""
     (image.parent / "tree").mkdir()
-    words = [
-        "--extract",
-        "--no-same-owner",
-        "--file",
-        archive,
-        "--directory",
-        image.parent / "tree",
-    ]
-    done = subprocess.run(["tar", *words], check=False, capture_output=True)
+    place = ["--directory", str(image.parent / "tree")]
+    done = subprocess.run(
+        ["tar", "--extract", "--no-same-owner", "--file", str(archive), *place],
+        check=False,
+        capture_output=True,
+    )
     if done.returncode:
         raise OSError(done.stderr)
 
