@@ -75,7 +75,7 @@ def instead(file: Path, content: bytes) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("file", FILES)
-@examples(0.2)
+@examples(0.1)
 @given(data=st.data())
 def test_a_matrix_is_read_or_refused(folder: Path, file: str, data: st.DataObject) -> None:
     with (
@@ -98,6 +98,7 @@ def is_sendable(scenario: Scenario, setting: Setting = DECLARED.settings["plain"
     return bool(json.dumps(plans).encode("ascii"))
 
 
+@examples(0.4)
 @given(st.sampled_from(STORIES).flatmap(spoilt))
 def test_a_scenario_is_read_or_refused(folder: Path, content: bytes) -> None:
     scenario = folder / "scenarios/lost-address"
@@ -105,6 +106,7 @@ def test_a_scenario_is_read_or_refused(folder: Path, content: bytes) -> None:
         assert is_sendable(load_scenario(scenario))
 
 
+@examples(0.3)
 @given(scribbled((MATRIX / "scenarios/lost-address/with.cfg").read_text()))
 def test_a_scenario_with_any_configuration_is_read_or_refused(folder: Path, text: bytes) -> None:
     scenario = folder / "scenarios/lost-address"
@@ -132,7 +134,7 @@ class NothingToBeHad:
         raise MeasurementError(f"no suite {suite}")
 
 
-@examples(0.25)
+@examples(0.15)
 @given(content=spoilt(yaml.safe_load(yaml.safe_dump(CAPTURED.host.model_dump(mode="json")))))
 def test_a_captured_host_is_read_or_refused(folder: Path, content: bytes) -> None:
     hosts = folder / "hosts"
@@ -143,6 +145,7 @@ def test_a_captured_host_is_read_or_refused(folder: Path, content: bytes) -> Non
             assert re.fullmatch(NAME, name)
 
 
+@examples(0.5)
 @given(spoilt(EXPECTED))
 def test_an_expectation_is_read_or_refused(folder: Path, content: bytes) -> None:
     file = folder / "expected.yml"
@@ -151,6 +154,7 @@ def test_an_expectation_is_read_or_refused(folder: Path, content: bytes) -> None
         expectation.load(folder, str(file), PLANNED)
 
 
+@examples(0.4)
 @given(scribbled("global\n    chroot /x\nfrontend web\n    bind :80 crt site.pem\n"), st.booleans())
 def test_a_configuration_of_one_s_own_is_read_or_refused(
     tmp_path_factory: pytest.TempPathFactory, content: bytes, is_before: bool

@@ -84,7 +84,7 @@ def run_of(text: str) -> Results:
     )
 
 
-@examples(0.2)
+@examples(0.05)
 @given(texts)
 def test_a_page_has_the_same_elements_whatever_is_written_on_it(text: str) -> None:
     hostile, plain = (
@@ -106,6 +106,7 @@ def kinds(tokens: list[Token]) -> Iterator[str]:
         yield from kinds(token.children or [])
 
 
+@examples(0.5)
 @given(texts)
 def test_markdown_has_the_same_elements_whatever_is_written_in_it(text: str) -> None:
     hostile, plain = (

@@ -265,7 +265,7 @@ def _reloads(chance: random.Random, count: int) -> list[dict[str, Any]]:
     return found
 
 
-@examples(5)
+@examples(3)
 @given(timelines)
 def test_a_verdict_is_what_brute_force_makes_of_the_same_probes(timeline: dict[str, Any]) -> None:
     brute, found = Brute(timeline), judge(timeline)
@@ -291,6 +291,7 @@ def test_a_verdict_is_what_brute_force_makes_of_the_same_probes(timeline: dict[s
     json.dumps(found.reloads, allow_nan=False)
 
 
+@examples(0.3)
 @given(st.lists(st.sets(st.sampled_from([MASTER, OLD, NEW, STRANGER, 9])), min_size=2, max_size=60))
 def test_who_held_an_address_is_who_was_seen_to_in_each_sample(samples: list[set[int]]) -> None:
     moments = [(number + 20) / 20 for number in range(len(samples))]

@@ -103,7 +103,7 @@ def test_how_to_enter_machines_that_are_kept_can_be_pasted(
     assert f"VAGRANT_DOTFILE_PATH={folder}" in as_sh_has_it(end.removeprefix("end with: "))
 
 
-@examples(0.25)
+@examples(0.1)
 @given(st.lists(st.sampled_from(PARTS), min_size=1, max_size=8, unique=True))
 def test_a_host_s_files_are_read_by_any_name(
     tmp_path_factory: pytest.TempPathFactory, parts: list[str]

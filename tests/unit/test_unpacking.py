@@ -19,6 +19,7 @@ from hatester.archive import Archive
 from hatester.debs import unpack
 from hatester.errors import MeasurementError
 from hatester.roots import Root
+from tests.unit.hostile import examples
 from tests.unit.made_up_elf import haproxy
 from tests.unit.test_packages import OwnArchive
 
@@ -112,6 +113,7 @@ def bent(tar: bytes, changes: Sequence[tuple[int, bytes]], length: int | None) -
     return tar[:length]
 
 
+@examples(0.3)
 @given(members, changes, lengths)
 def test_a_kernels_package_lays_files_into_its_folder_and_nothing_else(
     tmp_path_factory: pytest.TempPathFactory,
@@ -143,6 +145,7 @@ def extracted(archive: Path, image: Path, *_: object) -> None:
         raise OSError(done.stderr)
 
 
+@examples(0.3)
 @given(members, st.integers(0, 6), changes, lengths)
 def test_a_build_s_package_makes_a_tree_and_nothing_else(
     tmp_path_factory: pytest.TempPathFactory,
@@ -180,6 +183,7 @@ links = st.dictionaries(
 )
 
 
+@examples(0.5)
 @given(links, paths)
 def test_no_link_and_no_path_of_an_image_leads_out_of_it(
     tmp_path_factory: pytest.TempPathFactory, links: dict[str, str], path: str
