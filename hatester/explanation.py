@@ -18,7 +18,8 @@ SLOW_SECONDS = 0.5
 _QUOTE = 120
 _QUEUED = ("reset", "timeout")
 """How connections end that nobody has accepted."""
-_ALERT = re.compile(r"\[ALERT\]\s+(?:\d+/\d+\s+)?(?:\(\d+\)\s*:\s*)?(?P<text>.*)")
+# Not more of a line than could be told, since the next pattern takes the square of its length.
+_ALERT = re.compile(r"\[ALERT\]\s+(?:\d+/\d+\s+)?(?:\(\d+\)\s*:\s*)?(?P<text>.{0,4000})")
 _CANNOT_BIND = re.compile(
     r"cannot bind socket\s*(?:\((?P<reason>[^)]*)\))?[^\[]*\[(?P<address>[^\]]+)\]"
 )
