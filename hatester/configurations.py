@@ -12,7 +12,7 @@ from hatester.words import brief, quoted
 from provision.guest.answers import NAMED
 
 _BIND = re.compile(
-    r"^[ \t]*bind[ \t]+(?P<addresses>[^ \t\n#]+)(?P<options>[^\n#]*?)(?=[ \t]*(?:#|$))",
+    r"^[ \t]*bind[ \t]+(?P<addresses>[^ \t\n#]+)(?P<options>(?:[ \t]+[^ \t\n#]+)*)",
     re.MULTILINE,
 )
 _INTERFACE = re.compile(r"[ \t]interface[ \t]+(\S+)")

@@ -158,7 +158,7 @@ def _tolerance(sampling: Mapping[str, Any]) -> float:
 def _burden(probing: Mapping[str, Any], sampling: Mapping[str, Any]) -> float:
     used = float(probing["cpu_seconds"]) + float(sampling["cpu_seconds"])
     there = float(probing["seconds"]) * int(probing["processors"])
-    return used / there if there else 0.0
+    return min(used / there, 1.0) if there else 0.0
 
 
 def _reload(entry: Mapping[str, Any]) -> Reload:

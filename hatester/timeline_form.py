@@ -14,9 +14,9 @@ import pydantic
 from hatester.declarations import sentence
 from provision.guest.connections import OUTCOMES
 
-Seconds = Annotated[float, pydantic.Field(strict=True, allow_inf_nan=False)]
+Seconds = Annotated[float, pydantic.Field(strict=True, ge=-1e9, le=1e9)]
 Length = Annotated[Seconds, pydantic.Field(ge=0)]
-Number = Annotated[int, pydantic.Field(strict=True, ge=0)]
+Number = Annotated[int, pydantic.Field(strict=True, ge=0, le=2**63)]
 Outcome = Annotated[str, pydantic.Field(pattern=f"^({'|'.join(OUTCOMES)})$")]
 Truth = Annotated[bool, pydantic.Field(strict=True)]
 
@@ -89,6 +89,14 @@ class _Reload(pydantic.BaseModel):
         return self
 
 
+class _Check(pydantic.BaseModel):
+    step: Number
+    reload: Number | None
+    at: Seconds
+    outcomes: dict[str, Outcome]
+    outside: dict[str, Outcome]
+
+
 class _Timeline(pydantic.BaseModel):
     interval: Annotated[Seconds, pydantic.Field(gt=0)]
     addresses: list[str]
@@ -101,6 +109,7 @@ class _Timeline(pydantic.BaseModel):
     sampling: _Sampling
     log: list[tuple[Seconds, str]]
     reloads: list[_Reload]
+    checks: list[_Check]
 
     @pydantic.model_validator(mode="after")
     def _asks_addresses_that_it_has(self) -> _Timeline:

@@ -61,8 +61,8 @@ def run_of(text: str) -> Results:
         "listeners": held((0.0, 1.3, (1,)), (2.0, 3.0, (2,)), labels=[label]),
         "log": [[AT + 0.1, f"[ALERT] 1/1 (1) : {text}"]],
         "reloads": [reload(config="with", present=[label], until=2.9, answer=text, processes=text)],
-        "checks": [{"step": 1, "reload": None, "at": 0.0, "outcomes": {label: text},
-                    "outside": {label: text}}],
+        "checks": [{"step": 1, "reload": None, "at": 0.0, "outcomes": {label: "reset"},
+                    "outside": {label: "empty"}}],
     }  # fmt: skip
     cell = head(f"k{text}", f"b{text}", f"c{text}", 1, f"s{text}", f"m{text}") | judged(timeline)
     cell["kernel"] |= {"release": text, "accelerator": text}

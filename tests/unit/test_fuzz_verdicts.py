@@ -17,6 +17,8 @@ from hypothesis import strategies as st
 
 from hatester.cells import judged
 from hatester.drawing import draw
+from hatester.findings import find
+from hatester.tables import tables
 from hatester.verdict import SEVERITY, judge
 from provision.guest import connections
 from tests.unit.hostile import examples, mutated
@@ -347,3 +349,5 @@ def test_of_any_timeline_there_is_a_verdict_or_a_reason_why_there_is_none(timeli
     if "failed" not in timeline:
         cell = head("6.1", "2.2", "lost-address", 1, "plain", "signal") | found
         assert draw(timeline, cell).startswith("<svg")
+        assert tables([cell])
+        find([cell])
