@@ -273,7 +273,7 @@ def capture(
         with ssh.visit(host, user, at, ssh_config) as there:
             captured = capturing.capture(Remote(there.run), config)
         file = hosts.write_host(HOSTS, name, host, captured.host, captured.files)
-        print(f"{hosts.report(captured.host)}\n\ncaptured: {file}")
+        print(f"{displayable(hosts.report(captured.host))}\n\ncaptured: {file}")
 
 
 @task(iterable=NAMES, help={**SELECT, "json": "As JSON, a list of cells."})
@@ -301,7 +301,7 @@ def doctor(c: Context) -> None:
     with orderly():
         found = [*this_host.findings(), mirror(c.hatester)]
         rows = [(each.name, "ok" if each.is_ok else "MISSING", each.text) for each in found]
-        print(tabulate(rows, tablefmt="plain"))
+        print(displayable(tabulate(rows, tablefmt="plain")))
         if missing := [each.name for each in found if not each.is_ok]:
             raise UserError(f"A run needs more than is here: {', '.join(missing)}.")
 

@@ -317,8 +317,11 @@ class Archive:
             # Archived suites are past the date until which their lists were valid.
             "Acquire::Check-Valid-Until": "false",
         }
-        if re.search(r'["\n]', str(self._root)):
-            raise UserError(f'{quoted(str(self._root))}: apt knows no folder with a " in its path.')
+        if re.search('["\n\udc80-\udcff]', str(self._root)):
+            raise UserError(
+                f"{quoted(str(self._root))}: apt knows no folder with a quotation mark, an end of "
+                "a line, or bytes that are not UTF-8 in its path."
+            )
         lines = [f'{key} "{value}";\n' for key, value in own.items()]
         write_whole(self._root / f"{suite}.conf", "".join(lines) + _host_proxies())
 

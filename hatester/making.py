@@ -131,6 +131,6 @@ def _show(
     headers: Sequence[str], rows: Sequence[Sequence[object]], lacks: Sequence[MeasurementError]
 ) -> None:
     """What was made, as a table; what could not be, with its reason and exit code 3."""
-    print(tabulate(rows, headers=headers, disable_numparse=True))
+    print(displayable(tabulate(rows, headers=headers, disable_numparse=True)))
     if lacks:
         raise Exit(displayable("\n".join(map(str, lacks))), code=NOT_MEASURED)

@@ -195,7 +195,7 @@ def test_apt_s_own_folder_may_have_any_name(
     assert found["SOURCES"] == str(configuration.parent / "sid.list")
 
 
-@pytest.mark.parametrize("name", ['a"b', "a\nb"])
+@pytest.mark.parametrize("name", ['a"b', "a\nb", "a\udcffb"])
 def test_apt_is_not_given_a_folder_that_it_would_misread(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
