@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hatester.declarations import MOST_CHARACTERS
 from hatester.errors import UserError
 from hatester.matrix import load_matrix
 from hatester.paths import MATRIX
@@ -284,6 +285,9 @@ def test_an_axis_without_a_list_of_names_is_a_mistake(folder: Path, axis: str, n
 def test_a_file_that_is_missing_or_no_text_is_named(folder: Path) -> None:
     (folder / "kernels.yml").write_bytes(b"\xff\xfe")
     with pytest.raises(UserError, match=r"kernels\.yml is not UTF-8 text"):
+        load_matrix(folder)
+    (folder / "kernels.yml").write_text("#" * (MOST_CHARACTERS + 1))
+    with pytest.raises(UserError, match=r"kernels\.yml is too long: more than 4194304 characters"):
         load_matrix(folder)
     (folder / "kernels.yml").unlink()
     with pytest.raises(UserError, match=r"kernels\.yml cannot be read: No such file"):
