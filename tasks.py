@@ -34,9 +34,10 @@ from hatester.cli import (
     show_run,
     workshop,
 )
+from hatester.declarations import require
 from hatester.errors import UserError
 from hatester.kernel_references import with_kernels, with_names
-from hatester.matrix import FLAVOURS, METHODS, load_matrix, require
+from hatester.matrix import FLAVOURS, METHODS, load_matrix
 from hatester.measuring import New, measure
 from hatester.notices import say
 from hatester.outcomes import OUTCOMES, outcome
@@ -47,6 +48,7 @@ from hatester.remote import Remote
 from hatester.results import find
 from hatester.run import How, Keep
 from hatester.shell import open_shell
+from hatester.words import displayable
 
 DESCRIBED = (
     "a Debian suite, a path (with a slash) of a binary, one of a .deb file, or an image, such as "
@@ -247,7 +249,7 @@ def compare(c: Context, before: str, after: str) -> None:
     """
     with orderly():
         compared = comparison.compare(find(RESULTS, before).cells, find(RESULTS, after).cells)
-        print(comparison.text(compared))
+        print(displayable(comparison.text(compared)))
     if compared.of(comparison.Fate.WORSE):
         raise Exit(code=NOT_MET)
     if compared.of(comparison.Fate.LOST):
@@ -274,11 +276,11 @@ def capture(
     """
     with orderly():
         name = hosts.name_of(host, as_)
-        at = flags.count("--port", port) if port else 0
+        at = flags.count("--port", port, most=65535) if port else 0
         with ssh.visit(host, user, at, ssh_config) as there:
             captured = capturing.capture(Remote(there.run), config)
         file = hosts.write_host(HOSTS, name, host, captured.host, captured.files)
-        print(f"{hosts.report(captured.host)}\n\ncaptured: {file}")
+        print(f"{displayable(hosts.report(captured.host))}\n\ncaptured: {file}")
 
 
 @task(iterable=NAMES, help={**SELECT, "json": "As JSON, a list of cells."})
@@ -306,7 +308,7 @@ def doctor(c: Context) -> None:
     with orderly():
         found = [*this_host.findings(), mirror(c.hatester)]
         rows = [(each.name, "ok" if each.is_ok else "MISSING", each.text) for each in found]
-        print(tabulate(rows, tablefmt="plain"))
+        print(displayable(tabulate(rows, tablefmt="plain")))
         if missing := [each.name for each in found if not each.is_ok]:
             raise UserError(f"A run needs more than is here: {', '.join(missing)}.")
 

@@ -22,10 +22,13 @@ from hatester.errors import MeasurementError, UserError, tail
 from hatester.files import usable, write_whole
 from hatester.locks import locked
 from hatester.package_lists import PackageLists
+from hatester.words import quoted
 
 T = TypeVar("T")
 
 APT_SECONDS = 600.0
+_URI = re.compile(r"[a-z][a-z+-]*:[!-~]+")
+"""As a field of sources.list(5) has it."""
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 
 
@@ -68,6 +71,9 @@ def find_mirrors(
             "No Debian mirror is known on this host; name one in invoke.yaml, as "
             "`mirror` and `security_mirror` under `hatester`."
         )
+    for uri in filter(None, (mirror, security, snapshot)):
+        if not _URI.fullmatch(uri):
+            raise UserError(f"{quoted(uri)} is no mirror's URL; write spaces in it as %20.")
     return Mirrors(mirror.rstrip("/"), security.rstrip("/"), snapshot and snapshot.rstrip("/"))
 
 
@@ -332,6 +338,11 @@ class Archive:
             # Archived suites are past the date until which their lists were valid.
             "Acquire::Check-Valid-Until": "false",
         }
+        if re.search('["\n\udc80-\udcff]', str(self._root)):
+            raise UserError(
+                f"{quoted(str(self._root))}: apt knows no folder with a quotation mark, an end of "
+                "a line, or bytes that are not UTF-8 in its path."
+            )
         lines = [f'{key} "{value}";\n' for key, value in own.items()]
         write_whole(self._root / f"{suite}.conf", "".join(lines) + _host_proxies())
 

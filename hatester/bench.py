@@ -24,10 +24,11 @@ from tabulate import tabulate
 from hatester import cache, commands, host, processes, runs
 from hatester.cells import run_cell
 from hatester.cli import debian, kernels_of, workshop
+from hatester.declarations import require
 from hatester.files import write_whole
 from hatester.guests import Guest
 from hatester.kernel_references import with_kernels
-from hatester.matrix import load_matrix, require
+from hatester.matrix import load_matrix
 from hatester.notices import Say, say
 from hatester.paths import MATRIX, PROJECT, RESULTS
 from hatester.plan import Plan, Wanted, make_plan

@@ -24,7 +24,7 @@ from hatester.errors import MeasurementError
 from hatester.roots import Root
 from hatester.trees import BINARY, Content
 
-_VERSION = re.compile(rb" version ([0-9][^\s,\0]*), released [0-9]")
+_VERSION = re.compile(rb" version ([0-9][!-+\--~]{0,63}), released [0-9]")
 """What each HAProxy has for its statistics page (STATS_VERSION_STRING of its defaults.h)."""
 _MACHINE = "EM_X86_64"
 _DEBIAN = ("/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu")

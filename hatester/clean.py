@@ -17,8 +17,8 @@ from pathlib import Path
 from tabulate import tabulate
 
 from hatester import cache, files, flags, locks, runs, stock, uses
+from hatester.declarations import require
 from hatester.errors import UserError
-from hatester.matrix import require
 from hatester.notices import say
 from hatester.stock import CACHED, FOREIGN, LEFTOVERS, PARTS, RESULTS, SAVED, Item
 from hatester.words import printable

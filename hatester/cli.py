@@ -17,17 +17,19 @@ from tabulate import tabulate_formats
 
 from hatester import cache, commands, expectation, findings, host, reports, runs, tables
 from hatester.archive import Archive, find_mirrors
+from hatester.declarations import require
 from hatester.errors import MeasurementError, TimeIsUp, UserError
 from hatester.expectation import Expectation
 from hatester.keys import find_keys
 from hatester.locks import shared
 from hatester.materials import Workshop
-from hatester.matrix import Matrix, require
+from hatester.matrix import Matrix
 from hatester.notices import Say
 from hatester.outcomes import outcome
 from hatester.results import Results
 from hatester.suite_kernels import Kernels, suite_kernels
 from hatester.vagrant import Vagrant
+from hatester.words import displayable
 
 NOT_MET = 1
 MISTAKE = 2
@@ -56,9 +58,9 @@ def orderly(mistake: int = MISTAKE, not_measured: int = NOT_MEASURED) -> Iterato
     try:
         yield
     except UserError as error:
-        raise Exit(str(error), code=mistake) from error
+        raise Exit(displayable(str(error)), code=mistake) from error
     except MeasurementError as error:
-        raise Exit(str(error), code=not_measured) from error
+        raise Exit(displayable(str(error)), code=not_measured) from error
     except TimeIsUp as error:
         raise Exit(f"{error} Nothing was measured.", code=NOT_MEASURED) from error
     except KeyboardInterrupt as error:
@@ -150,9 +152,9 @@ def show_run(results: Results, table_format: str, expected: Expectation | None =
     is_coloured = sys.stdout.isatty() and "NO_COLOR" not in os.environ
     parts = [
         tables.tables(results.cells, table_format, is_coloured=is_coloured),
-        findings.text(found),
-        tables.errors(results.cells),
-        differences(results),
+        displayable(findings.text(found)),
+        displayable(tables.errors(results.cells)),
+        displayable(differences(results)),
     ]
     print("\n\n".join(part for part in parts if part), flush=True)
     files = reports.write(results, found, expected)
@@ -191,6 +193,6 @@ def conclude(
             code=NOT_MEASURED if is_late else INTERRUPTED,
         )
     if expected and (differences := expected.differences(results.cells)):
-        raise Exit(expectation.text(differences), code=NOT_MET)
+        raise Exit(displayable(expectation.text(differences)), code=NOT_MET)
     if any(outcome(cell) == "error" for cell in results.cells):
         raise Exit("Some cells could not be measured.", code=NOT_MEASURED)

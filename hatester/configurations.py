@@ -8,13 +8,15 @@ import re
 from dataclasses import dataclass
 
 from hatester.matrix import Setting
+from hatester.words import brief, quoted
 from provision.guest.answers import NAMED
 
 _BIND = re.compile(
-    r"^[ \t]*bind[ \t]+(?P<addresses>[^ \t\n#]+)(?P<options>[^\n#]*?)(?=[ \t]*(?:#|$))",
+    r"^[ \t]*bind[ \t]+(?P<addresses>[^ \t\n#]+)(?P<options>(?:[ \t]+[^ \t\n#]+)*)",
     re.MULTILINE,
 )
 _INTERFACE = re.compile(r"[ \t]interface[ \t]+(\S+)")
+_PORT = re.compile(r"[0-9]{1,9}")
 _GLOBAL = re.compile(r"^global[ \t]*(?:#.*)?$", re.MULTILINE)
 _ANY = {"*": "127.0.0.1", "": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
 
@@ -45,12 +47,30 @@ class Bind:
         """The address to connect to."""
         return _ANY.get(self.address, self.address)
 
+    def require_address(self) -> None:
+        """Raise ValueError where it is a name, and no address."""
+        if not self.is_wildcard:
+            _require_no_zone(self.address)
+            ipaddress.ip_address(self.address)
+
+
+def interface_address(text: str) -> ipaddress.IPv4Interface | ipaddress.IPv6Interface:
+    """An address, with its prefix length or without. Raises ValueError for what is none."""
+    _require_no_zone(text)
+    return ipaddress.ip_interface(text)
+
+
+def _require_no_zone(address: str) -> None:
+    """A zone (RFC 4007) is a name of this host's alone; to Python, it may be any text."""
+    if "%" in address:
+        raise ValueError(f"{quoted(address)} has a zone")
+
 
 def parse_bind(text: str, interface: str | None = None) -> Bind:
     """An address and its port, as a `bind` line has them. Raises ValueError without a port."""
     address, _, port = text.rpartition(":")
-    if not port.isdecimal() or not 0 < int(port) < 65536:
-        raise ValueError(f"bind {text} has no port")
+    if not _PORT.fullmatch(port) or not 0 < int(port) < 65536:
+        raise ValueError(f"bind {brief(text)} has no port")
     address = address.strip("[]")
     # One address can be written in many ways; a name stays what it is.
     with contextlib.suppress(ValueError):

@@ -16,9 +16,12 @@ _FIELDS = ("Package", "Version", "Depends")
 _MERGED = re.compile(r"^usr/(?=lib/|bin/)")
 _WANTED = re.compile(r"^(?:boot/vmlinuz-[^/]+|lib/modules/[^/]+/.+|bin/busybox)$")
 
+BROKEN = (tarfile.TarError, ArithmeticError, LookupError, ValueError)
+"""What comes of archives that are: tarfile checks its own format, but not the numbers and the names
+in a header."""
 _UNFIT = (
     commands.CommandError,
-    tarfile.TarError,
+    *BROKEN,
     FileExistsError,
     NotADirectoryError,
     IsADirectoryError,
@@ -61,7 +64,9 @@ def unpack(file: Path, tree: Path) -> None:
         with tarfile.open(tar) as members:
             for member in members:
                 name = _MERGED.sub("", posixpath.normpath(member.name.lstrip("/")))
-                content = members.extractfile(member) if member.isfile() else None
+                # A hole in a sparse file could be larger than any disk.
+                is_file = member.isfile() and not member.issparse()
+                content = members.extractfile(member) if is_file else None
                 if content and _WANTED.match(name):
                     target = tree / name
                     target.parent.mkdir(parents=True, exist_ok=True)

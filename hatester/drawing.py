@@ -14,14 +14,14 @@ from typing import Any
 from hatester.lanes import Run, idle_times, marks, owners, runs
 from hatester.svg import add, box, picture, written
 from hatester.timeline import Phase, Reload, Timeline, read
+from provision.guest.connections import OUTCOMES
 
 Entry = Mapping[str, Any]
 
-OUTCOMES = ("ok", "refused", "reset", "timeout", "unreachable", "empty", "wrong")
 OWNERS = ("new worker", "old worker", "master", "stranger", None)
 _LEGENDS = {
     "HAProxy": ["alert"],
-    "connections": [f"run {name}" for name in (*OUTCOMES, "other", "idle")],
+    "connections": [f"run {name}" for name in (*OUTCOMES, "idle")],
     "listener held by": [
         "owner new",
         "owner old",
@@ -150,10 +150,9 @@ class _Drawing:
         self.y += _LANE
 
     def _draw_run(self, label: str, run: Run) -> None:
-        kind = run.outcome if run.outcome in OUTCOMES else "other"
         height = _CALM if run.outcome == "ok" else _BAR
         left, right = self._x(run.start), self._x(run.end)
-        group = add(self.svg, "g", kind=f"run {kind}{'' if run.is_expected else ' idle'}")
+        group = add(self.svg, "g", kind=f"run {run.outcome}{'' if run.is_expected else ' idle'}")
         expectation = "" if run.is_expected else "; it was not expected to answer"
         count = f"{run.count} connection{'s' * (run.count > 1)}"
         when = self._when(run.start, run.end)
@@ -163,7 +162,7 @@ class _Drawing:
         if run.outcome != "ok" and right - left > (len(run.outcome) + 2) * _CHARACTER:
             add(group, "text", run.outcome, x=left + 6, y=self.y + _BAR / 2 + 4)
         if run.is_expected:
-            self.legend[f"run {kind}"] = kind
+            self.legend[f"run {run.outcome}"] = run.outcome
         else:
             self.legend["run idle"] = "not expected to answer"
 

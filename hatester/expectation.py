@@ -11,11 +11,13 @@ from typing import Annotated, Any
 import pydantic
 
 from hatester import results
+from hatester.declarations import load as load_yaml
+from hatester.declarations import require
 from hatester.errors import UserError
-from hatester.matrix import load as load_yaml
-from hatester.matrix import require
 from hatester.noise import trend
 from hatester.outcomes import OUTCOMES, measured, outcome
+from hatester.paths import is_there
+from hatester.words import brief, quoted
 
 Entry = Mapping[str, Any]
 
@@ -82,7 +84,7 @@ def load(parent: Path, given: str, planned: Sequence[str]) -> Expectation:
     path = Path(given)
     if path.name == "run.json":
         found = _shown(parent, str(path.parent), planned)
-    elif path.suffix in (".yml", ".yaml") or (path.exists() and not path.is_dir()):
+    elif path.suffix in (".yml", ".yaml") or is_there(path, _is_no_folder):
         found = Expectation(_written(path, planned), {})
     else:
         found = _shown(parent, given, planned)
@@ -92,6 +94,10 @@ def load(parent: Path, given: str, planned: Sequence[str]) -> Expectation:
             f"{planned[0]}."
         )
     return found
+
+
+def _is_no_folder(path: Path) -> bool:
+    return path.exists() and not path.is_dir()
 
 
 def _shown(parent: Path, run: str, planned: Sequence[str]) -> Expectation:
@@ -110,15 +116,14 @@ def _shown(parent: Path, run: str, planned: Sequence[str]) -> Expectation:
 def _some(content: object) -> object:
     outcomes = [content] if isinstance(content, str) else content
     if not outcomes or not isinstance(outcomes, list) or "" in outcomes:
-        raise ValueError(
-            f"here belongs an outcome ({', '.join(OUTCOMES)}) or a list of some, not {content!r}"
-        )
+        choices = f"an outcome ({', '.join(OUTCOMES)}) or a list of some"
+        raise ValueError(f"here belongs {choices}, not {quoted(content)}")
     return outcomes
 
 
 def _mapping(content: object) -> object:
     if not content or not isinstance(content, dict):
-        there = repr(content) if content else "nothing"
+        there = quoted(content) if content else "nothing"
         raise ValueError(f"here belong patterns over cell ids with outcomes, not {there}")
     return content
 
@@ -139,7 +144,7 @@ def _written(path: Path, planned: Sequence[str]) -> dict[str, tuple[str, ...]]:
     patterns = load_yaml(path, _Patterns).root
     for pattern, outcomes in patterns.items():
         for each in outcomes:
-            require(each, OUTCOMES, f"{path}: {pattern}")
+            require(each, OUTCOMES, f"{path}: {brief(pattern)}")
     deciding = {
         id_: next((each for each in patterns if fnmatch.fnmatchcase(id_, each)), None)
         for id_ in planned

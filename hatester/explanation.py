@@ -18,7 +18,8 @@ SLOW_SECONDS = 0.5
 _QUOTE = 120
 _QUEUED = ("reset", "timeout")
 """How connections end that nobody has accepted."""
-_ALERT = re.compile(r"\[ALERT\]\s+(?:\d+/\d+\s+)?(?:\(\d+\)\s*:\s*)?(?P<text>.*)")
+# Not more of a line than could be told, since the next pattern takes the square of its length.
+_ALERT = re.compile(r"\[ALERT\]\s+(?:\d+/\d+\s+)?(?:\(\d+\)\s*:\s*)?(?P<text>.{0,4000})")
 _CANNOT_BIND = re.compile(
     r"cannot bind socket\s*(?:\((?P<reason>[^)]*)\))?[^\[]*\[(?P<address>[^\]]+)\]"
 )
@@ -52,8 +53,7 @@ def complaint(failed: Mapping[str, str]) -> str:
     for label, outcome in failed.items():
         by_outcome.setdefault(outcome, []).append(label)
     return ", ".join(
-        f"{listed(labels)} {_COMPLAINTS.get(outcome, outcome)}"
-        for outcome, labels in by_outcome.items()
+        f"{listed(labels)} {_COMPLAINTS[outcome]}" for outcome, labels in by_outcome.items()
     )
 
 
@@ -343,7 +343,7 @@ def _expected(entry: Entry) -> dict[str, Entry]:
 
 
 def _loss(outcome: str, count: int) -> str:
-    return _LOSSES.get(outcome, outcome).format(were=were(count))
+    return _LOSSES[outcome].format(were=were(count))
 
 
 def _range(values: Sequence[float]) -> str:

@@ -9,19 +9,24 @@ from pathlib import Path
 from hatester.errors import UserError
 from hatester.outcomes import OUTCOMES
 from hatester.own import Own, load_own
+from hatester.paths import located
+from hatester.words import quoted
 
+_WHOLE = re.compile("[0-9]{1,9}")
 _SECONDS = re.compile(r"(?P<number>[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?P<unit>ms|s|)")
 _SHORTEST, _LONGEST = 0.005, 1.0
 """Seconds. Any faster, and the closed connections of 60 s would use up a client's 28232 ports
 (net.ipv4.ip_local_port_range)."""
 _UNITS = {"w": 604800, "d": 86400, "h": 3600, "m": 60, "s": 1}
+_FOR_EVER = 100 * 365 * 86400
+"""Seconds. setitimer(2) takes more, but Python does not."""
 _DURATION = re.compile("".join(rf"(?:(?P<{unit}>[0-9]{{1,9}}){unit})?" for unit in _UNITS))
 
 
-def count(flag: str, text: str, least: int = 1) -> int:
-    """A number of things. Raises UserError for anything but a whole number, `least` or more."""
-    if not (text.isascii() and text.isdigit() and int(text) >= least):
-        raise UserError(f"{flag}: '{text}' is no whole number from {least} on.")
+def count(flag: str, text: str, least: int = 1, most: int = 10_000) -> int:
+    """A number of things. Raises UserError for anything but a whole number from `least` on."""
+    if not (_WHOLE.fullmatch(text) and least <= int(text) <= most):
+        raise UserError(f"{flag}: {quoted(text)} is no whole number from {least} to {most}.")
     return int(text)
 
 
@@ -38,7 +43,7 @@ def own(config: str, after: str, scenarios: Sequence[str], host: str) -> Own | N
         return None
     if scenarios:
         raise UserError("--config: its addresses make the scenarios; --scenario cannot be given.")
-    return load_own(Path(config).expanduser(), Path(after).expanduser() if after else None)
+    return load_own(located(config, Path()), located(after, Path()) if after else None)
 
 
 def step(flag: str, text: str, steps: int) -> int:
@@ -62,7 +67,7 @@ def again(failed: str | bool | None) -> tuple[str, ...]:
     if failed == "all":
         return ("error", *OUTCOMES[1:])
     if isinstance(failed, str) and failed:
-        raise UserError(f"--failed: there is no '{failed}' (there are: all, or nothing).")
+        raise UserError(f"--failed: there is no {quoted(failed)} (there are: all, or nothing).")
     return ("error",) if failed else ()
 
 
@@ -76,7 +81,7 @@ def interval(flag: str, text: str) -> float | None:
     found = _SECONDS.fullmatch(text)
     seconds = float(found["number"]) / (1000 if found["unit"] == "ms" else 1) if found else 0.0
     if not _SHORTEST <= seconds <= _LONGEST:
-        raise UserError(f"{flag}: '{text}' is no time from 5ms to 1s, such as 20ms or 0.05s.")
+        raise UserError(f"{flag}: {quoted(text)} is no time from 5ms to 1s, such as 20ms or 0.05s.")
     return seconds
 
 
@@ -88,6 +93,7 @@ def duration(flag: str, text: str) -> float | None:
     if not text:
         return None
     found = _DURATION.fullmatch("0s" if text == "0" else text)
-    if not found:
-        raise UserError(f"{flag}: '{text}' is no time such as 90s, 30m, 1h30m, 7d, 2w or 0.")
-    return float(sum(int(found[unit] or 0) * seconds for unit, seconds in _UNITS.items()))
+    parts = (int(found[unit] or 0) * _UNITS[unit] for unit in _UNITS) if found else [_FOR_EVER]
+    if (seconds := sum(parts)) >= _FOR_EVER:
+        raise UserError(f"{flag}: {quoted(text)} is no time such as 90s, 30m, 1h30m, 7d, 2w or 0.")
+    return float(seconds)

@@ -11,9 +11,11 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from hatester import cache, references
+from hatester.declarations import checked, require
 from hatester.errors import UserError
-from hatester.matrix import Build, Matrix, checked, require
-from hatester.paths import located
+from hatester.matrix import Build, Matrix
+from hatester.paths import is_there, located
+from hatester.words import printable
 
 FLAG = "--haproxy"
 # What begins with haproxy is an image without its transport.
@@ -72,8 +74,8 @@ def _build(word: str) -> Build:
     if references.has_transport(word):
         content: dict[str, object] = {"image": word}
     elif _is_path(word):
-        if not Path(word).exists():
-            raise UserError(f"{FLAG}: {word} is missing.")
+        if not is_there(Path(word)):
+            raise UserError(f"{FLAG}: {printable(word)} is missing.")
         content = {"packages": [word]} if word.endswith(".deb") else {"path": word}
     else:
         found = _SUITE.fullmatch(word)

@@ -250,7 +250,7 @@ class Guest:
 def _install(name: str, tree: Tree) -> str:
     """How a build is installed: its disk, with the kernel's file systems in it, as its users'
     HAProxy has them."""
-    root = build_root(name)
+    root = shlex.quote(build_root(name))
     return (
         f"mkdir -p {root}; mount -o ro /dev/disk/by-id/virtio-{tree.serial} {root};"
         f" mount -t proc proc {root}/proc; mount -t sysfs sysfs {root}/sys;"

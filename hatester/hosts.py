@@ -12,21 +12,13 @@ from typing import Annotated
 import pydantic
 import yaml
 
+from hatester.declarations import Declaration, load, require
 from hatester.errors import UserError
 from hatester.locks import locked
-from hatester.matrix import (
-    NAME,
-    Declaration,
-    Line,
-    Method,
-    Name,
-    SysctlName,
-    Version,
-    load,
-    require,
-)
+from hatester.matrix import NAME, Line, Method, Name, SysctlName, Version
+from hatester.paths import is_there
 from hatester.scenarios import WrittenAddress
-from hatester.words import counted
+from hatester.words import brief, counted, quoted
 
 AbsolutePath = Annotated[
     str, pydantic.StringConstraints(pattern=r"^(/[^/\x00-\x1f\x7f]+)+$", max_length=4000)
@@ -42,10 +34,14 @@ def _no_way_up(path: str) -> str:
 FilePath = Annotated[AbsolutePath, pydantic.AfterValidator(_no_way_up)]
 
 
+Release = Annotated[str, pydantic.StringConstraints(pattern=r"^[0-9][!-.0-~]{0,63}$")]
+"""Of a kernel, as `uname -r` gives it: 64 bytes at most (__NEW_UTS_LEN of Linux's utsname.h)."""
+
+
 class HostKernel(Declaration):
     """Its Linux; the architecture is as Debian calls it."""
 
-    release: Line
+    release: Release
     architecture: Name
 
 
@@ -53,7 +49,7 @@ class HostSystem(Declaration):
     """Its distribution and the release's code name, by os-release(5)."""
 
     id: Name
-    suite: Name | None = None
+    suite: Annotated[Name, pydantic.StringConstraints(max_length=50)] | None = None
 
 
 class HostHAProxy(Declaration):
@@ -100,7 +96,7 @@ class Host(Declaration):
     system: HostSystem
     haproxy: HostHAProxy
     unit: HostUnit
-    arguments: tuple[str, ...] = ()
+    arguments: tuple[Line, ...] = ()
     configuration: tuple[FilePath, ...]
     files: tuple[FilePath, ...]
     sysctls: Mapping[SysctlName, Line] = {}
@@ -118,7 +114,8 @@ def name_of(host: str, name: str = "") -> str:
     kept = name or re.sub(r"[^A-Za-z0-9.+_-]", "-", host.rpartition("@")[2])
     if not re.fullmatch(NAME, kept):
         raise UserError(
-            f"--as: '{kept}' is no name to keep {host} under: letters, digits and .+_- are."
+            f"--as: {quoted(kept)} is no name to keep {brief(host)} under: letters, digits and "
+            ".+_- are."
         )
     return kept
 
@@ -132,9 +129,11 @@ def load_host(folder: Path, name: str) -> Host:
     """Read a captured host. Raises UserError naming the file, the entry and the choices."""
     require(name, sorted(file.stem for file in folder.glob("*.yml")), "--host")
     file = folder / f"{name}.yml"
+    if not re.fullmatch(NAME, name):
+        raise UserError(f"{file}: this is no name for a host: letters, digits and .+_- are.")
     host = load(file, Host)
     for path in (*host.configuration, *host.files):
-        if not copy_of(folder, name, path).is_file():
+        if not is_there(copy_of(folder, name, path), Path.is_file):
             raise UserError(f"{file}: there is no copy of {path}; `invoke capture` makes it.")
     return host
 

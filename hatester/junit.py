@@ -36,10 +36,10 @@ def render(results: Results, expectation: Expectation | None) -> str:
         suite = _suite(root, "left out")
         for each in results.run["left_out"]:
             case = ET.SubElement(suite, "testcase", name=each["id"], classname="hatester")
-            ET.SubElement(case, "skipped", message=printable(each["reason"]))
+            ET.SubElement(case, "skipped", message=each["reason"])
         _count(suite)
     ET.indent(root)
-    return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+    return printable(ET.tostring(root, encoding="unicode", xml_declaration=True)) + "\n"
 
 
 def _suite(root: ET.Element, name: str) -> ET.Element:
@@ -58,11 +58,11 @@ def _case(
     difference = expectation.difference(cell) if expectation else None
     expected = difference.expected if difference else GOOD
     if found == "error":
-        ET.SubElement(case, "error", message=printable(cell["error"]))
+        ET.SubElement(case, "error", message=cell["error"])
     elif difference or (expectation is None and found not in GOOD):
         message = f"{', '.join(tables.lines([cell]))}; expected {' or '.join(expected)}"
-        ET.SubElement(case, "failure", message=message).text = printable(cell["explanation"])
-    ET.SubElement(case, "system-out").text = printable(f"{cell['explanation']}\n{command}")
+        ET.SubElement(case, "failure", message=message).text = cell["explanation"]
+    ET.SubElement(case, "system-out").text = f"{cell['explanation']}\n{command}"
 
 
 def _count(suite: ET.Element) -> None:

@@ -7,11 +7,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from hatester.declarations import checked, require
 from hatester.errors import MeasurementError, UserError
-from hatester.kernel_sources import is_there, local_release
-from hatester.matrix import Kernel, Matrix, checked, require
+from hatester.kernel_sources import local_release
+from hatester.matrix import Kernel, Matrix
+from hatester.paths import is_there
 from hatester.plan import Wanted
 from hatester.suite_kernels import Kernels, fitting, flavour_of, is_match, is_release
+from hatester.words import brief
 
 FLAG = "--kernel"
 SNAPSHOT = "snapshot:"
@@ -91,11 +94,11 @@ def _choose(matrix: Matrix, word: str, kernels: Kernels) -> list[_Chosen]:
     kernel = parse(word)
     if kernel.suite:
         names = "" if ":" in word else f" ({', '.join(matrix.kernels)} are declared)"
-        return _of_suite(kernel, kernels, f"{FLAG} {word}{names}")
+        return _of_suite(kernel, kernels, f"{FLAG} {brief(word)}{names}")
     try:
         name = kernel.snapshot or _safe(local_release(kernel))
     except MeasurementError as error:
-        raise UserError(f"{FLAG} {word}: {error}.") from error
+        raise UserError(f"{FLAG} {brief(word)}: {error}.") from error
     return [_Chosen(name, kernel, _reference(kernel))]
 
 
@@ -140,7 +143,7 @@ def parse(word: str) -> Kernel:
         return _written(word, snapshot=word.removeprefix(SNAPSHOT))
     suite, version, flavour, *more = [*word.split(":"), "", ""]
     if any(more):
-        raise UserError(f"{FLAG} {word}: of a suite it takes SUITE:VERSION:FLAVOUR.")
+        raise UserError(f"{FLAG} {brief(word)}: of a suite it takes SUITE:VERSION:FLAVOUR.")
     further = {"version": version, "flavour": flavour}
     kernel = _written(word, suite=suite, **{key: each for key, each in further.items() if each})
     is_single = is_release(version) and not kernel.is_pattern
@@ -148,7 +151,7 @@ def parse(word: str) -> Kernel:
 
 
 def _written(word: str, **content: object) -> Kernel:
-    return checked(content, Kernel, f"{FLAG} {word}", Path.cwd())
+    return checked(content, Kernel, f"{FLAG} {brief(word)}", Path.cwd())
 
 
 def _reference(kernel: Kernel) -> str:

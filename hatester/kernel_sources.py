@@ -10,7 +10,7 @@ import glob
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,6 +23,7 @@ from hatester.downloads import fetch
 from hatester.errors import MeasurementError, UserError
 from hatester.matrix import Kernel
 from hatester.notices import Say
+from hatester.paths import is_there
 from hatester.snapshot import snapshot_kernel
 from hatester.suite_kernels import fitting, suite_kernels
 from hatester.versions import debian_order
@@ -195,14 +196,6 @@ def _local(paths: Sequence[Path]) -> list[Path]:
 def _matching(pattern: Path) -> Iterator[Path]:
     # Path.glob is for patterns below a folder.
     return map(Path, glob.iglob(str(pattern)))  # noqa: PTH207
-
-
-def is_there(path: Path, test: Callable[[Path], bool]) -> bool:
-    """Whether a path passes a test, which one that cannot be asked for does not."""
-    try:
-        return test(path)
-    except OSError:
-        return False
 
 
 def _parts(files: Sequence[Path]) -> list[Deb]:

@@ -17,6 +17,7 @@ from rich.text import Text
 from hatester import progress
 from hatester.outcomes import COLOURS, outcome
 from hatester.progress import Progress
+from hatester.words import displayable, printable
 
 _REFRESHES = 4
 """A second: the eye is content, and the processors are the guests'."""
@@ -52,7 +53,7 @@ class View(Progress):
         self._outcomes: dict[str, int] = {}
 
     def write(self, text: str, style: str = "") -> None:
-        self._console.print(Text(text, style=style))
+        self._console.print(Text(displayable(text), style=style))
 
     def begin(self, planned: int) -> None:
         with self._lock:
@@ -60,7 +61,7 @@ class View(Progress):
 
     def doing(self, guest: str, what: str) -> None:
         with self._lock:
-            self._guests[guest] = what
+            self._guests[guest] = printable(what)
 
     def step(self, guest: str, cell: str, step: str) -> None:
         self.doing(guest, f"{cell}  {step}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
@@ -12,15 +13,17 @@ from tabulate import tabulate
 from hatester import host, oci, releases
 from hatester.archive import Archive
 from hatester.cli import NOT_MEASURED, debian, kernels_of, workshop
-from hatester.errors import MeasurementError
+from hatester.declarations import require
+from hatester.errors import MeasurementError, UserError
 from hatester.given import with_described
 from hatester.images import tell_vagrant
 from hatester.kernel_references import with_kernels
-from hatester.matrix import FLAVOURS, Matrix, load_matrix, require
+from hatester.matrix import FLAVOURS, NAME, Matrix, load_matrix
 from hatester.notices import say
 from hatester.paths import MACHINES, MATRIX
 from hatester.plan import Wanted
 from hatester.suite_kernels import suite_kernels
+from hatester.words import displayable, quoted
 
 Thing = TypeVar("Thing")
 
@@ -85,6 +88,9 @@ def list_kernels(
     """The kernels of suites, from the oldest to the newest of each."""
     for name in flavours:
         require(name, FLAVOURS, "--flavour")
+    for name in suites:
+        if not re.fullmatch(NAME, name):
+            raise UserError(f"--suite: {quoted(name)} is no name of a suite.")
     declared = [each.suite for each in load_matrix(MATRIX).kernels.values() if each.suite]
     names = list(dict.fromkeys(suites or declared))
     archive = debian(settings)
@@ -125,6 +131,6 @@ def _show(
     headers: Sequence[str], rows: Sequence[Sequence[object]], lacks: Sequence[MeasurementError]
 ) -> None:
     """What was made, as a table; what could not be, with its reason and exit code 3."""
-    print(tabulate(rows, headers=headers, disable_numparse=True))
+    print(displayable(tabulate(rows, headers=headers, disable_numparse=True)))
     if lacks:
-        raise Exit("\n".join(map(str, lacks)), code=NOT_MEASURED)
+        raise Exit(displayable("\n".join(map(str, lacks))), code=NOT_MEASURED)

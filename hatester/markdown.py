@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from hatester import tables
 from hatester.findings import Finding
+from hatester.markup import escaped, printable
 from hatester.outcomes import OUTCOMES, measured, outcome
 from hatester.results import Results
 from hatester.words import counted
@@ -17,17 +18,18 @@ _MOST_COMMANDS = 10
 def render(results: Results, findings: Sequence[Finding]) -> str:
     """GitHub-flavoured Markdown: what was found, the tables, and how to measure it again."""
     parts = [
-        f"# hatester {results.run['run']}\n\n{_head(results)}",
+        f"# hatester {escaped(results.run['run'])}\n\n{escaped(_head(results))}",
         *(_finding(each) for each in findings),
         tables.tables(results.cells, table_format="github", title="## {}"),
     ]
     if complaints := tables.errors(results.cells):
         parts.append(f"## Not measured\n\n{_code(complaints)}")
     if differs := results.run.get("differs"):
-        parts.append(f"## Unlike {results.run['captured']}\n\n" + _code("\n".join(differs)))
+        title = f"## Unlike {escaped(results.run['captured'])}"
+        parts.append(f"{title}\n\n" + _code("\n".join(differs)))
     if again := _again(results):
         parts.append(f"## To measure it again\n\n{_code(again)}")
-    return "\n\n".join(parts) + "\n"
+    return printable("\n\n".join(parts)) + "\n"
 
 
 def _head(results: Results) -> str:
@@ -45,7 +47,8 @@ def _head(results: Results) -> str:
 
 
 def _finding(finding: Finding) -> str:
-    return "\n".join([f"**{finding.about}**", "", *(f"- {each}" for each in finding.sentences)])
+    sentences = (f"- {escaped(each)}" for each in finding.sentences)
+    return "\n".join([f"**{escaped(finding.about)}**", "", *sentences])
 
 
 def _again(results: Results) -> str:

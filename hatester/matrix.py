@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated
 
 import pydantic
-import yaml
 
 from hatester import references
+from hatester.declarations import Declaration, checked, choices, content, load, require
 from hatester.errors import UserError
 from hatester.paths import located
+from hatester.words import quoted
 
-NAME = r"^[A-Za-z0-9][A-Za-z0-9.+_-]*$"
+NAME = r"^[A-Za-z0-9][A-Za-z0-9.+_-]{0,99}$"
 """Names stand in cell ids, file names and `vagrant up NAME`."""
 
 METHODS: Mapping[str, str | None] = {
@@ -48,35 +48,34 @@ KERNEL_SOURCES: Mapping[str, tuple[str, ...]] = {
 """What a kernel comes from, and the keys that say more of it."""
 
 Name = Annotated[str, pydantic.StringConstraints(pattern=NAME)]
-Line = Annotated[str, pydantic.StringConstraints(pattern=r"^[^\n\r]+$")]
+Line = Annotated[str, pydantic.StringConstraints(pattern=r"^[^\x00-\x08\x0a-\x1f\x7f]+$")]
 SysctlName = Annotated[
     str, pydantic.StringConstraints(pattern=r"^[a-z0-9_]+([./][A-Za-z0-9_-]+)+$")
 ]
-First = Annotated[str, pydantic.StringConstraints(pattern=r"^\d+(\.\d+)*$")]
-Version = Annotated[str, pydantic.StringConstraints(pattern=r"^\d[A-Za-z0-9.+~-]*$")]
+First = Annotated[str, pydantic.StringConstraints(pattern=r"^[0-9]{1,9}(\.[0-9]{1,9})*$")]
+Version = Annotated[str, pydantic.StringConstraints(pattern=r"^[0-9][A-Za-z0-9.+~-]{0,99}$")]
 KernelVersion = Annotated[
-    str, pydantic.StringConstraints(pattern=r"^[0-9*?\[][A-Za-z0-9.+~_*?!\[\]-]*$")
+    str, pydantic.StringConstraints(pattern=r"^[0-9*?\[][A-Za-z0-9.+~_*?!\[\]-]{0,99}$")
 ]
 Url = Annotated[str, pydantic.StringConstraints(pattern=r"^(https?|file)://[!-~]+$")]
 Sha256 = Annotated[str, pydantic.StringConstraints(pattern=r"^[0-9a-fA-F]{64}$", to_lower=True)]
-M = TypeVar("M", bound=pydantic.BaseModel)
 
 
 def _some(content: object) -> object:
     if not isinstance(content, list | tuple) or not content:
-        raise ValueError(f"here belongs a list of at least one name, not {content!r}")
+        raise ValueError(f"here belongs a list of at least one name, not {quoted(content)}")
     return content
 
 
 def _method(name: str) -> str:
     if name not in METHODS:
-        raise ValueError(f"there is no '{name}'{_choices(name, list(METHODS))}")
+        raise ValueError(f"there is no {quoted(name)}{choices(name, list(METHODS))}")
     return name
 
 
 def _flavour(name: str) -> str:
     if name not in FLAVOURS:
-        raise ValueError(f"there is no '{name}'{_choices(name, list(FLAVOURS))}")
+        raise ValueError(f"there is no {quoted(name)}{choices(name, list(FLAVOURS))}")
     return name
 
 
@@ -85,11 +84,11 @@ def _path(text: object, info: pydantic.ValidationInfo) -> Path:
     if isinstance(text, Path):
         return text
     if not isinstance(text, str) or not text or not text.isprintable():
-        raise ValueError(f"here belongs a path, not {text!r}")
+        raise ValueError(f"here belongs a path, not {quoted(text)}")
     try:
         return Path((info.context or {}).get("folder", "."), Path(text).expanduser()).absolute()
     except RuntimeError as error:  # there is no such user
-        raise ValueError(f"'{text}' names no folder: {error}") from error
+        raise ValueError(f"{quoted(text)} names no folder: {error}") from error
 
 
 Names = Annotated[tuple[str, ...], pydantic.BeforeValidator(_some)]
@@ -101,25 +100,6 @@ Methods = Annotated[tuple[Method, ...], pydantic.BeforeValidator(_some)]
 
 Flavour = Annotated[str, pydantic.AfterValidator(_flavour)]
 LocalPath = Annotated[Path, pydantic.BeforeValidator(_path)]
-
-
-class Declaration(pydantic.BaseModel):
-    """Anything that a file under `matrix/` declares: no unknown keys, never changed."""
-
-    model_config = pydantic.ConfigDict(frozen=True)
-
-    @pydantic.model_validator(mode="before")
-    @classmethod
-    def _know_all_keys(cls, content: object) -> object:
-        known = [field.alias or name for name, field in cls.model_fields.items()]
-        if content in ("", None):  # nothing is written there
-            return {}
-        if not isinstance(content, dict):
-            raise ValueError(f"here belong keys ({', '.join(known)}), not {content!r}")
-        for key in content:
-            if key not in known:
-                raise ValueError(f"there is no key '{key}'{_choices(key, known)}")
-        return content
 
 
 class Download(Declaration):
@@ -310,82 +290,10 @@ def load_matrix(folder: Path, name: str = "default") -> Matrix:
 
 def _load_selections(path: Path) -> dict[str, Selection]:
     """The selections of a matrix file, by the places where they are written in it."""
-    content = _content(path)
-    entries = {str(path): content}
-    if isinstance(content, list):
-        entries = {f"{path}: entry {i}": entry for i, entry in enumerate(content, start=1)}
+    written = content(path)
+    entries = {str(path): written}
+    if isinstance(written, list):
+        entries = {f"{path}: entry {i}": entry for i, entry in enumerate(written, start=1)}
     if not entries:
         raise UserError(f"{path}: here belongs at least one selection, not [].")
     return {place: checked(entry, Selection, place) for place, entry in entries.items()}
-
-
-def require(name: str, choices: Iterable[str], place: str) -> None:
-    """Raise UserError when `name` is none of `choices`; `place` says where it was named."""
-    known = list(choices)
-    if name not in known:
-        raise UserError(f"{place}: there is no '{name}'{_choices(name, known)}.")
-
-
-def _choices(name: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
-    guess = f"; did you mean {close[0]}?" if close else ""
-    return f"{guess} (there are: {', '.join(known) or 'none'})"
-
-
-class _Loader(yaml.BaseLoader):
-    """All scalars are strings, since 5.10 is a version and no number; and no key comes twice."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if not isinstance(key, str) or key in keys:
-                problem = "comes twice" if key in keys else "is no name"
-                raise yaml.MarkedYAMLError(
-                    problem=f"'{key}' {problem}", problem_mark=key_node.start_mark
-                )
-            keys.add(key)
-        return super().construct_mapping(node, deep)
-
-
-def load(path: Path, model: type[M]) -> M:
-    """Read a YAML file as `model`. Raises UserError naming the file, the entry and the choices."""
-    return checked(_content(path), model, str(path), path.parent)
-
-
-def _content(path: Path) -> object:
-    try:
-        return yaml.load(path.read_text(), _Loader)
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}.") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not UTF-8 text.") from error
-    except yaml.MarkedYAMLError as error:
-        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise UserError(f"{path}{line}: {error.problem or error.context}.") from error
-    except yaml.YAMLError as error:
-        raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}.") from error
-
-
-def checked(content: object, model: type[M], place: str, folder: Path = Path()) -> M:
-    """What was written at a place as `model`; paths in it are relative to `folder`.
-
-    Raises UserError, which begins with `place`.
-    """
-    try:
-        return model.model_validate(content, context={"folder": folder})
-    except pydantic.ValidationError as error:
-        raise UserError(f"{place}: {_sentence(error)}") from error
-
-
-def _sentence(error: pydantic.ValidationError) -> str:
-    """The first mistake: where it is, what it is, and what was written there."""
-    first = error.errors()[0]
-    place = ": ".join(str(part) for part in first["loc"])
-    if first["type"] == "value_error":
-        problem = str(first["ctx"]["error"])
-    else:
-        problem = first["msg"][0].lower() + first["msg"][1:]
-        if first["type"] != "missing":
-            problem += f", not {first['input']!r}"
-    return f"{place}: {problem}." if place else f"{problem}."

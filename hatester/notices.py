@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
+from hatester.words import displayable
+
 Say = Callable[[str], None]
 """Takes a line, from any thread."""
 
@@ -12,5 +14,5 @@ Say = Callable[[str], None]
 def say(text: str) -> None:
     """To standard error; standard output is for results."""
     # As one piece, since several threads have something to say.
-    sys.stderr.write(f"{text}\n")
+    sys.stderr.write(f"{displayable(text)}\n")
     sys.stderr.flush()

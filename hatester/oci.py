@@ -27,7 +27,9 @@ from hatester.trees import Content
 
 SECONDS = 600.0
 """Bound of one command that fetches or unpacks an image."""
-_TAG = "image"
+_LAYOUT = "layout:image"
+"""The layout in an entry of the cache, and the tag in it. It is named from within: a folder that
+has a colon in its path would end at that."""
 _REASON = re.compile(r'level=fatal msg="((?:[^"\\]|\\.)*)"')
 """As skopeo tells what made it end, in the format of logrus."""
 _PLATFORM = ("--override-os", "linux", "--override-arch", "amd64")
@@ -63,12 +65,11 @@ class Image:
         return (self.folder / "digest").read_text()
 
     def content(self, scratch: Path) -> Content:
-        layout = f"{self.folder}/layout:{_TAG}"
         root = scratch / "root"
-        said = _run("skopeo", "inspect", "--config", f"oci:{layout}")
+        said = _run(self.folder, "skopeo", "inspect", "--config", f"oci:{_LAYOUT}")
         try:
             settings = _Configuration.model_validate_json(said).config
-            _run("umoci", "raw", "unpack", "--rootless", "--image", layout, str(root))
+            _run(self.folder, "umoci", "raw", "unpack", "--rootless", "--image", _LAYOUT, str(root))
             return _find(Root(root), settings).content
         except pydantic.ValidationError as error:
             raise MeasurementError(f"its configuration: {error.errors()[0]['msg']}") from error
@@ -96,8 +97,8 @@ def _fetcher(reference: str, say: Say) -> Callable[[Path], None]:
         say(f"fetching the image {reference}")
         try:
             _run(
-                "skopeo", *_PLATFORM, "copy", "--quiet", "--digestfile", str(folder / "digest"),
-                reference, f"oci:{folder}/layout:{_TAG}",
+                folder, "skopeo", *_PLATFORM, "copy", "--quiet", "--digestfile", "digest",
+                reference, f"oci:{_LAYOUT}",
             )  # fmt: skip
         except MeasurementError as error:
             raise MeasurementError(f"the image {reference} cannot be fetched: {error}") from error
@@ -137,13 +138,14 @@ def _candidates(settings: _Settings) -> Iterator[str]:
         yield posixpath.join("/", folder, "haproxy")
 
 
-def _run(*command: str) -> str:
+def _run(folder: Path, *command: str) -> str:
+    """What a command prints that is run in a folder."""
     if shutil.which(command[0]) is None:
         raise UserError(
             f"{command[0]} is not installed, which images need: apt-get install skopeo umoci"
         )
     try:
-        return commands.run(command, seconds=SECONDS)
+        return commands.run(command, seconds=SECONDS, cwd=folder)
     except commands.CommandError as error:
         reason = _REASON.search(error.output)
         said = reason[1].replace(r"\"", '"') if reason else tail(error.output, 1)

@@ -7,7 +7,7 @@ copied to `matrix/scenarios` by whoever wants to go on from there.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,9 @@ import yaml
 
 from hatester.certificates import BEGIN, LookAlikes
 from hatester.configurations import parse_bind
+from hatester.declarations import text_of
 from hatester.errors import UserError
+from hatester.paths import is_there
 from hatester.survey import Survey
 
 BEFORE, AFTER = "before", "after"
@@ -49,19 +51,30 @@ def load_own(config: Path, after: Path | None) -> Own:
     cannot be read, or is too much.
     """
     look_alikes = LookAlikes()
-    before = _text(config)
-    loaded = _text(after) if after else before
-    files = {}
-    for beside in sorted(config.resolve().parent.iterdir()):
-        if beside.name in before + loaded and beside.resolve() != config.resolve():
-            for file in sorted(beside.rglob("*")) if beside.is_dir() else [beside]:
-                if file.is_file():
-                    text = _text(file)
-                    if BEGIN in text:
-                        text = look_alikes.pem(text, lambda line, what: None)
-                    files[file.relative_to(config.resolve().parent).as_posix()] = text
-                _require_few(files, config)
+    before = text_of(config)
+    loaded = text_of(after) if after else before
+    files: dict[str, str] = {}
+    for file in _beside(config, before + loaded):
+        text = text_of(file)
+        if BEGIN in text:
+            text = look_alikes.pem(text, lambda line, what: None)
+        files[file.relative_to(config.resolve().parent).as_posix()] = text
+        _require_few(files, config)
     return Own(before, loaded, files)
+
+
+def _beside(config: Path, texts: str) -> Iterator[Path]:
+    """The files beside a configuration whose names, or those of their folders, stand in texts."""
+    folder = config.resolve().parent
+    try:
+        named = [each for each in sorted(folder.iterdir()) if each.name in texts]
+    except OSError as error:
+        raise UserError(f"{folder} cannot be read: {error.strerror}.") from error
+    for each in named:
+        files = sorted(each.rglob("*")) if is_there(each, Path.is_dir) else [each]
+        for file in files:
+            if is_there(file, Path.is_file) and not file.samefile(config):
+                yield file
 
 
 def _require_few(files: Mapping[str, str], config: Path) -> None:
@@ -70,15 +83,6 @@ def _require_few(files: Mapping[str, str], config: Path) -> None:
             f"{config.parent} has too much that {config.name} seems to name: more than "
             f"{_MOST_FILES} files or {_MOST_BYTES // 10**6} MB."
         )
-
-
-def _text(file: Path) -> str:
-    try:
-        if file.stat().st_size > _MOST_BYTES:
-            raise UserError(f"{file} is too large: more than {_MOST_BYTES // 10**6} MB.")
-        return file.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{file} is no text that can be read: {error}.") from error
 
 
 def scenarios(own: Own, before: Survey, after: Survey) -> dict[str, dict[str, Any]]:
@@ -112,12 +116,13 @@ def _story(lost: str | None) -> dict[str, Any]:
 
 
 def _write(folder: Path, own: Own, content: Mapping[str, Any]) -> None:
-    files = {f"{BEFORE}.cfg": own.before, f"{AFTER}.cfg": own.after, **own.files}
+    # What lies beside a configuration may have one of our names.
+    files = {**own.files, f"{BEFORE}.cfg": own.before, f"{AFTER}.cfg": own.after}
     files["scenario.yml"] = yaml.safe_dump(dict(content), sort_keys=False)
     for name, text in files.items():
         file = folder / name
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text)
+        file.write_bytes(text.encode())
 
 
 def _addresses(survey: Survey) -> list[str]:

@@ -3,6 +3,7 @@ the shared libraries, just as its users get them."""
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import re
 import subprocess
@@ -13,7 +14,9 @@ from pathlib import Path
 
 from hatester.archive import Archive, Package, required_version
 from hatester.binaries import version_of
+from hatester.debs import BROKEN
 from hatester.errors import MeasurementError
+from hatester.paths import is_there
 from hatester.trees import BINARY, Content, Member, merged
 
 PACKAGE = "haproxy"
@@ -109,7 +112,8 @@ def on_this_host(archive: Archive, patterns: Sequence[str], suite: str | None) -
 def _matching(pattern: str) -> list[Path]:
     """The files that an absolute path with wildcards names."""
     named = Path(pattern)
-    files = [named] if named.exists() else sorted(Path("/").glob(pattern.lstrip("/")))
+    # Path.glob is for patterns below a folder.
+    files = [named] if is_there(named) else [Path(p) for p in sorted(glob.iglob(pattern))]  # noqa: PTH207
     if not files:
         raise MeasurementError(f"{pattern} is missing")
     return files
@@ -159,7 +163,7 @@ def _installed(package: Path) -> Iterator[Member]:
                         member.linkname = merged(member.linkname)
                     if not member.isdir():
                         yield member, members.extractfile(member) if member.isfile() else None
-        except tarfile.TarError as error:
+        except BROKEN as error:
             raise MeasurementError(f"{package.name} cannot be unpacked: {error}") from error
     if process.returncode:
         raise MeasurementError(f"{package.name} cannot be unpacked")

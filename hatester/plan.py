@@ -8,11 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 
+from hatester.declarations import require
 from hatester.errors import UserError
 from hatester.given import with_described
-from hatester.matrix import METHODS, Build, Matrix, Setting, require
+from hatester.matrix import METHODS, Build, Matrix, Setting
 from hatester.scenarios import Scenario, load_scenario
 from hatester.versions import is_older
+from hatester.words import quoted
 
 FLAGS = {
     "kernels": "--kernel",
@@ -44,8 +46,8 @@ def cell_of(id_: str) -> Cell:
     names = id_.split("/")
     if len(names) != len(FLAGS):
         raise UserError(
-            f"'{id_}' is no cell's id, which is kernel/build/setting/scenario/method, such as "
-            "6.1/2.2/plain/lost-address/signal."
+            f"{quoted(id_)} is no cell's id, which is kernel/build/setting/scenario/method, such "
+            "as 6.1/2.2/plain/lost-address/signal."
         )
     return Cell(*names)
 
@@ -226,7 +228,7 @@ def _selected(matrix: Matrix, wanted: Wanted) -> list[Cell]:
     cells: dict[Cell, None] = {}
     for selection in matrix.selections:
         axes = {**dict(selection), **given}
-        for names in itertools.product(*(axes[axis] for axis in FLAGS)):
+        for names in itertools.product(*(dict.fromkeys(axes[axis]) for axis in FLAGS)):
             cells[Cell(*names)] = None
     kernels = list(dict.fromkeys(cell.kernel for cell in cells))
     return sorted(cells, key=lambda cell: kernels.index(cell.kernel))
@@ -255,6 +257,6 @@ def _matches(cell: Cell, patterns: Sequence[str]) -> bool:
 def _require_match(pattern: str, flag: str, cells: Sequence[Cell]) -> None:
     if not any(_matches(cell, [pattern]) for cell in cells):
         raise UserError(
-            f"{flag}: '{pattern}' matches none of the {len(cells)} selected cells, such as "
+            f"{flag}: {quoted(pattern)} matches none of the {len(cells)} selected cells, such as "
             f"{cells[0].id}."
         )

@@ -15,7 +15,7 @@ from hatester.archive import Archive
 from hatester.errors import MeasurementError
 from hatester.hosts import Host, copy_of, load_host
 from hatester.kits import kit_version
-from hatester.matrix import Build, Kernel, Matrix, Setting
+from hatester.matrix import NAME, Build, Kernel, Matrix, Setting
 from hatester.notices import Say
 from hatester.own import Own
 from hatester.plan import Wanted
@@ -67,8 +67,8 @@ class _Search:
     def kernel(self) -> Kernel:
         """The very kernel, of a suite or the snapshot archive, else one that is close."""
         release = self.host.kernel.release
-        exact = [Kernel(suite=each, version=release, system=self.suite) for each in self._suites]
-        if is_release(release):
+        if is_release(release) and re.fullmatch(NAME, release):
+            exact = [Kernel(suite=s, version=release, system=self.suite) for s in self._suites]
             if self.archive.mirrors.snapshot:
                 exact.append(Kernel(snapshot=release, system=self.suite))
             if found := self._first(
@@ -87,7 +87,7 @@ class _Search:
     def build(self) -> Build:
         """The very package of a suite, else the newest one of the system's."""
         version = self.host.haproxy.version or "of a version that is not known"
-        if self.host.haproxy.package:
+        if self.host.haproxy.package and self.host.haproxy.version:
             exact = [Build(suite=each, version=version) for each in self._suites]
             if found := self._first(
                 exact,

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from hatester.errors import UserError
 from hatester.paths import located
+from hatester.words import quoted
 
 DOCKER = "docker://"
 """A registry's; by default, Docker Hub's."""
@@ -23,12 +25,14 @@ def reference(text: str) -> str:
 
     Raises ValueError for what is none.
     """
-    if text.startswith(_FILES):
+    if text.startswith(_FILES) and text.isprintable():
         if not text.split(":")[1]:
-            raise ValueError(f"'{text}' names no file")
+            raise ValueError(f"{quoted(text)} names no file")
         return text
     if not _IN_A_REGISTRY.fullmatch(text.removeprefix(DOCKER)):
-        raise ValueError(f"'{text}' is no image, such as haproxy:1.8.26 or oci:/path/to/layout")
+        raise ValueError(
+            f"{quoted(text)} is no image, such as haproxy:1.8.26 or oci:/path/to/layout"
+        )
     return DOCKER + text.removeprefix(DOCKER)
 
 
@@ -40,9 +44,15 @@ def on_this_host(reference: str) -> Path | None:
 
 
 def based(reference: str, folder: Path) -> str:
-    """The same, where a path that is not absolute begins at `folder`."""
+    """The same, where a path that is not absolute begins at `folder`.
+
+    Raises UserError where that has a colon, with which a tag would begin.
+    """
     transport, _, rest = reference.partition(":")
     path, colon, tag = rest.partition(":")
     if on_this_host(reference) is None or not path:
         return reference
-    return f"{transport}:{located(path, folder)}{colon}{tag}"
+    whole = located(path, folder)
+    if ":" in str(whole):
+        raise UserError(f"{whole}: an image cannot be named by a path with a colon.")
+    return f"{transport}:{whole}{colon}{tag}"

@@ -32,11 +32,12 @@ _END = "@end"
 _FOLDER, _PROBLEM = 20, 21
 # The bodies of private keys stay where they are, and lines keep their numbers. What is no file,
 # such as a pipe, might never end.
+_HIDING = "/-----BEGIN [A-Z0-9 ]*PRIVATE KEY/,/-----END [A-Z0-9 ]*PRIVATE KEY/{//!s/.*//;}"
 _READ = f"""\
 if [ -d "$f" ]; then ls -1A -- "$f" 2>&1 || exit {_PROBLEM}; exit {_FOLDER}; fi
 if [ -e "$f" ] && [ ! -f "$f" ]; then echo 'x: Neither file nor folder'; exit {_PROBLEM}; fi
 [ -f "$f" ] && [ -r "$f" ] || {{ head -c 0 -- "$f" 2>&1; exit {_PROBLEM}; }}
-exec sed '/-----BEGIN [A-Z0-9 ]*PRIVATE KEY/,/-----END [A-Z0-9 ]*PRIVATE KEY/{{//!s/.*//;}}' "$f"
+exec sed -e '{_HIDING}' -- "$f"
 """
 
 _STATUSES = {124: f"took longer than {LOOK_SECONDS} s", 127: "is not there"}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fnmatch
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from hatester.errors import MeasurementError
+from hatester.paths import is_there
 
 _MOST_LINKS = 40
 """On one way, as Linux has it (path_resolution(7))."""
@@ -30,7 +32,7 @@ class Root:
             here = self.folder.joinpath(*done, name)
             if name == "..":
                 del done[-1:]
-            elif name not in ("", ".") and here.is_symlink():
+            elif name not in ("", ".") and is_there(here, Path.is_symlink):
                 links += 1
                 if links > _MOST_LINKS:
                     raise MeasurementError(f"{path} is a link that leads nowhere")
@@ -50,7 +52,7 @@ class Root:
         file = self._at(path)
         try:
             return file.read_bytes() if stat.S_ISREG(file.lstat().st_mode) else b""
-        except (FileNotFoundError, NotADirectoryError):
+        except (FileNotFoundError, NotADirectoryError, ValueError):  # or no name of a file
             return b""
         except OSError as error:
             raise MeasurementError(f"{path} cannot be read: {error.strerror}") from error
@@ -58,8 +60,10 @@ class Root:
     def files(self, pattern: str) -> Iterator[str]:
         """The paths that a pattern over names in one folder matches, such as `/etc/*.conf`."""
         folder, _, names = pattern.rpartition("/")
-        for path in sorted(self._at(folder).glob(names or "*")):
-            yield f"{folder}/{path.name}"
+        place = self._at(folder)
+        there = [path.name for path in place.iterdir()] if is_there(place, Path.is_dir) else []
+        for name in sorted(fnmatch.filter(there, names or "*")):
+            yield f"{folder}/{name}"
 
     def _at(self, path: str) -> Path:
         return self.folder / self.real(path).lstrip("/")

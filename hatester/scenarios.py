@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,11 +11,13 @@ from typing import Annotated, Literal
 
 import pydantic
 
-from hatester.configurations import Bind, Configuration, parse_bind
+from hatester.configurations import Bind, Configuration, interface_address, parse_bind
+from hatester.declarations import Declaration, load, require, text_of
 from hatester.errors import UserError
-from hatester.matrix import Declaration, load, require
+from hatester.matrix import NAME
 from hatester.steps import Entries, Reload, Step, Wait
 from hatester.story import World
+from hatester.words import quoted
 
 InterfaceAddress = ipaddress.IPv4Interface | ipaddress.IPv6Interface
 """An address with its prefix length."""
@@ -22,9 +25,9 @@ InterfaceAddress = ipaddress.IPv4Interface | ipaddress.IPv6Interface
 
 def _interface_address(text: object) -> InterfaceAddress:
     try:
-        return ipaddress.ip_interface(str(text))
+        return interface_address(str(text))
     except ValueError as error:
-        raise ValueError(f"'{text}' is no address such as 192.168.42.43/32") from error
+        raise ValueError(f"{quoted(text)} is no address such as 192.168.42.43/32") from error
 
 
 WrittenAddress = Annotated[InterfaceAddress, pydantic.BeforeValidator(_interface_address)]
@@ -40,9 +43,7 @@ def _different(addresses: tuple[InterfaceAddress, ...]) -> tuple[InterfaceAddres
 
 
 def _place(text: str) -> str:
-    bind = parse_bind(text)
-    if not bind.is_wildcard:
-        ipaddress.ip_address(bind.address)
+    parse_bind(text).require_address()
     return text
 
 
@@ -105,9 +106,11 @@ class Scenario:
 def load_scenario(folder: Path) -> Scenario:
     """Read a scenario. Raises UserError naming its file, the step and the choices."""
     path = folder / "scenario.yml"
+    if not re.fullmatch(NAME, folder.name):
+        raise UserError(f"{folder}: this is no name for a scenario: letters, digits and .+_- are.")
     content = load(path, _File)
     files = {
-        file.relative_to(folder).as_posix(): _text(file)
+        file.relative_to(folder).as_posix(): text_of(file)
         for file in sorted(folder.rglob("*"))
         if file.is_file()
     }
@@ -143,13 +146,6 @@ def _stated(answers: Mapping[str, str] | None) -> tuple[Bind, ...] | None:
     if answers is None:
         return None
     return tuple(replace(parse_bind(text), answer=answer) for text, answer in answers.items())
-
-
-def _text(file: Path) -> str:
-    try:
-        return file.read_bytes().decode()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{file} is no text that can be read: {error}.") from error
 
 
 def _check_story(path: Path, content: _File, scenario: Scenario) -> None:

@@ -6,8 +6,8 @@ import contextlib
 import os
 from pathlib import Path
 
+from hatester.declarations import require
 from hatester.errors import UserError
-from hatester.matrix import require
 from hatester.recovery import PLAN, RUN
 from hatester.stored import writing
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import shlex
 import socket
 import threading
@@ -13,12 +14,16 @@ import fabric
 import paramiko
 
 from hatester.errors import UserError
+from hatester.words import quoted
 
 SECONDS = 120.0
 """How long a host may be visited, all in all."""
 STEP_SECONDS = 20
 """How long it may be silent: to the connection, its greeting, each key, each command."""
 ANSWER_BYTES = 64 << 20
+_PLAIN = re.compile(r"(?!-)[^\s\x00-\x1f\x7f'\"`$\\;&<>|(){}]*")
+"""Names of hosts and users, which a ProxyCommand may have among its words, as OpenSSH takes them
+(valid_hostname and valid_ruser of its ssh.c)."""
 
 _USER_KNOWN = "~/.ssh/known_hosts ~/.ssh/known_hosts2"
 _GLOBAL_KNOWN = "/etc/ssh/ssh_known_hosts /etc/ssh/ssh_known_hosts2"
@@ -138,6 +143,9 @@ def visit(host: str, user: str = "", port: int = 0, ssh_config: str = "") -> Ite
 
     Raises UserError where the host, or its key, is not known, or it does not let the user in.
     """
+    for flag, name in (("HOST", host), ("--user", user)):
+        if not _PLAIN.fullmatch(name):
+            raise UserError(f"{flag}: {quoted(name)} is nothing that ssh would take for a name.")
     if ssh_config and not Path(ssh_config).expanduser().is_file():
         raise UserError(f"--ssh-config: there is no file {ssh_config}.")
     waits = dict.fromkeys(("banner_timeout", "auth_timeout", "channel_timeout"), STEP_SECONDS)

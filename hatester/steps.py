@@ -9,14 +9,14 @@ what it cannot, or has reported; `wait: reported` for no more than its report.
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal
 
 import pydantic
 
 from hatester.configurations import parse_bind
-from hatester.matrix import Declaration
+from hatester.declarations import Declaration
+from hatester.words import quoted
 
 Seconds = Annotated[float, pydantic.Field(ge=0, le=600, allow_inf_nan=False)]
 Times = Annotated[int, pydantic.Field(ge=1, le=1000)]
@@ -26,10 +26,11 @@ def _socket(text: str) -> str:
     """An address and its port as results name them: `fd00:42::43:80` for `[fd00:42::43]:80`."""
     try:
         bind = parse_bind(text)
-        if not bind.is_wildcard:
-            ipaddress.ip_address(bind.address)
+        bind.require_address()
     except ValueError as error:
-        raise ValueError(f"'{text}' is no address and port such as 192.168.42.43:80") from error
+        raise ValueError(
+            f"{quoted(text)} is no address and port such as 192.168.42.43:80"
+        ) from error
     return bind.label
 
 
@@ -178,7 +179,7 @@ class _Entry(Declaration):
 def _by_number(entries: object) -> object:
     """The list of steps, each under the name by which a mistake in it is told."""
     if not isinstance(entries, list):
-        raise ValueError(f"here belongs a list of steps, not {entries!r}")
+        raise ValueError(f"here belongs a list of steps, not {quoted(entries)}")
     return {f"step {number}": entry for number, entry in enumerate(entries, start=1)}
 
 

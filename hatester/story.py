@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from hatester.configurations import parse_bind
+from hatester.configurations import interface_address, parse_bind
+from hatester.declarations import require
 from hatester.errors import UserError
-from hatester.matrix import require
 from hatester.steps import (
     Add,
     Break,
@@ -22,6 +21,7 @@ from hatester.steps import (
     Step,
     Wait,
 )
+from hatester.words import printable, quoted
 
 
 @dataclass
@@ -64,7 +64,7 @@ class World:
             case Break():
                 require(step.what, self.files, step.verb)
                 if step.what in self.broken:
-                    raise UserError(f"{step.verb}: '{step.what}' is broken already.")
+                    raise UserError(f"{step.verb}: {quoted(step.what)} is broken already.")
                 self.broken.add(step.what)
             case Mend():
                 require(step.what, self.files, step.verb)
@@ -120,15 +120,15 @@ class World:
 
 def _address(step: Add, interface: str) -> str:
     try:
-        return str(ipaddress.ip_interface(step.what).ip)
+        return str(interface_address(step.what).ip)
     except ValueError as error:
         raise UserError(
-            f"{step.verb}: '{step.what}' is neither an address such as 192.168.42.43 "
+            f"{step.verb}: {quoted(step.what)} is neither an address such as 192.168.42.43 "
             f"nor {interface}."
         ) from error
 
 
 def _require_among(state: Iterable[str], step: Free | Mend, word: str) -> None:
     if step.what not in state:
-        known = ", ".join(sorted(state)) or "nothing"
-        raise UserError(f"{step.verb}: '{step.what}' is not {word} ({word}: {known}).")
+        known = printable(", ".join(sorted(state))) or "nothing"
+        raise UserError(f"{step.verb}: {quoted(step.what)} is not {word} ({word}: {known}).")

@@ -35,7 +35,7 @@ def survey(guest: Guest, build: str, text: str, files: Mapping[str, str]) -> Sur
     try:
         found = json.loads(guest.run(f"python3 {PROGRAM} survey {shlex.quote(_FILE)}"))
     finally:
-        guest.run(f"rm -f {_FILE}")
+        guest.run(f"rm -f {shlex.quote(_FILE)}")
     if not any(found["binds"].values()):
         raise MeasurementError(
             f"HAProxy {build} binds no address that answers with this configuration; it binds "

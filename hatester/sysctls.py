@@ -62,7 +62,7 @@ DEFAULTS: Mapping[str, tuple[str, ...]] = {
 has another one, that one. (Documentation/networking/ip-sysctl.rst and admin-guide/sysctl/net.rst
 of the kernel.)"""
 
-_SETTING = re.compile(r"^[ \t]*-?[ \t]*(?P<name>[^\s=#;]+)[ \t]*=", re.MULTILINE)
+_SETTING = re.compile(r"^[ \t]*(?:-[ \t]*)?(?P<name>[^\s=#;]+)[ \t]*=", re.MULTILINE)
 _SECRET = re.compile(r"secret|_key$")
 _NAME = re.compile(r"net(\.[A-Za-z0-9_-]+)+")
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from tabulate import multiline_formats, tabulate
 
+from hatester import markup
 from hatester.labels import short_names
 from hatester.outcomes import COLOURS, worst
 from hatester.plan import Cell
-from hatester.words import spread
+from hatester.words import printable, spread
 
 Entry = Mapping[str, Any]
 
@@ -75,8 +76,9 @@ def tables(
     is_coloured: bool = False,
 ) -> str:
     """One table per setting, scenario and method, in a format of tabulate's, under its title."""
+    escaped = _escape(table_format)
     texts = [
-        f"{title.format(grid.title)}\n\n{_table(grid, table_format, is_coloured)}"
+        f"{title.format(escaped(grid.title))}\n\n{_table(grid, table_format, is_coloured)}"
         for grid in grids(cells)
     ]
     return "\n\n".join([*texts, LEGEND] if any(is_late(cell) for cell in cells) else texts)
@@ -86,16 +88,23 @@ def _table(grid: Grid, table_format: str, is_coloured: bool) -> str:
     separator = "\n" if table_format in multiline_formats else "; "
     separator = "<br>" if table_format in _MARKDOWN else separator
 
+    escaped = _escape(table_format)
+
     def told(repetitions: Sequence[Entry]) -> str:
-        text = separator.join(lines(repetitions))
+        text = separator.join(map(escaped, lines(repetitions)))
         return _coloured(text, repetitions) if is_coloured and text else text
 
     rows = [
-        [kernel, *(told(grid.cells.get((kernel, build), [])) for build in grid.builds)]
+        [escaped(kernel), *(told(grid.cells.get((kernel, build), [])) for build in grid.builds)]
         for kernel in grid.kernels
     ]
-    headers = ["Linux", *(f"HAProxy {build}" for build in grid.builds)]
+    headers = ["Linux", *(f"HAProxy {escaped(build)}" for build in grid.builds)]
     return tabulate(rows, headers=headers, tablefmt=table_format, disable_numparse=True)
+
+
+def _escape(table_format: str) -> Callable[[str], str]:
+    """What makes a text one line of a format that tabulate does not escape itself."""
+    return markup.escaped if table_format in _MARKDOWN else printable
 
 
 def _coloured(text: str, repetitions: Iterable[Entry]) -> str:

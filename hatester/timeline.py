@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from hatester.timeline_form import require_form
+
 OVERTAKING_SECONDS = 1.0
 """At most, from the end of an observation to the reload that ended it before it was steady."""
 
@@ -113,7 +115,11 @@ class Timeline:
 
 
 def read(evidence: Mapping[str, Any]) -> Timeline:
-    """The content of a cell's `timeline.json`, which is left as it is."""
+    """The content of a cell's `timeline.json`, which is left as it is.
+
+    Raises ValueError for what has another form.
+    """
+    require_form(evidence)
     addresses = tuple(evidence["addresses"])
     probes: dict[str, list[Probe]] = {label: [] for label in addresses}
     for index, due, sent, ended, outcome, _errno, configuration in evidence["probes"]:
@@ -155,7 +161,7 @@ def _tolerance(sampling: Mapping[str, Any]) -> float:
 def _burden(probing: Mapping[str, Any], sampling: Mapping[str, Any]) -> float:
     used = float(probing["cpu_seconds"]) + float(sampling["cpu_seconds"])
     there = float(probing["seconds"]) * int(probing["processors"])
-    return used / there if there else 0.0
+    return min(used / there, 1.0) if there else 0.0
 
 
 def _reload(entry: Mapping[str, Any]) -> Reload:

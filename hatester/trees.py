@@ -86,6 +86,8 @@ def make_disk(members: Iterable[Member], folder: Path) -> None:
             if member.name not in added:
                 _require_within(member, added)
                 added.add(member.name)
+                # They would have priority over what was just looked at (pax(1)).
+                member.pax_headers = {}
                 tree.addfile(member, content)
         size = disks.enough(member.size for member in tree.getmembers())
     if BINARY not in added:
@@ -96,6 +98,8 @@ def make_disk(members: Iterable[Member], folder: Path) -> None:
 
 def _require_within(member: tarfile.TarInfo, added: set[str]) -> None:
     path = PurePosixPath(member.name)
+    if member.issparse() or not (member.isreg() or member.issym() or member.islnk()):
+        raise MeasurementError(f"'{path}' is neither a file nor a link")
     if path.is_absolute() or ".." in path.parts:
         raise MeasurementError(f"'{path}' would be outside of the tree")
     if through := next((str(p) for p in path.parents if str(p) in added), None):

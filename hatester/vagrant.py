@@ -53,8 +53,8 @@ class Vagrant(vagrant.Vagrant):
         path = self.data(machine) / "console.log"
         return path.read_text(errors="replace") if path.exists() else ""
 
-    def destroy(self, vm_name: str) -> None:
-        """End a machine and remove it. A Vagrant that was killed meanwhile is started once more.
+    def destroy(self, vm_name: str | None = None) -> None:
+        """End a machine, or all, and remove it. A Vagrant that was killed meanwhile is started once more.
 
         Raises MeasurementError when it fails again.
         """

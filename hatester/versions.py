@@ -15,7 +15,7 @@ def is_older(version: str, first: str) -> bool:
 def numbers(version: str) -> list[int]:
     """The numbers with which the upstream version begins; an epoch (deb-version(7)) is no part."""
     upstream = version.partition(":")[2] or version
-    beginning = re.match(r"[0-9]+(?:\.[0-9]+)*", upstream)
+    beginning = re.match(r"[0-9]{1,18}(?:\.[0-9]{1,18})*", upstream)
     return [int(number) for number in beginning[0].split(".")] if beginning else []
 
 
@@ -24,15 +24,21 @@ def debian_order(version: str) -> tuple[object, ...]:
     before letters, letters before the rest, and numbers by their value."""
     epoch, _, rest = version.partition(":") if ":" in version else ("0", "", version)
     upstream, _, revision = rest.rpartition("-") if "-" in rest else (rest, "", "")
-    return (int(epoch), _parts(upstream), _parts(revision))
+    return (_number(epoch), _parts(upstream), _parts(revision))
 
 
-def _parts(text: str) -> list[tuple[list[int], int]]:
+def _parts(text: str) -> list[tuple[list[int], tuple[int, str]]]:
     """Alternately what is no number, as weights, and a number."""
     return [
-        ([*map(_weight, signs), 0], int(number or "0"))
+        ([*map(_weight, signs), 0], _number(number))
         for signs, number in re.findall(r"([^0-9]*)([0-9]*)", text)
     ]
+
+
+def _number(digits: str) -> tuple[int, str]:
+    """What sorts numbers by their value, also those that are longer than Python takes."""
+    significant = digits.lstrip("0")
+    return len(significant), significant
 
 
 def _weight(sign: str) -> int:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Iterable
 
 _NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+_BRIEF = reprlib.Repr()
+_BRIEF.maxstring = _BRIEF.maxother = 120
+_BRIEF.maxlist = _BRIEF.maxtuple = _BRIEF.maxdict = 4
+_BRIEF.maxlevel = 3
 
 
 def listed(parts: Iterable[str]) -> str:
@@ -16,6 +21,22 @@ def listed(parts: Iterable[str]) -> str:
 def printable(text: str) -> str:
     """In one line, and without what a terminal would take as a command."""
     return "".join(each if each.isprintable() else "?" for each in text)
+
+
+def displayable(text: str) -> str:
+    """The same in as many lines as there are, for a terminal."""
+    return "\n".join(printable(line.expandtabs()) for line in text.split("\n"))
+
+
+def quoted(value: object) -> str:
+    """What somebody wrote, as Python has it: in one line, and the beginning and the end of what is
+    long."""
+    return _BRIEF.repr(value)
+
+
+def brief(text: str) -> str:
+    """The same for a text, without its quotes."""
+    return quoted(text)[1:-1]
 
 
 def counted(count: int, noun: str) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hypothesis
 import pytest
 
-# How long an example takes says nothing here.
+# How long an example takes says nothing here. `pytest --hypothesis-profile=thorough` tries more.
 hypothesis.settings.register_profile("hatester", deadline=None)
+hypothesis.settings.register_profile("thorough", deadline=None, max_examples=5000)
 hypothesis.settings.load_profile("hatester")
 
 

@@ -180,12 +180,12 @@ class Systemd(Signal):
         self._notify.touch()
         bind(_NOTIFY, self._notify)
         shutil.copy(unit, _UNITS / UNIT)
-        options = " ".join(["-S", f"/{_SOCKET}", *self.haproxy.arguments])
+        options = environment("EXTRAOPTS", ["-S", f"/{_SOCKET}", *self.haproxy.arguments])
         self._drop_in.mkdir()
         (self._drop_in / "hatester.conf").write_text(
             "[Unit]\nStartLimitIntervalSec=0\n"
             f"[Service]\nRootDirectory={self.haproxy.tree}\nBindReadOnlyPaths=\n"
-            f'Environment="EXTRAOPTS={options}"\n'
+            f"Environment={options}\n"
             f"{self._limits()}"
             f"StandardOutput=append:{LOG}\nStandardError=append:{LOG}\n"
         )
@@ -217,6 +217,21 @@ class Systemd(Signal):
         if os.path.ismount(self._notify):
             unmount(self._notify)
         super().stop()
+
+
+def environment(name: str, words: Sequence[str]) -> str:
+    """A variable as `Environment=` has it (systemd.exec(5)), which a command line that has it as a
+    word of its own takes apart into these words again.
+
+    Either is quoted as systemd.syntax(7) says; the one has specifiers beside (systemd.unit(5)).
+    """
+    value = " ".join(map(_quoted, words))
+    return _quoted(f"{name}={value}").replace("%", "%%")
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 def _systemctl(*arguments: str) -> str:

@@ -10,14 +10,14 @@ from hatester.errors import UserError
 from hatester.flags import again, count, duration, interval, step
 
 
-@given(st.integers(1, 10**6))
+@given(st.integers(1, 10_000))
 def test_a_count_is_what_is_written(number: int) -> None:
     assert count("--repeat", str(number)) == number
 
 
-@pytest.mark.parametrize("text", ["0", "-1", "", "two", "1.5", "²", "1e3"])
+@pytest.mark.parametrize("text", ["0", "-1", "", "two", "1.5", "²", "1e3", "10001"])
 def test_a_count_that_is_none_is_named(text: str) -> None:
-    with pytest.raises(UserError, match=f"--repeat: '{text}' is no whole number from 1 on"):
+    with pytest.raises(UserError, match=f"--repeat: '{text}' is no whole number from 1 to 10000"):
         count("--repeat", text)
 
 
@@ -73,7 +73,7 @@ def test_what_failed_is_what_was_not_measured_or_all_that_is_not_ok(
 UNITS = {"w": 604800, "d": 86400, "h": 3600, "m": 60, "s": 1}
 
 
-@given(st.dictionaries(st.sampled_from(list(UNITS)), st.integers(0, 10**6), min_size=1))
+@given(st.dictionaries(st.sampled_from(list(UNITS)), st.integers(0, 1000), min_size=1))
 def test_a_duration_is_the_sum_of_its_parts_from_weeks_down_to_seconds(
     parts: dict[str, int],
 ) -> None:
@@ -87,7 +87,7 @@ def test_a_duration_may_be_nothing_or_not_be_given(text: str, seconds: float | N
 
 
 @pytest.mark.parametrize(
-    "text", ["30", "1.5h", "-1h", "30m1h", "1h 30m", "1h1h", "h", "00", "1H", "²s", "9" * 400 + "w"]
+    "text", ["30", "1.5h", "-1h", "30m1h", "1h 30m", "1h1h", "h", "00", "1H", "²s", "999999999w"]
 )
 def test_what_is_no_duration_is_named_with_the_forms_that_there_are(text: str) -> None:
     with pytest.raises(UserError, match=f"--x: '{text}' is no time such as 90s, 30m, 1h30m, 7d"):

@@ -84,6 +84,15 @@ def test_what_was_given_can_be_had_again_from_another_folder(
     assert with_described(DECLARED, list(matrix.described_builds.values()))[0] == matrix
 
 
+def test_a_folder_with_a_colon_cannot_have_images(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "a:b").mkdir()
+    monkeypatch.chdir(folder / "a:b")
+    with pytest.raises(UserError, match="a:b/images/ha: an image cannot be named by a path with"):
+        with_described(DECLARED, ["oci:images/ha:3"])
+
+
 @pytest.mark.parametrize(
     ("word", "sentence"),
     [
@@ -97,6 +106,8 @@ def test_what_was_given_can_be_had_again_from_another_folder(
         ("docker://a b", "--haproxy: image: 'docker://a b' is no image"),
         ("docker://--help", "--haproxy: image: "),
         ("oci:", "--haproxy: image: 'oci:' names no file."),
+        ("oci:a\nb:c", "--haproxy: image: 'oci:HERE/a\\nb:c' is no image"),
+        ("./" + "x" * 300, "--haproxy: HERE/xxx"),
     ],
 )
 def test_a_wrong_word_is_told_in_one_sentence(folder: Path, word: str, sentence: str) -> None:

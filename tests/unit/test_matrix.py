@@ -9,9 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hatester.declarations import MOST_CHARACTERS
 from hatester.errors import UserError
 from hatester.matrix import load_matrix
 from hatester.paths import MATRIX
+
+BOMB = "- &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"- &a{level} [{', '.join(10 * [f'*a{level - 1}'])}]\n" for level in range(1, 9)
+)
+"""A few lines that stand for a billion values."""
 
 
 @pytest.fixture
@@ -179,6 +185,21 @@ def test_a_wrong_matrix_is_told_with_the_choices(name: str, sentence: str) -> No
         ("kernels.yml", "kernels:\n  a: {suite: x}\n  a: {suite: y}", "line 3: 'a' comes twice"),
         ("kernels.yml", "", "kernels.yml: kernels: field required"),
         ("kernels.yml", "nothing", "kernels.yml: here belong keys (kernels), not 'nothing'"),
+        ("kernels.yml", "[" * 2000, "kernels.yml is nested too deeply."),
+        (
+            "kernels.yml",
+            'a: "\\U00110000"',
+            "kernels.yml is not YAML: a number in it is too large.",
+        ),
+        (
+            "kernels.yml",
+            'a: "\\UFFFFFFFF"',
+            "kernels.yml is not YAML: a number in it is too large.",
+        ),
+        ("kernels.yml", "? [a]\n: b", "kernels.yml, line 1: ['a'] is no name."),
+        ("kernels.yml", BOMB, "line 1: with its aliases, this is more than 1000000 values."),
+        ("kernels.yml", 'kernels: {"\\e[2J": {}}', r"kernels: \x1b[2J: [key]: string should match"),
+        ("kernels.yml", '"a\\nb": c', r"kernels.yml: there is no key 'a\nb' (there are: kernels)."),
         ("haproxy.yml", "builds: {2.2: {suite: a b}}", "haproxy.yml: builds: 2.2: suite"),
         (
             "haproxy.yml",
@@ -195,6 +216,8 @@ def test_a_wrong_matrix_is_told_with_the_choices(name: str, sentence: str) -> No
         ("settings.yml", "settings: {x: {sysctls: {nope: 1}}}", "settings: x: sysctls: nope"),
         ("settings.yml", "settings: {x: {bind: transparent}}", "settings: x: bind: input"),
         ("settings.yml", "settings: {x: {global: ['a\n\nb']}}", "settings: x: global: 0"),
+        ("settings.yml", "settings: {x: {linux: ٣}}", "settings: x: linux: string should match"),
+        ("settings.yml", 'settings: {x: {bind: ["a\\0"]}}', "settings: x: bind: 0: string should"),
         ("settings.yml", "settings: {x: {linux: 5.x}}", "settings: x: linux: string should match"),
         (
             "settings.yml",
@@ -271,6 +294,9 @@ def test_an_axis_without_a_list_of_names_is_a_mistake(folder: Path, axis: str, n
 def test_a_file_that_is_missing_or_no_text_is_named(folder: Path) -> None:
     (folder / "kernels.yml").write_bytes(b"\xff\xfe")
     with pytest.raises(UserError, match=r"kernels\.yml is not UTF-8 text"):
+        load_matrix(folder)
+    (folder / "kernels.yml").write_text("#" * (MOST_CHARACTERS + 1))
+    with pytest.raises(UserError, match=r"kernels\.yml is too long: more than 4194304 characters"):
         load_matrix(folder)
     (folder / "kernels.yml").unlink()
     with pytest.raises(UserError, match=r"kernels\.yml cannot be read: No such file"):

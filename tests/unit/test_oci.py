@@ -96,6 +96,14 @@ def test_a_layout_and_its_archives_are_one_image(tmp_path: Path) -> None:
     assert len(digests) == 1
 
 
+def test_the_cache_may_be_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "a:b 'c\"$(d)"))
+    reference = f"oci:{layout(tmp_path, files(FILES))}:made"
+    before = {path.name for path in tmp_path.iterdir()}
+    assert content(reference, tmp_path).version == "1.8.26"
+    assert {path.name for path in tmp_path.iterdir()} - before == {"a:b 'c\"$(d)"}
+
+
 def test_an_image_on_this_host_is_fetched_again_when_it_changes(tmp_path: Path) -> None:
     told: list[str] = []
     reference = f"oci:{layout(tmp_path, files(FILES))}:made"
@@ -136,6 +144,22 @@ def test_links_stay_in_the_image(tmp_path: Path) -> None:
         with pytest.raises(MeasurementError):
             content(f"oci:{made}:made", tmp_path)
     assert not (tmp_path / "written").exists()
+
+
+def test_what_a_layer_takes_away_is_the_image_s_alone(tmp_path: Path) -> None:
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside/victim").touch()
+    up = f"../../../../../../../..{tmp_path}/outside"
+    device = link("dev/sda", "", tarfile.BLKTYPE)
+    taken = files({f"{up}/.wh.victim": b"", f"{up}/.wh..wh..opq": b"", "usr/.wh...": b""})
+    for members in (
+        taken,
+        [link("usr/x", f"{tmp_path}/outside"), *files({"usr/x/.wh.victim": b""})],
+    ):
+        made = layout(tmp_path, [device, *members])
+        with pytest.raises(MeasurementError):
+            content(f"oci:{made}:made", tmp_path)
+        assert (tmp_path / "outside/victim").exists()
 
 
 def test_folders_that_are_not_to_be_written_to_are_removed(tmp_path: Path) -> None:

@@ -68,8 +68,8 @@ def test_keys_do_not_come_along(folder: Path) -> None:
 def test_what_cannot_be_read_is_named(folder: Path) -> None:
     (folder / "errors/503.http").write_bytes(b"\xff\xfe")
     for config, sentence in (
-        ("none.cfg", "none.cfg is no text"),
-        ("haproxy.cfg", "503.http is no"),
+        ("none.cfg", "none.cfg cannot be read: No such file"),
+        ("haproxy.cfg", "503.http is not UTF-8 text"),
     ):
         with pytest.raises(UserError, match=sentence):
             load_own(folder / config, None)
@@ -87,6 +87,15 @@ def test_each_address_that_is_on_an_interface_is_lost_in_a_scenario(tmp_path: Pa
     ]  # fmt: skip
     [there] = present(scenario).values()
     assert [bind.label for bind in there] == ["192.0.2.10:80", "*:443"]
+
+
+def test_a_file_that_has_one_of_our_names_takes_nothing_s_place(tmp_path: Path) -> None:
+    own = Own(CONFIGURATION, "global\n", {"before.cfg": "no", "after.cfg": "no", "x.cfg": "x"})
+    contents = scenarios(own, SURVEY, SURVEY)
+    write(tmp_path, own, contents)
+    configurations = load_scenario(tmp_path / "reload").configurations
+    texts = {name: each.text for name, each in configurations.items()}
+    assert texts == {"before": CONFIGURATION, "after": "global\n", "x": "x"}
 
 
 def test_only_what_both_configurations_bind_can_be_lost(tmp_path: Path) -> None:

@@ -103,6 +103,8 @@ def test_what_was_read_stays_though_the_file_is_gone(tmp_path: Path, scratch: Pa
 def test_a_lack_is_told(tmp_path: Path, scratch: Path) -> None:
     with pytest.raises(MeasurementError, match=r"/none\*\.deb is missing$"):
         packages.on_this_host(archive(), [f"{tmp_path}/none*.deb"], None)
+    with pytest.raises(MeasurementError, match=r"/a\*\*b\.deb is missing$"):
+        packages.on_this_host(archive(), [f"{tmp_path}/a**b.deb"], None)
     with pytest.raises(MeasurementError, match=f"{tmp_path} cannot be read: Is a directory"):
         packages.on_this_host(archive(), [str(tmp_path)], None)
     other = package(tmp_path, "other", {"usr/bin/x": b""})

@@ -171,7 +171,7 @@ def test_cells_without_a_result_are_told_with_the_reason(run: Results) -> None:
     ("timeline", "told"),
     [
         ('{"reloads": [], "checks": []}', "It ended before any connection was made."),
-        ('{"probes": [[0]]}', "timeline.json is no timeline that can be drawn: KeyError"),
+        ('{"probes": [[0]]}', "timeline.json is no timeline that can be drawn: ValueError"),
         ("[", "timeline.json is no JSON (Expecting value"),
         ("[" * 100_000, "timeline.json is no JSON (maximum recursion depth"),
         ("[]", "timeline.json is no JSON object."),

@@ -50,6 +50,14 @@ def test_nothing_leads_out(root: Root, target: str) -> None:
     assert root.read("/y") == b""
 
 
+def test_what_is_no_name_of_a_file_has_no_content(root: Root) -> None:
+    assert root.read("/usr/a\0b") == b""
+    with pytest.raises(MeasurementError, match="cannot be read: File name too long"):
+        root.read(f"/usr/{'x' * 300}")
+    assert [*root.files("/usr/lib/**.so")] == ["/usr/lib/a.so"]
+    assert [*root.files("/usr/lib/..")] == [*root.files("/none/*")] == []
+
+
 def test_what_is_no_file_has_no_content(root: Root) -> None:
     assert root.read("/usr/lib") == b""
     assert root.read("/usr/lib/a.so/b") == b""

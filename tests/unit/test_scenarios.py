@@ -307,7 +307,7 @@ def test_a_bind_without_a_port_is_named(folder: Path) -> None:
 
 def test_a_file_that_is_no_text_is_named(folder: Path) -> None:
     (folder / "site.pem").write_bytes(b"\xff")
-    with pytest.raises(UserError, match=r"site\.pem is no text"):
+    with pytest.raises(UserError, match=r"site\.pem is not UTF-8 text"):
         load_scenario(folder)
 
 

@@ -50,6 +50,8 @@ def test_a_tree_has_what_a_build_brings_and_the_rest_of_a_root(tmp_path: Path) -
     ("members", "sentence"),
     [
         ([], "it has no /usr/sbin/haproxy"),
+        ([member("dev/sda", tarfile.BLKTYPE)], "'dev/sda' is neither a file nor a link"),
+        ([member("run/x", tarfile.FIFOTYPE)], "'run/x' is neither a file nor a link"),
         ([member("../x")], "'../x' would be outside of the tree"),
         ([member("/etc/x")], "'/etc/x' would be outside of the tree"),
         ([member("usr/../../x")], "'usr/../../x' would be outside"),
@@ -67,6 +69,13 @@ def test_nothing_is_written_outside(tmp_path: Path, members: list[Member], sente
     with pytest.raises(MeasurementError, match=f"^{sentence}"):
         trees.make_disk(members, tmp_path)
     assert not (tmp_path / "tree.ext4").exists()
+
+
+def test_a_member_is_written_by_the_name_that_was_looked_at(tmp_path: Path) -> None:
+    renamed = member("usr/lib/x")
+    renamed[0].pax_headers = {"path": "../x", "GNU.sparse.name": "/etc/x"}
+    trees.make_disk([trees.file("/usr/sbin/haproxy", b"binary"), renamed], tmp_path)
+    assert "x" in {line.split()[0] for line in listed(tmp_path / "tree.ext4", "/usr/lib")}
 
 
 @pytest.mark.parametrize(

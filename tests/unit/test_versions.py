@@ -7,7 +7,7 @@ import subprocess
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hatester.versions import debian_order
+from hatester.versions import debian_order, is_older
 
 VERSIONS = st.from_regex(r"([1-3]:)?[0-9][0-9.~+ab]{0,5}(-[0-9.~+ab]{1,4})?", fullmatch=True)
 
@@ -24,6 +24,13 @@ def test_versions_are_sorted_as_dpkg_does(one: str, other: str) -> None:
         assert debian_order(one) < debian_order(other)
     if precedes(other, one):
         assert debian_order(other) < debian_order(one)
+
+
+def test_a_number_may_be_longer_than_python_takes() -> None:
+    long = "9" * 5000
+    assert debian_order(f"1.{long}") > debian_order("1.9")
+    assert debian_order(f"{long}:1") > debian_order("1:2")
+    assert is_older("6.1", long)
 
 
 def test_kernels_of_backports_are_sorted() -> None:

@@ -1,0 +1,226 @@
+"""Declarations, however wrong: they are read, or refused in a sentence that names the file."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hatester import expectation, flags
+from hatester.archive import Archive, Mirrors
+from hatester.capture import capture
+from hatester.errors import MeasurementError
+from hatester.given import with_described
+from hatester.hosts import load_host, name_of, write_host
+from hatester.kernel_references import with_kernels
+from hatester.matrix import METHODS, NAME, Setting, load_matrix
+from hatester.own import load_own
+from hatester.paths import MATRIX
+from hatester.plan import Wanted, cell_of, make_plan
+from hatester.production import likeness
+from hatester.scenarios import Scenario, load_scenario
+from hatester.sequence import Order, guest_plan
+from hatester.suite_kernels import SuiteKernel
+from tests.unit.hostile import NAMES, examples, mutated, names, refused, scribbled
+from tests.unit.made_up_host import MadeUpHost
+
+DECLARED = load_matrix(MATRIX)
+FILES = ("kernels.yml", "haproxy.yml", "settings.yml", "default.yml", "full.yml")
+TOLD = {file: yaml.load((MATRIX / file).read_text(), yaml.BaseLoader) for file in FILES}
+STORIES = [
+    yaml.load(file.read_text(), yaml.BaseLoader) for file in MATRIX.glob("scenarios/*/scenario.yml")
+]
+PLANNED = ["6.1/2.2/plain/lost-address/signal"]
+CAPTURED = capture(MadeUpHost())
+SUITE = [SuiteKernel("7.3.4+deb13-cloud-amd64", "7.3.4-1~bpo13+1", "cloud")]
+EXPECTED = {"6.1/*/plain/*": "ok", "*/2.2/*": ["outage", "down"], "*": ["lossy"]}
+NOWHERE = "No cell is left"
+
+
+def written(content: object) -> bytes:
+    return yaml.safe_dump(content, sort_keys=False).encode()
+
+
+def spoilt(content: Any) -> st.SearchStrategy[bytes]:
+    """A file of that content in which something is wrong."""
+    return mutated(content).map(written) | scribbled(written(content).decode())
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The matrix, with a captured host; all examples use it, since a copy takes its time."""
+    folder = Path(shutil.copytree(MATRIX, tmp_path_factory.mktemp("any") / "matrix"))
+    write_host(folder / "hosts", "lb1", "lb1", CAPTURED.host, CAPTURED.files)
+    return folder
+
+
+@contextlib.contextmanager
+def instead(file: Path, content: bytes) -> Iterator[None]:
+    """While it is open, a file has another content."""
+    before = file.read_bytes()
+    file.write_bytes(content)
+    try:
+        yield
+    finally:
+        file.write_bytes(before)
+
+
+@pytest.mark.parametrize("file", FILES)
+@examples(0.1)
+@given(data=st.data())
+def test_a_matrix_is_read_or_refused(folder: Path, file: str, data: st.DataObject) -> None:
+    with (
+        instead(folder / file, data.draw(spoilt(TOLD[file]))),
+        refused(str(folder), NOWHERE),
+    ):
+        matrix = load_matrix(folder, "full" if file == "full.yml" else "default")
+        plan = make_plan(matrix, Wanted(scenarios=["lost-address"]))
+        for cell in plan.cells:
+            assert all(re.fullmatch(NAME, name) for name in cell.id.split("/"))
+
+
+def is_sendable(scenario: Scenario, setting: Setting = DECLARED.settings["plain"]) -> bool:
+    """Whether guests can be told of a scenario, however HAProxy is reloaded."""
+    for address in scenario.addresses:
+        assert re.fullmatch("[0-9a-f:.]+/[0-9]+", address)
+    for server in scenario.servers:
+        assert re.fullmatch(r"([0-9a-f:.\[\]]*|\*):[0-9]+", server)
+    plans = [guest_plan(Order("3.0", setting, scenario, method)) for method in METHODS]
+    return bool(json.dumps(plans).encode("ascii"))
+
+
+@examples(0.4)
+@given(st.sampled_from(STORIES).flatmap(spoilt))
+def test_a_scenario_is_read_or_refused(folder: Path, content: bytes) -> None:
+    scenario = folder / "scenarios/lost-address"
+    with instead(scenario / "scenario.yml", content), refused(str(scenario)):
+        assert is_sendable(load_scenario(scenario))
+
+
+@examples(0.3)
+@given(scribbled((MATRIX / "scenarios/lost-address/with.cfg").read_text()))
+def test_a_scenario_with_any_configuration_is_read_or_refused(folder: Path, text: bytes) -> None:
+    scenario = folder / "scenarios/lost-address"
+    with instead(scenario / "with.cfg", text), refused(str(scenario)):
+        assert is_sendable(load_scenario(scenario), DECLARED.settings["expose-fd"])
+
+
+@given(st.sampled_from([name for name in NAMES if name.isprintable()]))
+def test_a_scenario_s_name_is_one_for_cells_or_refused(folder: Path, name: str) -> None:
+    place = folder / "strange" / name[:200].replace("/", "_")
+    shutil.copytree(folder / "scenarios/lost-address", place, dirs_exist_ok=True)
+    with refused(str(place)):
+        assert re.fullmatch(NAME, load_scenario(place).name)
+
+
+class NothingToBeHad:
+    """An archive that has no package at all."""
+
+    mirrors = Mirrors("http://nowhere", "http://nowhere", "http://nowhere")
+
+    def versions(self, suite: str, beginning: str) -> list[tuple[str, str]]:
+        raise MeasurementError(f"no suite {suite}")
+
+    def resolve(self, suite: str, *packages: str) -> None:
+        raise MeasurementError(f"no suite {suite}")
+
+
+@examples(0.15)
+@given(content=spoilt(yaml.safe_load(yaml.safe_dump(CAPTURED.host.model_dump(mode="json")))))
+def test_a_captured_host_is_read_or_refused(folder: Path, content: bytes) -> None:
+    hosts = folder / "hosts"
+    archive = cast(Archive, NothingToBeHad())
+    with instead(hosts / "lb1.yml", content), refused(str(hosts)):
+        found = likeness(DECLARED, Wanted(), hosts, "lb1", archive, lambda _: None)
+        for name in (*found.wanted.kernels, *found.wanted.haproxy, *found.wanted.settings):
+            assert re.fullmatch(NAME, name)
+
+
+@examples(0.5)
+@given(spoilt(EXPECTED))
+def test_an_expectation_is_read_or_refused(folder: Path, content: bytes) -> None:
+    file = folder / "expected.yml"
+    file.write_bytes(content)
+    with refused(str(file)):
+        expectation.load(folder, str(file), PLANNED)
+
+
+@examples(0.4)
+@given(scribbled("global\n    chroot /x\nfrontend web\n    bind :80 crt site.pem\n"), st.booleans())
+def test_a_configuration_of_one_s_own_is_read_or_refused(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes, is_before: bool
+) -> None:
+    folder = tmp_path_factory.mktemp("own")
+    (folder / "haproxy.cfg").write_bytes(content)
+    (folder / "site.pem").write_bytes(content)
+    (folder / "x").symlink_to("x")
+    after = None if is_before else folder / "haproxy.cfg"
+    with refused(str(folder)):
+        load_own(folder / "haproxy.cfg", after)
+
+
+words = names | st.builds(
+    "".join,
+    st.lists(
+        names
+        | st.sampled_from(
+            ["sid", ":", "/", "./", "~", ".deb", "*", "[", "oci:", "docker://", "**"]
+        ),
+        max_size=4,
+    ),
+)
+
+
+@given(words)
+def test_a_word_names_a_build_or_is_refused(word: str) -> None:
+    with refused("--haproxy", "cannot be named"):
+        _, [name] = with_described(DECLARED, [word])
+        assert re.fullmatch(NAME, name)
+
+
+@given(words)
+def test_a_word_names_kernels_or_is_refused(word: str) -> None:
+    def one(suite: str) -> Sequence[SuiteKernel]:
+        assert re.fullmatch(NAME, suite)
+        return SUITE
+
+    with refused("--kernel", ".deb", "here is no"):
+        _, wanted = with_kernels(DECLARED, Wanted([word]), one)
+        assert all(re.fullmatch(NAME, name) for name in wanted.kernels)
+
+
+@given(words | st.sampled_from(["*/" * 9, "[z-a]*", "[!]", "*" * 60, "*a" * 30, "(" * 99, "\\E"]))
+def test_any_word_is_a_pattern_or_a_cell(word: str) -> None:
+    for wanted in (Wanted(only=[word]), Wanted(skip=[word]), Wanted(methods=[word])):
+        with refused("--only", "--skip", "--method", NOWHERE):
+            make_plan(DECLARED, wanted)
+    with refused("is no cell's id"):
+        cell_of(word)
+
+
+@given(words | st.sampled_from(["9" * 5000, "0." + "0" * 9999 + "1", ".", "1e3", "٣", "0x1"]))
+def test_any_word_is_a_flag_s_value_or_refused(folder: Path, word: str) -> None:
+    for read in (
+        lambda: flags.count("--repeat", word),
+        lambda: flags.step("--step", word, 7),
+        lambda: flags.interval("--probe-interval", word),
+        lambda: flags.duration("--time-limit", word),
+        lambda: flags.again(word),
+        lambda: name_of(word),
+        lambda: name_of("x", word),
+        lambda: load_host(folder / "hosts", word),
+        lambda: load_matrix(folder, word),
+    ):
+        with refused("--"):
+            read()
+    with refused("--", "cannot be read", "UTF-8", "is no name of a file"):
+        flags.own(word[:500], "", [], "")
