@@ -54,9 +54,9 @@ class Vagrant(vagrant.Vagrant):
         return path.read_text(errors="replace") if path.exists() else ""
 
     def destroy(self, vm_name: str | None = None) -> None:
-        """End a machine, or all, and remove it. A Vagrant that was killed meanwhile is started once more.
+        """End a machine, or all, and remove it.
 
-        Raises MeasurementError when it fails again.
+        A Vagrant that was killed meanwhile is started once more. Raises MeasurementError when it fails again.
         """
         try:
             super().destroy(vm_name=vm_name)
