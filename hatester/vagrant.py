@@ -56,7 +56,8 @@ class Vagrant(vagrant.Vagrant):
     def destroy(self, vm_name: str | None = None) -> None:
         """End a machine, or all, and remove it.
 
-        A Vagrant that was killed meanwhile is started once more. Raises MeasurementError when it fails again.
+        A Vagrant that was killed meanwhile is started once more. Raises MeasurementError when it
+        fails again.
         """
         try:
             super().destroy(vm_name=vm_name)
