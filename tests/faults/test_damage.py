@@ -25,12 +25,12 @@ KINDS = ("kernels", "systems", "builds", "ready")
 
 @pytest.fixture(scope="module")
 def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cache with what a cell of Linux 6.1 and HAProxy 2.2 needs."""
+    """A cache with what a cell of Linux 6.1 and HAProxy 3.0 needs."""
     keys = find_keys()
     with ThreadPoolExecutor() as pool:
         archive = Archive(find_mirrors(None, None))
-        made = Workshop(archive, load_matrix(MATRIX), keys, pool, print).make(["6.1"], ["2.2"])
-        image, tree = made.image("6.1"), made.tree("2.2")
+        made = Workshop(archive, load_matrix(MATRIX), keys, pool, print).make(["6.1"], ["3.0"])
+        image, tree = made.image("6.1"), made.tree("3.0")
     base = tmp_path_factory.mktemp("cache") / "hatester"
     for folder in (image.kit.folder, image.system.parent, tree.folder, keys.folder):
         copy = base / folder.relative_to(cache.root())
