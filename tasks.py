@@ -385,9 +385,8 @@ def clean(c: Context, part: Sequence[str], older_than: str = "30d", dry_run: boo
 @task
 def lint(c: Context) -> None:
     """Check the style and the types of the code."""
-    c.run("ruff check .")
-    c.run("ruff format --check .")
-    c.run("mypy")
+    for command in ("ruff check .", "ruff format --check .", "mypy"):
+        c.run(command)
 
 
 @task(lint, help={"faults": "All of tests/faults, an hour, instead of all tests."})

@@ -16,7 +16,7 @@ from invoke.exceptions import Exit
 from tabulate import tabulate_formats
 
 from hatester import cache, commands, expectation, findings, host, reports, runs, tables
-from hatester.archive import Archive, find_mirrors
+from hatester.archive import Archive
 from hatester.declarations import require
 from hatester.errors import MeasurementError, TimeIsUp, UserError
 from hatester.expectation import Expectation
@@ -24,6 +24,7 @@ from hatester.keys import find_keys
 from hatester.locks import shared
 from hatester.materials import Workshop
 from hatester.matrix import Matrix
+from hatester.mirrors import find_mirrors
 from hatester.notices import Say
 from hatester.outcomes import outcome
 from hatester.results import Results

@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from hatester import cache
-from hatester.archive import Archive, find_mirrors
+from hatester.archive import Archive
 from hatester.keys import find_keys
 from hatester.materials import Workshop
 from hatester.matrix import load_matrix
+from hatester.mirrors import find_mirrors
 from hatester.paths import MATRIX
 from tests.helpers import invoke
 from tests.machines import QUICK, newest

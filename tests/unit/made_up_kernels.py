@@ -7,7 +7,8 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from hatester.archive import Mirrors, Package
+from hatester.archive import Package
+from hatester.mirrors import Mirrors
 
 RELEASE = "6.9.1-mine"
 NEEDED = ("virtio_pci", "virtio_blk", "virtio_net", "virtio_rng", "ext4", "dummy")

@@ -11,16 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from hatester.archive import (
-    Archive,
-    Mirrors,
-    Package,
-    base_suite,
-    find_mirrors,
-    matches,
-    required_version,
-)
+from hatester.archive import Archive, Package, base_suite, matches, required_version
 from hatester.errors import MeasurementError, UserError
+from hatester.mirrors import Mirrors, find_mirrors
 from tests.unit.servers import closed_port
 
 

@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hatester import cache, cli, locks, stock
-from hatester.archive import Archive, Mirrors
+from hatester.archive import Archive
 from hatester.clean import Fate, Swept, age, clean, size, text
 from hatester.errors import UserError
 from hatester.matrix import load_matrix
+from hatester.mirrors import Mirrors
 from hatester.paths import MATRIX
 from hatester.stock import Item
 from tests.helpers import invoke

@@ -16,13 +16,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hatester import expectation, flags
-from hatester.archive import Archive, Mirrors
+from hatester.archive import Archive
 from hatester.capture import capture
 from hatester.errors import MeasurementError
 from hatester.given import with_described
 from hatester.hosts import load_host, name_of, write_host
 from hatester.kernel_references import with_kernels
 from hatester.matrix import METHODS, NAME, Setting, load_matrix
+from hatester.mirrors import Mirrors
 from hatester.own import load_own
 from hatester.paths import MATRIX
 from hatester.plan import Wanted, cell_of, make_plan

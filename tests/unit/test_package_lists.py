@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from hatester.archive import Mirrors
 from hatester.errors import UserError
+from hatester.mirrors import Mirrors
 from tests.unit.mirror import Unsigned, offer
 from tests.unit.web import Web, web
 

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from hatester.archive import Archive, Mirrors
+from hatester.archive import Archive
 from hatester.errors import MeasurementError, UserError
 from hatester.hosts import Host, write_host
 from hatester.matrix import Build, Kernel, load_matrix
+from hatester.mirrors import Mirrors
 from hatester.paths import MATRIX
 from hatester.plan import Wanted
 from hatester.production import Likeness, likeness

@@ -16,13 +16,14 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from hatester import cli, commands, disks, monitor, ssh
-from hatester.archive import Archive, Mirrors, find_mirrors
+from hatester.archive import Archive
 from hatester.configurations import Configuration
 from hatester.debs import read_deb, unpack
 from hatester.errors import MeasurementError, UserError
 from hatester.guests import Guest, build_root
 from hatester.making import list_kernels
 from hatester.matrix import NAME, Build, Kernel, Setting
+from hatester.mirrors import Mirrors, find_mirrors
 from hatester.plan import Cell
 from hatester.references import reference
 from hatester.remote import Remote

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from hatester import cache, commands, guests, host, monitor, runs, uses
-from hatester.archive import Archive, find_mirrors
+from hatester.archive import Archive
 from hatester.configurations import Bind
 from hatester.errors import MeasurementError
 from hatester.guests import Guest
@@ -26,6 +26,7 @@ from hatester.keys import Keys, find_keys
 from hatester.manifests import Manifest
 from hatester.materials import Workshop
 from hatester.matrix import load_matrix
+from hatester.mirrors import find_mirrors
 from hatester.paths import MATRIX
 from hatester.progress import Progress
 from hatester.ready import KIND, Starter

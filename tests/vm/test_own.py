@@ -11,11 +11,12 @@ import pytest
 import yaml
 
 from hatester import monitor
-from hatester.archive import Archive, find_mirrors
+from hatester.archive import Archive
 from hatester.cli import side_by_side
 from hatester.keys import find_keys
 from hatester.materials import Workshop
 from hatester.matrix import load_matrix
+from hatester.mirrors import find_mirrors
 from hatester.notices import say
 from hatester.paths import MATRIX
 from hatester.progress import Progress
