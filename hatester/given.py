@@ -20,6 +20,8 @@ from hatester.words import printable
 FLAG = "--haproxy"
 # What begins with haproxy is an image without its transport.
 _SUITE = re.compile(r"(?!haproxy)(?P<suite>[a-z][a-z-]*)(?::(?P<version>.+))?")
+_LONGEST = 80
+"""Of a name, that there is room for what tells it from another."""
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9.+_-]+")
 
 
@@ -85,7 +87,7 @@ def _build(word: str) -> Build:
 
 def _free_name(matrix: Matrix, word: str) -> str:
     """A name that the words of no other build have."""
-    name = _NOT_IN_NAMES.sub("-", _short(word)).lstrip(".+_-") or "build"
+    name = _NOT_IN_NAMES.sub("-", _short(word)).lstrip(".+_-")[:_LONGEST] or "build"
     taken = {**dict.fromkeys(matrix.builds), **matrix.described_builds}
     return name if taken.get(name, word) == word else f"{name}-{cache.digest(word, [])[:6]}"
 

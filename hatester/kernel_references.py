@@ -19,6 +19,8 @@ from hatester.words import brief
 FLAG = "--kernel"
 SNAPSHOT = "snapshot:"
 _REFERENCE = re.compile(r"/|\.deb$|^[a-z][a-z-]*(:|$)")
+_LONGEST = 100
+"""A name's length at most (`matrix.NAME`)."""
 _UNSAFE = re.compile(r"[^A-Za-z0-9.+_-]")
 
 
@@ -165,4 +167,4 @@ def _reference(kernel: Kernel) -> str:
 
 
 def _safe(name: str) -> str:
-    return _UNSAFE.sub("-", name)
+    return _UNSAFE.sub("-", name)[:_LONGEST]

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import glob
 import hashlib
+import io
 import re
 import subprocess
 import tarfile
@@ -161,8 +162,11 @@ def _installed(package: Path) -> Iterator[Member]:
                     member.name = merged(member.name)
                     if member.islnk():
                         member.linkname = merged(member.linkname)
+                    # Read here, where it is known what to say of a package that breaks off.
+                    is_file = member.isfile() and not member.issparse()
+                    content = members.extractfile(member) if is_file else None
                     if not member.isdir():
-                        yield member, members.extractfile(member) if member.isfile() else None
+                        yield member, content and io.BytesIO(content.read())
         except BROKEN as error:
             raise MeasurementError(f"{package.name} cannot be unpacked: {error}") from error
     if process.returncode:

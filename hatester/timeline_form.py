@@ -52,7 +52,7 @@ class _Listener(_Stretch):
 
 class _Process(_Stretch):
     pid: Number
-    kind: str
+    kind: Literal["master", "worker", "stranger"]
 
 
 class _Sampling(pydantic.BaseModel):

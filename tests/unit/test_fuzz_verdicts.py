@@ -336,18 +336,19 @@ SMALL = evidence(
 )  # fmt: skip
 
 
-@given(mutated(SMALL) | st.builds(lambda content: {"failed": content, "checks": []}, st.text()))
-def test_of_any_timeline_there_is_a_verdict_or_a_reason_why_there_is_none(timeline: Any) -> None:
+@given(mutated(SMALL).filter(lambda timeline: isinstance(timeline, dict)))
+def test_of_any_timeline_there_is_a_verdict_or_a_reason_why_there_is_none(
+    timeline: dict[str, Any],
+) -> None:
     # As it comes from a file.
     timeline = json.loads(json.dumps(timeline, default=str, skipkeys=True))
     try:
         found = judged(timeline)
-    except (LookupError, TypeError, ValueError, AttributeError):
+    except ValueError:
         return
     assert found["verdict"] in ("ok", "lossy", "outage", "down", "error")
     json.dumps(found, allow_nan=False)
-    if "failed" not in timeline:
-        cell = head("6.1", "2.2", "lost-address", 1, "plain", "signal") | found
-        assert draw(timeline, cell).startswith("<svg")
-        assert tables([cell])
-        find([cell])
+    cell = head("6.1", "2.2", "lost-address", 1, "plain", "signal") | found
+    assert draw(timeline, cell).startswith("<svg")
+    assert tables([cell])
+    find([cell])

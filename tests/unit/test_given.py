@@ -74,6 +74,12 @@ def test_two_builds_never_share_a_name(folder: Path) -> None:
     assert matrix.builds["3.0"] == DECLARED.builds["3.0"]
 
 
+def test_a_name_is_never_too_long_for_a_folder() -> None:
+    words = [f"docker://{'x' * 200}", f"docker://{'x' * 200}y"]
+    _, names = with_described(DECLARED, words)
+    assert [len(name) for name in names] == [80, 87]
+
+
 def test_what_was_given_can_be_had_again_from_another_folder(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

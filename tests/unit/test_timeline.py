@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Sequence
 
 import pytest
@@ -185,6 +186,33 @@ def test_a_percentile_is_the_smallest_that_enough_values_do_not_exceed(values: l
         assert sum(value <= found for value in values) >= share * len(values)
         assert sum(value < found for value in values) < share * len(values)
     assert percentile(values, 1.0) == max(values)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        (
+            {"probes": [[-1, 0.0, 0.0, 0.0, "ok", None, None]]},
+            "probes: 0: 0: input should be great",
+        ),
+        ({"probes": [[4, 0.0, 0.0, 0.0, "ok", None, None]]}, "an address was asked that is not"),
+        ({"probes": [[0, 0.0, math.nan, 0.0, "ok", None, None]]}, "probes: 0: 2: input should be"),
+        ({"probes": [[0, 0.0, "0", 0.0, "ok", None, None]]}, "probes: 0: 2: input should be a val"),
+        ({"probes": [[0, 0.0, 0.0, 0.0, "fine", None, None]]}, "probes: 0: 4: string should match"),
+        ({"interval": 0.0}, "interval: input should be greater than 0, not 0.0"),
+        ({"interval": 1e308}, "interval: input should be less than"),
+        ({"addresses": [*LABELS, A44]}, "an address comes twice"),
+        ({"reloads": [reload(until=AT - 0.1)]}, "reloads: 0: it ends before it begins"),
+        ({"reloads": [reload(), reload()]}, "a step comes twice"),
+        ({"reloads": [reload(reported="maybe")]}, "reloads: 0: reported: input should be 'succ"),
+        ({"listeners": [listener(A44, 2.0, 1.0)]}, "listeners: 0: it ends before it begins"),
+        ({"processes": [{"pid": 1, "kind": "x", "from": 0, "to": 1}]}, "processes: 0: kind: input"),
+        ({"checks": [{"at": math.nan}]}, "checks: 0: step: field required"),
+    ],
+)
+def test_what_no_guest_has_written_is_refused(changes: dict[str, object], sentence: str) -> None:
+    with pytest.raises(ValueError, match=f"^{sentence}"):
+        read(evidence() | changes)
 
 
 def test_reading_leaves_the_evidence_as_it_is() -> None:
