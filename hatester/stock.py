@@ -168,7 +168,8 @@ def _ready(path: Path) -> str:
 
 
 def _lists(path: Path) -> str:
-    return f"package lists of {', '.join(sorted(each.stem for each in path.glob('*.fetched')))}"
+    suites = sorted(each.stem for each in path.glob("*.fetched"))
+    return f"package lists of {', '.join(suites) or 'no suite'}"
 
 
 def _run(path: Path) -> str:

@@ -6,6 +6,7 @@ import contextlib
 import re
 import shlex
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -50,6 +51,13 @@ words = st.lists(
     st.sampled_from(WORDS) | st.text(st.characters(exclude_characters="\0", codec="utf-8")),
     max_size=5,
 )
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 def as_sh_has_it(line: str) -> list[str]:
