@@ -86,14 +86,24 @@ def make_disk(members: Iterable[Member], folder: Path) -> None:
             if member.name not in added:
                 _require_within(member, added)
                 added.add(member.name)
-                # They would have priority over what was just looked at (pax(1)).
-                member.pax_headers = {}
-                tree.addfile(member, content)
+                tree.addfile(_plain(member), content)
         size = disks.enough(member.size for member in tree.getmembers())
     if BINARY not in added:
         raise MeasurementError(f"it has no /{BINARY}")
     disks.make_ext4_from_tar(packed, folder / "tree.ext4", size, *disks.READ_ONLY)
     packed.unlink()
+
+
+def _plain(member: tarfile.TarInfo) -> tarfile.TarInfo:
+    """The same with no more than was looked at: without further headers, which would have priority
+    (pax(1)), and without an owner and a time, which may be any."""
+    plain = tarfile.TarInfo(member.name)
+    plain.mode = member.mode & 0o7777
+    if member.isreg():
+        plain.size = member.size
+    else:
+        plain.type, plain.linkname = member.type, member.linkname
+    return plain
 
 
 def _require_within(member: tarfile.TarInfo, added: set[str]) -> None:

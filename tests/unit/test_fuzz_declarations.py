@@ -172,7 +172,7 @@ def test_a_configuration_of_one_s_own_is_read_or_refused(
 PIECES = ("sid", ":", "/", "./", "~", ".deb", "*", "[", "oci:", "docker://", "**")
 words = st.lists(names | st.sampled_from(PIECES), min_size=1, max_size=4).map(
     # As far as a program's arguments can be that, and no longer than a line.
-    lambda pieces: "".join(pieces).replace("\0", "")[:300]
+    lambda pieces: "".join(pieces).replace("\0", "").encode(errors="ignore").decode()[:300]
 )
 
 
