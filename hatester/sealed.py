@@ -9,19 +9,22 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pydantic
 
 from hatester.files import set_aside, usable, write_whole
+from hatester.words import brief
 
 SEAL = "sha256"
 _CONTENT = "content"
 
 T = TypeVar("T")
+Number = TypeVar("Number", int, float)
 
 
 class Damaged(Exception):
@@ -54,12 +57,25 @@ def unsealed(data: bytes) -> dict[str, Any]:
 def parsed(data: bytes) -> dict[str, Any]:
     """A JSON object. Raises Damaged for what is none (RFC 8259, so without NaN)."""
     try:
-        content = json.loads(data, parse_constant=_refuse)
+        content = json.loads(
+            data, parse_constant=_refuse, parse_int=_number(int), parse_float=_number(float)
+        )
     except (ValueError, RecursionError) as error:
         raise Damaged(f"is no JSON ({error})") from error
     if not isinstance(content, dict):
         raise Damaged("is no JSON object")
     return content
+
+
+def _number(read: Callable[[str], Number]) -> Callable[[str], Number]:
+    """What reads a number that a float can be: JSON has no largest one, Python's int neither."""
+
+    def number(text: str) -> Number:
+        if math.isinf(float(text)):
+            raise ValueError(f"{brief(text)} is too large")
+        return read(text)
+
+    return number
 
 
 def _refuse(constant: str) -> object:

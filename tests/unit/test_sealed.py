@@ -69,6 +69,8 @@ def test_what_was_written_is_read(file: Path, content: dict[str, list[int]]) -> 
         ("[" * 100_000, "is no JSON"),
         ('{"content": 1}', "has no checksum"),
         ('{"content": NaN}', "is no JSON"),
+        ('{"content": 1e999}', "is no JSON"),
+        (f'{{"content": {"9" * 400}}}', "is no JSON"),
         ("\udcff", "is no JSON"),
     ],
 )
