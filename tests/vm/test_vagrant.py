@@ -126,12 +126,11 @@ def test_a_machine_with_another_host_key_is_not_entered(
     machines = declared(checkout)
     vagrant("up", KERNEL)
     known = json.loads(machines.read_text())
-    true = Path(known[KERNEL]["ssh_config"])
+    true, mine = (Path(known[KERNEL][name]) for name in ("ssh_config", "private_key"))
     # Of the two keys that there are, it is the other one.
-    key = true.with_name("id_ed25519.pub").read_text()
-    (tmp_path / "known_hosts").write_text(f"{GUEST} {key}")
+    (tmp_path / "known_hosts").write_text(f"{GUEST} {mine.with_suffix('.pub').read_text()}")
     other = tmp_path / "ssh_config"
-    other.write_text(true.read_text().replace(str(true.parent), str(tmp_path)))
+    other.write_text(true.read_text().replace(str(mine.parent), str(tmp_path)))
     known[KERNEL]["ssh_config"] = str(other)
     machines.write_text(json.dumps(known))
 
