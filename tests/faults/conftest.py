@@ -15,7 +15,7 @@ from tests.helpers import copy_project
 from tests.machines import machines_of_runs
 
 ALL = {"kill": 100, "damage": 24, "twice": 6}
-FEW = {"kill": 3, "damage": 0, "twice": 1}
+FEW = {"kill": 2, "damage": 0, "twice": 1}
 """How many seeds there are of each kind of fault."""
 
 

@@ -56,6 +56,7 @@ def test_who_interrupts_again_only_hears_that_it_is_ending(checkout: Path, seed:
     assert not machines_of_runs()
 
 
+@pytest.mark.long
 def test_a_time_limit_ends_it_in_order(checkout: Path) -> None:
     with running(checkout, *TWICE, "--time-limit", "8s") as matrix:
         assert matrix.end(60) == 3
