@@ -90,10 +90,9 @@ def test_a_kernel_whose_guests_are_lost_again_and_again_is_given_up_and_the_othe
             time.sleep(POLL_SECONDS)
         assert matrix.end(60) == 3, matrix.text
     cells = newest(checkout)["cells"]
-    for cell in cells:
-        if cell["id"].startswith("6.1/"):
-            assert cell["verdict"] == "error"
-            assert "guests of this kernel were lost one after another" in cell["error"]
-        else:
-            assert cell["verdict"] in ("ok", "lossy")
-    assert len(cells) == 12
+    lost = [cell["error"] for cell in cells if cell["id"].startswith("6.1/")]
+    assert all(lost)
+    # Two cells, each tried twice, and the rest not at all.
+    assert sum("guests of this kernel were lost one after another" in each for each in lost) == 4
+    others = [cell["verdict"] for cell in cells if cell["id"].startswith("5.10/")]
+    assert (len(others), set(others) <= {"ok", "lossy"}) == (6, True)
