@@ -226,11 +226,11 @@ class Guest:
         self._server = None
 
     def is_fit(self) -> bool:
-        """Whether it can still be used: it answers, and has nothing left of a cell."""
+        """Whether it can still be used: QEMU and it answer, and it has nothing left of a cell."""
         if self.is_lost:
             return False
         try:
-            return not self.traces()
+            return monitor.status(self.folder) == "running" and not self.traces()
         except MeasurementError:
             return False
 
