@@ -389,7 +389,7 @@ def lint(c: Context) -> None:
         c.run(command)
 
 
-@task(lint, help={"faults": "All of tests/faults, an hour, instead of all tests."})
+@task(lint, help={"faults": "All of tests/faults, an hour or more, instead of all tests."})
 def test(c: Context, faults: bool = False) -> None:
     """All tests: lint, the unit tests, and those that use real guests, some faults among them."""
     if faults:

@@ -129,7 +129,7 @@ def starts(subject: Subject) -> Iterator[Figure]:
     yield Figure("guest from a saved one, until it waits for a cell", "s", programs)
     yield Figure("memory of a guest after a cell", "MiB", memory)
     yield Figure("disk of a guest after a cell", "MiB", disk)
-    saved = (file.parent for file in (cache.root() / SAVED).glob("*/ready.json"))
+    saved = (file.parent for file in (cache.root() / SAVED).glob("[!.]*/ready.json"))
     sizes = [disk_bytes(folder) / 2**20 for folder in saved]
     yield Figure("disk of a saved guest, in the cache", "MiB", sizes)
 

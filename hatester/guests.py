@@ -120,7 +120,9 @@ class Guest:
 
     def last_words(self) -> str:
         """What QEMU has become, and the end of the console."""
-        if not self.process():
+        if not self.folder.is_dir():
+            qemu = "the files of its machine are gone"
+        elif not self.process():
             qemu = f"QEMU has ended {tail(self._file('qemu.log'))}".rstrip()
         else:
             try:
@@ -143,11 +145,13 @@ class Guest:
         return path.read_text(errors="replace") if path.exists() else ""
 
     def process(self) -> Path | None:
-        """The folder in /proc of its QEMU, which has a `-uuid`; None when it has ended."""
-        uuid = self._file("id").encode()
+        """The folder in /proc of its QEMU, which has a `-uuid`; None when it has ended, or nothing
+        is left of its machine by which to tell."""
+        uuid = self._file("id").strip().encode()
+        # Without one, any command line would do: each ends with an empty word.
         for process in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):  # it has ended, or is somebody else's
-                if uuid in (process / "cmdline").read_bytes().split(b"\0"):
+                if uuid and uuid in (process / "cmdline").read_bytes().split(b"\0"):
                     return process
         return None
 
