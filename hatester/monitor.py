@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import os
 import re
 import shlex
@@ -19,9 +18,6 @@ from qemu.qmp import QMPClient, QMPError
 
 from hatester.configurations import Bind
 from hatester.errors import MeasurementError
-
-# What goes wrong is raised, and told there.
-logging.getLogger("qemu.qmp").addHandler(logging.NullHandler())
 
 SECONDS = 20.0
 NETWORK = "net"

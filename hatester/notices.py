@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable
 
 from hatester.words import displayable
+
+# Of libraries that tell by themselves what they also raise, with a traceback each.
+for _library in ("paramiko", "qemu.qmp"):
+    logging.getLogger(_library).addHandler(logging.NullHandler())
 
 Say = Callable[[str], None]
 """Takes a line, from any thread."""

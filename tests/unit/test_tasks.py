@@ -16,6 +16,7 @@ from tests.helpers import copy_project, invoke
 from tests.unit import made_up_run
 from tests.unit.entries import ID, entry, stored, unmeasured
 from tests.unit.made_up_kernels import RELEASE, kernel_deb
+from tests.unit.servers import BEHAVIOURS, server
 from tests.unit.ssh_server import ssh_server
 
 
@@ -276,3 +277,12 @@ def test_a_host_is_captured_and_one_that_is_not_known_is_refused(
     assert "its host key is not known; log in once with `ssh -p " in refused.stderr
     assert len(refused.stderr.splitlines()) == 1
     assert load_host(checkout / "matrix/hosts", "lb1")
+
+
+@pytest.mark.parametrize("behaviour", ["closes", "resets"])
+def test_a_host_that_speaks_no_ssh_is_told_in_one_line(behaviour: str) -> None:
+    with server(BEHAVIOURS[behaviour]) as port:
+        done = invoke("capture", "127.0.0.1", "--port", str(port))
+    assert (done.returncode, done.stdout) == (2, "")
+    [line] = done.stderr.splitlines()
+    assert line.startswith("127.0.0.1 cannot be entered: Error reading SSH protocol banner")
