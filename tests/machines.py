@@ -29,9 +29,33 @@ def newest(checkout: Path) -> dict[str, Any]:
 
 
 def machines_of_runs() -> list[int]:
-    """The pids of all QEMU and Vagrant processes that any run has."""
+    """The pids of all QEMU and Vagrant processes that any run has, but for those of other tests
+    that run meanwhile."""
     folders = (cache.root() / "runs").glob("*/")
-    return [pid for folder in folders for pid in processes.machines(folder)]
+    return [pid for folder in folders for pid in processes.machines(folder) if _is_of_these(pid)]
+
+
+def _is_of_these(pid: int) -> bool:
+    """Whether it was started by this process of pytest-xdist, which all that it starts inherits."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER")
+    try:
+        environment = Path(f"/proc/{pid}/environ").read_text()
+    except OSError:  # it has ended
+        return False
+    return not worker or f"PYTEST_XDIST_WORKER={worker}" in environment.split("\0")
+
+
+def comes_through(cell: dict[str, Any]) -> bool:
+    """Whether no address was lost for as long as HAProxy's retries take, which is two seconds.
+
+    Single connections may be; where the host starves a guest, several in a row.
+    """
+    return not cell["error"] and all(
+        each["verdict"] != "down" and each["outage_seconds"] < 1
+        for reload in cell["reloads"]
+        for each in reload["addresses"].values()
+        if each["expected"]
+    )
 
 
 def awaited(what: str, condition: Callable[[], Any], seconds: float) -> Any:

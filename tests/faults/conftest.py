@@ -24,6 +24,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.vm)
+            # While one of them kills a run, another must not look for what was left.
+            item.add_marker(pytest.mark.xdist_group("faults"))
             if item.get_closest_marker("long") and not config.getoption("--faults"):
                 item.add_marker(pytest.mark.skip(reason="takes long: invoke test --faults"))
 

@@ -17,7 +17,9 @@ from typing import Any
 import pytest
 
 from tests.helpers import copy_project, invoke
-from tests.machines import machines_of_runs, newest
+from tests.machines import comes_through, machines_of_runs, newest
+
+pytestmark = pytest.mark.xdist_group("cells")
 
 MISSING = "192.168.42.43:80"
 PRESENT = ["192.168.42.44:80", "192.168.42.45:80", "*:81"]
@@ -30,8 +32,7 @@ SELECTED = [
     "6.1/3.0/plain/lost-address/systemd",
     "6.1/2.2/plain/lost-address/soft-finish",
     "6.1/3.0/plain/address-returns/signal",
-    "6.1/3.0/plain/syntax-error/systemd",
-    "6.1/2.2/plain/lost-file/signal",
+    "6.1/3.0/plain/lost-file/systemd",
 ]
 LOST_FILE = """
 description: HAProxy is reloaded while a file that its configuration names is missing
@@ -56,7 +57,9 @@ def cells(checkout: Path) -> dict[str, dict[str, Any]]:
     )
     (own / "scenario.yml").write_text(LOST_FILE)
     words = ["--kernel", "gone", "--kernel", "6.1", "--haproxy", "2.2", "--haproxy", "3.0"]
-    for scenario in ("lost-address", "address-returns", "syntax-error", "lost-file"):
+    # Tests of other machines take some of the processors meanwhile.
+    words += ["--probe-interval", "50ms"]
+    for scenario in ("lost-address", "address-returns", "lost-file"):
         words += ["--scenario", scenario]
     for method in ("signal", "cli", "systemd", "soft-finish"):
         words += ["--method", method]
@@ -87,7 +90,7 @@ def reported(measured: dict[str, Any]) -> list[str]:
 
 
 def test_a_suite_that_the_mirror_lacks_costs_its_own_cells_only(cells: dict[str, Any]) -> None:
-    assert len(cells) == 11
+    assert len(cells) == 10
     for id_, each in cells.items():
         assert (each["verdict"] == "error") is id_.startswith("gone/"), each["explanation"]
 
@@ -185,15 +188,10 @@ def test_an_address_that_returns_is_served_or_its_loss_is_told(cells: dict[str, 
 def test_the_check_of_the_packaged_unit_keeps_a_broken_configuration_out(
     cells: dict[str, Any],
 ) -> None:
-    measured = cell(cells, "3.0", scenario="syntax-error", method="systemd")
-    broken = measured["reloads"][0]
+    broken, mended = cell(cells, "3.0", scenario="lost-file", method="systemd")["reloads"]
     assert (broken["reported"], broken["exit_code"]) == ("failure", 1)
-    assert measured["verdict"] in ("ok", "lossy")
-
-
-def test_a_file_is_broken_and_mended_in_a_scenario_of_ones_own(cells: dict[str, Any]) -> None:
-    measured = cell(cells, "2.2", scenario="lost-file")
-    assert reported(measured) == ["failure", "success"]
+    assert (mended["reported"], mended["exit_code"]) == ("success", 0)
+    assert comes_through(cell(cells, "3.0", scenario="lost-file", method="systemd"))
 
 
 def test_what_was_seen_is_kept_and_judged_alike_by_a_later_report(
@@ -201,7 +199,7 @@ def test_what_was_seen_is_kept_and_judged_alike_by_a_later_report(
 ) -> None:
     before = (checkout / "results/latest/run.json").read_text()
     done = invoke("report", "latest", "--recompute", folder=checkout)
-    assert "judged 11 cells again: 0 are told differently now" in done.stderr
+    assert "judged 10 cells again: 0 are told differently now" in done.stderr
     assert (checkout / "results/latest/run.json").read_text() == before
     for measured in cells.values():
         if measured["verdict"] != "error":
@@ -217,7 +215,7 @@ def test_with_the_workaround_haproxy_binds_and_says_so(
     checkout: Path, cells: dict[str, Any], build: str
 ) -> None:
     measured = cell(cells, build, "nonlocal-bind")
-    assert measured["verdict"] in ("ok", "lossy")
+    assert comes_through(measured)
     assert reported(measured) == ["success", "success"]
     for setting, fails in (("plain", True), ("nonlocal-bind", False)):
         folder = checkout / "results/latest/cells" / cell(cells, build, setting)["id"]
@@ -236,7 +234,7 @@ def test_the_newest_haproxy_runs_on_the_oldest_kernel_and_two_runs_at_once_do_no
         assert done.returncode == 0, done.stdout + done.stderr
         [each] = newest(checkout)["cells"]
         assert reported(each) == ["success", "success"]
-        assert each["verdict"] in ("ok", "lossy")
+        assert comes_through(each)
 
     with ThreadPoolExecutor() as pool:
         list(pool.map(measure, ["5.10/3.4", "7.3/2.2"]))
@@ -253,7 +251,7 @@ def test_two_guests_of_a_kernel_share_its_cells_and_can_be_kept_and_entered(
     assert done.returncode == 0, done.stdout + done.stderr
     cells = newest(checkout)["cells"]
     assert [cell["repetition"] for cell in cells] == [1, 2]
-    assert {cell["verdict"] for cell in cells} <= {"ok", "lossy"}
+    assert all(comes_through(cell) for cell in cells)
     entries = [line for line in done.stdout.splitlines() if line.startswith("kept: ")]
     assert [line.split()[-1] for line in entries] == ["6.1", "6.1-2"]
     for entry in entries:

@@ -15,6 +15,7 @@ from hatester import processes, runs
 from hatester.keys import GUEST
 from tests.helpers import LOOPBACK, invoke, listening_addresses
 
+pytestmark = pytest.mark.xdist_group("machines")
 KERNEL = "6.1"
 
 
