@@ -29,20 +29,9 @@ def newest(checkout: Path) -> dict[str, Any]:
 
 
 def machines_of_runs() -> list[int]:
-    """The pids of all QEMU and Vagrant processes that any run has, but for those of other tests
-    that run meanwhile."""
+    """The pids of all QEMU and Vagrant processes that any run has."""
     folders = (cache.root() / "runs").glob("*/")
-    return [pid for folder in folders for pid in processes.machines(folder) if _is_of_these(pid)]
-
-
-def _is_of_these(pid: int) -> bool:
-    """Whether it was started by this process of pytest-xdist, which all that it starts inherits."""
-    worker = os.environ.get("PYTEST_XDIST_WORKER")
-    try:
-        environment = Path(f"/proc/{pid}/environ").read_text()
-    except OSError:  # it has ended
-        return False
-    return not worker or f"PYTEST_XDIST_WORKER={worker}" in environment.split("\0")
+    return [pid for folder in folders for pid in processes.machines(folder)]
 
 
 def comes_through(cell: dict[str, Any]) -> bool:

@@ -15,7 +15,7 @@ from tests.helpers import copy_project
 from tests.machines import machines_of_runs
 
 ALL = {"kill": 100, "damage": 24, "twice": 6}
-FEW = {"kill": 2, "damage": 0, "twice": 1}
+FEW = {"kill": 1, "damage": 0, "twice": 1}
 """How many seeds there are of each kind of fault."""
 
 
@@ -24,8 +24,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.vm)
-            # While one of them kills a run, another must not look for what was left.
-            item.add_marker(pytest.mark.xdist_group("faults"))
             if item.get_closest_marker("long") and not config.getoption("--faults"):
                 item.add_marker(pytest.mark.skip(reason="takes long: invoke test --faults"))
 

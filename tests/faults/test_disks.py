@@ -16,7 +16,10 @@ from tests.machines import QUICK, machines_of_runs, newest, running
 
 WORDS = (*QUICK, "--jobs", "1", "--probe-interval", "100ms", "--repeat", "2")
 
-pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="only root can mount a small disk")
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(os.getuid() != 0, reason="only root can mount a small disk"),
+]
 
 
 @contextlib.contextmanager
@@ -59,7 +62,6 @@ def test_results_that_cannot_be_written_end_the_run_and_it_goes_on_when_there_is
         assert (len(after), after[:1]) == (2, before)
 
 
-@pytest.mark.long
 def test_a_guest_whose_disk_cannot_grow_costs_its_cells_and_says_why(
     checkout: Path, tmp_path: Path
 ) -> None:

@@ -10,8 +10,6 @@ import pytest
 from tests.helpers import invoke
 from tests.machines import machines_of_runs, newest
 
-pytestmark = pytest.mark.xdist_group("cells")
-
 CELL = "6.1/2.2/plain/lost-address/signal"
 LOOK = """
 ip -brief -4 address show dummy0
