@@ -188,7 +188,8 @@ def test_the_check_of_the_packaged_unit_finds_a_lost_file_but_no_lost_address(
 ) -> None:
     measured = cell(cells, "3.0", scenario="lost-file-and-address", method="systemd")
     file, mended, address = measured["reloads"]
-    assert (file["reported"], file["exit_code"], file["verdict"]) == ("failure", 1, "ok")
+    assert (file["reported"], file["exit_code"]) == ("failure", 1)
+    assert file["verdict"] in ("ok", "lossy")
     assert (mended["reported"], mended["exit_code"]) == ("success", 0)
     # It ends before HAProxy has told how its reload went.
     assert (address["reported"], address["exit_code"]) == ("failure", 0)
