@@ -14,7 +14,7 @@ from tabulate import tabulate
 from hatester import bench as benchmarks
 from hatester import capture as capturing
 from hatester import clean as cleaning
-from hatester import commands, expectation, flags, hosts, making, ssh, stock, tables
+from hatester import commands, engine, expectation, flags, hosts, making, ssh, stock, tables
 from hatester import compare as comparison
 from hatester import host as this_host
 from hatester.choice import Market, like_host, new_run, newest_run
@@ -72,12 +72,22 @@ SELECT = {
 }
 NAMES = ["kernel", "haproxy", "setting", "scenario", "method", "only", "skip"]
 TABLE_FORMAT = "How tables look, by tabulate's names: plain, simple, github, grid, tsv, html, ..."
+SEED = (
+    "Measure with this seed, which decides all that chance would: the same seed, the same result "
+    "(repeatable)."
+)
+CLOCK = (
+    "What a guest's time follows: the instructions that it executes (virtual, which emulates it), "
+    "or the host's time (real); auto, the default, is virtual where guests are emulated."
+)
 VERBOSE = "Tell every command as well, on the host and in the guests, ready to be pasted."
 
 
-@task(iterable=NAMES, optional=["failed"], help={
+@task(iterable=[*NAMES, "seed"], optional=["failed"], help={
     **SELECT,
-    "repeat": "Measure each cell so often; tables show the spread.",
+    "repeat": "Measure each cell so often, with the seeds from 0 on; tables show how many of them.",
+    "seed": SEED,
+    "clock": CLOCK,
     "probe_interval": "Between two probes of an address, such as 20ms (the default) or 0.05s.",
     "jobs": "How many guests at once; 0, the default: as many as this host has room for.",
     "time_limit": "End in order after so long, such as 90s, 45m or 1h30m; --resume goes on then.",
@@ -99,7 +109,8 @@ VERBOSE = "Tell every command as well, on the host and in the guests, ready to b
 def matrix(
     c: Context, kernel: Sequence[str], haproxy: Sequence[str], setting: Sequence[str],
     scenario: Sequence[str], method: Sequence[str], only: Sequence[str], skip: Sequence[str],
-    matrix: str = "default", repeat: str = "1", probe_interval: str = "", jobs: str = "0",
+    seed: Sequence[str], matrix: str = "default", repeat: str = "", clock: str = "auto",
+    probe_interval: str = "", jobs: str = "0",
     time_limit: str = "", keep: str = "never", resume: bool = False, failed: str = "",
     expect: str = "", config: str = "", after: str = "", host: str = "",
     table_format: str = "plain", verbose: bool = False,
@@ -116,13 +127,15 @@ def matrix(
         require(keep, [each.value for each in Keep], "--keep")
         require_table_format(table_format)
         wanted = Wanted(kernel, haproxy, setting, scenario, method, only, skip)
+        require(clock, engine.CLOCKS, "--clock")
         new = New(
-            flags.count("--repeat", repeat),
+            flags.seeds(repeat, seed),
+            clock,
             flags.interval("--probe-interval", probe_interval),
             flags.own(config, after, scenario, host),
             wanted if config else Wanted(),
         )
-        at_once = flags.count("--jobs", jobs, least=0) or this_host.guests_at_once()
+        at_once = flags.count("--jobs", jobs, least=0)
         how = How(Keep(keep), at_once, flags.again(failed))
         limit = flags.duration("--time-limit", time_limit)
         declared = load_matrix(MATRIX, matrix)
@@ -176,16 +189,19 @@ def shell(
             open_shell(plan, shop, steps, Progress())
 
 
-@task(iterable=NAMES, help={
+@task(iterable=[*NAMES, "seed"], help={
     **SELECT,
     "bad": "The mildest outcome that is bad: lossy, outage (the default) or down.",
-    "repeat": "Measure each cell so often; one bad measurement is enough.",
+    "repeat": "Measure each cell so often, with the seeds from 0 on; one bad one is enough.",
+    "seed": SEED,
+    "clock": CLOCK,
     "verbose": VERBOSE,
 })  # fmt: skip
 def bisect(
     c: Context, kernel: Sequence[str], haproxy: Sequence[str], setting: Sequence[str],
     scenario: Sequence[str], method: Sequence[str], only: Sequence[str], skip: Sequence[str],
-    matrix: str = "default", bad: str = "outage", repeat: str = "1", verbose: bool = False,
+    seed: Sequence[str], matrix: str = "default", bad: str = "outage", repeat: str = "",
+    clock: str = "auto", verbose: bool = False,
 ) -> None:  # fmt: skip
     """Measure cells for `git bisect run`: `invoke bisect --haproxy mine --kernel 6.1`.
 
@@ -198,9 +214,10 @@ def bisect(
         require(bad, OUTCOMES[1:-1], "--bad")
         wanted = Wanted(kernel, haproxy, setting, scenario, method, only, skip)
         plan = make_plan(*with_kernels(load_matrix(MATRIX, matrix), wanted, kernels_of(c.hatester)))
-        new = New(flags.count("--repeat", repeat))
+        require(clock, engine.CLOCKS, "--clock")
+        new = New(flags.seeds(repeat, seed), clock)
         this_host.require()
-        measured = measure(debian(c.hatester), plan, How(jobs=this_host.guests_at_once()), new)
+        measured = measure(debian(c.hatester), plan, How(), new)
         show_run(measured.results, "plain")
         if measured.interruption:
             raise measured.interruption
@@ -306,7 +323,7 @@ def plan(
 def doctor(c: Context) -> None:
     """Is everything there that a run needs: each thing, ok or what to do about it."""
     with orderly():
-        found = [*this_host.findings(), mirror(c.hatester)]
+        found = [*this_host.findings(), engine.finding(), mirror(c.hatester)]
         rows = [(each.name, "ok" if each.is_ok else "MISSING", each.text) for each in found]
         print(displayable(tabulate(rows, tablefmt="plain")))
         if missing := [each.name for each in found if not each.is_ok]:
@@ -357,11 +374,12 @@ def kernels(
 
 @task(iterable=["part"], help={
     "part": f"What to measure, instead of all: {', '.join(benchmarks.PARTS)} (repeatable).",
+    "clock": CLOCK,
 })  # fmt: skip
-def bench(c: Context, part: Sequence[str]) -> None:
+def bench(c: Context, part: Sequence[str], clock: str = "auto") -> None:
     """Measure how long things take on this host; a table and results/bench/TIME.json."""
     with orderly():
-        benchmarks.bench(c.hatester, part)
+        benchmarks.bench(c.hatester, part, clock)
 
 
 @task(iterable=["part"], help={
@@ -396,5 +414,5 @@ def test(c: Context, faults: bool = False) -> None:
         c.run("pytest tests/faults --faults")
     else:
         c.run("pytest tests/unit --numprocesses auto --dist worksteal")
-        # Side by side, guests would keep each other from running.
-        c.run("pytest tests/vm tests/faults")
+        # Guests on the virtual clock do not change what others measure.
+        c.run("pytest tests/vm tests/faults --numprocesses auto --dist loadgroup")

@@ -9,19 +9,20 @@ from __future__ import annotations
 import contextlib
 import datetime
 import json
+import os
 import re
-import shlex
-import shutil
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from tabulate import tabulate
 
-from hatester import cache, commands, host, processes, runs
+from hatester import cache, commands, engine, host, processes, runs
 from hatester.cells import run_cell
 from hatester.cli import debian, kernels_of, workshop
 from hatester.declarations import require
@@ -37,16 +38,18 @@ from hatester.ready import Starter
 from hatester.results import Results, find
 from hatester.sequence import Order
 from hatester.stock import SAVED, disk_bytes
+from hatester.tables import longest_outage
 from hatester.timeline import percentile
 from hatester.vagrant import Vagrant
 
 RUN_SECONDS = 3 * 3600.0
-PEER_SECONDS = 300.0
 STARTS = 5
 """How often a guest is started as it was saved; it is booted less often, which takes long."""
 BOOTS = 2
 GUESTS_AT_ONCE = (1, 2, 3)
 REPETITIONS = (1, 2)
+CLOCK_REPETITIONS = 3
+BUSY_PROCESSES = 3
 
 
 HEADERS = ("figure", "unit", "times", "least", "median", "most")
@@ -82,6 +85,7 @@ class Subject:
 
     plan: Plan
     starter: Starter
+    clock: str
 
     @property
     def kernel(self) -> str:
@@ -143,7 +147,6 @@ def cells(subject: Subject) -> Iterator[Figure]:
         count = len(results.cells)
         yield Figure(f"{jobs} at once: whole run for each of {count} cells", "s", [seconds / count])
         yield Figure(f"{jobs} at once: cell", "s", [cell["seconds"] for cell in measured])
-        yield Figure(f"{jobs} at once: cell beyond its scenario", "s", _overheads(results))
         yield Figure(f"{jobs} at once: prober's lateness, p99", "s", lateness)
         late = sum(quality != "good" for quality in (c["quality"]["verdict"] for c in measured))
         yield Figure(f"{jobs} at once: cells whose prober was late", "cells", [late])
@@ -153,19 +156,48 @@ def cells(subject: Subject) -> Iterator[Figure]:
         yield Figure(f"whole run of {len(results.cells)} cells", "s", [seconds])
 
 
-def matrix(_subject: Subject) -> Iterator[Figure]:
+def matrix(subject: Subject) -> Iterator[Figure]:
     """The whole default matrix, with an empty cache and with a full one."""
     with tempfile.TemporaryDirectory(prefix="hatester-bench-", dir=cache.root().parent) as folder:
         for what in ("empty", "full"):
-            seconds, results = _invoke(["matrix"], XDG_CACHE_HOME=folder)
+            seconds, results = _invoke(["matrix", "--clock", subject.clock], XDG_CACHE_HOME=folder)
             yield Figure(f"default matrix, {what} cache", "s", [seconds])
             yield Figure(f"default matrix, {what} cache: cells", "cells", [len(results.cells)])
             yield Figure(f"default matrix, {what} cache: errors", "cells", [_errors(results)])
 
 
+def clock(subject: Subject) -> Iterator[Figure]:
+    """The same cells on both clocks, alone and beside what keeps the host busy."""
+    words = ["--setting", "plain", "--scenario", "lost-address", "--repeat", str(CLOCK_REPETITIONS)]
+    for name in ("real", "virtual"):
+        for where, beside in (("alone", contextlib.nullcontext()), ("busy host", _busy())):
+            with beside:
+                seconds, results = _run(replace(subject, clock=name), *words)
+            measured = [cell for cell in results.cells if cell["quality"]]
+            lateness = [cell["quality"]["lateness_p99"] for cell in measured]
+            about = f"{name} clock, {where}"
+            yield Figure(f"{about}: outage", "s", [longest_outage(cell) for cell in measured])
+            yield Figure(f"{about}: prober's lateness, p99", "s", lateness)
+            yield Figure(f"{about}: cell", "s", [cell["seconds"] for cell in measured])
+            yield Figure(f"{about}: whole run for each cell", "s", [seconds / len(results.cells)])
+            yield Figure(f"{about}: cells not measured", "cells", [_errors(results)])
+
+
+@contextlib.contextmanager
+def _busy() -> Iterator[None]:
+    """Processes that want all of the processor that they can get, while it is open."""
+    words = ["timeout", str(RUN_SECONDS), sys.executable, "-c", "while True: pass"]
+    env = {**os.environ, processes.OWNER: processes.owner()}
+    with contextlib.ExitStack() as undo:
+        for _ in range(BUSY_PROCESSES):
+            process = subprocess.Popen(words, env=env)
+            undo.callback(process.wait)
+            undo.callback(process.terminate)
+        yield
+
+
 def instead(subject: Subject) -> Iterator[Figure]:
-    """A boot for each cell, as a loop of `vagrant up`, provision, test and destroy has it; and, if
-    it is installed, virtme-ng's start of the same kernel, if that is installed as well."""
+    """A boot for each cell, as a loop of `vagrant up`, provision, test and destroy has it."""
     seconds = []
     for _ in range(BOOTS):
         begin = time.monotonic()
@@ -173,17 +205,17 @@ def instead(subject: Subject) -> Iterator[Figure]:
             subject.measure(guest)
         seconds.append(time.monotonic() - begin)
     yield Figure("a boot for each cell: cell", "s", seconds)
-    if shutil.which("vng"):
-        yield Figure("virtme-ng: boot and `uname -r`", "s", _virtme(subject))
 
 
-def bench(settings: Any, parts: Sequence[str]) -> None:
-    """Measure some parts, or all; shown as a table, and stored beside the runs.
+def bench(settings: Any, parts: Sequence[str], clock: str) -> None:
+    """Measure some parts, or all, on a clock of `engine.CLOCKS`; show them as a table, and store
+    them beside the runs.
 
     Raises UserError for a part that there is not, and for what a run needs and is not here.
     """
     for name in parts:
         require(name, PARTS, "--part")
+    require(clock, engine.CLOCKS, "--clock")
     host.require()
     plan = make_plan(*with_kernels(load_matrix(MATRIX), Wanted(), kernels_of(settings)))
     kernel, build = plan.cells[0].kernel, plan.cells[0].build
@@ -196,10 +228,10 @@ def bench(settings: Any, parts: Sequence[str]) -> None:
             materials.image(kernel),
             {build: materials.tree(build)},
             materials.keys,
-            Vagrant(PROJECT, folder, host.accelerator()),
+            Vagrant(PROJECT, folder, engine.choose(clock)),
             Progress(),
         )
-        measured = measure(parts or list(PARTS), Subject(plan, starter), say)
+        measured = measure(parts or list(PARTS), Subject(plan, starter, clock), say)
     print(tabulate([figure.row for figure in measured], headers=HEADERS))
     print(f"\nresults: {store(RESULTS, host.describe(), measured)}")
 
@@ -231,6 +263,7 @@ def store(results: Path, host: Mapping[str, Any], figures: Sequence[Figure]) -> 
 PARTS: Mapping[str, Callable[[Subject], Iterator[Figure]]] = {
     "starts": starts,
     "cells": cells,
+    "clock": clock,
     "matrix": matrix,
     "instead": instead,
 }
@@ -240,7 +273,7 @@ def _run(subject: Subject, *words: str) -> tuple[float, Results]:
     """A run of the cells of the subject's kernel and build, with the default settings."""
     cell = subject.plan.cells[0]
     selection = ["--kernel", cell.kernel, "--haproxy", cell.build]
-    return _invoke(["matrix", *selection, *words])
+    return _invoke(["matrix", *selection, "--clock", subject.clock, *words])
 
 
 def _invoke(words: Sequence[str], **env: str) -> tuple[float, Results]:
@@ -256,18 +289,6 @@ def _errors(results: Results) -> int:
     return sum(cell["verdict"] == "error" for cell in results.cells)
 
 
-def _overheads(results: Results) -> list[float]:
-    """What each cell took beyond its steps and their observation, by its own timeline."""
-    found = []
-    for cell in results.cells:
-        file = results.evidence(cell) / "timeline.json"
-        timeline: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
-        if timeline.get("reloads"):
-            own = timeline["reloads"][-1]["until"] - timeline["steps"][0]["at"]
-            found.append(cell["seconds"] - own)
-    return found
-
-
 def _memory(guest: Guest) -> int:
     """Bytes of QEMU's memory that it shares with nobody, and its share of the rest (smaps_rollup
     of proc_pid_smaps(5))."""
@@ -276,21 +297,3 @@ def _memory(guest: Guest) -> int:
         text = Path(f"/proc/{pid}/smaps_rollup").read_text()
         total += int(re.findall(r"^Pss:\s+(\d+) kB", text, re.MULTILINE)[0]) * 1024
     return total
-
-
-def _virtme(subject: Subject) -> list[float]:
-    """Seconds of virtme-ng's whole process; none where the host has not installed that kernel,
-    whose modules it takes from there."""
-    release = subject.starter.image.kit.release
-    if not Path("/lib/modules", release).is_dir():
-        return []
-    emulation = ["--disable-kvm"] if subject.starter.vagrant.accelerator == "tcg" else []
-    command = ["vng", "--run", release, "--force-9p", *emulation, "--", "uname", "-r"]
-    seconds = []
-    for _ in range(BOOTS):
-        begin = time.monotonic()
-        # It wants a terminal, which script(1) gives it.
-        words = ["script", "--quiet", "--return", "--command", shlex.join(command), "/dev/null"]
-        if release in commands.run(words, seconds=PEER_SECONDS):
-            seconds.append(time.monotonic() - begin)
-    return seconds

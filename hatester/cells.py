@@ -59,6 +59,8 @@ def run_cell(
             "package": tree.version,
             "tree": tree.serial,
         },
+        "clock": guest.engine.clock,
+        "cpus": guest.engine.cpus,
         "seconds": round(time.monotonic() - started, 3),
         **judged(evidence.timeline),
     }
@@ -88,6 +90,8 @@ def not_measured(cell: Cell, repetition: int, reason: str, console: str = "") ->
         **_head(cell, repetition),
         "kernel": {"name": cell.kernel, "release": None},
         "haproxy": {"name": cell.build, "version": None},
+        "clock": None,
+        "cpus": None,
         "seconds": 0.0,
         **_unjudged(reason, []),
     }

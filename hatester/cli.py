@@ -177,6 +177,8 @@ def show_kept(kept: Vagrant) -> None:
     there = " ".join(f"{name}={shlex.quote(value)}" for name, value in kept.where.items())
     for name in runs.kept_machines(kept.folder):
         print(f"kept: {there} {shlex.join(kept.entry(name))}")
+    if kept.engine.is_virtual:
+        print(f"they stand still until: {there} vagrant resume")
     print(f"end with: {there} vagrant destroy -f")
 
 

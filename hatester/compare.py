@@ -52,7 +52,7 @@ class Comparison:
     """All cells of two runs; and what else differs between them, which may be the reason.
 
     `conditions` are those under which both measured (a kernel's release, HAProxy's version, the
-    accelerator, the interval between probes), each as it was and as it is.
+    accelerator, the clock, the interval between probes), each as it was and as it is.
     """
 
     cells: Sequence[Change]
@@ -124,6 +124,8 @@ def _conditions_of(cells: Sequence[Entry]) -> dict[str, dict[str, None]]:
             (f"Linux {kernel['name']}", kernel["release"]),
             (f"HAProxy {haproxy['name']}", haproxy["version"]),
             ("accelerator", kernel["accelerator"]),
+            ("clock", cell["clock"]),
+            ("processors of a guest", str(cell["cpus"])),
             ("probe interval", f"{cell['quality']['interval']:g} s"),
         ):
             found.setdefault(name, {})[value] = None
@@ -143,6 +145,11 @@ def text(comparison: Comparison) -> str:
     if comparison.conditions:
         rows = [(name, f"{was} → {now}") for name, (was, now) in comparison.conditions.items()]
         told.append(f"not the same in both runs:\n{textwrap.indent(_rows(rows), '  ')}")
+    if "clock" in comparison.conditions:
+        told.append(
+            "The two runs have different clocks: on the host's, an emulated guest's outages are "
+            "longer by what the host is slow, so that lengths cannot be compared."
+        )
     # A version may have the sign as well, but never after a space.
     if any(" ~" in each for each in told):
         told.append(tables.LEGEND)

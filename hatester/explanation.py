@@ -70,10 +70,10 @@ def explain(timeline: Timeline, reloads: Sequence[Entry], worst: Entry) -> str:
         others = sum(entry["verdict"] != "ok" for entry in reloads) - 1
         if others:
             told.append(f"{counted(others, 'other reload')} {were(others)} hit too")
-    told += _slowest(reloads)
+    told += _slowest(reloads) + _races(reloads)
     if any(not each.steady and not timeline.is_overtaken(each) for each in timeline.reloads):
         told.append("the addresses had not settled when the observation ended")
-    return "; ".join(told)
+    return f"{'; '.join(told)} (seed {timeline.seed})"
 
 
 def _tally(reloads: Sequence[Entry], names: Mapping[str, str]) -> str:
@@ -121,6 +121,12 @@ def _reservations(timeline: Timeline, reloads: Sequence[Entry]) -> str:
             which = f"reloads of steps {listed(map(str, numbers))}"
         told.append(f"HAProxy {said} the {which} {became}".rstrip())
     return f", though {listed(told)}" if told else ""
+
+
+def _races(reloads: Sequence[Entry]) -> list[str]:
+    """How soon reloads came after the ones with which they raced."""
+    gaps = [entry["gap"] for entry in reloads if entry["gap"] is not None]
+    return [f"racing reloads came {_range(gaps, 3)} s after the ones before them"] if gaps else []
 
 
 def _slowest(reloads: Sequence[Entry]) -> list[str]:
@@ -346,8 +352,8 @@ def _loss(outcome: str, count: int) -> str:
     return _LOSSES[outcome].format(were=were(count))
 
 
-def _range(values: Sequence[float]) -> str:
-    return spread(f"{min(values):.2f}", f"{max(values):.2f}")
+def _range(values: Sequence[float], digits: int = 2) -> str:
+    return spread(f"{min(values):.{digits}f}", f"{max(values):.{digits}f}")
 
 
 def _signed(seconds: float) -> str:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from hatester.labels import short_names
 from hatester.tables import failure_kinds, hit_addresses, lines, longest_outage
 from hatester.versions import numbers
 from hatester.words import listed, number, spread
@@ -53,7 +54,8 @@ def find(cells: Sequence[Entry]) -> list[Finding]:
         _scenario(name, group)
         for name, group in _grouped(measured, lambda c: c["scenario"]).items()
     ]
-    return [each for each in (*found, _kernels(measured), _chance(measured)) if each.sentences]
+    others = (_kernels(measured), _chance(measured), _single_checks(measured))
+    return [each for each in (*found, *others) if each.sentences]
 
 
 def text(found: Sequence[Finding]) -> str:
@@ -200,13 +202,49 @@ def _unlike(strange: Sequence[str], where: Sequence[str], names: Sequence[str]) 
 
 
 def _chance(cells: Sequence[Entry]) -> Finding:
-    """Cells whose repetitions differ in more than single connections."""
+    """Cells whose outcome is not the same with all of their seeds."""
     told = [
-        f"{id_}: {_line(group)}"
+        f"{id_}: {_line(group)} ({_seeds(group)})"
         for id_, group in _grouped(cells, lambda cell: cell["id"]).items()
-        if len(set(map(_fate, group))) > 1
+        if len({cell["verdict"] if _fate(cell) == "well" else _fate(cell) for cell in group}) > 1
     ]
-    return Finding("not the same each time", tuple(told))
+    return Finding("not the same with each seed", tuple(told))
+
+
+def _seeds(cells: Sequence[Entry]) -> str:
+    """The seeds with which a cell lost something."""
+    seeds = [str(cell["seed"]) for cell in cells if cell["verdict"] != "ok"]
+    return f"with {'seed' if len(seeds) == 1 else 'seeds'} {listed(seeds)}"
+
+
+def _single_checks(cells: Sequence[Entry]) -> Finding:
+    """What one check after a reload, as the original report's, shows of outages, by the seeds."""
+    seen: dict[tuple[str, str], Counter[str]] = {}
+    for cell in cells:
+        check = next((each for each in reversed(cell["checks"]) if each["reload"]), None)
+        if cell["verdict"] == "outage" and check:
+            key = (cell["scenario"], _build(cell))
+            seen.setdefault(key, Counter())[_dead(cell, check)] += 1
+    told = [
+        f"{scenario}, HAProxy {build}: "
+        + ", ".join(f"{what} in {count} of {found.total()}" for what, count in found.most_common())
+        for (scenario, build), found in seen.items()
+        if len(found) > 1
+    ]
+    return Finding("what the last check alone would have shown of an outage", tuple(told))
+
+
+def _dead(cell: Entry, check: Entry) -> str:
+    """The addresses that a check found dead, of those that should have answered."""
+    addresses = next(
+        reload["addresses"] for reload in cell["reloads"] if reload["step"] == check["reload"]
+    )
+    names = short_names(addresses)
+    expected = [label for label, address in addresses.items() if address["expected"]]
+    dead = [names[label] for label in expected if check["outcomes"].get(label) != "ok"]
+    if not dead:
+        return "all well"
+    return "all dead" if len(dead) == len(expected) else f"{listed(dead)} dead"
 
 
 def _fate(cell: Entry) -> str:

@@ -30,6 +30,18 @@ def count(flag: str, text: str, least: int = 1, most: int = 10_000) -> int:
     return int(text)
 
 
+def seeds(repeat: str, given: Sequence[str]) -> tuple[int, ...]:
+    """The seeds of --seed, or so many as --repeat says, from 0 on.
+
+    Raises UserError for one that is no whole number, and where both are given.
+    """
+    if not given:
+        return tuple(range(count("--repeat", repeat or "1")))
+    if repeat:
+        raise UserError("--seed: with --repeat, the seeds are 0 and those that follow it.")
+    return tuple(dict.fromkeys(count("--seed", each, least=0, most=10**9 - 1) for each in given))
+
+
 def own(config: str, after: str, scenarios: Sequence[str], host: str) -> Own | None:
     """The configurations of --config and --after, if they are given.
 

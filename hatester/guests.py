@@ -6,7 +6,6 @@ import base64
 import contextlib
 import io
 import json
-import secrets
 import shlex
 import time
 import zipfile
@@ -20,6 +19,7 @@ import paramiko
 from invoke.exceptions import CommandTimedOut, ThreadException
 
 from hatester import commands, monitor
+from hatester.engine import Engine
 from hatester.errors import MeasurementError, tail
 from hatester.images import Image, tell_vagrant
 from hatester.keys import Keys
@@ -29,8 +29,11 @@ from hatester.vagrant import Vagrant
 
 CONNECT_SECONDS = 30
 COMMAND_SECONDS = 120
+PREPARE_SECONDS = 300
 ANSWER_SECONDS = 20
 """In which a guest that lives does the least of things."""
+_RACE = 1000
+"""How often the guest's time may be the host's where it has nothing to do but wait."""
 PROGRAM = "/opt/hatester/guest"
 """A folder that Python runs; what it has compiled stays there and need not be compiled again."""
 
@@ -46,9 +49,13 @@ _STATES = {
 _LOST = (CommandTimedOut, ThreadException, paramiko.SSHException, OSError, EOFError)
 
 
+BUILDS = "/opt/haproxy"
+"""The folder of the builds' trees in a guest."""
+
+
 def build_root(name: str) -> str:
     """Where the tree of a build is in a guest."""
-    return f"/opt/haproxy/{name}"
+    return f"{BUILDS}/{name}"
 
 
 @dataclass
@@ -68,6 +75,7 @@ class Guest:
     is_lost: bool = field(init=False, default=False)
     """Whether its program may be amid a sequence that nobody waits for any more."""
     _server: paramiko.Channel | None = field(init=False, default=None)
+    _awaited: int = field(init=False, default=0)
 
     def __enter__(self) -> Guest:
         return self
@@ -75,6 +83,11 @@ class Guest:
     def __exit__(self, *_: object) -> None:
         """Leave it; it is Vagrant that ends it."""
         self.connection.close()
+
+    @property
+    def engine(self) -> Engine:
+        """How it runs. On the virtual clock it stands still unless it is awaited."""
+        return self.vagrant.engine
 
     @property
     def folder(self) -> Path:
@@ -108,10 +121,26 @@ class Guest:
             self.connection.open()
 
     @contextlib.contextmanager
-    def reachable(self, what: str) -> Iterator[None]:
-        """Raise MeasurementError, with the console's end, where the connection is lost."""
+    def running(self) -> Iterator[None]:
+        """Let it run while it is awaited. On the virtual clock its time would race otherwise."""
+        if self.engine.is_virtual and not self._awaited:
+            monitor.resume(self.folder)
+        self._awaited += 1
         try:
             yield
+        finally:
+            self._awaited -= 1
+            if self.engine.is_virtual and not self._awaited:
+                # One that has ended stands still as well.
+                with contextlib.suppress(MeasurementError):
+                    monitor.pause(self.folder)
+
+    @contextlib.contextmanager
+    def reachable(self, what: str) -> Iterator[None]:
+        """Let it run, and raise MeasurementError, with the console's end, where it is lost."""
+        try:
+            with self.running():
+                yield
         except _LOST as error:
             raise MeasurementError(
                 f"guest {self.machine}, {what}: {error or type(error).__name__}; "
@@ -160,9 +189,11 @@ class Guest:
 
         Raises MeasurementError when it fails.
         """
-        # What ends only the wait here would leave the command running there.
+        # What ends only the wait here would leave the command running there. On the virtual clock,
+        # minutes may pass there while the host reads a disk.
         self.tell(command)
-        bounded = f"timeout {seconds} sh -euc {shlex.quote(command)}"
+        there = seconds * _RACE if self.engine.is_virtual else seconds
+        bounded = f"timeout {there} sh -euc {shlex.quote(command)}"
         with self.reachable(f"`{command}`"):
             result = self.connection.run(
                 bounded,
@@ -182,15 +213,14 @@ class Guest:
     def server(self) -> paramiko.Channel:
         """The way to its program, which runs one sequence after another for as long as it lives.
 
-        The guest may have gone on from a saved one: it is told the time of day, and something that
-        no other guest knows, since its random numbers would be those of all its likes.
+        The guest may have gone on from a saved one: it is told the time of day.
         """
         if self._server is None:
             with self.reachable("its program"):
                 channel = self.connection.create_session()
                 channel.settimeout(COMMAND_SECONDS)
                 channel.exec_command(_RELAY)
-                host = {"time": time.time(), "secret": secrets.token_hex(64)}
+                host = {"time": time.time()}
                 channel.sendall(json.dumps(host).encode() + b"\n")
                 if not channel.makefile("r").readline():
                     raise MeasurementError(f"the guest's program has ended: {self.complaint()}")
@@ -222,19 +252,22 @@ class Guest:
         installs = "".join(_install(name, tree) for name, tree in trees.items())
         self.run(
             f"{installs} python3 -m zipfile -e {PROGRAM}.zip {PROGRAM};"
-            f" python3 -m compileall -q {PROGRAM}; python3 {PROGRAM} save;"
-            f" setsid python3 {PROGRAM} serve {TALK} </dev/null >{TALK}/log 2>&1 & sync"
+            f" python3 -m compileall -q {PROGRAM}; python3 {PROGRAM} save {BUILDS};"
+            f" setsid python3 {PROGRAM} serve {TALK} </dev/null >{TALK}/log 2>&1 & sync",
+            PREPARE_SECONDS,
         )
-        # It is loaded then, and waits for the next host.
+        # It is loaded then, and waits for the next host once the way to this one has gone.
         self.server().close()
         self._server = None
+        self.run("while pgrep -x cat >/dev/null; do sleep 0.1; done")
 
     def is_fit(self) -> bool:
         """Whether it can still be used: QEMU and it answer, and it has nothing left of a cell."""
         if self.is_lost:
             return False
         try:
-            return monitor.status(self.folder) == "running" and not self.traces()
+            with self.running():
+                return monitor.status(self.folder) == "running" and not self.traces()
         except MeasurementError:
             return False
 
@@ -278,7 +311,8 @@ def start(machine: str, image: Image, keys: Keys, vagrant: Vagrant, **further: A
 
     Raises MeasurementError when it does not boot.
     """
-    tell_vagrant(vagrant.machines, {machine: {**image.machine(keys), **further}})
+    engine = {"clock": vagrant.engine.clock, "cpus": vagrant.engine.cpus}
+    tell_vagrant(vagrant.machines, {machine: {**image.machine(keys), **engine, **further}})
     vagrant.up(vm_name=machine)
     guest = Guest(machine, image, keys, vagrant)
     if process := guest.process():

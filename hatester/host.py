@@ -36,9 +36,6 @@ GUEST_DISK_BYTES = 2**30
 """What a guest writes to its disk, snapshot included."""
 MEMORY_BYTES = 2**30
 """A guest has 512 MiB; QEMU and the host need some beside."""
-PROCESSORS = {"tcg": 2, "kvm": 1}
-"""Of the host, for each guest at once: an emulated one keeps more than one of them busy
-(docs/performance.md)."""
 SECONDS = 30.0
 
 
@@ -146,17 +143,17 @@ def _loopback() -> Finding:
         return Finding("ports", False, f"none can be had on 127.0.0.1: {error.strerror}")
 
 
-def guests_at_once() -> int:
-    """How many guests this host has room for, so that none keeps another's prober waiting."""
-    return max(1, min(_processors() // PROCESSORS[accelerator()], _available() // MEMORY_BYTES))
+def has_memory_for() -> int:
+    """For how many guests there is memory."""
+    return _available() // MEMORY_BYTES
 
 
 def makers() -> int:
     """How many things to make at once: while some wait for the network, others take processors."""
-    return _processors() + 2
+    return processors() + 2
 
 
-def _processors() -> int:
+def processors() -> int:
     """Those that this process may use."""
     return len(os.sched_getaffinity(0))
 

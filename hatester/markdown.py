@@ -40,8 +40,8 @@ def _head(results: Results) -> str:
         for name in (*OUTCOMES, "error")
         if (number := sum(outcome(cell) == name for cell in results.cells))
     ]
-    accelerators = {cell["kernel"].get("accelerator") for cell in results.cells} - {None}
-    host = ", ".join(str(each) for each in (run["host"].get("qemu"), *sorted(accelerators)) if each)
+    qemu = run["host"].get("qemu")
+    host = ", ".join(str(each) for each in (qemu, *tables.engines(results.cells)) if each)
     cells = counted(len(results.cells), "cell")
     return f"{run['started']}, {host or 'host unknown'}. {cells}: {', '.join(counts) or 'none'}."
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-from hatester import host, live, own, tables
+from hatester import engine, host, live, own, tables
 from hatester.archive import Archive
 from hatester.cli import workshop
 from hatester.materials import Workshop
@@ -23,12 +23,14 @@ from hatester.vagrant import Vagrant
 
 @dataclass(frozen=True)
 class New:
-    """A run that is to begin: each cell `repeat` times, an address asked every `probe_interval`
-    seconds (None: as its scenario has it); with an `own` configuration, its scenarios are made of
-    that, and `wanted` picks among the cells then. `captured` names the host that guests are to be
-    like, and `differs` says in what they are not."""
+    """A run that is to begin: each cell with each of the `seeds`, on a `clock` of `engine.CLOCKS`,
+    an address asked every `probe_interval` seconds (None: as its scenario has it); with an `own`
+    configuration, its scenarios are made of that, and `wanted` picks among the cells then.
+    `captured` names the host that guests are to be like, and `differs` says in what they are not.
+    """
 
-    repeat: int = 1
+    seeds: tuple[int, ...] = (0,)
+    clock: str = "auto"
     probe_interval: float | None = None
     own: Own | None = None
     wanted: Wanted = field(default_factory=Wanted)
@@ -76,12 +78,12 @@ def _begin(shop: Workshop, plan: Plan, new: New, progress: Progress) -> tuple[Pl
         progress.say(left_out)
     for difference in new.differs:
         progress.say(f"unlike {new.captured}: {difference}")
-    contents = _scenarios(shop, plan, new.own, progress) if new.own else {}
+    contents = _scenarios(shop, plan, new.own, new.clock, progress) if new.own else {}
     if contents:
         plan = with_scenarios(plan, new.wanted, list(contents))
     results = begin(
         RESULTS, host.describe(), plan.cells, plan.left_out,
-        new.repeat, new.probe_interval, _further(plan, new),
+        new.seeds, engine.choose(new.clock).clock, new.probe_interval, _further(plan, new),
     )  # fmt: skip
     if new.own:
         own.write(results.scenarios, new.own, contents)
@@ -101,11 +103,12 @@ def _further(plan: Plan, new: New) -> dict[str, Any]:
 
 
 def _scenarios(
-    shop: Workshop, plan: Plan, asked: Own, progress: Progress
+    shop: Workshop, plan: Plan, asked: Own, clock: str, progress: Progress
 ) -> dict[str, dict[str, Any]]:
     """The scenarios that a configuration gives, by what HAProxy in a guest says of it."""
     kernel, build = plan.cells[0].kernel, plan.cells[0].build
-    with single_guest(shop, kernel, build, "survey", progress) as guest:
+    chosen = engine.choose(clock)
+    with single_guest(shop, kernel, build, "survey", progress, chosen) as guest:
         progress.doing(kernel, f"asking HAProxy {build} what the configuration binds")
         before = survey(guest, build, asked.before, asked.files)
         after = before

@@ -99,6 +99,16 @@ def status(folder: Path) -> str:
     return str(answer["status"])
 
 
+def resume(folder: Path) -> None:
+    """Let a guest that stands still run."""
+    execute(folder, ("cont", {}))
+
+
+def pause(folder: Path) -> None:
+    """Have a guest stand still."""
+    execute(folder, ("stop", {}))
+
+
 def is_accelerated(folder: Path) -> bool:
     """Whether the guest runs under KVM."""
     [answer] = execute(folder, ("query-kvm", {}))

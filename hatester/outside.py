@@ -8,9 +8,8 @@ on whether an address answers; the inside tells how it did not.
 from __future__ import annotations
 
 import http.client
-import time
-from collections.abc import Container, Mapping
-from concurrent.futures import Executor, wait
+from collections.abc import Mapping
+from concurrent.futures import Executor
 
 import requests
 import urllib3.exceptions
@@ -20,8 +19,6 @@ from provision.guest.answers import CLOSE, NAMED, answered_by
 
 SECONDS = 5.0
 """Of one request: as long as a connection of a check inside the guest may take."""
-PATIENCE_SECONDS = 2.0
-"""That a request has at the least, if the cell ends before."""
 
 # The first that fits: RemoteDisconnected, which means that not a byte came, is a BadStatusLine and
 # a ConnectionResetError as well.
@@ -34,31 +31,11 @@ _OUTCOMES: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
 )
 
 
-class Look:
-    """All addresses asked at once, by their ports on the host."""
-
-    def __init__(self, pool: Executor, ports: Mapping[Bind, int]) -> None:
-        self._begin = time.monotonic()
-        self._requests = {
-            bind: pool.submit(request, port, bind.answer) for bind, port in ports.items()
-        }
-
-    def wait(self, labels: Container[str]) -> None:
-        """Wait until these have answered, or failed."""
-        wait([each for bind, each in self._requests.items() if bind.label in labels])
-
-    def outcomes(self) -> dict[str, str]:
-        """An outcome as in the guest's checks for each address, by its label.
-
-        What has had PATIENCE_SECONDS and is silent is a `timeout`: no cell need be kept waiting
-        for an address that is not there.
-        """
-        left = self._begin + PATIENCE_SECONDS - time.monotonic()
-        wait(self._requests.values(), timeout=max(left, 0.0))
-        return {
-            bind.label: each.result() if each.done() else "timeout"
-            for bind, each in self._requests.items()
-        }
+def look(pool: Executor, ports: Mapping[Bind, int]) -> dict[str, str]:
+    """Ask all addresses at once, by their ports on the host; returns an outcome as in the guest's
+    checks for each, by its label."""
+    requested = {bind: pool.submit(request, port, bind.answer) for bind, port in ports.items()}
+    return {bind.label: each.result() for bind, each in requested.items()}
 
 
 def request(port: int, answer: str = NAMED) -> str:

@@ -16,7 +16,7 @@ from hatester.markup import printable
 from hatester.outcomes import MEANINGS, outcome, worst
 from hatester.results import Results
 from hatester.stories import rows, story
-from hatester.tables import LEGEND, by_reason, grids, is_late, lines
+from hatester.tables import LEGEND, by_reason, engines, grids, is_late, lines
 
 Entry = Mapping[str, Any]
 
@@ -52,7 +52,7 @@ def render(results: Results, findings: Sequence[Finding]) -> str:
     filters = Filters(cells)
     page = environment.get_template("page.html").render(
         run=results.run,
-        accelerators=_accelerators(cells),
+        engines=engines(cells),
         meanings=MEANINGS,
         counts=Counter(map(outcome, cells)),
         findings=findings,
@@ -65,10 +65,6 @@ def render(results: Results, findings: Sequence[Finding]) -> str:
         left_out=by_reason((each["id"], each["reason"]) for each in results.run["left_out"]),
     )
     return printable(page)
-
-
-def _accelerators(cells: Sequence[Entry]) -> list[str]:
-    return sorted({cell["kernel"].get("accelerator") for cell in cells} - {None})
 
 
 def _moment(text: str) -> str:

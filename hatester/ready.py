@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pydantic
@@ -119,6 +119,9 @@ class Starter:
 
     def boot(self, machine: str) -> Guest:
         """A guest that boots, and is prepared then. Raises MeasurementError when it does not."""
+        # On the clock on which others go on from it. From the host's clock, its time stamp counter
+        # would go back, and its time stand still until the counter has caught up: a guest whose
+        # first connection came then was seen to hang.
         disks = _disks(self._serials())
         guest = guests.start(machine, self.image, self.keys, self.vagrant, disks=disks)
         guest.prepare(self.trees)
@@ -144,16 +147,16 @@ class Starter:
 
     def _base(self) -> str:
         """What a saved guest depends on beside its builds, as the beginning of its name."""
-        accelerator = self.vagrant.accelerator
+        engine = self.vagrant.engine
         kit, system = self.image.kit.folder, self.image.system.parent
         ingredients = {
             # With other disks than it began with, a guest would read nonsense.
             "kit": [kit.name, cache.identity(kit)],
             "system": [system.name, cache.identity(system)],
             "qemu": host.qemu_version(),
-            "accelerator": accelerator,
+            "engine": asdict(engine),
             # Under KVM a guest sees the host's processor.
-            "processor": host.processor() if accelerator == "kvm" else None,
+            "processor": host.processor() if engine.accelerator == "kvm" else None,
         }
         recipe = [
             *sorted(path for path in PROVISION.rglob("*") if path.suffix in (".py", ".rb")),

@@ -47,13 +47,18 @@ class Results:
 
         Raises UserError for a run that does not say.
         """
-        if not {"planned", "repeat", "probe_interval"} <= self.run.keys():
+        if not {"planned", "seeds", "clock", "probe_interval"} <= self.run.keys():
             raise UserError(f"{self.file} does not say what was planned.")
         return [
             (cell_of(id_), number)
-            for number in range(1, self.run["repeat"] + 1)
+            for number in range(1, len(self.run["seeds"]) + 1)
             for id_ in self.run["planned"]
         ]
+
+    def seed(self, repetition: int) -> int:
+        """The seed of a repetition."""
+        seed: int = self.run["seeds"][repetition - 1]
+        return seed
 
     @property
     def described_builds(self) -> dict[str, str]:
@@ -135,7 +140,11 @@ class Results:
             say(f"{which[0]}: could not be measured again; what was measured before stays")
             return
         others = [each for each in self.cells if recovery.key(each) != which]
-        entry = {**result.entry, "evidence": evidence.write(self.evidence(result.entry), result)}
+        entry = {
+            **result.entry,
+            "seed": self.seed(result.entry["repetition"]),
+            "evidence": evidence.write(self.evidence(result.entry), result),
+        }
         keep_sealed(recovery.cell_file(self.folder, entry), entry)
         self._unproven.discard(which)
         self.cells[:] = recovery.in_order(self.run, [*others, entry])
@@ -168,6 +177,7 @@ class Results:
             words += [flag, described.get(flag, {}).get(name, name)]
         if interval := self.run.get("probe_interval"):
             words += ["--probe-interval", f"{interval:g}s"]
+        words += ["--seed", str(entry["seed"]), "--clock", entry["clock"] or self.run["clock"]]
         return shlex.join(words)
 
     def recompute(self) -> Recomputed:
@@ -214,11 +224,12 @@ def begin(
     host: dict[str, Any],
     cells: Sequence[Cell],
     left_out: Sequence[tuple[Cell, str]] = (),
-    repeat: int = 1,
+    seeds: Sequence[int] = (0,),
+    clock: str = "real",
     probe_interval: float | None = None,
     further: Mapping[str, Any] | None = None,
 ) -> Results:
-    """A folder for a new run of these cells, each `repeat` times, to which `latest` points.
+    """A folder for a new run of these cells, each with each of the seeds, to which `latest` points.
 
     `probe_interval` is in seconds; None for that of each scenario. `further` is what else
     `run.json` is to say. Raises UserError when the folder cannot be made.
@@ -235,7 +246,9 @@ def begin(
             "finished": None,
             "host": host,
             "planned": [cell.id for cell in cells],
-            "repeat": repeat,
+            "seeds": [*seeds],
+            "repeat": len(seeds),
+            "clock": clock,
             "probe_interval": probe_interval,
             **(further or {}),
             "left_out": [{"id": cell.id, "reason": reason} for cell, reason in left_out],

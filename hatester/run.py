@@ -6,13 +6,13 @@ import contextlib
 import enum
 import itertools
 import threading
-from collections import Counter
-from collections.abc import Collection
+from collections import Counter, deque
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 
-from hatester import commands, host, runs, tables
+from hatester import commands, engine, runs, tables
 from hatester.cells import Result, not_measured, run_cell
 from hatester.errors import MeasurementError
 from hatester.guests import Guest
@@ -22,7 +22,7 @@ from hatester.plan import Plan, Task
 from hatester.progress import Progress
 from hatester.ready import Starter
 from hatester.results import Results
-from hatester.schedule import Schedule
+from hatester.schedule import Batch, Schedule
 from hatester.sequence import Order, Tainted
 from hatester.vagrant import Vagrant
 
@@ -42,11 +42,11 @@ class Keep(enum.Enum):
 
 @dataclass(frozen=True)
 class How:
-    """In which way a run goes about it: in `jobs` guests at once, some of which it may keep; what
-    had one of the outcomes `again` is measured once more."""
+    """In which way a run goes about it: in `jobs` guests at once (0: as many as the host has room
+    for), some of which it may keep; what had one of the outcomes `again` is measured once more."""
 
     keep: Keep = Keep.NEVER
-    jobs: int = 1
+    jobs: int = 0
     again: Collection[str] = ()
 
 
@@ -55,6 +55,7 @@ class Run:
 
     vagrant: Vagrant
     """The way to the run's machines, while it runs."""
+    _slots: threading.Semaphore
 
     def __init__(
         self, plan: Plan, how: How, materials: Materials, results: Results, progress: Progress
@@ -90,9 +91,14 @@ class Run:
         """
         self._progress.begin(self.planned)
         with runs.machines_folder(self.results.folder.name) as folder:
-            self.vagrant = Vagrant(PROJECT, folder, host.accelerator())
-            with ThreadPoolExecutor(self.how.jobs, "guest") as pool:
-                workers = [pool.submit(self._work) for _ in range(self.how.jobs)]
+            chosen = engine.choose(self.results.run["clock"])
+            self.vagrant = Vagrant(PROJECT, folder, chosen)
+            jobs = self.how.jobs or engine.guests_at_once(chosen)
+            self._slots = threading.Semaphore(jobs)
+            # On a clock of its own, a guest can be started while others measure.
+            count = jobs + 1 if chosen.is_virtual else jobs
+            with ThreadPoolExecutor(count, "guest") as pool:
+                workers = [pool.submit(self._work) for _ in range(count)]
                 try:
                     wait(workers, return_when=FIRST_EXCEPTION)
                 finally:
@@ -112,26 +118,30 @@ class Run:
             wait(workers, timeout=_END_POLL_SECONDS)
 
     def _work(self) -> None:
-        """Start one guest after another, each for what is most wanted then."""
-        while not self._is_over.is_set() and (kernel := self._schedule.enter()):
+        """Start one guest after another, each for the batch that is most wanted then."""
+        while not self._is_over.is_set() and (batch := self._schedule.take()):
             try:
-                self._run_guest(kernel)
+                self._run_guest(batch)
             finally:
-                self._schedule.leave(kernel)
+                self._schedule.leave(batch.kernel)
 
-    def _run_guest(self, kernel: str) -> None:
-        """Cells in a new guest, as long as there are some and it is fit for them."""
-        machine = self._take_name(kernel)
+    def _run_guest(self, batch: Batch) -> None:
+        """Measure a batch in a new guest, as long as it is fit for that."""
+        machine = self._take_name(batch.kernel)
         self._progress.doing(machine, "waiting for its image")
         is_kept = False
+        left = deque(batch.tasks)
         try:
-            with self._start(kernel, machine) as guest:
-                is_kept = self._run_cells(guest, kernel)
+            with self._start(batch.kernel, machine) as guest, self._slot(machine):
+                is_kept = self._run_cells(guest, left)
         except MeasurementError as error:
-            self._give_up(kernel, machine, error)
+            self._give_up(batch.kernel, left, machine, error)
         except OSError as error:
             # The disk may be full, or somebody has removed the files of the machine.
-            self._give_up(kernel, machine, MeasurementError(f"on this host: {error}"))
+            reason = MeasurementError(f"on this host: {error}")
+            self._give_up(batch.kernel, left, machine, reason)
+        else:
+            self._schedule.put_back(batch.kernel, left)
         if is_kept:
             runs.keep(self.vagrant.folder)
         else:
@@ -159,29 +169,40 @@ class Run:
         starter = Starter(image, trees, self.materials.keys, self.vagrant, self._progress)
         return starter.start(machine)
 
-    def _run_cells(self, guest: Guest, kernel: str) -> bool:
-        """Measure cell by cell, as long as the guest lives and is clean.
+    @contextlib.contextmanager
+    def _slot(self, machine: str) -> Iterator[None]:
+        """Wait until no more guests measure than may at once."""
+        self._progress.doing(machine, "waiting for its turn")
+        while not self._slots.acquire(timeout=_END_POLL_SECONDS):
+            if self._is_over.is_set():
+                raise MeasurementError("the run is over")
+        try:
+            yield
+        finally:
+            self._slots.release()
+
+    def _run_cells(self, guest: Guest, left: deque[Task]) -> bool:
+        """Measure cell by cell what is left of a batch, as long as the guest lives and is clean.
 
         Returns whether it is to be kept.
         """
         has_failed, is_fresh = False, True
-        while not self._is_over.is_set() and (task := self._schedule.take(kernel)):
+        while left and not self._is_over.is_set():
+            task = left[0]
             try:
                 result = self._measure(guest, task)
             except Tainted as error:
                 if not is_fresh:
-                    self._schedule.put_back(task)
                     return False
                 result = not_measured(*task, f"the guest is not clean, though new: {error}")
                 is_fit = False
             else:
                 is_fit = result.entry["verdict"] != "error" or guest.is_fit()
-            if self._is_chance(result, is_fit) and self._may_try_again(task, result):
-                self._schedule.put_back(task)
-            else:
+            if not (self._is_chance(result, is_fit) and self._may_try_again(task, result)):
+                left.popleft()
                 self._add(result)
                 has_failed |= result.entry["verdict"] == "error"
-            if not self._goes_on(kernel, guest, result, is_fit):
+            if not self._goes_on(task[0].kernel, guest, result, is_fit):
                 return False
             is_fresh = False
         keep = self.how.keep
@@ -196,8 +217,9 @@ class Run:
         self._losses[kernel] += 1
         if self._losses[kernel] >= LOSSES:
             last = result.entry["error"]
-            reason = f"{LOSSES} guests of this kernel were lost one after another, the last: {last}"
-            self._give_up(kernel, guest.machine, MeasurementError(reason))
+            raise MeasurementError(
+                f"{LOSSES} guests of this kernel were lost one after another, the last: {last}"
+            )
         return False
 
     def _measure(self, guest: Guest, task: Task) -> Result:
@@ -211,6 +233,7 @@ class Run:
             setting=self.plan.matrix.settings[cell.setting],
             scenario=self.plan.scenarios[cell.scenario],
             method=cell.method,
+            seed=self.results.seed(repetition),
             probe_interval=self.results.run["probe_interval"],
         )
         steps = order.scenario.steps
@@ -227,7 +250,8 @@ class Run:
         """Whether it may have been a moment of a busy host, in which HAProxy may even have missed
         a reload, or the way in which an emulated guest dies now and then."""
         is_starved = result.entry["verdict"] == "error" and result.entry["quality"]
-        return bool(not is_fit or is_starved or tables.has_unsaid(result.entry))
+        is_unsaid = result.entry["clock"] == "real" and tables.has_unsaid(result.entry)
+        return bool(not is_fit or is_starved or is_unsaid)
 
     def _may_try_again(self, task: Task, result: Result) -> bool:
         """Once only."""
@@ -238,9 +262,12 @@ class Run:
         self._progress.say(f"{task[0].id}: {reason}; once more")
         return True
 
-    def _give_up(self, kernel: str, machine: str, error: MeasurementError) -> None:
+    def _give_up(
+        self, kernel: str, left: Sequence[Task], machine: str, error: MeasurementError
+    ) -> None:
         """What cannot be measured, since no guest of a kernel can be started."""
         console = self.vagrant.console(machine)
+        self._schedule.put_back(kernel, left)
         for cell, repetition in self._schedule.give_up(kernel):
             try:
                 self.materials.tree(cell.build)

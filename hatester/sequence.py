@@ -15,12 +15,12 @@ from typing import Any
 
 import paramiko
 
-from hatester import monitor
+from hatester import chance, monitor
 from hatester.configurations import Bind
 from hatester.errors import MeasurementError, tail
 from hatester.guests import Guest, build_root
 from hatester.matrix import Setting
-from hatester.outside import Look
+from hatester.outside import look
 from hatester.scenarios import Scenario, present
 from hatester.steps import Add, Check, Reload, Start, Step, Wait
 
@@ -34,11 +34,15 @@ OUTSIDE_CONNECTIONS = 32
 """At once, from the host; a request that hangs must not keep the next check's waiting."""
 RELOAD_SECONDS = 60.0
 """That a reload may be observed (`provision/guest/observation.py` has the bounds)."""
-SPARE_SECONDS = 240.0
+REST_SECONDS = 64.0
+"""At least, before a cell on the virtual clock, where idle time costs little: Linux forgets the
+closed connections of the cell before (TCP_TIMEWAIT_LEN of include/net/tcp.h is 60 s). The cell
+begins at a multiple of it."""
+SPARE_SECONDS = 400.0
 """For what a sequence does beside that: starting HAProxy and ending it."""
-SILENCE_SECONDS = 30.0
-"""After which a guest of which nothing is heard is lost; it gives a sign of life every five
-(`provision/guest/events.py`)."""
+SILENCE_SECONDS = 120.0
+"""After which a guest of which nothing is heard is lost; it gives a sign of life after 15 of its
+own (`provision/guest/events.py`)."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,8 @@ class Order:
     setting: Setting
     scenario: Scenario
     method: str
+    seed: int = 0
+    """Of all that chance would decide (`chance.py`)."""
     probe_interval: float | None = None
     """Seconds; None for the scenario's own, or else the default."""
 
@@ -77,11 +83,15 @@ class Tainted(Exception):
     """The guest is not as it was before its first cell; its message says what it has."""
 
 
-def guest_plan(order: Order) -> dict[str, Any]:
+def guest_plan(order: Order, clock: str) -> dict[str, Any]:
     """An order as the guest's program takes it: nothing left to look up."""
     scenario = order.scenario
     there = present(scenario)
+    drawn = chance.draw(order.seed, len(scenario.steps), len(scenario.binds))
     return {
+        "seed": order.seed,
+        "race": drawn.race,
+        "rest": REST_SECONDS if clock == "virtual" else 0.0,
         "tree": build_root(order.build),
         "method": order.method,
         "arguments": [*order.setting.arguments, *_in_foreground(order)],
@@ -103,8 +113,10 @@ def guest_plan(order: Order) -> dict[str, Any]:
             for bind in scenario.binds
         ],
         "steps": [
-            _step(order, step, there.get(number, ()))
-            for number, step in enumerate(scenario.steps, start=1)
+            {**_step(order, step, there.get(number, ())), "delay": delay, "order": asked}
+            for number, (step, delay, asked) in enumerate(
+                zip(scenario.steps, drawn.delays, drawn.orders, strict=True), start=1
+            )
         ],
         "probe_interval": order.probe_interval or scenario.probe_interval or PROBE_INTERVAL,
         "connection_seconds": CONNECTION_SECONDS,
@@ -161,7 +173,7 @@ def _seconds(scenario: Scenario) -> int:
     """That the sequence may take in the guest, if everything takes as long as it may."""
     seconds = SPARE_SECONDS
     for step in scenario.steps:
-        seconds += step.after or 0.0
+        seconds += step.after if isinstance(step.after, float) else 0.0
         if isinstance(step, Reload):
             seconds += RELOAD_SECONDS
         elif isinstance(step, Check):
@@ -177,6 +189,7 @@ def measure(guest: Guest, order: Order, evidence: Evidence, at_step: Callable[[i
     MeasurementError when the steps cannot be run to their end.
     """
     scenario = order.scenario
+    evidence.timeline |= {"seed": order.seed, "clock": guest.engine.clock}
     evidence.timeline["configurations"] = {
         name: [bind.label for bind in configuration.binds]
         for name, configuration in scenario.configurations.items()
@@ -186,26 +199,20 @@ def measure(guest: Guest, order: Order, evidence: Evidence, at_step: Callable[[i
         monitor.forwarded(guest.folder, scenario.binds) as ports,
         _connections() as pool,
     ):
-        channel = _begin(guest, guest_plan(order))
-        looks: list[Look] = []
+        channel = _begin(guest, guest_plan(order, guest.engine.clock))
         seconds = _seconds(scenario) + SILENCE_SECONDS
         for event in _events(guest, channel, seconds):
-            if event["event"] == "check":
-                looks.append(Look(pool, ports))
-            elif event["event"] == "checked":
-                check = _check(event)
-                evidence.timeline["checks"].append(check)
-                # An address that is not there is slow to say so, and need not be waited for.
-                looks[-1].wait({each for each, how in check["outcomes"].items() if how == "ok"})
+            if event["event"] == "next":
+                _tell(guest, event)
+                if event["step"]:
+                    at_step(event["step"])
+                checks = [_check(each) for each in event["checks"]]
+                evidence.timeline["checks"] += checks
+                if checks:
+                    checks[-1]["outside"] = look(pool, _there(ports, checks[-1]))
                 channel.sendall(b"\n")
-            elif event["event"] == "step":
-                for command in event["commands"]:
-                    guest.tell(command)
-                at_step(event["step"] + 1)
             else:
                 _add(evidence, event)
-        for check, look in zip(evidence.timeline["checks"], looks, strict=True):
-            check["outside"] = look.outcomes()
 
 
 @contextlib.contextmanager
@@ -214,7 +221,7 @@ def held(guest: Guest, order: Order, steps: int) -> Iterator[None]:
 
     Raises MeasurementError when it does not get there.
     """
-    plan = guest_plan(order)
+    plan = guest_plan(order, guest.engine.clock)
     plan |= {"steps": plan["steps"][:steps], "hold": True}
     with guest.reachable("the sequence"):
         channel = _begin(guest, plan)
@@ -223,10 +230,8 @@ def held(guest: Guest, order: Order, steps: int) -> Iterator[None]:
         for event in events:
             if event["event"] == "held":
                 break
-            if event["event"] == "step":
-                for command in event["commands"]:
-                    guest.tell(command)
-            elif event["event"] == "checked":
+            if event["event"] == "next":
+                _tell(guest, event)
                 channel.sendall(b"\n")
             else:
                 _add(Evidence(), event)
@@ -268,7 +273,20 @@ def _add(evidence: Evidence, event: Mapping[str, Any]) -> None:
         case "failed" | "end":
             evidence.timeline |= event["evidence"]
             if event["event"] == "failed":
+                evidence.timeline["checks"] += [_check(each) for each in event["checks"]]
                 raise MeasurementError(event["reason"])
+
+
+def _tell(guest: Guest, event: Mapping[str, Any]) -> None:
+    for step in event["taken"]:
+        for command in step["commands"]:
+            guest.tell(command)
+
+
+def _there(ports: Mapping[Bind, int], check: Mapping[str, Any]) -> dict[Bind, int]:
+    """The ports of what can be reached in the guest; the rest would only keep silent."""
+    outcomes = check["outcomes"]
+    return {bind: port for bind, port in ports.items() if outcomes[bind.label] != "unreachable"}
 
 
 def _check(event: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 
+from hatester.engine import choose
 from hatester.errors import MeasurementError
 from hatester.guests import build_root
 from hatester.materials import Workshop
@@ -29,7 +30,7 @@ def open_shell(plan: Plan, shop: Workshop, steps: int, progress: Progress) -> No
     )
     try:
         with (
-            single_guest(shop, cell.kernel, cell.build, "shell", progress) as guest,
+            single_guest(shop, cell.kernel, cell.build, "shell", progress, choose("real")) as guest,
             held(guest, order, steps),
         ):
             progress.say(_there(cell, order, steps))

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from hatester import host, runs
+from hatester import runs
+from hatester.engine import Engine
 from hatester.guests import Guest
 from hatester.materials import Workshop
 from hatester.paths import PROJECT
@@ -16,7 +17,7 @@ from hatester.vagrant import Vagrant
 
 @contextmanager
 def single_guest(
-    shop: Workshop, kernel: str, build: str, purpose: str, progress: Progress
+    shop: Workshop, kernel: str, build: str, purpose: str, progress: Progress, engine: Engine
 ) -> Iterator[Guest]:
     """A guest of a kernel in which a build is installed; it ends with its purpose, a word.
 
@@ -24,7 +25,7 @@ def single_guest(
     """
     materials = shop.make([kernel], [build])
     with runs.machines_folder(purpose) as folder:
-        vagrant = Vagrant(PROJECT, folder, host.accelerator())
+        vagrant = Vagrant(PROJECT, folder, engine)
         trees = {build: materials.tree(build)}
         starter = Starter(materials.image(kernel), trees, materials.keys, vagrant, progress)
         with starter.start(kernel) as guest:

@@ -1,10 +1,12 @@
 """Steps: the verbs in which a scenario tells its story, and how scenario.yml writes them.
 
 A step with `after` happens so many seconds after the last start, reload or wait, whatever has
-become of it. A step without waits until the last start or reload has been observed to its end:
-HAProxy has said what became of it, and the addresses answer steadily, or steadily do not. Only
-`wait` may wait for less: `wait: retrying` until HAProxy has begun to try again and again to bind
-what it cannot, or has reported; `wait: reported` for no more than its report.
+become of it. With `after: racing` it races with the last reload: it comes so long after it as the
+seed says, from a tenth of the time that a reload takes to twice that. A step without `after` waits
+until the last start or reload has been observed to its end: HAProxy has said what became of it, and
+the addresses answer steadily, or steadily do not. Only `wait` may wait for less: `wait: retrying`
+until HAProxy has begun to try again and again to bind what it cannot, or has reported; `wait:
+reported` for no more than its report.
 """
 
 from __future__ import annotations
@@ -19,6 +21,17 @@ from hatester.declarations import Declaration
 from hatester.words import quoted
 
 Seconds = Annotated[float, pydantic.Field(ge=0, le=600, allow_inf_nan=False)]
+RACING = "racing"
+_SECONDS = pydantic.TypeAdapter(Seconds | None)
+
+
+def _after(value: object) -> object:
+    """Return `racing`, or seconds; pydantic's own union would put its names into messages."""
+    return value if value == RACING else _SECONDS.validate_python(value)
+
+
+After = Annotated[float | Literal["racing"] | None, pydantic.PlainValidator(_after)]
+"""Seconds, or a share of how long a reload takes, as the cell's seed has it (`chance.py`)."""
 Times = Annotated[int, pydantic.Field(ge=1, le=1000)]
 
 
@@ -68,7 +81,7 @@ class Reload(_Verb):
     verb = "reload"
     short = "configuration"
     configuration: str
-    after: Seconds | None = None
+    after: After = None
     times: Times = 1
 
 
@@ -76,7 +89,7 @@ class Check(_Verb):
     """One connection to each address."""
 
     verb = "check"
-    after: Seconds | None = None
+    after: After = None
 
 
 class Wait(_Verb):
@@ -93,7 +106,7 @@ class _Change(_Verb):
 
     short = "what"
     what: str
-    after: Seconds | None = None
+    after: After = None
 
 
 class Add(_Change):

@@ -40,6 +40,9 @@ class World:
     occupied: set[str] = field(default_factory=set)
     broken: set[str] = field(default_factory=set)
     is_started: bool = False
+    has_length: bool = False
+    """Whether a reload was observed to its end, so that it is known how long one takes."""
+    is_reloading: bool = False
     latest: float = 0.0
     """Seconds from the last start, reload or wait to the last step that has an `after`."""
 
@@ -50,6 +53,7 @@ class World:
             case Start() | Reload():
                 require(step.configuration, self.configurations, step.verb)
                 self.is_started, self.latest = True, 0.0
+                self.is_reloading = isinstance(step, Reload)
             case Wait():
                 self.latest = 0.0
             case Add():
@@ -76,7 +80,13 @@ class World:
             raise UserError(f"{step.verb}: HAProxy is started already.")
         if isinstance(step, Reload | Check | Wait) and not self.is_started:
             raise UserError(f"{step.verb}: HAProxy is not started yet.")
+        if isinstance(step.after, str):
+            self._take_race(step)
+            return
         if step.after is None:
+            is_early = isinstance(step, Wait) and step.until != "steady"
+            self.has_length |= self.is_reloading and not is_early
+            self.is_reloading &= is_early
             return
         if not self.is_started:
             raise UserError(
@@ -88,6 +98,15 @@ class World:
                 f"{self.latest:g} s of a step before."
             )
         self.latest = step.after
+
+    def _take_race(self, step: Step) -> None:
+        if not self.has_length:
+            raise UserError(
+                f"{step.verb}: after: how long a reload takes is not known yet: before a step that "
+                "races with one, another has to be observed to its end."
+            )
+        if not self.is_reloading:
+            raise UserError(f"{step.verb}: after: HAProxy is not reloading; nothing can race.")
 
     def _add(self, step: Add) -> None:
         if step.what == self.interface:

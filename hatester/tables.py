@@ -14,7 +14,7 @@ from hatester import markup
 from hatester.labels import short_names
 from hatester.outcomes import COLOURS, worst
 from hatester.plan import Cell
-from hatester.words import printable, spread
+from hatester.words import counted, printable, spread
 
 Entry = Mapping[str, Any]
 
@@ -215,6 +215,15 @@ def _line(result: _Result, cells: Sequence[Entry]) -> str:
 def is_late(cell: Entry) -> bool:
     """Whether the prober was late, so that a cell is to be read with care."""
     return cell["verdict"] != "error" and bool(cell["quality"]["verdict"] == "late")
+
+
+def engines(cells: Iterable[Entry]) -> list[str]:
+    """How guests ran: `tcg, virtual clock, 1 processor`."""
+    found = {(cell["kernel"].get("accelerator"), cell["clock"], cell["cpus"]) for cell in cells}
+    return [
+        f"{accelerator}, {clock} clock, {counted(cpus, 'processor')}"
+        for accelerator, clock, cpus in sorted(found - {(None, None, None)})
+    ]
 
 
 def errors(cells: Sequence[Entry]) -> str:

@@ -77,9 +77,12 @@ class Timeline:
 
     `loads` are the starts and reloads that were asked for, each with its configuration.
     `tolerance` is the longest time that may lie between two samples of the listeners. `burden` is
-    the share of the guest's processors that watching took, from 0 to 1.
+    the share of the guest's processors that watching took, from 0 to 1. `clock` is what the guest's
+    time followed, `seed` what decided all that chance would.
     """
 
+    seed: int
+    clock: str
     interval: float
     addresses: tuple[str, ...]
     configurations: Mapping[str, tuple[str, ...]]
@@ -127,6 +130,8 @@ def read(evidence: Mapping[str, Any]) -> Timeline:
     for each in probes.values():
         each.sort(key=lambda probe: probe.sent)
     return Timeline(
+        seed=evidence["seed"],
+        clock=evidence["clock"],
         interval=evidence["interval"],
         addresses=addresses,
         configurations={name: tuple(labels) for name, labels in evidence["configurations"].items()},

@@ -72,6 +72,7 @@ class _Reload(pydantic.BaseModel):
     step: Number
     config: str
     present: list[str]
+    gap: Length | None
     at: Seconds
     until: Seconds
     reported: Literal["success", "failure"] | None
@@ -98,6 +99,8 @@ class _Check(pydantic.BaseModel):
 
 
 class _Timeline(pydantic.BaseModel):
+    seed: Number
+    clock: Literal["real", "virtual"]
     interval: Annotated[Seconds, pydantic.Field(gt=0)]
     addresses: list[str]
     configurations: dict[str, list[str]]

@@ -12,6 +12,7 @@ from pathlib import Path
 import vagrant
 
 from hatester import commands
+from hatester.engine import Engine
 from hatester.errors import MeasurementError, tail
 
 SECONDS = 300.0
@@ -21,14 +22,14 @@ SECONDS = 300.0
 class Vagrant(vagrant.Vagrant):
     """The machines of the Vagrantfile in `root`, declared and with their state in `folder`."""
 
-    def __init__(self, root: Path, folder: Path, accelerator: str) -> None:
+    def __init__(self, root: Path, folder: Path, engine: Engine) -> None:
         self.folder = folder
-        self.accelerator = accelerator
+        self.engine = engine
         self.machines = folder / "machines.json"
         # The user's own plugins take time to load and have no part in this; nor has HashiCorp, whom
         # its own package of Vagrant asks for newer versions.
         aside = {"VAGRANT_NO_PLUGINS": "1", "VAGRANT_CHECKPOINT_DISABLE": "1"}
-        env = {**self.where, "HATESTER_ACCEL": accelerator, **aside}
+        env = {**self.where, "HATESTER_ACCEL": engine.accelerator, **aside}
         commands.tell_environment(env)
         super().__init__(root=str(root), env=env)
 

@@ -6,16 +6,21 @@ import json
 import sys
 from pathlib import Path
 
-from provision.guest import server, state, survey
+from provision.guest import haproxy, rehearsal, server, state, survey
 from provision.guest.errors import GuestError
 
 
 def main() -> None:
-    """`save` the guest's state, list the `traces` left since, `serve FOLDER` with its pipes, or
-    `survey FILE`, a configuration as `survey.py` takes it."""
+    """`save FOLDER`: the guest's state, and rehearse with each HAProxy there; list the `traces`
+    left since; `serve FOLDER` with its pipes; or `survey FILE`, a configuration as `survey.py`
+    takes it.
+    """
     command = sys.argv[1]
     if command == "save":
+        trees = sorted(Path(sys.argv[2]).iterdir())
+        haproxy.save_words(trees)
         state.save()
+        rehearsal.run(trees)
     elif command == "traces":
         print(json.dumps(state.traces()))
     elif command == "serve":

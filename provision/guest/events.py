@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any, TextIO
 
-PULSE_SECONDS = 5.0
-"""Between two signs of life: a fraction of what the host waits for one."""
+PULSE_SECONDS = 15.0
+"""Of silence, before a sign of life: a fraction of what the host waits for one. More often, it
+would disturb what is watched."""
 
 
 class Events:
@@ -18,11 +20,13 @@ class Events:
     def __init__(self, file: TextIO) -> None:
         self._file = file
         self._lock = threading.Lock()
+        self._last = time.monotonic()
 
     def report(self, event: str, **fields: Any) -> None:
         line = json.dumps({"event": event, **fields})
         with self._lock:
             print(line, file=self._file, flush=True)
+            self._last = time.monotonic()
 
     @contextlib.contextmanager
     def pulse(self) -> Iterator[None]:
@@ -30,8 +34,9 @@ class Events:
         is_over = threading.Event()
 
         def beat() -> None:
-            while not is_over.wait(PULSE_SECONDS):
-                self.report("alive")
+            while not is_over.wait(self._last + PULSE_SECONDS - time.monotonic()):
+                if time.monotonic() >= self._last + PULSE_SECONDS:
+                    self.report("alive")
 
         thread = threading.Thread(target=beat, daemon=True)
         thread.start()

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
+import json
 import os
 import re
 import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from provision.guest import transcript
@@ -23,6 +25,8 @@ CONFIGURATION = "/etc/haproxy/haproxy.cfg"
 PID_FILE = "/run/haproxy.pid"
 LOG = Path("/run/hatester/haproxy.log")
 """Standard output and error of all its processes."""
+WORDS = Path("/run/hatester/words.json")
+"""What `haproxy -v` of each tree says."""
 START_SECONDS = 30.0
 STOP_SECONDS = 5.0
 _POLL_SECONDS = 0.02
@@ -65,11 +69,20 @@ def last_lines() -> str:
     return "\n".join(LOG.read_text(errors="replace").splitlines()[-_TAIL_LINES:])
 
 
+def save_words(trees: Iterable[Path]) -> None:
+    """Ask the HAProxy of each tree for its version, once for all cells: each tree is read-only."""
+    said = {}
+    for tree in trees:
+        done = subprocess.run(
+            HAProxy(tree, []).command("-v"),
+            check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+        said[str(tree)] = done.stdout
+    WORDS.write_text(json.dumps(said))
+
+
 class HAProxy:
     """The tree of a build, with a file system of its own for files, so that nothing stays."""
-
-    version = ""
-    """As it says itself, once it was asked."""
 
     def __init__(self, tree: Path, arguments: list[str], nofile: int | None = None) -> None:
         self.tree = tree
@@ -116,28 +129,18 @@ class HAProxy:
     def configure(self, text: str) -> None:
         (self.tree / CONFIGURATION.lstrip("/")).write_bytes(text.encode())
 
-    def ask_version(self) -> Callable[[], str]:
-        """Have it say its version, while other things are done; returns what waits for that.
-
-        Which raises GuestError when it says none.
-        """
-        asked = subprocess.Popen(
-            self.command("-v"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
-
-        def version() -> str:
-            said, _ = asked.communicate(timeout=START_SECONDS)
-            found = re.match(r"HA-?Proxy version (\S+)", said)
-            if not found:
-                raise GuestError(f"haproxy -v says '{said.strip()}'")
-            self.version = found[1]
-            return self.version
-
-        return version
+    @functools.cached_property
+    def version(self) -> str:
+        """What it says of itself. Raises GuestError when it says none."""
+        said: str = json.loads(WORDS.read_text())[str(self.tree)]
+        found = re.match(r"HA-?Proxy version (\S+)", said)
+        if not found:
+            raise GuestError(f"haproxy -v says '{said.strip()}'")
+        return found[1]
 
     @property
     def is_heard(self) -> bool:
-        """Whether its workers write to the log under a master, as far as its version is known."""
+        """Whether its workers write to the log under a master, as far as its version tells."""
         numbers = re.match(r"(\d+)\.(\d+)", self.version)
         return not numbers or (int(numbers[1]), int(numbers[2])) >= _FIRST_HEARD
 

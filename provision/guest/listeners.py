@@ -11,6 +11,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from provision.guest import clock
 from provision.guest.connections import Target
 from provision.guest.network import LISTENERS, listening, printed
 from provision.guest.owners import Owners
@@ -19,6 +20,8 @@ Socket = tuple[str, str, int]
 """Label, inode and accept queue of a listening socket."""
 
 _DIGITS = 5
+_OFFSET_SECONDS = 0.013
+"""By which it looks beside the moments at which the prober asks."""
 _ANY = ("0.0.0.0", "::")
 
 
@@ -47,7 +50,8 @@ class Sampler:
         address, with the longest accept queue; `processes`, with the time in which each was there;
         and `sampling`, what the looking cost.
         """
-        start = due = time.monotonic()
+        now = time.monotonic()
+        start = due = clock.following(now, self.origin, clock.GRID_SECONDS) + _OFFSET_SECONDS
         samples = 0
         poll = select.poll()
         poll.register(parent, select.POLLIN)
@@ -55,7 +59,7 @@ class Sampler:
             self._sample()
             samples += 1
             # A sample that came late is no reason for another one at once.
-            due = max(due + self.interval, time.monotonic())
+            due = clock.following(max(due + self.interval, time.monotonic()), start, self.interval)
         with contextlib.suppress(EOFError):
             parent.recv()  # what is left unread would reset the pipe, with all that is in it
         parent.send(

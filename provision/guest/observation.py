@@ -19,7 +19,7 @@ STEADY_SECONDS = 1.0
 """How long every address has to answer, or fail, in one and the same way."""
 SETTLE_SECONDS = 20.0
 """At most, for the addresses to become steady after HAProxy's word."""
-IDLE_SECONDS = 0.3
+IDLE_SECONDS = 0.275
 """How long the master has to be seen asleep, whenever it is looked at, before the next reload."""
 UNANSWERED_SECONDS = 0.5
 """That no address at all is answered while HAProxy retries to bind."""
@@ -66,6 +66,7 @@ class Observation:
             "step": step,
             "config": configuration,
             "present": present,
+            "gap": None,
             "at": round(watch.now(), DIGITS),
             "reported": None,
             "reported_at": None,

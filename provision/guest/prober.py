@@ -19,6 +19,7 @@ import time
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple, Optional
 
+from provision.guest import clock
 from provision.guest.answers import ANY, judge
 from provision.guest.connections import REQUEST, Target, failure
 
@@ -79,7 +80,8 @@ class Prober:
         _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
         self._epoll.register(parent.fileno(), select.EPOLLIN)
-        start = due = news = time.monotonic()
+        start = clock.following(time.monotonic(), self.origin, clock.grid(self.interval))
+        due = news = start
         rounds = itertools.count(1)
         is_stopped = False
         while self._living or not is_stopped:

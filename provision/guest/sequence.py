@@ -1,7 +1,8 @@
 """One cell in the guest: its steps, timed and watched on the guest's monotonic clock.
 
-Events go to the host as lines of JSON; after each check the sequence waits for a line, so that the
-host can look from outside while the guest stands still. The last event carries the evidence.
+Events go to the host as lines of JSON. After a check, once all is observed, the host hears of it,
+looks from outside, and sends a line. Else nothing passes between them: it would come at moments
+that depend on the host. The last event carries the evidence.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import time
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
-from provision.guest import network, state, transcript
+from provision.guest import clock, network, state, transcript
 from provision.guest.backends import Backends
 from provision.guest.connections import Target, connect
 from provision.guest.errors import GuestError
@@ -30,6 +31,12 @@ from provision.guest.observation import (
 from provision.guest.watch import Watch
 from provision.guest.world import World
 
+RACING = "racing"
+"""Stands where a step comes so long after the last reload as the cell's seed says: a share, `race`
+of the plan, of how long a reload takes here."""
+_LEAD_SECONDS = 0.05
+"""For what a step has to prepare before its moment."""
+
 
 def run(plan: dict[str, Any], commands: TextIO, events: TextIO) -> None:
     """Run a plan, unless the guest is not clean."""
@@ -43,7 +50,8 @@ def run(plan: dict[str, Any], commands: TextIO, events: TextIO) -> None:
     try:
         sequence.run()
     except GuestError as error:
-        said.report("failed", reason=str(error), evidence=sequence.evidence)
+        unreported = sequence.unreported["checks"]
+        said.report("failed", reason=str(error), evidence=sequence.evidence, checks=unreported)
     else:
         said.report("end", evidence=sequence.evidence)
 
@@ -59,7 +67,11 @@ class Sequence:
         self.plan = plan
         self.commands = commands
         self.events = events
-        self.origin = time.monotonic()
+        self.grid = clock.grid(plan["probe_interval"])
+        # What the guest's kernel does every second, or every minute, is then the same in each cell.
+        rested = time.monotonic() + plan["rest"]
+        self.origin = clock.following(rested, 0.0, plan["rest"] or clock.GRID_SECONDS)
+        clock.sleep_until(self.origin)
         haproxy = HAProxy(Path(plan["tree"]), plan["arguments"], plan["nofile"])
         self.method = METHODS[plan["method"]](haproxy)
         self.world = World(plan["interface"], plan["addresses"], haproxy)
@@ -67,9 +79,16 @@ class Sequence:
         self.targets = [Target(**target) for target in plan["targets"]]
         self.watch: Watch | None = None
         self.observation: Observation | None = None
-        self.mark = self.turn = 0.0
+        self.mark = 0.0
+        """When the last start or reload was asked for."""
+        self.turn = 0.0
+        """When it was due, or when the last wait was over."""
+        self.reload_seconds: float | None = None
+        """That the last reload which was observed to its end took, by HAProxy's word."""
         self.is_settled = False
         self.reloaded: int | None = None
+        self.unreported: dict[str, list[Any]] = {"taken": [], "checks": []}
+        """The steps and checks of which the host has not heard yet."""
         self.evidence: dict[str, Any] = {"steps": [], "reloads": [], "lacking": []}
 
     def run(self) -> None:
@@ -78,7 +97,6 @@ class Sequence:
         with contextlib.ExitStack() as undo:
             undo.enter_context(self.events.pulse())
             undo.callback(self.method.stop)
-            version = haproxy.ask_version()
             haproxy.prepare(self.plan["files"], self.plan["elsewhere"])
             undo.callback(self.world.end)
             self.world.interface.make()
@@ -86,14 +104,16 @@ class Sequence:
             self.backends.start()
             for name, value in self.plan["sysctls"].items():
                 self._set_sysctl(name, value, undo)
-            self.events.report("begin", release=os.uname().release, haproxy=version())
+            self.events.report("begin", release=os.uname().release, haproxy=haproxy.version)
             undo.callback(self._end_watch)
             for number, step in enumerate(self.plan["steps"], start=1):
                 self._take(number, step)
+                self.unreported["taken"].append(self.evidence["steps"][-1])
             if self.plan["hold"]:
                 self._hold()
             else:
                 self._observe()
+                self._report(None)
 
     def _set_sysctl(self, name: str, value: str, undo: contextlib.ExitStack) -> None:
         """Set it for the cell; where the setting is lenient, only if the kernel takes it."""
@@ -108,24 +128,25 @@ class Sequence:
 
     def _hold(self) -> None:
         """Leave everything as it is, unwatched, until the host says a word."""
+        self._report(None)
         signal.alarm(0)
         self._end_watch()
         self.events.report("held")
         self.commands.readline()
 
     def _take(self, number: int, step: dict[str, Any]) -> None:
-        """A step comes so long after the last start, reload or wait, or when all is observed."""
-        verb, after = step["verb"], step.get("after")
-        if after is not None:
-            # A point in time is what is awaited here.
-            time.sleep(max(0.0, self.origin + self.turn + after - time.monotonic()))
-        elif verb != "wait":
-            self._observe()
-        at = time.monotonic() - self.origin
-        if verb in ("start", "reload", "check", "wait"):
-            getattr(self, f"do_{verb}")(number, step)
+        """Take a step at its moment."""
+        verb = step["verb"]
+        if verb == "wait":
+            at = self._now()
+            self.do_wait(step)
         else:
-            getattr(self.world, {"break": "break_"}.get(verb, verb))(step["what"])
+            at = self._moment(number, step)
+            if verb in ("start", "reload", "check"):
+                getattr(self, f"do_{verb}")(number, step, at)
+            else:
+                self._sleep_until(at)
+                getattr(self.world, {"break": "break_"}.get(verb, verb))(step["what"])
         taken = {
             "step": number,
             "verb": verb,
@@ -134,11 +155,49 @@ class Sequence:
             "commands": transcript.taken(),
         }
         self.evidence["steps"].append(taken)
-        self.events.report("step", **taken)
 
-    def do_start(self, _number: int, step: dict[str, Any]) -> None:
+    def _moment(self, number: int, step: dict[str, Any]) -> float:
+        """Return when a step is due: so long after the last start, reload or wait as it says; else
+        at the next moment of the grid once all is observed, later by the step's delay. A check,
+        which changes nothing, is always later by its delay, as one that a person starts would be.
+        """
+        if step["after"] is None:
+            self._observe()
+            grid = self.grid
+            if self.unreported["checks"]:
+                self._report(number)
+                grid = clock.following(clock.ROUND_SECONDS, 0.0, self.grid)
+            ready = self._now() + _LEAD_SECONDS
+            return clock.following(ready, 0.0, grid) + float(step["delay"])
+        if step["after"] != RACING:
+            delay = float(step["delay"]) if step["verb"] == "check" else 0.0
+            return self.turn + float(step["after"]) + delay
+        if self.reload_seconds is None:
+            raise GuestError("HAProxy reported no reload whose length a racing step could take")
+        return self.turn + self.reload_seconds * float(self.plan["race"])
+
+    def _report(self, number: int | None) -> None:
+        """Tell the host what was done, and which step is next; wait until it has looked."""
+        self.events.report("next", step=number, **self.unreported)
+        self.unreported = {"taken": [], "checks": []}
+        # How long it takes is bounded by its own time.
+        left = signal.alarm(0)
+        if not self.commands.readline():
+            raise GuestError("the host has gone")
+        signal.alarm(left)
+
+    def _now(self) -> float:
+        return time.monotonic() - self.origin
+
+    def _sleep_until(self, moment: float) -> None:
+        clock.sleep_until(self.origin + moment)
+
+    def do_start(self, _number: int, step: dict[str, Any], at: float) -> None:
         self._configure(step)
+        self._sleep_until(at)
         self.method.start(step["ports"])
+        self.turn = clock.following(self._now(), 0.0, self.grid)
+        self._sleep_until(self.turn)
         self.watch = Watch(
             self.targets,
             self.method.haproxy.tree,
@@ -146,18 +205,22 @@ class Sequence:
             self.plan["connection_seconds"],
             self.origin,
         )
-        self.mark = self.turn = self.watch.now()
+        self.mark = self.turn
 
-    def do_reload(self, number: int, step: dict[str, Any]) -> None:
+    def do_reload(self, number: int, step: dict[str, Any], at: float) -> None:
         assert self.watch is not None
+        self._configure(step)
+        self._sleep_until(at)
         if self.observation:
             # This one overtakes it.
             self._keep(self.observation.end())
-        self._configure(step)
         observation = Observation(
             self.watch, number, step["what"], step["present"], self.method.master()
         )
-        self.mark = self.turn = observation.entry["at"]
+        self.mark = observation.entry["at"]
+        if step["after"] == RACING:
+            observation.entry["gap"] = round(self.mark - self.turn, DIGITS)
+        self.turn = at
         observation.request = self.method.reload()
         self.observation = observation
         self.reloaded = number
@@ -167,7 +230,7 @@ class Sequence:
         transcript.note("cp", str(file), str(file.with_name("haproxy.cfg")))
         self.method.haproxy.configure(step["text"])
 
-    def do_wait(self, _number: int, step: dict[str, Any]) -> None:
+    def do_wait(self, step: dict[str, Any]) -> None:
         assert self.watch is not None
         if self.observation and step["what"] == "retrying":
             self.observation.wait_for_retries()
@@ -175,19 +238,18 @@ class Sequence:
             self.observation.wait_for_report()
         else:
             self._observe()
-        self.turn = self.watch.now()
+        self.turn = clock.following(self._now(), 0.0, self.grid)
 
-    def do_check(self, number: int, step: dict[str, Any]) -> None:
-        self.events.report("check", step=number)
+    def do_check(self, number: int, step: dict[str, Any], at: float) -> None:
+        self._sleep_until(at)
         found = {}
         # What hangs comes last, so that it cannot delay the rest.
-        for target in sorted(self.targets, key=self._hangs):
+        for target in sorted([self.targets[i] for i in step["order"]], key=self._hangs):
             result = connect(target, self.plan["connection_seconds"])
             result["at"] = round(result.pop("started") - self.origin - self.mark, DIGITS)
             found[target.label] = result
-        self.events.report("checked", step=number, reload=self.reloaded, connections=found)
-        if not self.commands.readline():
-            raise GuestError("the host has gone")
+        check = {"step": number, "reload": self.reloaded, "connections": found}
+        self.unreported["checks"].append(check)
 
     def _hangs(self, target: Target) -> bool:
         assert self.watch is not None
@@ -196,7 +258,10 @@ class Sequence:
     def _observe(self) -> None:
         """Watch until the last start or reload has come to its end."""
         if self.observation:
-            self._keep(self.observation.complete())
+            reload = self.observation.complete()
+            self._keep(reload)
+            if reload["reported_at"] is not None:
+                self.reload_seconds = reload["reported_at"] - reload["at"]
         elif self.watch and not self.is_settled:
             watch, idleness = self.watch, Idleness(self.method.master(), self.watch.now)
             watch.wait(lambda: idleness.lasts() and watch.is_steady(STEADY_SECONDS), SETTLE_SECONDS)

@@ -39,8 +39,8 @@ def serve(requests: TextIO, events: TextIO) -> None:
     A sequence that ends by itself without its last event gets one here, `broken`.
     """
     host = json.loads(requests.readline())
-    time.clock_settime(time.CLOCK_REALTIME, host["time"])
-    _stir(bytes.fromhex(host["secret"]))
+    # Seconds of the day begin with those of the monotonic clock, whenever the host comes.
+    time.clock_settime(time.CLOCK_REALTIME, int(host["time"]) + time.monotonic() % 1)
     _say("serving", events)
     while True:
         # It is there before its plan is.
@@ -64,7 +64,9 @@ def _run(requests: TextIO, events: TextIO) -> NoReturn:
         while line and not line.strip():
             line = requests.readline()
         if line:
-            sequence.run(json.loads(line), requests, events)
+            plan = json.loads(line)
+            _stir(f"hatester {plan['seed']}".encode())
+            sequence.run(plan, requests, events)
         else:
             code = _NO_MORE
     except BaseException:
@@ -78,9 +80,9 @@ def _say(event: str, events: TextIO, **fields: str) -> None:
     print(json.dumps({"event": event, **fields}), file=events, flush=True)
 
 
-def _stir(secret: bytes) -> None:
-    """Have the kernel's random numbers go their own way (random(4))."""
+def _stir(seed: bytes) -> None:
+    """Have the kernel's random numbers go on from a seed (random(4))."""
     with open("/dev/urandom", "wb", buffering=0) as random:  # noqa: PTH123
-        entropy = struct.pack("ii", 8 * len(secret), len(secret)) + secret
+        entropy = struct.pack("ii", 8 * len(seed), len(seed)) + seed
         fcntl.ioctl(random, _RNDADDENTROPY, entropy)
         fcntl.ioctl(random, _RNDRESEEDCRNG)

@@ -14,7 +14,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from provision.guest import libc
+from provision.guest import clock, libc
 from provision.guest.connections import Target
 from provision.guest.errors import GuestError
 from provision.guest.haproxy import LOG
@@ -26,10 +26,12 @@ SAMPLING_SECONDS = 0.05
 _END_SECONDS = 10.0
 _FRESH_SECONDS = 0.5
 _POLL_SECONDS = 0.05  # what the log says is heard at once
+_LEAST_SECONDS = 0.001
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 _IN_MODIFY = 2  # inotify(7)
 _EVENT_BYTES = 4096  # more than a few events have
 _STANDARD_ERROR = 2
+_DIGITS = 5
 
 
 class Watch:
@@ -78,7 +80,11 @@ class Watch:
                 raise GuestError("the prober ended before the cell did")
             if self.now() > deadline:
                 return False
-            self._is_told.wait(_POLL_SECONDS)
+            # At moments that lie between the probes, so that equal cells are watched equally long.
+            now = time.monotonic()
+            beside = self.origin + _POLL_SECONDS / 2
+            following = clock.following(now + _LEAST_SECONDS, beside, _POLL_SECONDS)
+            self._is_told.wait(following - now)
             self._is_told.clear()
         return True
 
@@ -136,7 +142,7 @@ class Watch:
 
     def _hear(self, log: BinaryIO) -> None:
         *lines, self._rest = (self._rest + log.read()).split(b"\n")
-        now = round(self.now(), 3)
+        now = round(self.now(), _DIGITS)
         self.log += [(now, line.decode("utf-8", "replace")) for line in lines]
         if lines:
             self._is_told.set()

@@ -2,16 +2,19 @@ module HatesterQemu
   # What a Vagrantfile's `provider :qemu` block sets.
   class Config < Vagrant.plugin("2", :config)
     ACCELERATORS = %w[auto kvm tcg].freeze
+    CLOCKS = %w[real virtual].freeze
     DEFAULTS = {
       command_line: "console=ttyS0 net.ifnames=0 panic=-1 quiet",
       memory: 512, # MiB
       cpus: 2,
       accel: "auto",
+      clock: "real",
       boot_timeout: 180, # seconds
     }.freeze
 
     # `disks` are further read-only disks, name => file; `ready` is the folder of a guest that was saved
-    # (see Driver#start_ready).
+    # (see Driver#start_ready). `clock` is what the guest's time follows: `real`, the host's, or `virtual`,
+    # the instructions that the guest executes.
     attr_accessor :kernel, :initrd, :modules, :system, :release, :disks, :ready, *DEFAULTS.keys
 
     def initialize
@@ -30,6 +33,8 @@ module HatesterQemu
       unless ACCELERATORS.include?(accel)
         errors << "accel is #{accel.inspect}; the choices are #{ACCELERATORS.join(", ")}"
       end
+      errors << "clock is #{clock.inspect}; the choices are #{CLOCKS.join(", ")}" unless CLOCKS.include?(clock)
+      errors << "a virtual clock is emulated; accel must be tcg" if virtual? && accelerator != "tcg"
       %i[memory cpus boot_timeout].each do |name|
         value = public_send(name)
         unless value.is_a?(Integer) && value.positive?
@@ -42,6 +47,10 @@ module HatesterQemu
     # Whether there is a guest image to boot.
     def image?
       [kernel, initrd, modules, system, *disks.values].all? { |path| path && File.exist?(path) }
+    end
+
+    def virtual?
+      clock == "virtual"
     end
 
     def accelerator

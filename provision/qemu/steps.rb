@@ -98,6 +98,7 @@ module HatesterQemu
           @driver.create
           @driver.start
           @ui.output("Ready after #{wait_until_ready} s.")
+          @driver.pause if config.virtual?
         end
       end
 

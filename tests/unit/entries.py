@@ -19,6 +19,9 @@ def entry(
     *,
     id_: str = ID,
     repetition: int = 1,
+    seed: int | None = None,
+    clock: str = "real",
+    cpus: int = 2,
     silent: bool = False,
     seconds: float = 0.0,
     lost: int = 0,
@@ -29,7 +32,12 @@ def entry(
     accelerator: str = "tcg",
 ) -> dict[str, Any]:
     """A measured cell of one reload, in which .44 should have answered and .43 was away."""
-    return _head(id_, repetition, release, accelerator) | {
+    head = _head(id_, repetition, release, accelerator)
+    if seed is not None:
+        head["seed"] = seed
+    return head | {
+        "clock": clock,
+        "cpus": cpus,
         "verdict": verdict,
         "silent": silent,
         "error": None,
@@ -51,6 +59,7 @@ def entry(
                 "reported": "success" if silent else "failure",
                 "reported_at": 2.0,
                 "true": not silent,
+                "gap": None,
                 "verdict": verdict,
                 "silent": silent,
                 "seconds": 5.0,
@@ -73,7 +82,7 @@ def stored(parent: Path, *cells: dict[str, Any], planned: Sequence[str] = ()) ->
     """A run in a folder of `parent`; without being told, these cells are all that was planned."""
     ids = planned or list(dict.fromkeys(cell["id"] for cell in cells))
     repeat = max((cell["repetition"] for cell in cells), default=1)
-    results = begin(parent, {}, [cell_of(id_) for id_ in ids], repeat=repeat)
+    results = begin(parent, {}, [cell_of(id_) for id_ in ids], seeds=range(repeat))
     for cell in cells:
         results.add(Result(cell))
     return results
@@ -99,6 +108,8 @@ def _address(
 def unmeasured(reason: str = "the guest died", id_: str = ID) -> dict[str, Any]:
     """A cell that could not even begin."""
     return _head(id_, 1, None, None) | {
+        "clock": None,
+        "cpus": None,
         "verdict": "error",
         "silent": None,
         "error": reason,
@@ -116,6 +127,7 @@ def _head(
     return {
         "id": id_,
         "repetition": repetition,
+        "seed": repetition - 1,
         "setting": setting,
         "scenario": scenario,
         "method": method,

@@ -35,6 +35,7 @@ def reload(**changes: Any) -> dict[str, Any]:
         "at": AT,
         "until": UNTIL,
         "present": [A44, A45, STATS],
+        "gap": None,
         "reported": "failure",
         "reported_at": AT + 2.05,
         "steady": True,
@@ -71,6 +72,8 @@ def evidence(
     late: float = 0.0,
     takes: float = 0.001,
     burden: float = 0.1,
+    seed: int = 0,
+    clock: str = "real",
     processes: Sequence[Mapping[str, Any]] = PROCESSES,
 ) -> dict[str, Any]:
     """The content of `timeline.json`.
@@ -92,6 +95,8 @@ def evidence(
             probes.append([index, due, sent, sent + takes, outcome, None, configuration])
     return {
         "schema": 1,
+        "seed": seed,
+        "clock": clock,
         "interval": interval,
         "life": 5.0,
         "addresses": list(labels),

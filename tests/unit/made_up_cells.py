@@ -14,6 +14,9 @@ def head(
     return {
         "id": f"{kernel}/{build}/{setting}/{scenario}/{method}",
         "repetition": repetition,
+        "seed": repetition - 1,
+        "clock": "real",
+        "cpus": 2,
         "seconds": 9.0,
         "kernel": {"name": kernel, "release": f"{kernel}.0-1-cloud-amd64", "accelerator": "tcg"},
         "haproxy": {"name": build, "version": f"{build}.9"},
@@ -42,6 +45,8 @@ def cell(
 
 def error(kernel: str, build: str, scenario: str = "lost-address") -> dict[str, Any]:
     return head(kernel, build, scenario, 1, "plain", "signal") | {
+        "clock": None,
+        "cpus": None,
         "verdict": "error",
         "silent": None,
         "error": "the mirror has no suite bullseye",

@@ -57,16 +57,20 @@ def measured(
     told = json.loads(json.dumps({**timeline, "steps": STEPS, "checks": [CHECK]}))
     entry = not_measured(cell, repetition, "").entry | judged(told)
     entry["kernel"] |= {"release": "6.1.0-50", "accelerator": "tcg"}
+    entry |= {"clock": told["clock"], "cpus": 2}
     entry["haproxy"]["version"] = "2.2.9"
     return Result(entry, told, console)
 
 
 def stored(
-    folder: Path, results: Sequence[Result], left_out: Sequence[tuple[Cell, str]] = ()
+    folder: Path,
+    results: Sequence[Result],
+    left_out: Sequence[tuple[Cell, str]] = (),
+    seeds: Sequence[int] = (0,),
 ) -> Results:
     """A run of these results."""
     cells = [Cell(*result.entry["id"].split("/")) for result in results]
-    run = begin(folder, HOST, cells, left_out)
+    run = begin(folder, HOST, cells, left_out, seeds)
     for result in results:
         run.add(result)
     return run

@@ -30,11 +30,11 @@ def test_a_figure_that_could_not_be_had_is_said_and_costs_no_other(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     said: list[str] = []
-    figures = [Figure("virtme-ng", "s", ()), Figure("start", "s", (1.0,))]
+    figures = [Figure("memory", "s", ()), Figure("start", "s", (1.0,))]
     monkeypatch.setattr(bench, "PARTS", {"all": lambda _subject: iter(figures)})
     subject = bench.Subject.__new__(bench.Subject)
     assert bench.measure(["all"], subject, said.append) == figures
-    assert said == ["virtme-ng: not measured", "start: 1.0 s"]
+    assert said == ["memory: not measured", "start: 1.0 s"]
 
 
 def test_a_part_that_there_is_not_is_named() -> None:

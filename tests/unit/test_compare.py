@@ -235,6 +235,16 @@ def test_what_only_one_run_has_is_no_other_condition() -> None:
     }
 
 
+def test_runs_on_different_clocks_are_said_to_be_so() -> None:
+    real, virtual = entry("outage", seconds=2.4), entry("outage", seconds=2.0, clock="virtual")
+    compared = compare([real], [virtual | {"cpus": 1}])
+    assert compared.conditions == {
+        "clock": ("real", "virtual"), "processors of a guest": ("2", "1"),
+    }  # fmt: skip
+    assert "The two runs have different clocks" in text(compared)
+    assert "different clocks" not in text(compare([real], [real | {"cpus": 1}]))
+
+
 def test_the_sign_in_a_version_needs_no_legend() -> None:
     told = text(compare([entry(release="7.3~rc1")], [entry(release="7.3~rc2")]))
     assert "7.3~rc1 → 7.3~rc2" in told

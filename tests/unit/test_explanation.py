@@ -36,8 +36,14 @@ OUT = f"{DURING}success before to the first after): "
 WORD = "; HAProxy reported failure at +2.05 s"
 
 
+SEED = " (seed 7)"
+
+
 def told(*arguments: Any, **keywords: Any) -> str:
-    return judge(evidence(*arguments, **keywords)).explanation
+    """The explanation of made-up evidence, without the seed at its end."""
+    text = judge(evidence(*arguments, seed=7, **keywords)).explanation
+    assert text.endswith(SEED)
+    return text.removesuffix(SEED)
 
 
 @pytest.mark.parametrize(
@@ -255,6 +261,22 @@ def test_a_reload_that_was_overtaken_is_not_said_to_be_unsettled() -> None:
     assert text.endswith("; HAProxy did not say what became of the reload before the next")
 
 
+@pytest.mark.parametrize(
+    ("gaps", "said"),
+    [
+        ((None, None), ""),
+        ((None, 0.0374), "; racing reloads came 0.037 s after the ones before them"),
+        ((0.25, 0.0374), "; racing reloads came 0.037 to 0.250 s after the ones before them"),
+    ],
+)
+def test_how_soon_racing_reloads_came_is_told(gaps: tuple[float | None, ...], said: str) -> None:
+    reloads = [
+        reload(step=step, at=at, until=at + 1, config="without", reported="success", gap=gap)
+        for step, at, gap in zip((4, 5), (1.2, 2.2), gaps, strict=True)
+    ]
+    assert told(reloads=reloads) == f"all 300 connections to 3 addresses were answered{said}"
+
+
 def test_where_nothing_could_be_lost_that_is_said() -> None:
     text = told(reloads=[reload(present=[], reported=None)])
     assert text == (
@@ -294,7 +316,6 @@ def test_whoever_held_the_listeners_it_is_one_sentence(
 
 
 def test_a_reload_of_which_haproxy_says_nothing_is_told_though_nothing_was_lost() -> None:
-    found = judge(evidence(reloads=[reload(reported=None, reported_at=None)])).explanation
-    assert found.endswith(
+    assert told(reloads=[reload(reported=None, reported_at=None)]).endswith(
         "were answered, though HAProxy did not say what became of the reload of step 6"
     )

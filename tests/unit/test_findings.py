@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from hatester.findings import Finding, find
-from tests.unit.made_up import A44, Failures, everywhere
+from tests.unit.made_up import A43, A44, A45, LABELS, STATS, Failures, everywhere
 from tests.unit.made_up_cells import cell, error
 
 KERNELS = ("5.10", "6.1", "6.12")
@@ -109,9 +109,64 @@ def test_what_varies_from_one_repetition_to_the_next_is_no_trait_of_a_kernel() -
     ]
     found = find([*cells("2.2", {})[:2], *varying])
     assert sentences(found, "kernels") == ("with all three, the same becomes of the addresses",)
-    assert sentences(found, "not the same each time") == (
-        "6.12/2.2/plain/lost-address/signal: outage 2.0 s refused 2/3, ok 1/3",
+    assert sentences(found, "not the same with each seed") == (
+        "6.12/2.2/plain/lost-address/signal: outage 2.0 s refused 2/3, ok 1/3 (with seeds 0 and 2)",
     )
+
+
+def seeded(*fates: Failures, kernel: str = "6.1", **how: Any) -> list[dict[str, Any]]:
+    """A cell with several seeds, from 0 on."""
+    return [
+        cell(kernel, "2.2", failures, repetition=number, **how)
+        for number, failures in enumerate(fates, start=1)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("fates", "told"),
+    [
+        ([{}, {}], ()),
+        ([REFUSED, REFUSED], ()),
+        ([{}, {}, LOSSY], ("ok 2/3, lossy 1 reset .44 1/3 (with seed 2)",)),
+        ([RESET, REFUSED], ()),
+        ([DEAD, REFUSED], ("down refused 1/2, outage 2.0 s refused 1/2 (with seeds 0 and 1)",)),
+    ],
+)
+def test_seeds_that_do_not_do_the_same_are_named(
+    fates: list[Failures], told: tuple[str, ...]
+) -> None:
+    found = sentences(find(seeded(*fates)), "not the same with each seed")
+    assert found == tuple(f"6.1/2.2/plain/lost-address/signal: {each}" for each in told)
+
+
+def checked(entry: dict[str, Any], *dead: str, reload: int | None = 6) -> dict[str, Any]:
+    """A cell with a check before a reload, and one after it that finds some addresses dead."""
+    well = dict.fromkeys(LABELS, "ok")
+    outcomes = {**well, A43: "unreachable", **dict.fromkeys(dead, "refused")}
+    checks = [
+        {"step": 2, "reload": None, "outcomes": dict.fromkeys(LABELS, "refused")},
+        {"step": 7, "reload": reload, "outcomes": outcomes},
+    ]
+    return entry | {"checks": checks}
+
+
+ALONE = "what the last check alone would have shown of an outage"
+
+
+def test_what_the_last_check_would_have_shown_is_counted_over_the_seeds() -> None:
+    outages = seeded(REFUSED, REFUSED, REFUSED, REFUSED)
+    dead = [(), (A44, A45, STATS), (A44,), ()]
+    found = find([checked(each, *labels) for each, labels in zip(outages, dead, strict=True)])
+    assert sentences(found, ALONE) == (
+        "lost-address, HAProxy 2.2: all well in 2 of 4, all dead in 1 of 4, .44 dead in 1 of 4",
+    )
+
+
+def test_where_the_last_check_shows_the_same_of_each_outage_nothing_is_said() -> None:
+    outages = [checked(each, A44) for each in seeded(REFUSED, REFUSED)]
+    # A cell that is well, and one that was never checked after its reload, do not count.
+    others = [checked(cell("5.10", "2.2", {})), checked(cell("7.2", "2.2", RESET), reload=None)]
+    assert sentences(find([*outages, *others]), ALONE) == ()
 
 
 def test_nothing_is_found_where_nothing_was_measured() -> None:

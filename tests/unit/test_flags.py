@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hatester.errors import UserError
-from hatester.flags import again, count, duration, interval, step
+from hatester.flags import again, count, duration, interval, seeds, step
 
 
 @given(st.integers(1, 10_000))
@@ -23,6 +23,38 @@ def test_a_count_that_is_none_is_named(text: str) -> None:
 
 def test_a_count_that_may_be_none_is_so_where_that_has_a_meaning() -> None:
     assert count("--jobs", "0", least=0) == 0
+
+
+@pytest.mark.parametrize(
+    ("repeat", "named", "found"),
+    [
+        ("", [], (0,)),
+        ("1", [], (0,)),
+        ("3", [], (0, 1, 2)),
+        ("", ["7"], (7,)),
+        ("", ["7", "0", "7"], (7, 0)),
+        ("", ["999999999"], (999_999_999,)),
+    ],
+)
+def test_seeds_are_named_or_counted_from_0(
+    repeat: str, named: list[str], found: tuple[int, ...]
+) -> None:
+    assert seeds(repeat, named) == found
+
+
+@pytest.mark.parametrize(
+    ("repeat", "named", "sentence"),
+    [
+        ("0", [], "--repeat: '0' is no whole number from 1 to 10000"),
+        ("", ["1", "x"], "--seed: 'x' is no whole number from 0 to 999999999"),
+        ("", ["-1"], "--seed: '-1' is no"),
+        ("", ["1000000000"], "--seed: '1000000000' is no"),
+        ("2", ["5"], "--seed: with --repeat, the seeds are 0 and"),
+    ],
+)
+def test_seeds_that_are_none_are_named(repeat: str, named: list[str], sentence: str) -> None:
+    with pytest.raises(UserError, match=sentence):
+        seeds(repeat, named)
 
 
 @given(st.integers(5, 1000))

@@ -95,7 +95,8 @@ def is_sendable(scenario: Scenario, setting: Setting = DECLARED.settings["plain"
         assert re.fullmatch("[0-9a-f:.]+/[0-9]+", address)
     for server in scenario.servers:
         assert re.fullmatch(r"([0-9a-f:.\[\]]*|\*):[0-9]+", server)
-    plans = [guest_plan(Order("3.0", setting, scenario, method)) for method in METHODS]
+    orders = [Order("3.0", setting, scenario, method) for method in METHODS]
+    plans = [guest_plan(order, "virtual") for order in orders]
     return bool(json.dumps(plans).encode("ascii"))
 
 
@@ -207,6 +208,7 @@ def test_any_word_is_a_pattern_or_a_cell(word: str) -> None:
 def test_any_word_is_a_flag_s_value_or_refused(folder: Path, word: str) -> None:
     for read in (
         lambda: flags.count("--repeat", word),
+        lambda: flags.seeds("", [word]),
         lambda: flags.step("--step", word, 7),
         lambda: flags.interval("--probe-interval", word),
         lambda: flags.duration("--time-limit", word),

@@ -67,7 +67,7 @@ def run_of(text: str) -> Results:
     cell = head(f"k{text}", f"b{text}", f"c{text}", 1, f"s{text}", f"m{text}") | judged(timeline)
     cell["kernel"] |= {"release": text, "accelerator": text}
     cell["haproxy"]["version"] = text
-    lost = not_measured(Cell(f"x{text}", f"b{text}", "s", "c", "m"), 1, text).entry
+    lost = not_measured(Cell(f"x{text}", f"b{text}", "s", "c", "m"), 1, text).entry | {"seed": 0}
     return Results(
         Path("/no/such/folder"),
         {
@@ -76,6 +76,8 @@ def run_of(text: str) -> Results:
             "finished": None,
             "host": {"system": text, "qemu": text, "processors": 2},
             "planned": [cell["id"], lost["id"]],
+            "seeds": [0],
+            "clock": "virtual",
             "left_out": [{"id": "a/b/c/d/e", "reason": f"l{text}"}],
             "captured": text,
             "differs": [f"d{text}"],

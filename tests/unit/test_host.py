@@ -53,22 +53,6 @@ def test_the_user_decides_what_guests_run_with_among_the_choices(
     assert ("the choices are" in found.text) is not is_ok
 
 
-@pytest.mark.parametrize(
-    ("accelerator", "processors", "gibibytes", "guests"),
-    [
-        ("tcg", 2, 24, 1), ("tcg", 1, 24, 1), ("tcg", 8, 24, 4), ("kvm", 8, 24, 8),
-        ("kvm", 8, 3, 3), ("tcg", 8, 0, 1),
-    ],
-)  # fmt: skip
-def test_guests_at_once_have_room_on_processors_and_in_memory(
-    accelerator: str, processors: int, gibibytes: int, guests: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HATESTER_ACCEL", accelerator)
-    monkeypatch.setattr(host, "_processors", lambda: processors)
-    monkeypatch.setattr(host, "_available", lambda: gibibytes * 2**30)
-    assert host.guests_at_once() == guests
-
-
 def test_the_host_is_described_by_what_measured() -> None:
     described = host.describe()
     assert described["qemu"].startswith("QEMU emulator version")

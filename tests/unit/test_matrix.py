@@ -49,6 +49,7 @@ def test_a_setting_says_what_it_needs() -> None:
         "no-fd-passing": (None, "3.0", False),
         "noreuseport": (None, None, True),
         "migrate-req": ("5.14", None, True),
+        "threads": (None, "1.8", True),
     }
     assert settings["no-fd-passing"].arguments == ("-x", "/dev/null")
 

@@ -107,12 +107,13 @@ def test_the_guest_is_told_of_all_that_a_configuration_needs(tmp_path: Path) -> 
     made(tmp_path)
     scenario = load_scenario(tmp_path / "reload")
     setting = load_matrix(MATRIX).settings["plain"]
-    plan = guest_plan(Order("3.0", setting, scenario, "signal"))
+    plan = guest_plan(Order("3.0", setting, scenario, "signal"), "virtual")
     assert plan["servers"] == ["10.0.0.5:8080"]
     assert plan["arguments"] == ["-db"]
     assert plan["files"]["errors/503.http"] == "no"
     assert plan["elsewhere"] == {"/etc/ssl/a.pem": "x"}
-    assert guest_plan(Order("3.0", setting, scenario, "soft-finish"))["arguments"] == []
+    order = Order("3.0", setting, scenario, "soft-finish")
+    assert guest_plan(order, "virtual")["arguments"] == []
 
 
 def test_files_are_laid_where_they_belong() -> None:

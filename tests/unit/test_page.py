@@ -150,7 +150,7 @@ def test_only_the_end_of_a_long_log_is_on_the_page(tmp_path: Path) -> None:
 
 
 def test_repetitions_of_a_cell_are_one_story_with_several_drawings(tmp_path: Path) -> None:
-    run = stored(tmp_path, [measured(CELL, EVIDENCE["ok"])])
+    run = stored(tmp_path, [measured(CELL, EVIDENCE["ok"])], seeds=(3, 8))
     run.add(measured(CELL, EVIDENCE["outage"], repetition=2))
     page = Reader(render(run, []))
     [cell] = page.all("a", "cell")
@@ -159,6 +159,7 @@ def test_repetitions_of_a_cell_are_one_story_with_several_drawings(tmp_path: Pat
     assert len(page.all("svg")) == 2
     assert "ok 1/2 outage 2.0 s refused 1/2" in page.text
     assert "1 cell, 2 measurements" in page.text
+    assert [f"Seed {seed} " in page.text for seed in (3, 8, 2)] == [True, True, False]
 
 
 def test_cells_without_a_result_are_told_with_the_reason(run: Results) -> None:
@@ -261,13 +262,15 @@ def spoilt(folder: Path, text: str) -> Results:
             "finished": None,
             "host": {"system": text, "qemu": text},
             "planned": [cell.id, lost.entry["id"]],
+            "seeds": [0],
+            "clock": "virtual",
             "left_out": [{"id": text, "reason": text}],
             "cells": [],
         },
     )
     # Not every name can be that of a file, and what cannot has left no evidence.
     if "\0" in name or len(name.encode(errors="replace")) > 60:
-        run.cells.extend([entry, lost.entry])
+        run.cells.extend({**each, "seed": 0} for each in (entry, lost.entry))
         return run
     for each in (Result(entry, result.timeline, text), lost):
         run.add(each)

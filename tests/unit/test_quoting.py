@@ -20,6 +20,7 @@ from hatester import cli, commands, disks, monitor, ssh
 from hatester.archive import Archive
 from hatester.configurations import Configuration
 from hatester.debs import read_deb, unpack
+from hatester.engine import Engine
 from hatester.errors import MeasurementError, UserError
 from hatester.guests import Guest, build_root
 from hatester.making import list_kernels
@@ -41,6 +42,8 @@ WORDS = [name for name in NAMES if "\0" not in name and "\ud800" not in name]
 """What can be an argument of a program at all."""
 PARTS = [word.replace("/", "_") for word in WORDS if word.strip(".") and len(word) < 255]
 """What can be the name of a file."""
+ENGINE = Engine("tcg", "real", 2)
+
 NASTY = "-a b'c\"d$(reboot)`reboot`;*[e]~#:é"
 """A file's name with all that a shell knows."""
 COMMANDS = (
@@ -91,8 +94,9 @@ def test_what_measures_a_cell_again_can_be_pasted(
     builds = {"2.2": described[0]} if described else {}
     for run in ({"builds": builds}, {"captured": host}):
         results = Results(Path("/no/such folder"), run)
-        again = shlex.split(results.command({"id": cell.id}))
+        again = shlex.split(results.command({"id": cell.id, "seed": 3, "clock": "real"}))
         assert again[:3] == ["./bootstrap", "invoke", "matrix"]
+        assert again[-4:] == ["--seed", "3", "--clock", "real"]
         assert (host if "captured" in run else name) in again
         assert builds.get("2.2", "2.2") in again or "captured" in run
 
@@ -104,7 +108,7 @@ def test_how_to_enter_machines_that_are_kept_can_be_pasted(
     machine = folder / "machines" / NASTY / "qemu"
     machine.mkdir(parents=True)
     (machine / "id").touch()
-    cli.show_kept(Vagrant(tmp_path, folder, "tcg"))
+    cli.show_kept(Vagrant(tmp_path, folder, ENGINE))
     enter, end = capsys.readouterr().out.splitlines()
     found = as_sh_has_it(enter.removeprefix("kept: "))
     assert f"HATESTER_MACHINES={folder}/machines.json" in found
@@ -162,7 +166,7 @@ def test_a_guest_installs_builds_of_any_name(tmp_path: Path) -> None:
     kit: Any = SimpleNamespace(release="6.1")
     image: Any = SimpleNamespace(kit=kit)
     keys: Any = None
-    guest = Guest("6.1", image, keys, Vagrant(tmp_path, tmp_path, "tcg"))
+    guest = Guest("6.1", image, keys, Vagrant(tmp_path, tmp_path, ENGINE))
     recorder: Any = Recorder(tmp_path)
     recorder.put = lambda *_: None
     recorder.create_session = lambda: (_ for _ in ()).throw(OSError("there is no guest"))

@@ -15,6 +15,7 @@ from typing import Any, cast
 import pytest
 
 from hatester import cache, commands, guests, host, monitor
+from hatester.engine import Engine
 from hatester.errors import MeasurementError, UserError
 from hatester.images import Image
 from hatester.keys import Keys
@@ -23,6 +24,8 @@ from hatester.progress import Progress
 from hatester.ready import KIND, Starter
 from hatester.trees import Tree
 from hatester.vagrant import Vagrant
+
+ENGINE = Engine("tcg", "real", 2)
 
 
 @dataclass
@@ -89,7 +92,7 @@ def starter(*builds: str) -> Starter:
     trees = {build: Tree("3.0", made("builds", build)) for build in builds}
     kit, system = made("kernels", "one"), made("systems", "one") / "system.ext4"
     image = Image(Kit("6.1.0", "6.1-1", kit), system)
-    vagrant = cast(Vagrant, SimpleNamespace(accelerator="tcg", destroy=lambda vm_name: None))
+    vagrant = cast(Vagrant, SimpleNamespace(engine=ENGINE, destroy=lambda vm_name: None))
     return Starter(image, trees, Keys(Path("keys")), vagrant, Progress())
 
 

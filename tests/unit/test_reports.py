@@ -31,6 +31,7 @@ def run(*cells: dict[str, Any]) -> Results:
         "run": "20261125-120000",
         "started": "2026-11-25T12:00:00+00:00",
         "host": {"qemu": "QEMU emulator version 7.2"},
+        "clock": "virtual",
         "left_out": [{"id": "5.10/2.2/migrate-req/hitless/signal", "reason": "it makes no sense"}],
         "cells": list(cells),
     }
@@ -78,7 +79,9 @@ def test_a_case_passes_when_its_addresses_went_on_answering() -> None:
     assert failure is not None
     assert failure.attrib["message"] == "outage 2.0 s refused; expected ok or lossy"
     assert failure.text == "it is outage"
-    assert "--haproxy 3.0" in (found[OTHER].findtext("system-out") or "")
+    again = found[OTHER].findtext("system-out") or ""
+    assert "--haproxy 3.0" in again
+    assert "--seed 0 --clock real" in again
 
 
 def test_with_an_expectation_a_case_passes_when_it_is_met(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ def measured(repetition: int = 1) -> Result:
     head["kernel"] |= {"release": "6.1.0-50", "accelerator": "tcg"}
     head["haproxy"]["version"] = "2.2.9"
     timeline = json.loads(json.dumps(evidence()))
-    return Result({**head, **judged(timeline)}, timeline)
+    return Result({**head, "clock": "real", "cpus": 2, **judged(timeline)}, timeline)
 
 
 def stored(file: Path) -> dict[str, Any]:
@@ -51,7 +51,7 @@ def test_each_cell_is_on_disk_when_it_was_added(tmp_path: Path) -> None:
 
 
 def test_repetitions_of_a_cell_lie_side_by_side(tmp_path: Path) -> None:
-    results = begin(tmp_path, {}, [CELL])
+    results = begin(tmp_path, {}, [CELL], seeds=(0, 1))
     for repetition in (1, 2):
         results.add(measured(repetition))
     folder = results.folder / "cells" / CELL.id
@@ -62,7 +62,7 @@ def test_repetitions_of_a_cell_lie_side_by_side(tmp_path: Path) -> None:
 
 def test_cells_stand_in_the_order_of_the_plan_whichever_ends_first(tmp_path: Path) -> None:
     cells = [dataclasses.replace(CELL, kernel=name) for name in ("7.2", "5.10", "6.1")]
-    results = begin(tmp_path, {}, cells)
+    results = begin(tmp_path, {}, cells, seeds=(0, 1))
     for number, repetition in ((2, 1), (0, 2), (1, 1), (0, 1)):
         results.add(not_measured(cells[number], repetition, "no image"))
     found = [(cell["kernel"]["name"], cell["repetition"]) for cell in stored(results.file)["cells"]]
@@ -153,7 +153,7 @@ def test_what_is_in_the_way_of_latest_is_named_and_stays(tmp_path: Path, kind: s
 
 def test_what_is_left_is_what_was_planned_and_is_not_there(tmp_path: Path) -> None:
     cells = [dataclasses.replace(CELL, kernel=name) for name in ("7.2", "5.10", "6.1")]
-    begin(tmp_path, {}, cells, repeat=2, probe_interval=0.05)
+    begin(tmp_path, {}, cells, seeds=(4, 7), clock="virtual", probe_interval=0.05)
     results = find(tmp_path, "latest")
     assert results.left() == results.planned == [(c, n) for n in (1, 2) for c in cells]
     results.add(measured())
@@ -161,7 +161,21 @@ def test_what_is_left_is_what_was_planned_and_is_not_there(tmp_path: Path) -> No
     assert results.left() == [(cells[0], 1), (cells[0], 2), (cells[1], 2), (cells[2], 2)]
     assert results.left(["error"])[1] == (cells[1], 1)
     assert results.left(["outage", "down"]) == results.left()
-    assert "--probe-interval 0.05s" in results.command(results.cells[0])
+    assert [each["seed"] for each in results.cells] == [4, 4]
+    # What was not measured has no clock of its own.
+    for entry, clock in zip(results.cells, ("virtual", "real"), strict=True):
+        command = results.command(entry)
+        assert command.endswith(f" --probe-interval 0.05s --seed 4 --clock {clock}")
+
+
+@pytest.mark.parametrize("missing", ["planned", "seeds", "clock", "probe_interval"])
+def test_a_run_that_does_not_say_how_it_was_planned_is_not_resumed(
+    tmp_path: Path, missing: str
+) -> None:
+    results = begin(tmp_path, {}, [CELL])
+    del results.run[missing]
+    with pytest.raises(UserError, match="does not say what was planned"):
+        results.left()
 
 
 def test_a_kernel_that_no_file_declares_is_measured_again_by_what_led_to_it(tmp_path: Path) -> None:
@@ -172,7 +186,7 @@ def test_a_kernel_that_no_file_declares_is_measured_again_by_what_led_to_it(tmp_
 
 
 def test_what_is_measured_again_takes_the_place_of_what_was_there(tmp_path: Path) -> None:
-    results = begin(tmp_path, {}, [CELL], repeat=2)
+    results = begin(tmp_path, {}, [CELL], seeds=(0, 1))
     results.add(measured(repetition=2))
     results.add(not_measured(CELL, 1, "no image", console="panic"))
     results.add(measured())
@@ -205,5 +219,5 @@ def test_a_build_that_the_flag_described_is_described_again(tmp_path: Path) -> N
     results = begin(tmp_path, {}, [cell], further={"builds": given})
     found = find(tmp_path, results.folder.name)
     assert found.described_builds == given
-    command = found.command(not_measured(cell, 1, "").entry)
+    command = found.command({**not_measured(cell, 1, "").entry, "seed": 0})
     assert "--haproxy docker://haproxy:1.8.26 " in command

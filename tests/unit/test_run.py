@@ -56,7 +56,10 @@ def measured(
     monkeypatch.setattr(Vagrant, "destroy", lambda *_, **__: None)
 
     def do(
-        measure: Measure, kernels: Sequence[str] = ("6.1",), start: Callable[[str], None] = print
+        measure: Measure,
+        kernels: Sequence[str] = ("6.1",),
+        start: Callable[[str], None] = print,
+        seeds: Sequence[int] = (0,),
     ) -> tuple[list[dict[str, Any]], list[str]]:
         started: list[str] = []
 
@@ -78,10 +81,10 @@ def measured(
         materials = SimpleNamespace(
             image=lambda _: None, tree=lambda _: SimpleNamespace(version="1"), keys=None
         )
-        results = begin(tmp_path / "results", {}, plan.cells)
-        Run(plan, How(), cast(Any, materials), results, Progress()).run()
+        results = begin(tmp_path / "results", {}, plan.cells, seeds=seeds)
+        Run(plan, How(jobs=1), cast(Any, materials), results, Progress()).run()
         stored = json.loads(results.file.read_text())
-        assert len(stored["cells"]) == len(plan.cells)
+        assert len(stored["cells"]) == len(plan.cells) * len(seeds)
         return stored["cells"], started
 
     return do
@@ -94,6 +97,12 @@ def well(cell: Cell) -> dict[str, Any]:
 def lose(guest: Guest, cell: Cell) -> dict[str, Any]:
     guest.is_lost = True
     return not_measured(cell, 1, LOST).entry
+
+
+def test_each_seed_has_a_guest_of_its_own_and_its_cells_carry_it(measured: Any) -> None:
+    cells, started = measured(lambda _, cell: well(cell), seeds=(4, 9))
+    assert {(cell["repetition"], cell["seed"]) for cell in cells} == {(1, 4), (2, 9)}
+    assert len(started) == 2
 
 
 def test_a_cell_in_which_a_guest_is_lost_is_measured_once_more_in_another(

@@ -34,8 +34,8 @@ STORIES = {
     "tentative-v6": "start without, check, add fd00:42::43/64, reload with, check",
     "device-recreated": "start with, check, reload with, check, remove dummy0, add dummy0, "
     "reload with, check",
-    "reload-storm": "start with, check, "
-    + 10 * "reload with after 0.1, "
+    "reload-storm": "start with, check, reload with, reload with, "
+    + 9 * "reload with after racing, "
     + "wait steady, reload with, check",
 }
 
@@ -46,7 +46,7 @@ def tell(step: Step) -> str:
     after = fields.pop("after", None)
     words = [step.verb, *(str(value) for value in fields.values())]
     if after is not None and not isinstance(step, Check):
-        words += ["after", f"{after:g}"]
+        words += ["after", after if isinstance(after, str) else f"{after:g}"]
     return " ".join(words)
 
 
@@ -94,7 +94,7 @@ V6 = ["fd00:42::43:80", "fd00:42::44:80", "fd00:42::45:80", "*:81"]
         ("lost-address-v6", {4: V6[1:], 6: V6[1:]}),
         ("tentative-v6", {4: V6}),
         ("device-recreated", {3: V4, 7: V4}),
-        ("reload-storm", {**dict.fromkeys(range(3, 13), V4), 14: V4}),
+        ("reload-storm", {**dict.fromkeys(range(3, 14), V4), 15: V4}),
     ],
 )
 def test_what_is_present_at_each_reload(name: str, expected: dict[int, list[str]]) -> None:
@@ -271,6 +271,73 @@ def test_a_mistake_names_the_file_and_the_step(folder: Path, steps: str, sentenc
     assert len(str(caught.value).splitlines()) == 1
 
 
+RACING = "{after: racing}"
+
+
+@pytest.mark.parametrize(
+    ("steps", "sentence"),
+    [
+        (f"check: {RACING}", "step 1: check: HAProxy is not started yet"),
+        ("occupy: {what: '*:90', after: racing}", "step 1: occupy: after: how long a reload"),
+        (f"start: with; check: {RACING}", "step 2: check: after: how long a reload"),
+        (f"start: with; reload: with; check: {RACING}", "step 3: check: after: how long a reload"),
+        # None of these waits until the reload was observed to its end.
+        (
+            f"start: with; reload: with; wait: retrying; check: {RACING}",
+            "step 4: check: after: how",
+        ),
+        (
+            f"start: with; reload: with; wait: reported; check: {RACING}",
+            "step 4: check: after: how",
+        ),
+        (
+            f"start: with; reload: with; check: {{after: 1}}; check: {RACING}",
+            "step 4: check: after: how",
+        ),
+        (
+            "start: with; check; reload: {configuration: with, after: racing}",
+            "step 3: reload: after: how",
+        ),
+        # Its length is known then, but it is over.
+        (
+            f"start: with; reload: with; check; check: {RACING}",
+            "step 4: check: after: HAProxy is not",
+        ),
+        (
+            f"start: with; reload: with; wait: steady; check: {RACING}",
+            "step 4: check: after: HAProxy is not",
+        ),
+        (
+            "start: with; reload: with; wait: steady; remove: {what: 192.168.42.43, after: racing}",
+            "step 4: remove: after: HAProxy is not reloading",
+        ),
+    ],
+)
+def test_a_step_races_only_with_a_reload_whose_length_is_known(
+    folder: Path, steps: str, sentence: str
+) -> None:
+    with pytest.raises(UserError) as caught:
+        write(folder, HEAD + "".join(f"- {step}\n" for step in steps.split("; ")))
+    assert str(caught.value).startswith(f"{folder / 'scenario.yml'}: steps: {sentence}")
+
+
+@pytest.mark.parametrize(
+    "race",
+    [
+        f"check: {RACING}",
+        "remove: {what: 192.168.42.43, after: racing}",
+        "reload: {configuration: without, after: racing, times: 3}",
+        f"wait: reported; check: {RACING}",
+        f"check: {{after: 0}}; check: {RACING}; check: {{after: 1}}",
+    ],
+)
+def test_a_step_may_race_with_a_reload_after_one_that_was_observed(folder: Path, race: str) -> None:
+    story = f"reload: with; reload: with; {race}; reload: with"
+    scenario = write(folder, STARTED + "".join(f"- {step}\n" for step in story.split("; ")))
+    racing = [step for step in scenario.steps if step.after == "racing"]
+    assert len(racing) == (3 if "times" in race else 1)
+
+
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
@@ -315,7 +382,7 @@ NAMES = st.sampled_from(
     ["with", "without", "dummy0", "veth0", "192.168.42.43", "192.168.42.44/24", "fd00:42::43",
      "192.168.42.43:80", "*:80", "[::]:80", "with.http", "reported", "steady", "x", ""]
 )  # fmt: skip
-NUMBERS = st.sampled_from(["0", "1", "2", "0.5", "-1", "nan", "x", "1e3"])
+NUMBERS = st.sampled_from(["0", "1", "2", "0.5", "-1", "nan", "x", "1e3", "racing"])
 VERBS = st.sampled_from(
     ["start", "reload", "check", "wait", "add", "remove", "occupy", "free", "break", "mend", "x"]
 )

@@ -125,11 +125,15 @@ def qemu() -> Iterator[list[int]]:
             os.kill(pid, 9)
 
 
+# Its child has the same command line until it is the sleep.
+_SLEEPS = "sleep 60 & until read -r x </proc/$!/comm && [ $x = sleep ]; do :; done; echo; wait"
+
+
 def start(named: Path, opened: Path, folder: Path) -> int:
     """Something that looks like a QEMU which names one file, and has another one open."""
     with opened.open() as file:
         process = subprocess.Popen(
-            ["qemu-system-x86_64", "-c", "echo; sleep 60 & wait", str(named)],
+            ["qemu-system-x86_64", "-c", _SLEEPS, str(named)],
             executable="/bin/bash",
             stdout=subprocess.PIPE,
             pass_fds=[file.fileno()],

@@ -335,6 +335,24 @@ def test_haproxys_version_is_compared_with_the_packages(
     assert is_same_version(said, package) is same
 
 
+def test_on_the_virtual_clock_watching_may_take_less_of_the_guest() -> None:
+    failures = everywhere((1.5, 3.0, "timeout"))
+    assert judge(evidence(failures, burden=0.3, clock="virtual")).name == "outage"
+    assert judge(evidence(failures, burden=0.4, clock="real")).name == "outage"
+    found = judge(evidence(failures, burden=0.4, clock="virtual"))
+    assert (found.name, found.quality and found.quality["verdict"]) == ("error", "heavy")
+
+
+def test_on_the_virtual_clock_the_host_cannot_keep_the_guest_from_running() -> None:
+    found = judge(evidence(everywhere((1.5, 3.0, "timeout")), late=0.6, clock="virtual"))
+    assert (found.name, found.quality and found.quality["verdict"]) == ("outage", "late")
+
+
+def test_the_gap_of_a_racing_reload_is_kept() -> None:
+    found = judge(evidence(reloads=[reload(gap=0.037), reload(step=7, at=UNTIL, until=5.9)]))
+    assert [each["gap"] for each in found.reloads] == [0.037, None]
+
+
 def test_where_watching_took_too_much_of_the_guest_nothing_is_said_of_haproxy() -> None:
     failures = everywhere((1.5, 3.0, "timeout"))
     assert judge(evidence(failures, burden=0.5)).name == "outage"

@@ -68,7 +68,7 @@ def test_each_line_has_the_time_at_which_it_was_written(log: Path) -> None:
     finally:
         watched.stop()
     assert [line for _, line in watched.log] == ["early", *map(str, range(5)), "the last"]
-    late = sorted(at - real for (at, _), real in zip(watched.log[1:], written, strict=False))
-    assert late[0] >= -0.001
-    # The half that is sooner: the machine may be busy.
-    assert late[2] < 0.02
+    late = [at - real for (at, _), real in zip(watched.log[1:], written, strict=False)]
+    assert min(late) >= -0.001
+    # Nor only when the next one comes.
+    assert min(late) < 0.15

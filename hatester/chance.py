@@ -1,0 +1,39 @@
+"""What chance would decide in a cell, decided by its seed.
+
+The draws of a seed are the same for every cell, so that cells of one seed can be compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+
+from provision.guest.clock import GRID_SECONDS
+
+LEAST_RACE, MOST_RACE = 0.1, 2.0
+"""The gap before a step that races with a reload, as a share of how long a reload takes."""
+_GOLDEN_RATIO = 0.6180339887498949
+"""Steps of this share of a circle spread any number of points evenly (three-distance theorem)."""
+
+
+@dataclass(frozen=True)
+class Draw:
+    """`delays` has for each step the seconds by which it is later than its moment, at most
+    GRID_SECONDS; `orders`, for each step, the order in which a check asks the targets, by their
+    numbers. `race` is the gap of racing steps, as a share of a reload's length."""
+
+    delays: Sequence[float]
+    orders: Sequence[Sequence[int]]
+    race: float
+
+
+def draw(seed: int, steps: int, targets: int) -> Draw:
+    """Return what a seed decides in a cell of so many steps and targets."""
+    delays, orders = Random(f"delays {seed}"), Random(f"orders {seed}")
+    place = (0.5 + seed * _GOLDEN_RATIO) % 1
+    return Draw(
+        delays=[round(delays.uniform(0, GRID_SECONDS), 5) for _ in range(steps)],
+        orders=[orders.sample(range(targets), targets) for _ in range(steps)],
+        race=LEAST_RACE * (MOST_RACE / LEAST_RACE) ** place,
+    )

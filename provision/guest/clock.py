@@ -1,0 +1,31 @@
+"""Moments of the guest's monotonic clock.
+
+What a cell does begins on a grid of them. So it does not depend on how long a host takes to answer,
+and lies to the prober's schedule as the cell's seed has it.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+
+GRID_SECONDS = 0.1
+"""At least, between two moments; a multiple of the kernel's ticks (1, 4 or 10 ms)."""
+ROUND_SECONDS = 1.0
+"""Between the moments at which a cell goes on after its host was asked to do something."""
+_ROUNDING = 1e-6
+
+
+def grid(interval: float) -> float:
+    """Return the seconds between two moments: a multiple of an interval between probes."""
+    return math.ceil(GRID_SECONDS / interval - _ROUNDING) * interval
+
+
+def following(now: float, origin: float, step: float) -> float:
+    """Return the first moment of a grid that is not before `now`; `origin` is one of them."""
+    return origin + math.ceil((now - origin) / step - _ROUNDING) * step
+
+
+def sleep_until(moment: float) -> None:
+    """Return at a moment, or at once if it has passed."""
+    time.sleep(max(0.0, moment - time.monotonic()))

@@ -1,0 +1,55 @@
+"""The grid of moments on which a guest's cell goes on."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from provision.guest.clock import GRID_SECONDS, following, grid, sleep_until
+
+INTERVALS = st.integers(1, 1000).map(lambda milliseconds: milliseconds / 1000)
+TICK = 1e-5
+"""More than rounding makes of times, and less than anybody sees."""
+
+
+@given(INTERVALS)
+def test_a_grid_is_the_least_multiple_of_an_interval_that_is_long_enough(interval: float) -> None:
+    step = grid(interval)
+    assert step / interval == pytest.approx(round(step / interval))
+    assert step >= GRID_SECONDS - TICK
+    assert step - interval < GRID_SECONDS
+
+
+@pytest.mark.parametrize(
+    ("interval", "step"), [(0.02, 0.1), (0.005, 0.1), (0.03, 0.12), (0.1, 0.1), (0.25, 0.25)]
+)
+def test_grids_of_usual_intervals(interval: float, step: float) -> None:
+    assert grid(interval) == pytest.approx(step)
+
+
+@given(st.floats(0, 10**5), st.floats(0, 10**5), st.floats(0.001, 2.0))
+def test_the_following_moment_is_on_the_grid_and_less_than_a_step_later(
+    now: float, origin: float, step: float
+) -> None:
+    moment = following(now, origin, step)
+    steps = (moment - origin) / step
+    assert steps == pytest.approx(round(steps), abs=1e-3)
+    assert now - TICK <= moment < now + step + TICK
+
+
+@given(st.integers(-1000, 1000), INTERVALS, st.integers(0, 10**4))
+def test_a_moment_of_the_grid_follows_itself(number: int, interval: float, origin: int) -> None:
+    moment = origin + number * interval
+    assert following(moment, origin, interval) == pytest.approx(moment, abs=TICK)
+
+
+def test_what_has_passed_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr(time, "monotonic", lambda: 100.0)
+    monkeypatch.setattr(time, "sleep", slept.append)
+    sleep_until(99.0)
+    sleep_until(100.5)
+    assert slept == [0.0, 0.5]
