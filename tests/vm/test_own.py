@@ -13,6 +13,7 @@ import yaml
 from hatester import monitor
 from hatester.archive import Archive
 from hatester.cli import side_by_side
+from hatester.engine import choose
 from hatester.keys import find_keys
 from hatester.materials import Workshop
 from hatester.matrix import load_matrix
@@ -102,7 +103,7 @@ def production(tmp_path: Path) -> Iterator[Path]:
     archive = Archive(find_mirrors(None, None, None))
     with side_by_side() as pool:
         shop = Workshop(archive, load_matrix(MATRIX), find_keys(), pool, say)
-        with single_guest(shop, "6.1", "2.2", "production", Progress()) as guest:
+        with single_guest(shop, "6.1", "2.2", "production", Progress(), choose("real")) as guest:
             guest.run(PLAY)
             for name, text in (("haproxy.cfg", CONFIGURATION), ("errors/503.http", ERROR)):
                 file = tmp_path / name.replace("/", "-")
