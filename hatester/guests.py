@@ -6,6 +6,7 @@ import base64
 import contextlib
 import io
 import json
+import secrets
 import shlex
 import time
 import zipfile
@@ -213,14 +214,17 @@ class Guest:
     def server(self) -> paramiko.Channel:
         """The way to its program, which runs one sequence after another for as long as it lives.
 
-        The guest may have gone on from a saved one: it is told the time of day.
+        The guest may have gone on from a saved one: it is told the time of day, and on the host's
+        clock something that no other guest knows, since its random numbers would be those of all
+        its likes. On the virtual clock they are to be that.
         """
         if self._server is None:
             with self.reachable("its program"):
                 channel = self.connection.create_session()
                 channel.settimeout(COMMAND_SECONDS)
                 channel.exec_command(_RELAY)
-                host = {"time": time.time()}
+                secret = "" if self.engine.is_virtual else secrets.token_hex(64)
+                host = {"time": time.time(), "secret": secret}
                 channel.sendall(json.dumps(host).encode() + b"\n")
                 if not channel.makefile("r").readline():
                     raise MeasurementError(f"the guest's program has ended: {self.complaint()}")

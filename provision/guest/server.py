@@ -41,6 +41,7 @@ def serve(requests: TextIO, events: TextIO) -> None:
     host = json.loads(requests.readline())
     # Seconds of the day begin with those of the monotonic clock, whenever the host comes.
     time.clock_settime(time.CLOCK_REALTIME, int(host["time"]) + time.monotonic() % 1)
+    _stir(bytes.fromhex(host["secret"]))
     _say("serving", events)
     while True:
         # It is there before its plan is.
@@ -81,7 +82,7 @@ def _say(event: str, events: TextIO, **fields: str) -> None:
 
 
 def _stir(seed: bytes) -> None:
-    """Have the kernel's random numbers go on from a seed (random(4))."""
+    """Add a seed to the kernel's random numbers (random(4))."""
     with open("/dev/urandom", "wb", buffering=0) as random:  # noqa: PTH123
         entropy = struct.pack("ii", 8 * len(seed), len(seed)) + seed
         fcntl.ioctl(random, _RNDADDENTROPY, entropy)
