@@ -86,7 +86,7 @@ def aged(run: Results) -> Results:
     return run
 
 
-def varied(folder: Path) -> Results:
+def varied(folder: Path, seeds: Sequence[int] = (0,)) -> Results:
     """Two kernels, two builds, two scenarios; each kind of cell once at least."""
     lost = [
         measured(Cell(kernel, build, "plain", "lost-address", "signal"), EVIDENCE[kind])
@@ -103,4 +103,4 @@ def varied(folder: Path) -> Results:
         not_measured(Cell("6.1", "3.0", "plain", "address-returns", "signal"), 1, "no image"),
     ]
     unfit = Cell("6.1", "2.2", "no-fd-passing", "lost-address", "signal")
-    return stored(folder, [*lost, *returns], [(unfit, "no-fd-passing needs HAProxy 3.0")])
+    return stored(folder, [*lost, *returns], [(unfit, "no-fd-passing needs HAProxy 3.0")], seeds)

@@ -81,7 +81,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Of a page with cells of every kind, one of them measured twice."""
-    run = varied(tmp_path_factory.mktemp("results"))
+    run = varied(tmp_path_factory.mktemp("results"), seeds=(0, 1))
     run.add(measured(Cell("5.10", "2.2", "plain", "lost-address", "signal"), EVIDENCE["ok"], 2))
     file = run.folder / "report.html"
     file.write_text(render(run, [Finding("lost-address by signal", ("Addresses were lost.",))]))
