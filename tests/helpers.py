@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -37,7 +38,10 @@ def copy_project(folder: Path) -> Path:
 
 def listening_addresses(pid: int) -> set[str]:
     """The addresses, in the kernel's hexadecimal, on which a process listens for TCP."""
-    links = {os.readlink(path) for path in Path(f"/proc/{pid}/fd").iterdir()}  # noqa: PTH115
+    links = set()
+    for path in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # it was closed in between
+            links.add(os.readlink(path))  # noqa: PTH115
     found = set()
     for name in ("tcp", "tcp6"):
         for line in Path("/proc/net", name).read_text().splitlines()[1:]:
