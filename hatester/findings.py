@@ -25,6 +25,8 @@ Way = tuple[str, str]
 
 BASELINE: Way = ("plain", "signal")
 """What the other settings and methods are told against."""
+_FATES = ("well", "outage", "down", "silent")
+"""The gravest last."""
 _WIDTH = 100
 _MINOR_SHARE = 0.1
 """Of all failed connections, which a kind of failure must have to be named."""
@@ -254,11 +256,15 @@ def _fate(cell: Entry) -> str:
 
 
 def _fates(cells: Sequence[Entry]) -> dict[str, str]:
-    """The fate that most cells of each build share, in the order of their versions."""
-    found = {build: [c for c in cells if _build(c) == build] for build in _builds(cells)}
+    """The fate that most cells of each build share, the gravest of several, by their versions."""
     return {
-        build: Counter(map(_fate, group)).most_common(1)[0][0] for build, group in found.items()
+        build: _most_common([_fate(cell) for cell in cells if _build(cell) == build])
+        for build in _builds(cells)
     }
+
+
+def _most_common(fates: Sequence[str]) -> str:
+    return max(fates, key=lambda fate: (fates.count(fate), _FATES.index(fate)))
 
 
 def _scope(cells: Sequence[Entry]) -> str:
