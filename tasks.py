@@ -414,5 +414,4 @@ def test(c: Context, faults: bool = False) -> None:
         c.run("pytest tests/faults --faults")
     else:
         c.run("pytest tests/unit --numprocesses auto --dist worksteal")
-        # Guests on the virtual clock do not change what others measure.
-        c.run("pytest tests/vm tests/faults --numprocesses auto --dist loadgroup")
+        c.run("pytest tests/vm tests/faults")

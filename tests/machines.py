@@ -13,8 +13,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from hatester import cache, monitor, processes
 from hatester.errors import MeasurementError
 from hatester.keys import find_keys
@@ -22,24 +20,6 @@ from hatester.keys import find_keys
 POLL_SECONDS = 0.05
 QUICK = ("--kernel", "6.1", "--haproxy", "3.0", "--setting", "plain", "--scenario", "syntax-error")
 """A cell that takes few seconds, and in which HAProxy loses nothing."""
-
-
-KINDS = (
-    "apt", "builds", "downloads", "images", "keys", "kernels", "ready", "snapshot", "systems",
-)  # fmt: skip
-
-
-@contextlib.contextmanager
-def own_runs(folder: Path) -> Iterator[None]:
-    """While it is open, a cache whose runs are its own, and all else the user's: so tests can run
-    side by side, and each finds what its runs have left."""
-    base = folder / "hatester"
-    base.mkdir(mode=0o700)
-    for kind in KINDS:
-        (base / kind).symlink_to(cache.subfolder(kind))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(folder))
-        yield
 
 
 def newest(checkout: Path) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import pytest
 
 from hatester import processes, runs
 from tests.helpers import copy_project
-from tests.machines import machines_of_runs, own_runs
+from tests.machines import machines_of_runs
 
 ALL = {"kill": 100, "damage": 24, "twice": 6}
 FEW = {"kill": 1, "damage": 0, "twice": 1}
@@ -24,8 +24,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.vm)
-            # What one leaves must not be found by another.
-            item.add_marker(pytest.mark.xdist_group("faults"))
             if item.get_closest_marker("long") and not config.getoption("--faults"):
                 item.add_marker(pytest.mark.skip(reason="takes long: invoke test --faults"))
 
@@ -51,9 +49,3 @@ def _nothing_is_left() -> Iterator[None]:
     with runs.machines_folder("after-fault"):
         assert not machines_of_runs()
         assert not processes.strays()
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _runs_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with own_runs(tmp_path_factory.mktemp("cache")):
-        yield
