@@ -26,6 +26,10 @@ from hatester.words import quoted
 
 T = TypeVar("T")
 
+RECIPE = 1
+"""How package lists are kept, and what apt answers by them. Raise it with a change in this file or
+package_lists.py that gives other lists or answers, or another form of them. All lists are fetched
+again then."""
 APT_SECONDS = 600.0
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 
@@ -68,7 +72,7 @@ class Archive:
     def __init__(self, mirrors: Mirrors, architecture: str = "amd64") -> None:
         self.mirrors = mirrors
         self.architecture = architecture
-        self._root = cache.subfolder("apt", cache.digest([str(mirrors), architecture], []))
+        self._root = cache.subfolder("apt", cache.digest(RECIPE, [str(mirrors), architecture]))
         self._configured: set[str] = set()
 
     def sources(self, suite: str) -> str:
@@ -114,7 +118,7 @@ class Archive:
 
         Raises MeasurementError when the suite lacks one, or something that it depends on.
         """
-        name = cache.digest(packages, [])
+        name = cache.digest(RECIPE, packages)
         return self._known(suite, name, _PACKAGES, lambda: self._solve(suite, packages))
 
     def resolve_files(self, suite: str, files: Sequence[Path], *packages: str) -> list[Package]:

@@ -11,7 +11,7 @@ from typing import Protocol
 
 import pydantic
 
-from hatester import binaries, cache, disks, oci, packages, roots, trees
+from hatester import cache, oci, packages, trees
 from hatester.archive import Archive, matches
 from hatester.binaries import Program, read_program
 from hatester.errors import MeasurementError
@@ -20,7 +20,10 @@ from hatester.notices import Say
 from hatester.roots import Root
 from hatester.trees import Content, Tree
 
-_RECIPE = [Path(str(module.__file__)) for module in (binaries, disks, oci, packages, roots, trees)]
+RECIPE = 1
+"""How a tree is made of the ingredients of its source. Raise it with a change in this file,
+binaries.py, disks.py, oci.py (how an image becomes a tree), packages.py, roots.py or trees.py that
+makes another tree of the same ingredients, or refuses them."""
 
 
 class _Told(pydantic.BaseModel):
@@ -83,7 +86,7 @@ def make_build(archive: Archive, build: Build, say: Say) -> Tree:
         shutil.rmtree(scratch)
         (folder / "build.json").write_text(_Told(version=content.version).model_dump_json())
 
-    name = cache.digest(source.ingredients, _RECIPE)
+    name = cache.digest(RECIPE, source.ingredients)
     try:
         folder = cache.entry("builds", name, make)
     except MeasurementError as error:

@@ -1,4 +1,5 @@
-"""Things that are made once: a folder per entry, named by what it is made of.
+"""Things that are made once: a folder per entry, named by what it is made of, and by the RECIPE
+of the module that makes it (see `digest`).
 
 An entry is made aside and renamed into place, with a manifest of what is in it. Whenever it is
 used, it is compared with that (`manifests` says what is noticed and what is not); what is damaged,
@@ -19,7 +20,7 @@ import json
 import os
 import re
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -92,12 +93,18 @@ def subfolder(*names: str) -> Path:
     return path
 
 
-def digest(ingredients: Any, recipe: Sequence[Path]) -> str:
-    """The name of an entry: what it is made of, as JSON, and the files that say how it is made."""
-    content = hashlib.sha256(json.dumps(ingredients, sort_keys=True).encode())
-    for path in recipe:
-        content.update(path.read_bytes())
-    return content.hexdigest()[:16]
+def digest(recipe: int, ingredients: Any) -> str:
+    """Return the name of an entry that is made of `ingredients` (JSON) by `recipe`.
+
+    Ingredients are all data that goes into the entry, of files their contents. `recipe` is the
+    constant RECIPE of the module that makes it, and stands for the code. It is raised when the code
+    makes something else of the same ingredients, and not when code is only moved or rewritten.
+    """
+    return _fingerprint([recipe, ingredients])
+
+
+def _fingerprint(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def entry(kind: str, name: str, make: Callable[[Path], None]) -> Path:
@@ -165,7 +172,7 @@ def identity(folder: Path) -> str:
     """Which entry it is, by its contents: one that is made again under the same name differs in
     what mke2fs(8) and others decide by chance or by the clock."""
     with usable(folder):
-        return digest(_manifest(folder).contents(), [])
+        return _fingerprint(_manifest(folder).contents())
 
 
 def _locked_entry(folder: Path) -> AbstractContextManager[None]:

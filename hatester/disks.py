@@ -1,4 +1,7 @@
-"""Disk images, made without root."""
+"""Disk images, made without root.
+
+A change of what is made here raises RECIPE of builds.py, kits.py and systems.py.
+"""
 
 from __future__ import annotations
 

@@ -5,12 +5,14 @@ Each has a name for cell ids, and the word that describes it anywhere: with abso
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from hatester import cache, references
+from hatester import references
 from hatester.declarations import checked, require
 from hatester.errors import UserError
 from hatester.matrix import Build, Matrix
@@ -89,7 +91,10 @@ def _free_name(matrix: Matrix, word: str) -> str:
     """A name that the words of no other build have."""
     name = _NOT_IN_NAMES.sub("-", _short(word)).lstrip(".+_-")[:_LONGEST] or "build"
     taken = {**dict.fromkeys(matrix.builds), **matrix.described_builds}
-    return name if taken.get(name, word) == word else f"{name}-{cache.digest(word, [])[:6]}"
+    if taken.get(name, word) == word:
+        return name
+    # As JSON, since a path may have bytes that are not UTF-8.
+    return f"{name}-{hashlib.sha256(json.dumps(word).encode()).hexdigest()[:6]}"
 
 
 def _short(word: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import functools
 import io
 import json
 import secrets
@@ -242,7 +243,8 @@ class Guest:
     def prepare(self, trees: Mapping[str, Tree]) -> None:
         """Install what cells need, and remember the guest as it is then.
 
-        Raises MeasurementError when it does not run the kernel of its kit.
+        Raises MeasurementError when it does not run the kernel of its kit. A change of what is done
+        here raises RECIPE of hatester/ready.py.
         """
         release = self.run("uname -r").strip()
         if release != self.image.kit.release:
@@ -251,8 +253,8 @@ class Guest:
             f"mkdir -p /opt/hatester {TALK}; mkfifo {TALK}/requests {TALK}/events;"
             f" modprobe dummy numdummies=0"
         )
-        with _guest_program() as program, self.reachable("the upload of its program"):
-            self.connection.put(program, f"{PROGRAM}.zip")
+        with self.reachable("the upload of its program"):
+            self.connection.put(io.BytesIO(pack_program()), f"{PROGRAM}.zip")
         installs = "".join(_install(name, tree) for name, tree in trees.items())
         self.run(
             f"{installs} python3 -m zipfile -e {PROGRAM}.zip {PROGRAM};"
@@ -289,25 +291,29 @@ class Guest:
 
 
 def _install(name: str, tree: Tree) -> str:
-    """How a build is installed: its disk, with the kernel's file systems in it, as its users'
-    HAProxy has them."""
+    """Return the commands that install a build: its disk is mounted."""
     root = shlex.quote(build_root(name))
-    return (
-        f"mkdir -p {root}; mount -o ro /dev/disk/by-id/virtio-{tree.serial} {root};"
-        f" mount -t proc proc {root}/proc; mount -t sysfs sysfs {root}/sys;"
-        f" mount --bind /dev {root}/dev;"
-    )
+    return f"mkdir -p {root}; mount -o ro /dev/disk/by-id/virtio-{tree.serial} {root};"
 
 
-def _guest_program() -> io.BytesIO:
-    """The programs of `provision/guest`, as one file that Python runs."""
-    program = io.BytesIO()
-    with zipfile.ZipFile(program, "w", zipfile.ZIP_DEFLATED) as archive:
+@functools.cache
+def pack_program() -> bytes:
+    """Pack the program of `provision/guest` as it is uploaded: one zip file that Python runs.
+
+    It depends only on the paths and contents of its files. It is packed once in each process, so
+    that a saved guest has the program by which it is named (hatester/ready.py).
+    """
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
         for path in sorted(PROVISION.glob("**/*.py")):
-            archive.write(path, path.relative_to(PROVISION.parent))
-        archive.writestr("__main__.py", "import provision.guest.__main__\n")
-    program.seek(0)
-    return program
+            _add(archive, str(path.relative_to(PROVISION.parent)), path.read_bytes())
+        _add(archive, "__main__.py", b"import provision.guest.__main__\n")
+    return packed.getvalue()
+
+
+def _add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
+    # A ZipInfo that is made by name has always the same time.
+    archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
 
 
 def start(machine: str, image: Image, keys: Keys, vagrant: Vagrant, **further: Any) -> Guest:

@@ -6,6 +6,7 @@ A kit is `vmlinuz`, `initrd` (a static busybox, the virtio modules and our init)
 
 from __future__ import annotations
 
+import hashlib
 import lzma
 import re
 import shutil
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import pydantic
 
-from hatester import cache, commands, debs, disks, kernel_sources, module_order, vmlinuz
+from hatester import cache, commands, disks, vmlinuz
 from hatester.archive import Archive
 from hatester.errors import MeasurementError
 from hatester.kernel_sources import find_source, unpack_of_suite
@@ -23,11 +24,15 @@ from hatester.module_order import load_order
 from hatester.notices import Say
 from hatester.paths import PROVISION
 
+RECIPE = 1
+"""How a kit is made of its ingredients. Raise it with a change in this file, debs.py, disks.py,
+kernel_sources.py, module_order.py or vmlinuz.py that makes another kit of the same ingredients, or
+refuses them. BOOT_MODULES, USED and the content of INIT are ingredients."""
 INIT = PROVISION / "guest/initramfs-init"
 BUSYBOX = "busybox-static"
 BOOT_MODULES = ("virtio_pci", "virtio_blk", "virtio_net", "virtio_rng", "ext4")
-USED = ("dummy",)
-"""What scenarios cannot do without."""
+USED = ("dummy", "overlay")
+"""What scenarios cannot do without: interfaces with addresses, and a root to write to."""
 _UNPACK = {".ko.gz": ("gzip", "-d", "-q"), ".ko.zst": ("zstd", "-d", "-q", "--rm")}
 _VERMAGIC = re.compile(rb"vermagic=([!-~]+)")
 
@@ -73,25 +78,31 @@ def make_kit(archive: Archive, kernel: Kernel, say: Say) -> Kit:
     """
     source = find_source(archive, kernel, say)
     tools = [p for p in archive.resolve(kernel.system, BUSYBOX) if p.name == BUSYBOX]
-    ingredients = [source.ingredients, [astuple(package) for package in tools]]
+    # Read once, so that the name of the entry is that of its content.
+    init = INIT.read_bytes()
+    ingredients = {
+        "kernel": source.ingredients,
+        "tools": [astuple(package) for package in tools],
+        "init": hashlib.sha256(init).hexdigest(),
+        "boot_modules": BOOT_MODULES,
+        "used": USED,
+    }
 
     def make(folder: Path) -> None:
         say(f"making the kit of Linux {source.version}")
         tree = folder / "tree"
         source.unpack(tree)
         unpack_of_suite(archive, kernel.system, tools, tree)
-        release = _make(tree, folder)
+        release = _make(tree, init, folder)
         told = _Told(release=release, version=source.version)
         (folder / "kit.json").write_text(told.model_dump_json())
 
-    modules = (debs, disks, kernel_sources, module_order)
-    recipe = [INIT, Path(__file__), *(Path(str(each.__file__)) for each in modules)]
-    folder = cache.entry("kernels", cache.digest(ingredients, recipe), make)
+    folder = cache.entry("kernels", cache.digest(RECIPE, ingredients), make)
     told = cache.told(folder, "kit.json", _Told)
     return Kit(told.release, told.version, folder)
 
 
-def _make(tree: Path, folder: Path) -> str:
+def _make(tree: Path, init: bytes, folder: Path) -> str:
     """Make a kit of what a source and busybox have laid into `tree`. Returns its release."""
     modules = _only_modules(tree)
     release = modules.name
@@ -106,7 +117,7 @@ def _make(tree: Path, folder: Path) -> str:
     _index(modules, tree)
     for path in load_order(modules, USED):
         _plain_content(modules / path, release)
-    _make_initrd(modules, tree / "bin/busybox", folder)
+    _make_initrd(modules, tree / "bin/busybox", init, folder)
     disks.make_ext4(tree / "lib/modules", folder / "modules.ext4")
     shutil.rmtree(tree)
     return release
@@ -133,13 +144,14 @@ def _index(modules: Path, tree: Path) -> None:
         raise MeasurementError(f"the modules of {modules.name} cannot be read: {error}") from error
 
 
-def _make_initrd(modules: Path, busybox: Path, folder: Path) -> None:
+def _make_initrd(modules: Path, busybox: Path, init: bytes, folder: Path) -> None:
     root = folder / "initrd.d"
     (root / "bin").mkdir(parents=True)
     (root / "modules").mkdir()
     shutil.copy(busybox, root / "bin/busybox")
     (root / "bin/busybox").chmod(0o755)
-    shutil.copy(INIT, root / "init")
+    (root / "init").write_bytes(init)
+    (root / "init").chmod(0o755)
     order = load_order(modules, BOOT_MODULES)
     for path in order:
         content = _plain_content(modules / path, modules.name)

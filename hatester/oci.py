@@ -25,6 +25,10 @@ from hatester.references import on_this_host
 from hatester.roots import Root
 from hatester.trees import Content
 
+RECIPE = 1
+"""How an image is fetched by its reference. Raise it with a change in this file that fetches
+something else, or keeps it in another form. The one of builds.py stands for how an image becomes a
+tree."""
 SECONDS = 600.0
 """Bound of one command that fetches or unpacks an image."""
 _LAYOUT = "layout:image"
@@ -110,14 +114,14 @@ def _name(reference: str) -> str:
     """The entry of an image: of one on this host, by what it has as well."""
     file = on_this_host(reference)
     if file is None:
-        return cache.digest(reference, [])
+        return cache.digest(RECIPE, reference)
     # Of a layout, the index has the digests of all the rest.
     file = file / "index.json" if file.is_dir() else file
     try:
         digest = checksum(file)
     except UserError as error:
         raise MeasurementError(str(error).removesuffix(".")) from error
-    return cache.digest([reference, digest], [])
+    return cache.digest(RECIPE, [reference, digest])
 
 
 def _find(root: Root, settings: _Settings) -> Program:

@@ -10,6 +10,7 @@ moment, where a boot takes many seconds, and costs no memory for what guests hav
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,11 +23,15 @@ from hatester.files import usable
 from hatester.guests import Guest
 from hatester.images import Image
 from hatester.keys import Keys
-from hatester.paths import PROJECT, PROVISION
 from hatester.progress import Progress
 from hatester.trees import Tree
 from hatester.vagrant import Vagrant
 
+RECIPE = 1
+"""How a guest is prepared and saved, and how others go on from it. Raise it with a change that
+makes another guest of the same ingredients, or gives it another command line of QEMU: in this file,
+guests.py, images.py, monitor.py, the Vagrantfile, provision/qemu_provider.rb or provision/qemu/.
+The program that is uploaded to it (provision/guest/*.py) is an ingredient."""
 KIND = "ready"
 COPY_SECONDS = 120.0
 
@@ -114,7 +119,7 @@ class Starter:
         kit = self.image.kit
         trees = {tree.serial: cache.identity(tree.folder) for tree in self.trees.values()}
         told = _Told(kit=kit.folder.name, release=kit.release, builds=self._serials(), trees=trees)
-        name = f"{self._base()}-{cache.digest([told.builds, told.trees], [])}"
+        name = f"{self._base()}-{cache.digest(RECIPE, [told.builds, told.trees])}"
         return _Saved.read(cache.entry(KIND, name, make))
 
     def boot(self, machine: str) -> Guest:
@@ -157,14 +162,9 @@ class Starter:
             "engine": asdict(engine),
             # Under KVM a guest sees the host's processor.
             "processor": host.processor() if engine.accelerator == "kvm" else None,
+            "program": hashlib.sha256(guests.pack_program()).hexdigest(),
         }
-        recipe = [
-            *sorted(path for path in PROVISION.rglob("*") if path.suffix in (".py", ".rb")),
-            PROJECT / "Vagrantfile",
-            Path(guests.__file__),
-            Path(__file__),
-        ]
-        return cache.digest(ingredients, recipe)
+        return cache.digest(RECIPE, ingredients)
 
 
 def _disks(serials: Mapping[str, str]) -> dict[str, str]:

@@ -22,6 +22,9 @@ from hatester.notices import Say
 from hatester.suite_kernels import IMAGE
 from hatester.versions import debian_order
 
+RECIPE = 1
+"""How the files of a kernel are found. Raise it with a change in this file, debs.py or versions.py
+that finds other files for the same kernel, or keeps the answer in another form."""
 ARCHITECTURES = ("amd64", "all")
 _Version = Annotated[str, pydantic.StringConstraints(pattern=r"^([0-9]+:)?[0-9][A-Za-z0-9.+~-]*$")]
 _Sha1 = Annotated[str, pydantic.StringConstraints(pattern=r"^[0-9a-f]{40}$")]
@@ -57,7 +60,7 @@ def snapshot_kernel(base: str, release: str, beginning: str | None, say: Say) ->
     is taken, of those with this beginning. Raises MeasurementError when there is none, or the
     archive cannot be reached.
     """
-    name = f"{cache.digest([base, release, beginning], [])}.json"
+    name = f"{cache.digest(RECIPE, [base, release, beginning])}.json"
     answer = cache.subfolder("snapshot") / name
     if known := sealed.recall(answer, _ANSWER):
         cache.use(answer)

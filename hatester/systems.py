@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import shlex
 import tarfile
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from hatester import cache, commands, disks
@@ -13,6 +16,10 @@ from hatester.keys import Keys
 from hatester.notices import Say
 from hatester.paths import PROVISION
 
+RECIPE = 1
+"""How a system is made of its ingredients. Raise it with a change in this file or disks.py that
+makes another image of the same ingredients. NEEDLESS, DISK_SIZE and the contents of OVERLAY and
+CUSTOMISE are ingredients."""
 OVERLAY = PROVISION / "guest/system"
 CUSTOMISE = PROVISION / "guest/customise.sh"
 PACKAGES = (
@@ -24,30 +31,59 @@ DISK_SIZE = "3G"
 MMDEBSTRAP_SECONDS = 900.0
 
 
+@dataclass(frozen=True)
+class _OwnFile:
+    """A file of ours in a system: its path there, its mode, its content."""
+
+    path: str
+    mode: int
+    content: bytes
+
+    @property
+    def ingredients(self) -> object:
+        return self.path, self.mode, hashlib.sha256(self.content).hexdigest()
+
+
 def make_system(archive: Archive, suite: str, keys: Keys, say: Say) -> Path:
     """The disk image of a system that `keys` open, made now if the cache has none.
 
     Raises MeasurementError when the mirror has no such suite, and UserError without network.
     """
     packages = archive.resolve(suite, *PACKAGES)
-    ingredients = [
-        [(p.name, p.version, p.sha256) for p in packages],
-        keys.public.read_text(),
-        keys.host_public.read_text(),
-    ]
-    overlay = sorted(path for path in OVERLAY.rglob("*") if path.is_file())
-    recipe = [*overlay, CUSTOMISE, Path(__file__), Path(disks.__file__)]
+    files = _own_files(keys)
+    ingredients = {
+        "packages": [(p.name, p.version, p.sha256) for p in packages],
+        "files": [file.ingredients for file in files],
+        "needless": NEEDLESS,
+        "size": DISK_SIZE,
+    }
 
     def make(folder: Path) -> None:
         say(f"making the system of {suite}")
-        _make(archive, suite, keys, folder)
+        _make(archive, suite, files, folder)
 
-    return cache.entry("systems", cache.digest(ingredients, recipe), make) / "system.ext4"
+    return cache.entry("systems", cache.digest(RECIPE, ingredients), make) / "system.ext4"
 
 
-def _make(archive: Archive, suite: str, keys: Keys, folder: Path) -> None:
+def _own_files(keys: Keys) -> list[_OwnFile]:
+    """Read the files of ours that go into a system: the overlay, customise.sh, the keys.
+
+    They are read once, so that the name of an entry is that of its content.
+    """
+    overlay = sorted(path for path in OVERLAY.rglob("*") if path.is_file())
+    files = [
+        *((str(path.relative_to(OVERLAY)), 0o644, path) for path in overlay),
+        ("customise.sh", 0o755, CUSTOMISE),
+        ("etc/ssh/ssh_host_ed25519_key", 0o600, keys.host_private),
+        ("etc/ssh/ssh_host_ed25519_key.pub", 0o644, keys.host_public),
+        ("root/.ssh/authorized_keys", 0o600, keys.public),
+    ]
+    return [_OwnFile(name, mode, path.read_bytes()) for name, mode, path in files]
+
+
+def _make(archive: Archive, suite: str, files: Sequence[_OwnFile], folder: Path) -> None:
     own = folder / "own.tar"
-    _pack_own(keys, own)
+    _pack(files, own)
     tar = folder / "system.tar"
     commands.run(
         [
@@ -75,22 +111,13 @@ def _make(archive: Archive, suite: str, keys: Keys, folder: Path) -> None:
     own.unlink()
 
 
-def _pack_own(keys: Keys, archive: Path) -> None:
-    """What is ours in a system, as a tar archive: there it is root's, whoever makes it."""
+def _pack(files: Sequence[_OwnFile], archive: Path) -> None:
+    """Pack the files of ours as a tar archive, in which all is root's, whoever makes it."""
     with tarfile.open(archive, "w") as tar:
-        for path in sorted(path for path in OVERLAY.rglob("*") if path.is_file()):
-            _add(tar, path, str(path.relative_to(OVERLAY)), 0o644)
-        _add(tar, CUSTOMISE, "customise.sh", 0o755)
-        _add(tar, keys.host_private, "etc/ssh/ssh_host_ed25519_key", 0o600)
-        _add(tar, keys.host_public, "etc/ssh/ssh_host_ed25519_key.pub", 0o644)
         home = tarfile.TarInfo("root/.ssh")
         home.type, home.mode = tarfile.DIRTYPE, 0o700
         tar.addfile(home)
-        _add(tar, keys.public, "root/.ssh/authorized_keys", 0o600)
-
-
-def _add(tar: tarfile.TarFile, path: Path, name: str, mode: int) -> None:
-    content = path.read_bytes()
-    file = tarfile.TarInfo(name)
-    file.size, file.mode = len(content), mode
-    tar.addfile(file, io.BytesIO(content))
+        for file in files:
+            member = tarfile.TarInfo(file.path)
+            member.size, member.mode = len(file.content), file.mode
+            tar.addfile(member, io.BytesIO(file.content))

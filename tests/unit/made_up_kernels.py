@@ -11,7 +11,7 @@ from hatester.archive import Package
 from hatester.mirrors import Mirrors
 
 RELEASE = "6.9.1-mine"
-NEEDED = ("virtio_pci", "virtio_blk", "virtio_net", "virtio_rng", "ext4", "dummy")
+NEEDED = ("virtio_pci", "virtio_blk", "virtio_net", "virtio_rng", "ext4", "dummy", "overlay")
 
 
 def bzimage(release: str) -> bytes:

@@ -7,6 +7,7 @@ from typing import cast
 
 import pytest
 
+from hatester import builds
 from hatester.archive import Archive
 from hatester.builds import build_version, make_build
 from hatester.errors import MeasurementError
@@ -38,6 +39,14 @@ def test_a_rebuilt_binary_makes_a_new_tree_and_an_unchanged_one_none(tmp_path: P
     assert build_version(NO_ARCHIVE, build, told.append) == "3.3-dev2"
     assert len(told) == 2
     assert not list(second.folder.glob("scratch"))
+
+
+def test_another_recipe_makes_a_new_tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "haproxy").write_bytes(haproxy("2.8.3"))
+    build = Build(path=str(tmp_path / "haproxy"))
+    first = make_build(NO_ARCHIVE, build, print)
+    monkeypatch.setattr(builds, "RECIPE", builds.RECIPE + 1)
+    assert make_build(NO_ARCHIVE, build, print).serial != first.serial
 
 
 def test_libraries_are_looked_for_where_the_environment_says(

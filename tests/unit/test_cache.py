@@ -120,14 +120,11 @@ def test_of_two_at_once_one_makes_it_and_both_have_it() -> None:
     assert len(found) == 1
 
 
-def test_a_name_changes_with_what_it_is_made_of_and_how(tmp_path: Path) -> None:
-    recipe = tmp_path / "recipe"
-    recipe.write_text("one")
-    first = cache.digest(["a"], [recipe])
-    assert first == cache.digest(["a"], [recipe])
-    assert first != cache.digest(["b"], [recipe])
-    recipe.write_text("two")
-    assert first != cache.digest(["a"], [recipe])
+def test_a_name_changes_with_the_ingredients_and_with_the_recipe() -> None:
+    first = cache.digest(1, {"a": 1, "b": (2,)})
+    assert first == cache.digest(1, {"b": [2], "a": 1})
+    assert first != cache.digest(1, {"a": 1, "b": [3]})
+    assert first != cache.digest(2, {"a": 1, "b": [2]})
 
 
 def test_the_folder_is_this_users_alone_or_says_why_it_cannot_be(

@@ -8,9 +8,10 @@ from typing import Any, cast
 
 import pytest
 
+from hatester import kits
 from hatester.archive import Archive
 from hatester.errors import MeasurementError, UserError
-from hatester.kits import Kit, make_kit
+from hatester.kits import BOOT_MODULES, INIT, RECIPE, USED, Kit, make_kit
 from hatester.matrix import Kernel
 from tests.unit.made_up_kernels import (
     RELEASE,
@@ -95,6 +96,38 @@ def test_a_kernel_that_was_built_again_makes_a_new_kit_and_an_unchanged_one_none
     assert made(archive, **source).folder != first.folder
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("RECIPE", RECIPE + 1), ("BOOT_MODULES", BOOT_MODULES[:-1]), ("USED", USED[:-1])],
+)
+def test_another_recipe_or_other_modules_make_a_new_kit(
+    archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: object
+) -> None:
+    package = kernel_deb(tmp_path)
+    first = made(archive, packages=[package])
+    monkeypatch.setattr(kits, name, value)
+    assert made(archive, packages=[package]).folder != first.folder
+
+
+def test_a_changed_init_makes_a_new_kit_and_one_that_was_moved_none(
+    archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = kernel_deb(tmp_path)
+    first = made(archive, packages=[package])
+    init = tmp_path / "init"
+    init.write_bytes(INIT.read_bytes())
+    monkeypatch.setattr(kits, "INIT", init)
+    assert made(archive, packages=[package]).folder == first.folder
+    init.write_text("#!/bin/busybox sh\n")
+    other = made(archive, packages=[package])
+    assert other.folder != first.folder
+    command = ["cpio", "--extract", "--to-stdout", "--quiet", "init"]
+    unpacked = subprocess.run(
+        command, input=other.initrd.read_bytes(), capture_output=True, check=True
+    )
+    assert unpacked.stdout == init.read_bytes()
+
+
 @pytest.mark.parametrize("suffix", ["gz", "zst", "xz"])
 def test_modules_may_be_compressed(archive: Archive, tmp_path: Path, suffix: str) -> None:
     source = built(tmp_path / "out", virtio_blk=module(RELEASE))
@@ -104,7 +137,7 @@ def test_modules_may_be_compressed(archive: Archive, tmp_path: Path, suffix: str
     assert "modules/virtio_blk.ko" in in_initrd(made(archive, **source))
 
 
-@pytest.mark.parametrize("lacking", ["virtio_pci", "virtio_net", "dummy", "ext4"])
+@pytest.mark.parametrize("lacking", ["virtio_pci", "virtio_net", "dummy", "overlay", "ext4"])
 def test_a_kernel_that_lacks_what_guests_need_says_so(
     archive: Archive, tmp_path: Path, lacking: str
 ) -> None:

@@ -14,7 +14,7 @@ from typing import Any, cast
 
 import pytest
 
-from hatester import cache, commands, guests, host, monitor
+from hatester import cache, commands, guests, host, monitor, ready
 from hatester.engine import Engine
 from hatester.errors import MeasurementError, UserError
 from hatester.images import Image
@@ -111,6 +111,21 @@ def test_a_guest_is_saved_once_and_serves_all_that_need_no_more_builds(started: 
     assert started.ready == [None, str(one), str(one)]
     starter("3.4").start("6.1-3")
     assert len(saved()) == 2
+
+
+def test_another_program_or_recipe_makes_another_one(
+    started: Started, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    starter("3.0").start("6.1")
+    with monkeypatch.context() as patch:
+        patch.setattr(guests, "pack_program", lambda: b"another program")
+        starter("3.0").start("6.1")
+    assert len(saved()) == 2
+    starter("3.0").start("6.1")
+    assert len(saved()) == 2
+    monkeypatch.setattr(ready, "RECIPE", ready.RECIPE + 1)
+    starter("3.0").start("6.1")
+    assert len(saved()) == 3
 
 
 @pytest.mark.parametrize("name", ["memory", "devices", "ready.json", ".manifest.json"])
