@@ -83,7 +83,7 @@ CLOCK = (
 VERBOSE = "Tell every command as well, on the host and in the guests, ready to be pasted."
 
 
-@task(iterable=[*NAMES, "seed"], optional=["failed"], help={
+@task(iterable=[*NAMES, "seed", "file", "env"], optional=["failed"], help={
     **SELECT,
     "repeat": "Measure each cell so often, with the seeds from 0 on; tables show how many of them.",
     "seed": SEED,
@@ -99,6 +99,11 @@ VERBOSE = "Tell every command as well, on the host and in the guests, ready to b
     "config": "A configuration of your own, instead of scenarios: each address that it binds is "
     "lost in turn, and HAProxy reloaded.",
     "after": "The configuration that is loaded then, instead of --config's again.",
+    "file": "A file that the configuration names, as PATH=LOCAL: where HAProxy finds it, and where "
+    "it is here (repeatable).",
+    "env": "A variable of HAProxy's environment, as NAME=VALUE (repeatable).",
+    "advise": "With --config, measure also what may help where an address is missing: the settings "
+    "nonlocal-bind and transparent; --no-advise does not.",
     "host": "A host that `invoke capture` has captured: guests like it, with its configuration as "
     "with --config.",
     "expect": "A run (its name or folder), or a YAML file of patterns over cell ids and verdicts, "
@@ -109,11 +114,11 @@ VERBOSE = "Tell every command as well, on the host and in the guests, ready to b
 def matrix(
     c: Context, kernel: Sequence[str], haproxy: Sequence[str], setting: Sequence[str],
     scenario: Sequence[str], method: Sequence[str], only: Sequence[str], skip: Sequence[str],
-    seed: Sequence[str], matrix: str = "default", repeat: str = "", clock: str = "auto",
-    probe_interval: str = "", jobs: str = "0",
-    time_limit: str = "", keep: str = "never", resume: bool = False, failed: str = "",
-    expect: str = "", config: str = "", after: str = "", host: str = "",
-    table_format: str = "plain", verbose: bool = False,
+    seed: Sequence[str], file: Sequence[str], env: Sequence[str],
+    matrix: str = "default", repeat: str = "", clock: str = "auto", probe_interval: str = "",
+    jobs: str = "0", time_limit: str = "", keep: str = "never", resume: bool = False,
+    failed: str = "", expect: str = "", config: str = "", after: str = "", host: str = "",
+    advise: bool = True, table_format: str = "plain", verbose: bool = False,
 ) -> None:  # fmt: skip
     """Measure what a reload does, for every selected cell: tables, findings, results/RUN.
 
@@ -132,7 +137,7 @@ def matrix(
             flags.seeds(repeat, seed),
             clock,
             flags.interval("--probe-interval", probe_interval),
-            flags.own(config, after, scenario, host),
+            flags.own(config, after, scenario, host, file, env, advise),
             wanted if config else Wanted(),
         )
         at_once = flags.count("--jobs", jobs, least=0)

@@ -76,6 +76,7 @@ def judged(timeline: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "verdict": found.name,
         "silent": found.silent,
+        "ended": found.ended,
         "error": found.explanation if found.name == "error" else None,
         "explanation": found.explanation,
         "quality": found.quality,
@@ -102,6 +103,7 @@ def _unjudged(reason: str, checks: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "verdict": "error",
         "silent": None,
+        "ended": None,
         "error": reason,
         "explanation": reason,
         "quality": None,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from cryptography import x509
@@ -70,11 +70,25 @@ class LookAlikes:
                 blocks.append(self._revocations(block[0]))
             elif label == "PUBLIC KEY":
                 told(line, "public key, now a fresh one")
-                blocks.append(self._public_key())
+                blocks.append(self.public_key())
             else:
                 told(line, "private key, now a fresh one" if "KEY" in label else "PEM block")
                 blocks.append(self.private_key() if "KEY" in label else "")
         return "".join(blocks)
+
+    def certificate(self, names: Sequence[str]) -> str:
+        """Return a certificate of at least one host name, as PEM."""
+        return self._signed(_subject(names[0]), [x509.DNSName(name) for name in names])
+
+    def server_certificate(self, names: Sequence[str], issuer: str) -> str:
+        """Return a certificate of at least one host name that the one of `issuer` vouches for."""
+        subject = _subject(names[0])
+        every = [x509.DNSName(name) for name in dict.fromkeys(names)]
+        return self._signed(subject, every, _subject(issuer))
+
+    def revocations(self, issuer: str) -> str:
+        """Return an empty list of revoked certificates, as PEM."""
+        return self._empty_list(_subject(issuer))
 
     def _certificate(self, block: str) -> tuple[str, str]:
         """The look-alike, and the names that it has."""
@@ -82,9 +96,18 @@ class LookAlikes:
             subject, names = _names(x509.load_pem_x509_certificate(block.encode()))
         except _UNREADABLE:
             subject, names = _subject(_STRANGER), []
+        told = [str(each.value) for each in (*subject, *names)]
+        return self._signed(subject, names), ", ".join(dict.fromkeys(told)) or "nobody"
+
+    def _signed(
+        self,
+        subject: x509.Name,
+        names: Sequence[x509.GeneralName],
+        issuer: x509.Name | None = None,
+    ) -> str:
         now = datetime.datetime.now(datetime.timezone.utc)
         builder = (
-            x509.CertificateBuilder(subject, subject, self.key.public_key())
+            x509.CertificateBuilder(issuer or subject, subject, self.key.public_key())
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - datetime.timedelta(days=1))
             .not_valid_after(now + _DAYS)
@@ -92,9 +115,7 @@ class LookAlikes:
         )
         if names:
             builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
-        made = builder.sign(self.key, hashes.SHA256()).public_bytes(Encoding.PEM).decode()
-        told = [str(each.value) for each in (*subject, *names)]
-        return made, ", ".join(dict.fromkeys(told)) or "nobody"
+        return builder.sign(self.key, hashes.SHA256()).public_bytes(Encoding.PEM).decode()
 
     def _revocations(self, block: str) -> str:
         try:
@@ -104,6 +125,9 @@ class LookAlikes:
             issuer = _subject(str(names[0].value) if names else _STRANGER)
         except _UNREADABLE:
             issuer = _subject(_STRANGER)
+        return self._empty_list(issuer)
+
+    def _empty_list(self, issuer: x509.Name) -> str:
         now = datetime.datetime.now(datetime.timezone.utc)
         builder = x509.CertificateRevocationListBuilder(issuer, now, now + _DAYS)
         return builder.sign(self.key, hashes.SHA256()).public_bytes(Encoding.PEM).decode()
@@ -112,7 +136,8 @@ class LookAlikes:
         """The fresh one, as PEM."""
         return self.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 
-    def _public_key(self) -> str:
+    def public_key(self) -> str:
+        """Return the fresh one, as PEM."""
         public = self.key.public_key()
         return public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
 

@@ -12,6 +12,7 @@ from hatester.kernel_references import with_kernels, with_names
 from hatester.matrix import Matrix
 from hatester.measuring import New
 from hatester.notices import Say
+from hatester.own_survey import ADVISED
 from hatester.paths import HOSTS, RESULTS
 from hatester.plan import Plan, Wanted, make_plan, plan_of, without_scenarios
 from hatester.production import Likeness, likeness
@@ -44,6 +45,8 @@ class Market:
 def new_run(declared: Matrix, wanted: Wanted, new: New, market: Market) -> Choice:
     """What is wanted. Raises UserError for a name that is not declared, and for no cell."""
     make = without_scenarios if new.own else make_plan
+    if new.own and new.own.is_advised and not wanted.settings:
+        wanted = replace(wanted, settings=ADVISED)
     plan = make(*with_kernels(declared, wanted, market.kernels))
     return Choice(plan, new, [cell.id for cell in plan.cells])
 

@@ -16,6 +16,7 @@ from invoke.exceptions import Exit
 from tabulate import tabulate_formats
 
 from hatester import cache, commands, expectation, findings, host, reports, runs, tables
+from hatester.answer import answer
 from hatester.archive import Archive
 from hatester.declarations import require
 from hatester.errors import MeasurementError, TimeIsUp, UserError
@@ -148,12 +149,18 @@ def require_table_format(name: str) -> None:
 
 
 def show_run(results: Results, table_format: str, expected: Expectation | None = None) -> None:
-    """A run's tables and findings, what could not be measured, and where everything is."""
-    found = findings.find(results.cells)
+    """A run's tables and findings, what could not be measured, and where everything is.
+
+    The answer about a configuration of the user's own comes first.
+    """
+    answered = answer(results.run)
+    general = findings.find_general if answered else findings.find
+    found = [*answered, *general(results.cells)]
     is_coloured = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+    tabled = tables.tables(results.cells, table_format, is_coloured=is_coloured)
+    told = displayable(findings.text(found))
     parts = [
-        tables.tables(results.cells, table_format, is_coloured=is_coloured),
-        displayable(findings.text(found)),
+        *((told, tabled) if answered else (tabled, told)),
         displayable(tables.errors(results.cells)),
         displayable(differences(results)),
     ]

@@ -18,12 +18,19 @@ _BIND = re.compile(
 _INTERFACE = re.compile(r"[ \t]interface[ \t]+(\S+)")
 _PORT = re.compile(r"[0-9]{1,9}")
 _GLOBAL = re.compile(r"^global[ \t]*(?:#.*)?$", re.MULTILINE)
+_UNIX = ("/", "abns@")
+_UDP = ("quic4@", "quic6@", "udp4@", "udp6@", "udp@")
+_DATAGRAMS = re.compile(r"^[ \t]*dgram-bind[ \t]+(\S+)", re.MULTILINE)
+_RANGE = re.compile(r"(?:ipv[46]@)?(?P<address>.*):(?P<first>[0-9]{1,5})-(?P<last>[0-9]{1,5})")
 _ANY = {"*": "127.0.0.1", "": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
 @dataclass(frozen=True)
 class Bind:
-    """An address as a `bind` line has it (HAProxy's configuration manual, section 4.2)."""
+    """An address as a `bind` line has it (HAProxy's configuration manual, section 4.2).
+
+    A UNIX socket has its path, or `abns@NAME`, for an address, and the port 0.
+    """
 
     address: str
     port: int
@@ -34,22 +41,46 @@ class Bind:
 
     @property
     def label(self) -> str:
-        """How results name it: as HAProxy does, `192.168.42.43:80` or `*:81`."""
-        return f"{self.address}:{self.port}"
+        """How results name it: as HAProxy does, `192.168.42.43:80`, `*:81` or `/run/x.sock`."""
+        return f"{self.address}:{self.port}" if self.port else self.address
+
+    @property
+    def is_unix(self) -> bool:
+        """True if it is a UNIX socket."""
+        return not self.port
 
     @property
     def is_wildcard(self) -> bool:
-        """Whether it is bound to every address of the guest, so that none can be missing."""
+        """Whether it is bound to every address of the guest."""
         return self.address in _ANY
+
+    @property
+    def can_be_missing(self) -> bool:
+        """True if its address has to be on an interface, from where it can be taken away."""
+        if self.is_unix or self.is_wildcard:
+            return False
+        place = self.place
+        return place is None or not ipaddress.ip_address(place[0]).is_loopback
 
     @property
     def target(self) -> str:
         """The address to connect to."""
         return _ANY.get(self.address, self.address)
 
+    @property
+    def place(self) -> tuple[str, int] | None:
+        """Return the address, as the kernel has it, and the port; None of a host's name."""
+        if self.is_unix:
+            return self.address, 0
+        if self.address in ("", "*"):
+            return "0.0.0.0", self.port
+        with contextlib.suppress(ValueError):
+            return str(ipaddress.ip_address(self.address)), self.port
+        return None
+
     def require_address(self) -> None:
         """Raise ValueError where it is a name, and no address."""
-        if not self.is_wildcard:
+        if not (self.is_unix or self.is_wildcard):
             _require_no_zone(self.address)
             ipaddress.ip_address(self.address)
 
@@ -60,6 +91,39 @@ def interface_address(text: str) -> ipaddress.IPv4Interface | ipaddress.IPv6Inte
     return ipaddress.ip_interface(text)
 
 
+def interfaces(text: str) -> dict[str, str]:
+    """Return the interfaces to which the binds of a configuration are restricted, by their labels.
+
+    What is not written as an address and a port is left out.
+    """
+    found = {}
+    for match in _BIND.finditer(text):
+        if interface := _INTERFACE.search(match["options"]):
+            for each in match["addresses"].split(","):
+                with contextlib.suppress(ValueError):
+                    found[parse_bind(each).label] = interface[1]
+    return found
+
+
+def ranges(text: str) -> list[tuple[str, int, int]]:
+    """Return the ranges of ports that are bound: the address, the first port, the last one."""
+    found = []
+    for match in _BIND.finditer(text):
+        for each in match["addresses"].split(","):
+            if ports := _RANGE.fullmatch(each):
+                address = ports["address"].strip("[]")
+                anywhere = "0.0.0.0" if address in ("", "*") else address
+                found.append((anywhere, int(ports["first"]), int(ports["last"])))
+    return found
+
+
+def datagrams(text: str) -> list[str]:
+    """Return what a configuration binds by UDP, such as QUIC, as it is written there."""
+    binds = (match["addresses"] for match in _BIND.finditer(text))
+    listed = [each for addresses in binds for each in addresses.split(",")]
+    return [*(each for each in listed if each.startswith(_UDP)), *_DATAGRAMS.findall(text)]
+
+
 def _require_no_zone(address: str) -> None:
     """A zone (RFC 4007) is a name of this host's alone; to Python, it may be any text."""
     if "%" in address:
@@ -67,7 +131,12 @@ def _require_no_zone(address: str) -> None:
 
 
 def parse_bind(text: str, interface: str | None = None) -> Bind:
-    """An address and its port, as a `bind` line has them. Raises ValueError without a port."""
+    """An address and its port, as a `bind` line has them, or a UNIX socket as results name it.
+
+    Raises ValueError for an address without a port.
+    """
+    if text.startswith(_UNIX) and len(text) > 1:
+        return Bind(text, 0)
     address, _, port = text.rpartition(":")
     if not _PORT.fullmatch(port) or not 0 < int(port) < 65536:
         raise ValueError(f"bind {brief(text)} has no port")

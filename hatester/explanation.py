@@ -8,13 +8,24 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from hatester.labels import short_names
-from hatester.timeline import Holding, Phase, Reload, Timeline, holdings, phases, stretches
+from hatester.timeline import (
+    Ended,
+    Holding,
+    Phase,
+    Reload,
+    Timeline,
+    holdings,
+    phases,
+    stretches,
+)
 from hatester.words import counted, listed, printable, spread, were
 
 Entry = Mapping[str, Any]
 
 SLOW_SECONDS = 0.5
 """An answer that took longer is worth a word."""
+UNHARMED = ("ok", "unasked")
+"""Verdicts on a reload that nobody has suffered from."""
 _QUOTE = 120
 _QUEUED = ("reset", "timeout")
 """How connections end that nobody has accepted."""
@@ -63,17 +74,29 @@ def explain(timeline: Timeline, reloads: Sequence[Entry], worst: Entry) -> str:
     Single lost connections are those of all reloads.
     """
     names = short_names(timeline.addresses)
-    if worst["verdict"] in ("ok", "lossy"):
+    if worst["verdict"] in ("ok", "unasked", "lossy"):
         told = [_tally(reloads, names) + _reservations(timeline, reloads)]
     else:
         told = _Story(timeline, worst, names).parts()
-        others = sum(entry["verdict"] != "ok" for entry in reloads) - 1
+        others = sum(entry["verdict"] not in UNHARMED for entry in reloads) - 1
         if others:
             told.append(f"{counted(others, 'other reload')} {were(others)} hit too")
     told += _slowest(reloads) + _races(reloads)
+    if timeline.ended:
+        at = f"before step {timeline.ended.step}" if timeline.ended.step else "by the end"
+        told.append(f"HAProxy had ended {at}")
     if any(not each.steady and not timeline.is_overtaken(each) for each in timeline.reloads):
         told.append("the addresses had not settled when the observation ended")
     return f"{'; '.join(told)} (seed {timeline.seed})"
+
+
+def explain_start(timeline: Timeline, ended: Ended) -> str:
+    """Return the sentence for a cell in which HAProxy did not start."""
+    names = short_names(timeline.addresses)
+    missing = listed([names.get(label, label) for label in ended.missing])
+    cause = f" while {missing} {were(len(ended.missing))} missing" if missing else ""
+    said = _said_alert([line for _, line in timeline.log]) or ended.reason
+    return f"HAProxy did not start{cause}: it {said} (seed {timeline.seed})"
 
 
 def _tally(reloads: Sequence[Entry], names: Mapping[str, str]) -> str:
@@ -86,11 +109,11 @@ def _tally(reloads: Sequence[Entry], names: Mapping[str, str]) -> str:
             for outcome, count in address["failures"].items():
                 lost[label, outcome] += count
     if not asked.total():
-        return "no address that should have answered was asked"
+        return "nothing was left to ask"
     if not lost:
         connections = f"all {counted(asked.total(), 'connection')}"
         return f"{connections} to {counted(len(asked), 'address')} were answered"
-    hit = sum(entry["verdict"] != "ok" for entry in reloads)
+    hit = sum(entry["verdict"] not in UNHARMED for entry in reloads)
     kinds = [
         f"{count} to {names.get(label, label)} {_loss(outcome, count)}"
         for (label, outcome), count in lost.most_common()
@@ -320,11 +343,12 @@ def _alert(timeline: Timeline, reload: Reload) -> str:
 
     The format of its lines is that of `print_message()` in HAProxy's src/errors.c.
     """
-    alerts = [
-        found["text"].strip()
-        for at, line in timeline.log
-        if reload.at <= at < reload.until and (found := _ALERT.search(line))
-    ]
+    return _said_alert([line for at, line in timeline.log if reload.at <= at < reload.until])
+
+
+def _said_alert(lines: Iterable[str]) -> str:
+    """Return what the first alert among lines of HAProxy's log says, as what HAProxy did."""
+    alerts = [found["text"].strip() for line in lines if (found := _ALERT.search(line))]
     if not alerts:
         return ""
     if bind := _CANNOT_BIND.search(alerts[0]):

@@ -25,7 +25,7 @@ Way = tuple[str, str]
 
 BASELINE: Way = ("plain", "signal")
 """What the other settings and methods are told against."""
-_FATES = ("well", "outage", "down", "silent")
+_FATES = ("well", "unasked", "outage", "unstarted", "down", "silent")
 """The gravest last."""
 _WIDTH = 100
 _MINOR_SHARE = 0.1
@@ -53,11 +53,16 @@ def find(cells: Sequence[Entry]) -> list[Finding]:
     """What the cells of a run say together: by scenario, about the kernels, and about chance."""
     measured = [cell for cell in cells if cell["verdict"] != "error"]
     found = [
-        _scenario(name, group)
-        for name, group in _grouped(measured, lambda c: c["scenario"]).items()
+        _scenario(name, group) for name, group in grouped(measured, lambda c: c["scenario"]).items()
     ]
-    others = (_kernels(measured), _chance(measured), _single_checks(measured))
-    return [each for each in (*found, *others) if each.sentences]
+    return [*(each for each in found if each.sentences), *find_general(measured)]
+
+
+def find_general(cells: Sequence[Entry]) -> list[Finding]:
+    """What the cells of a run say about the kernels, and about chance."""
+    measured = [cell for cell in cells if cell["verdict"] != "error"]
+    found = (_kernels(measured), _chance(measured), _single_checks(measured))
+    return [each for each in found if each.sentences]
 
 
 def text(found: Sequence[Finding]) -> str:
@@ -75,7 +80,7 @@ def text(found: Sequence[Finding]) -> str:
 
 def _scenario(name: str, cells: Sequence[Entry]) -> Finding:
     """What happens in a scenario, and what other settings and methods make of it."""
-    ways = _grouped(cells, _way)
+    ways = grouped(cells, _way)
     base = BASELINE if BASELINE in ways else next(iter(ways))
     others = {way: group for way, group in ways.items() if way != base}
     setting = "" if base[0] == BASELINE[0] else f", {base[0]}"
@@ -87,7 +92,7 @@ def _scenario(name: str, cells: Sequence[Entry]) -> Finding:
 
 def _behaviours(cells: Sequence[Entry]) -> list[str]:
     """A sentence for all builds that do the same, most of the time."""
-    every = _builds(cells)
+    every = builds_of(cells)
     alike: dict[tuple[Any, ...], list[str]] = {}
     for build, fate in _fates(cells).items():
         typical = [c for c in cells if _build(c) == build and _fate(c) == fate]
@@ -104,7 +109,7 @@ def _behaviour(
     fate: str, cells: Sequence[Entry], builds: Sequence[str], every: Sequence[str]
 ) -> str:
     typical = [cell for cell in cells if _fate(cell) == fate]
-    who = f"{_named_builds(builds, every)} "
+    who = f"{named_builds(builds, every)} "
     is_one = len(builds) == 1
     where = _named_kernels(typical, cells)
     if fate == "well":
@@ -116,6 +121,8 @@ def _behaviour(
             f"{who}{'loses' if is_one else 'lose'} single connections, in {len(lost)} of "
             f"{len(typical)} cells ({most})"
         )
+    if fate in _WITHOUT_ADDRESSES:
+        return f"{who}{_WITHOUT_ADDRESSES[fate][0 if is_one else 1]}, {where}"
     does = listed(_DOES[kind][0 if is_one else 1] for kind in _kinds(typical))
     what = f"{does.replace(' and ', ' or ')} {_scope(typical)}"
     if fate == "silent":
@@ -141,20 +148,25 @@ def _variations(
         for build, fate in after.items():
             changed.setdefault(_effect(before[build], fate), []).append(build)
         for effect, builds in changed.items():
-            if effect in _EFFECTS:
+            if effect in EFFECTS:
                 which = () if builds == hit else tuple(builds)
                 effects.setdefault((effect, which), []).append(_named_way(way, base))
             elif effect == "other":
                 affected = [cell for cell in group if _build(cell) in builds]
                 told += [f"{_named_way(way, base)}: {each}" for each in _behaviours(affected)]
     return [
-        f"{listed(ways)} {_EFFECTS[effect][0 if len(ways) == 1 else 1]}"
-        + (f", with {_named_builds(builds, _builds(cells))}" if builds else "")
+        f"{listed(ways)} {EFFECTS[effect][0 if len(ways) == 1 else 1]}"
+        + (f", with {named_builds(builds, builds_of(cells))}" if builds else "")
         for (effect, builds), ways in effects.items()
     ] + told
 
 
-_EFFECTS = {
+_WITHOUT_ADDRESSES = {
+    "unasked": ("has no address left to ask", "have no address left to ask"),
+    "unstarted": ("does not start", "do not start"),
+}
+"""Fates that are not those of addresses."""
+EFFECTS = {
     "gone": ("removes it", "remove it"),
     "same": ("changes nothing", "change nothing"),
 }
@@ -171,8 +183,8 @@ def _kernels(cells: Sequence[Entry]) -> Finding:
     names = list(dict.fromkeys(map(_kernel, cells)))
     unlike: dict[tuple[str, ...], list[str]] = {}
     is_single = False
-    for combination in _grouped(cells, lambda c: (c["scenario"], _build(c), _way(c))).values():
-        by_kernel = _grouped(combination, _kernel)
+    for combination in grouped(cells, lambda c: (c["scenario"], _build(c), _way(c))).values():
+        by_kernel = grouped(combination, _kernel)
         strange, usual = _strange(by_kernel)
         if strange:
             shown = [each for name in strange for each in by_kernel[name]]
@@ -207,7 +219,7 @@ def _chance(cells: Sequence[Entry]) -> Finding:
     """Cells whose outcome is not the same with all of their seeds."""
     told = [
         f"{id_}: {_line(group)} ({_seeds(group)})"
-        for id_, group in _grouped(cells, lambda cell: cell["id"]).items()
+        for id_, group in grouped(cells, lambda cell: cell["id"]).items()
         if len({cell["verdict"] if _fate(cell) == "well" else _fate(cell) for cell in group}) > 1
     ]
     return Finding("not the same with each seed", tuple(told))
@@ -252,6 +264,8 @@ def _dead(cell: Entry, check: Entry) -> str:
 def _fate(cell: Entry) -> str:
     if cell["silent"]:
         return "silent"
+    if cell["ended"] == "start":
+        return "unstarted"
     return "well" if cell["verdict"] in ("ok", "lossy") else str(cell["verdict"])
 
 
@@ -259,7 +273,7 @@ def _fates(cells: Sequence[Entry]) -> dict[str, str]:
     """The fate that most cells of each build share, the gravest of several, by their versions."""
     return {
         build: _most_common([_fate(cell) for cell in cells if _build(cell) == build])
-        for build in _builds(cells)
+        for build in builds_of(cells)
     }
 
 
@@ -282,7 +296,7 @@ def _kinds(cells: Sequence[Entry]) -> tuple[str, ...]:
     return tuple(kind for kind, count in kinds.most_common() if count >= least)
 
 
-def _named_builds(builds: Sequence[str], every: Sequence[str]) -> str:
+def named_builds(builds: Sequence[str], every: Sequence[str]) -> str:
     """As people say it: `HAProxy 2.6 and later`. Both in the order of their versions."""
     if len(builds) > 1 and len(builds) == len(every):
         return f"HAProxy {builds[0]} to {builds[-1]}"
@@ -333,13 +347,13 @@ def _kernel(cell: Entry) -> str:
     return str(cell["kernel"]["name"])
 
 
-def _builds(cells: Iterable[Entry]) -> list[str]:
+def builds_of(cells: Iterable[Entry]) -> list[str]:
     """In the order of their versions."""
     versions = {_build(cell): cell["haproxy"]["version"] or _build(cell) for cell in cells}
     return sorted(versions, key=lambda name: numbers(versions[name]))
 
 
-def _grouped(cells: Iterable[Entry], key: Callable[[Entry], Any]) -> dict[Any, list[Entry]]:
+def grouped(cells: Iterable[Entry], key: Callable[[Entry], Any]) -> dict[Any, list[Entry]]:
     groups: dict[Any, list[Entry]] = {}
     for cell in cells:
         groups.setdefault(key(cell), []).append(cell)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from hatester.own import Own, load_own
 from hatester.paths import located
 from hatester.words import quoted
 
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _WHOLE = re.compile("[0-9]{1,9}")
 _SECONDS = re.compile(r"(?P<number>[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?P<unit>ms|s|)")
 _SHORTEST, _LONGEST = 0.005, 1.0
@@ -42,20 +44,54 @@ def seeds(repeat: str, given: Sequence[str]) -> tuple[int, ...]:
     return tuple(dict.fromkeys(count("--seed", each, least=0, most=10**9 - 1) for each in given))
 
 
-def own(config: str, after: str, scenarios: Sequence[str], host: str) -> Own | None:
-    """The configurations of --config and --after, if they are given.
+def own(
+    config: str,
+    after: str,
+    scenarios: Sequence[str],
+    host: str,
+    file: Sequence[str] = (),
+    env: Sequence[str] = (),
+    is_advised: bool = True,
+) -> Own | None:
+    """The configurations of --config and --after, with what --file and --env add to them.
 
     Raises UserError for one that cannot be read, and for flags that exclude each other.
     """
+    files, variables = dict(map(_file, file)), dict(map(_variable, env))
     if host and (config or scenarios):
         raise UserError("--host: its configuration makes the scenarios, as --config does.")
     if not config:
         if after:
             raise UserError("--after: without --config there is nothing before it.")
+        if files or variables:
+            flag = "--file" if files else "--env"
+            raise UserError(f"{flag}: without --config there is nothing that needs it.")
         return None
     if scenarios:
         raise UserError("--config: its addresses make the scenarios; --scenario cannot be given.")
-    return load_own(located(config, Path()), located(after, Path()) if after else None)
+    then = located(after, Path()) if after else None
+    return load_own(located(config, Path()), then, files, variables, is_advised)
+
+
+def _file(text: str) -> tuple[str, Path]:
+    """Read PATH=LOCAL: where HAProxy finds a file, and where it is on this host."""
+    path, sign, local = text.partition("=")
+    if not (sign and local and path.startswith("/") and posixpath.normpath(path) == path):
+        raise UserError(
+            f"--file: {quoted(text)} is not PATH=LOCAL, an absolute path for HAProxy and a file "
+            "here, such as /etc/haproxy/hosts.map=./hosts.map."
+        )
+    return path, located(local, Path())
+
+
+def _variable(text: str) -> tuple[str, str]:
+    """Read NAME=VALUE."""
+    name, sign, value = text.partition("=")
+    if not (sign and _VARIABLE.fullmatch(name)) or not value.isprintable():
+        raise UserError(
+            f"--env: {quoted(text)} is not NAME=VALUE, a variable of HAProxy's environment."
+        )
+    return name, value
 
 
 def step(flag: str, text: str, steps: int) -> int:

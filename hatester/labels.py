@@ -13,7 +13,9 @@ def short_names(labels: Iterable[str]) -> dict[str, str]:
 
 
 def _short(label: str) -> str:
-    address, _, port = label.rpartition(":")
+    address, colon, port = label.rpartition(":")
+    if not colon:  # a UNIX socket
+        return label
     if address == "*":
         return f":{port}"
     separator = ":" if ":" in address else "."

@@ -57,7 +57,7 @@ def _again(results: Results) -> str:
     for grid in tables.grids(results.cells):
         cells = measured(each for group in grid.cells.values() for each in group)
         found = max(cells, key=lambda cell: OUTCOMES.index(outcome(cell)), default=None)
-        if found and outcome(found) not in ("ok", "lossy"):
+        if found and outcome(found) not in ("ok", "unasked", "lossy"):
             worst[results.command(found)] = None
     return "\n".join([*worst][:_MOST_COMMANDS])
 

@@ -6,6 +6,7 @@ what others need is still being made. What cannot be made costs the cells that n
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
@@ -40,6 +41,19 @@ class Materials:
             return Image(self.kits[kernel].result(), system)
         except MeasurementError as error:
             raise MeasurementError(f"no image for kernel {kernel}: {error}") from error
+
+    def those_of(self, builds: Iterable[str]) -> dict[str, Tree]:
+        """Return the trees of builds, as far as they can be had.
+
+        Raises MeasurementError when there is none.
+        """
+        found = {}
+        for build in builds:
+            with contextlib.suppress(MeasurementError):
+                found[build] = self.tree(build)
+        if not found:
+            raise MeasurementError("no build of HAProxy is to be had")
+        return found
 
     def tree(self, build: str) -> Tree:
         """The tree of a build, awaited. Raises MeasurementError when there can be none."""

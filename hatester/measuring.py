@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-from hatester import engine, host, live, own, tables
+from hatester import engine, host, live, own_scenarios, tables
 from hatester.archive import Archive
 from hatester.cli import workshop
+from hatester.errors import MeasurementError
 from hatester.materials import Workshop
 from hatester.own import Own
+from hatester.own_survey import Surveyed, surveyed, without_needless
 from hatester.paths import RESULTS
 from hatester.plan import Plan, Wanted, load_scenarios, with_scenarios, without_unfit
 from hatester.progress import Progress
@@ -17,7 +19,6 @@ from hatester.results import Results, begin
 from hatester.run import How, Run
 from hatester.shelf import require_place
 from hatester.single import single_guest
-from hatester.survey import survey
 from hatester.vagrant import Vagrant
 
 
@@ -78,43 +79,51 @@ def _begin(shop: Workshop, plan: Plan, new: New, progress: Progress) -> tuple[Pl
         progress.say(left_out)
     for difference in new.differs:
         progress.say(f"unlike {new.captured}: {difference}")
-    contents = _scenarios(shop, plan, new.own, new.clock, progress) if new.own else {}
-    if contents:
+    found = _survey(shop, plan, new.own, new.clock, progress) if new.own else None
+    contents = found.scenarios if found else {}
+    if new.own:
         plan = with_scenarios(plan, new.wanted, list(contents))
+        plan = without_needless(plan) if new.own.is_advised and not new.wanted.settings else plan
     results = begin(
         RESULTS, host.describe(), plan.cells, plan.left_out,
-        new.seeds, engine.choose(new.clock).clock, new.probe_interval, _further(plan, new),
+        new.seeds, engine.choose(new.clock).clock, new.probe_interval, _further(plan, new, found),
     )  # fmt: skip
     if new.own:
-        own.write(results.scenarios, new.own, contents)
+        own_scenarios.write(results.scenarios, new.own, contents)
         plan = replace(plan, scenarios=load_scenarios(results.scenarios, plan.cells))
     return plan, results
 
 
-def _further(plan: Plan, new: New) -> dict[str, Any]:
+def _further(plan: Plan, new: New, surveyed: Surveyed | None) -> dict[str, Any]:
     """What a run has to know in order to be finished later, or to be told of."""
-    described = {
+    further: dict[str, Any] = {
         "kernels": dict(plan.matrix.described_kernels),
         "builds": dict(plan.matrix.described_builds),
     }
-    if not new.captured:
-        return described
-    return {**described, "captured": new.captured, "differs": list(new.differs)}
+    if surveyed:
+        further["configuration"] = surveyed.described()
+    if new.captured:
+        further |= {"captured": new.captured, "differs": list(new.differs)}
+    return further
 
 
-def _scenarios(
-    shop: Workshop, plan: Plan, asked: Own, clock: str, progress: Progress
-) -> dict[str, dict[str, Any]]:
-    """The scenarios that a configuration gives, by what HAProxy in a guest says of it."""
-    kernel, build = plan.cells[0].kernel, plan.cells[0].build
-    chosen = engine.choose(clock)
-    with single_guest(shop, kernel, build, "survey", progress, chosen) as guest:
-        progress.doing(kernel, f"asking HAProxy {build} what the configuration binds")
-        before = survey(guest, build, asked.before, asked.files)
-        after = before
-        if asked.after != asked.before:
-            after = survey(guest, build, asked.after, asked.files)
-    for label in dict.fromkeys((*before.binds, *after.binds)):
-        if None in (before.binds.get(label, ""), after.binds.get(label, "")):
-            progress.say(f"{label} does not answer in a way that could be told from a failure")
-    return own.scenarios(asked, before, after)
+def _survey(shop: Workshop, plan: Plan, asked: Own, clock: str, progress: Progress) -> Surveyed:
+    """Ask HAProxy in a guest about a configuration: the first build that accepts it.
+
+    Raises MeasurementError when none does, with what the first one says.
+    """
+    kernel, chosen = plan.cells[0].kernel, engine.choose(clock)
+    refusals: list[MeasurementError] = []
+    with single_guest(shop, kernel, plan.builds, "survey", progress, chosen) as guest:
+        for build in plan.builds:
+            progress.doing(kernel, f"asking HAProxy {build} what the configuration binds")
+            try:
+                found = surveyed(guest, build, asked)
+            except MeasurementError as error:
+                progress.say(str(error))
+                refusals.append(error)
+            else:
+                for said in found.said:
+                    progress.say(said)
+                return found
+    raise refusals[0]

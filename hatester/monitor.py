@@ -18,12 +18,14 @@ from qemu.qmp import QMPClient, QMPError
 
 from hatester.configurations import Bind
 from hatester.errors import MeasurementError
+from provision.guest.answers import ANY, CLOSE, NAMED, TLS
 
 SECONDS = 20.0
 NETWORK = "net"
 """The id that the provider gives the guest's user network."""
-GUEST_ADDRESS = "10.0.2.15"
-SSH_PORT = 22
+GUEST_ADDRESS = "198.19.255.15"
+SSH_PORT = 65522
+"""Where no configuration wants to be: an address of RFC 2544, and a port that no service has."""
 _POLL_SECONDS = 0.02
 
 
@@ -120,9 +122,9 @@ def forwarded(folder: Path, binds: tuple[Bind, ...]) -> Iterator[Mapping[Bind, i
     """Ports of 127.0.0.1 that lead to addresses of the guest, for as long as it lasts.
 
     QEMU's user network reaches any address that the guest answers ARP for, dummy0's as well. It
-    forwards no IPv6, so such an address gets no port.
+    forwards no IPv6, so such an address gets no port; nor does one that cannot be asked from there.
     """
-    wanted = {bind: _destination(bind) for bind in binds if ":" not in bind.target}
+    wanted = {bind: _destination(bind) for bind in binds if _is_seen(bind)}
     *refusals, table = _human(
         folder,
         *(f"hostfwd_add {NETWORK} tcp:127.0.0.1:0-{to}:{bind.port}" for bind, to in wanted.items()),
@@ -139,6 +141,13 @@ def forwarded(folder: Path, binds: tuple[Bind, ...]) -> Iterator[Mapping[Bind, i
         with contextlib.suppress(MeasurementError):
             removals = (f"hostfwd_remove {NETWORK} tcp:127.0.0.1:{p}" for p in ports.values())
             _human(folder, *removals)
+
+
+def _is_seen(bind: Bind) -> bool:
+    """True if an address can be asked from outside, by HTTP or HTTPS and without a PROXY header."""
+    if bind.is_unix or bind.interface or ":" in bind.target:
+        return False
+    return (bind.is_wildcard or bind.can_be_missing) and bind.answer in (NAMED, ANY, CLOSE, TLS)
 
 
 def _destination(bind: Bind) -> str:

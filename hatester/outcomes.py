@@ -9,6 +9,7 @@ Entry = Mapping[str, Any]
 
 MEANINGS = {
     "ok": "no connection was lost",
+    "unasked": "no address was left that should have answered",
     "lossy": "single connections were lost, each between two that were answered",
     "outage": "a stretch of time without an answer, then well again",
     "down": "an address was still dead when the observation ended",
@@ -19,8 +20,8 @@ OUTCOMES = tuple(name for name in MEANINGS if name != "error")
 """What can be measured, the worst last. Of a cell that is `down`, HAProxy did not claim success; of
 one that is `silent`, it did."""
 
-COLOURS = {"ok": 2, "lossy": 3, "outage": 1, "down": 1, "silent": 5, "error": 8}
-"""Of a terminal's sixteen (console_codes(4)): green, yellow, red, magenta, grey."""
+COLOURS = {"ok": 2, "unasked": 6, "lossy": 3, "outage": 1, "down": 1, "silent": 5, "error": 8}
+"""Of a terminal's sixteen (console_codes(4)): green, cyan, yellow, red, magenta, grey."""
 
 
 def outcome(cell: Entry) -> str:

@@ -8,6 +8,8 @@ on whether an address answers; the inside tells how it did not.
 from __future__ import annotations
 
 import http.client
+import ssl
+import warnings
 from collections.abc import Mapping
 from concurrent.futures import Executor
 
@@ -15,7 +17,7 @@ import requests
 import urllib3.exceptions
 
 from hatester.configurations import Bind
-from provision.guest.answers import CLOSE, NAMED, answered_by
+from provision.guest.answers import CLOSE, NAMED, TLS, answered_by
 
 SECONDS = 5.0
 """Of one request: as long as a connection of a check inside the guest may take."""
@@ -23,6 +25,9 @@ SECONDS = 5.0
 # The first that fits: RemoteDisconnected, which means that not a byte came, is a BadStatusLine and
 # a ConnectionResetError as well.
 _OUTCOMES: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
+    ((ssl.SSLEOFError, ssl.SSLZeroReturnError), "empty"),
+    # Whatever it is, it is the server's.
+    ((ssl.SSLError,), "wrong"),
     ((http.client.RemoteDisconnected,), "empty"),
     ((ConnectionRefusedError,), "refused"),
     ((ConnectionResetError, BrokenPipeError), "reset"),
@@ -39,23 +44,27 @@ def look(pool: Executor, ports: Mapping[Bind, int]) -> dict[str, str]:
 
 
 def request(port: int, answer: str = NAMED) -> str:
-    """Ask for `/` at a port of 127.0.0.1, where `answer` is expected; returns the outcome.
+    """Ask for `/` at a port of 127.0.0.1, by HTTPS where `answer` is that of TLS; returns the
+    outcome.
 
     Raises requests.RequestException for what says nothing about the address.
     """
-    outcome = _request(port)
+    outcome = _request(f"{'https' if answer == TLS else 'http'}://127.0.0.1:{port}/")
     # What is no HTTP, or another answer, is an answer all the same.
     is_well = outcome == "wrong" or (outcome == "empty" and answer == CLOSE)
     return "ok" if is_well and answer != NAMED else outcome
 
 
-def _request(port: int) -> str:
-    with requests.Session() as session:
+def _request(url: str) -> str:
+    with requests.Session() as session, warnings.catch_warnings():
+        # Certificates are made up, and prove nothing.
+        warnings.simplefilter("ignore", urllib3.exceptions.InsecureRequestWarning)
+        session.verify = False
         # A proxy that the environment names must not stand between.
         session.trust_env = False
         try:
             response = session.get(
-                f"http://127.0.0.1:{port}/",
+                url,
                 timeout=SECONDS,
                 headers={"Connection": "close"},
                 allow_redirects=False,

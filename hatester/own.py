@@ -1,66 +1,185 @@
-"""Scenarios for a configuration of the user's own: each of its addresses is lost in turn.
+"""A configuration of the user's own: read, and completed by what it needs around it.
 
-They are ordinary scenarios, written into the run's folder: to be read, to be run again, and to be
-copied to `matrix/scenarios` by whoever wants to go on from there.
+What it needs and nobody gave is made (`surroundings.py`), so that HAProxy accepts it as it is.
 """
 
 from __future__ import annotations
 
-import ipaddress
+import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from hatester.certificates import BEGIN, LookAlikes
-from hatester.configurations import parse_bind
+from hatester import checks, surroundings
+from hatester.certificates import BEGIN, PRIVATE, LookAlikes
+from hatester.configurations import datagrams, interfaces, ranges
 from hatester.declarations import text_of
 from hatester.errors import UserError
 from hatester.paths import is_there
-from hatester.survey import Survey
+from hatester.placeholder_files import NOBODY
+from hatester.sequence import ROOT
+from hatester.surroundings import Surroundings
+from provision.guest.root import ETC, RESOLVER
 
 BEFORE, AFTER = "before", "after"
-RELOAD = "reload"
-"""The scenario in which nothing is lost."""
-PROBE_INTERVAL = 0.1
-"""Seconds: a connection that is encrypted, passed on and logged costs HAProxy more than one of our
-scenarios, and an emulated guest has no time for fifty of them a second."""
+"""The names of the configurations in the scenarios that are made."""
 _MOST_FILES, _MOST_BYTES = 500, 5_000_000
+_VERIFIED = re.compile(r"\b(?:verifyhost|sni\s+str)[\s(]+([A-Za-z0-9.-]+)")
+_ETC = f"{ETC}/"
+_IMAGES_ETC = "/usr/local/etc/haproxy/"
 
 
 @dataclass(frozen=True)
 class Own:
     """The configuration in service, the one that is loaded then, and the files that they name.
 
-    All go to /etc/haproxy, files by their names there; but those in `root/` to HAProxy's root.
-    `addresses`, with their prefix lengths, are there beside those that are bound.
+    `names` are theirs, for messages. Files are by their names in /etc/haproxy, or by their paths in
+    HAProxy's root behind `root/`. `addresses`, with their prefix lengths, are there beside those
+    that are bound. Settings that may help are measured as well where `is_advised`.
     """
 
     before: str
     after: str
     files: Mapping[str, str]
     addresses: tuple[str, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+    names: tuple[str, str] = (f"{BEFORE}.cfg", f"{AFTER}.cfg")
+    is_advised: bool = True
+    look_alikes: LookAlikes = field(default_factory=LookAlikes)
+
+    @property
+    def is_changed(self) -> bool:
+        """True if another configuration is loaded than the one in service."""
+        return self.before != self.after
+
+    @cached_property
+    def around(self) -> Surroundings:
+        """Return what it needs around it. Raises UserError for what only a person can give."""
+        texts = dict(zip(self.names, (self.before, self.after), strict=True))
+        given = {_path(name): text for name, text in self.files.items()}
+        return surroundings.surround(texts, given, self.env, self.look_alikes)
+
+    @property
+    def texts(self) -> dict[str, str]:
+        """Return the configurations as they are loaded, by their names in scenarios."""
+        before, after = (self.around.texts[name] for name in self.names)
+        return {BEFORE: before, AFTER: after}
+
+    @property
+    def interfaces(self) -> dict[str, str]:
+        """Return the interfaces to which binds are restricted, by the binds' labels."""
+        return {**interfaces(self.before), **interfaces(self.after)}
+
+    @cached_property
+    def checks(self) -> checks.Checks:
+        """Return what servers answer to checks; a resolver is among them."""
+        found = checks.read(self.texts.values())
+        found.servers.append(f"{RESOLVER}:53")
+        return found
+
+    @property
+    def ranges(self) -> list[tuple[str, int, int]]:
+        """Return the ranges of ports that are bound, which are asked at their ends."""
+        return [*ranges(self.before), *ranges(self.after)]
+
+    @property
+    def datagrams(self) -> list[str]:
+        """Return what is bound by UDP, which nobody asks."""
+        return list(dict.fromkeys((*datagrams(self.before), *datagrams(self.after))))
+
+    @property
+    def root(self) -> dict[str, Any]:
+        """Return what HAProxy's root has beside files, as scenario.yml has it."""
+        around = self.around
+        return {
+            "folders": list(around.folders),
+            "users": list(around.users),
+            "groups": list(around.groups),
+            "hosts": list(around.hosts),
+        }
+
+    @property
+    def played(self) -> dict[str, Any]:
+        """Return what servers answer to checks, as scenario.yml has it."""
+        return {
+            "protocols": self.checks.protocols,
+            "expected": self.checks.expected,
+            "statuses": self.checks.statuses,
+            "certificate": self._certificate,
+        }
+
+    @property
+    def _certificate(self) -> str:
+        """Return a key, and a certificate that is good where a made CA file is asked."""
+        verified = (name for text in self.texts.values() for name in _VERIFIED.findall(text))
+        names = [self.site, *self.around.hosts, *verified]
+        return self.look_alikes.private_key() + self.look_alikes.server_certificate(names, NOBODY)
+
+    @property
+    def peer(self) -> str:
+        """Return the name by which HAProxy finds itself among its peers: the first one's."""
+        return next((name for text in self.texts.values() for name in checks.peers(text)), "")
+
+    @property
+    def site(self) -> str:
+        """Return the name that is asked for."""
+        return checks.site(self.texts.values())
 
 
-def load_own(config: Path, after: Path | None) -> Own:
+def _path(name: str) -> str:
+    return name[len(ROOT) - 1 :] if name.startswith(ROOT) else _ETC + name
+
+
+def _name(path: str) -> str:
+    """Return how a scenario has a file of a path in HAProxy's root."""
+    for folder in (_ETC, _IMAGES_ETC):
+        if path.startswith(folder):
+            return path[len(folder) :]
+    return ROOT + path.lstrip("/")
+
+
+def load_own(
+    config: Path,
+    after: Path | None,
+    given: Mapping[str, Path] | None = None,
+    env: Mapping[str, str] | None = None,
+    is_advised: bool = True,
+) -> Own:
     """Read a configuration, and what lies beside it and is named in it.
 
-    Keys and certificates are replaced, since a run keeps its scenarios. Raises UserError for what
-    cannot be read, or is too much.
+    `given` are further files, by their paths in HAProxy's root. Keys and certificates are replaced,
+    since a run keeps its scenarios. Raises UserError for what cannot be read, is too much, or is
+    missing and cannot be made.
     """
     look_alikes = LookAlikes()
     before = text_of(config)
     loaded = text_of(after) if after else before
+    beside = {
+        file.relative_to(config.resolve().parent).as_posix(): file
+        for file in _beside(config, before + loaded)
+    }
     files: dict[str, str] = {}
-    for file in _beside(config, before + loaded):
+    for name, file in {**beside, **{_name(p): f for p, f in (given or {}).items()}}.items():
         text = text_of(file)
-        if BEGIN in text:
-            text = look_alikes.pem(text, lambda line, what: None)
-        files[file.relative_to(config.resolve().parent).as_posix()] = text
+        files[name] = _replaced(text, look_alikes)
         _require_few(files, config)
-    return Own(before, loaded, files)
+    names = (config.name, after.name if after and after.name != config.name else AFTER)
+    own = Own(
+        before, loaded, files,
+        env=env or {}, names=names, is_advised=is_advised, look_alikes=look_alikes,
+    )  # fmt: skip
+    _ = own.around
+    return own
+
+
+def _replaced(text: str, look_alikes: LookAlikes) -> str:
+    """Return a file without its keys and certificates; who trusts these, trusts ours as well."""
+    if BEGIN not in text:
+        return text
+    made = look_alikes.pem(text, lambda line, what: None)
+    return made if PRIVATE in made else made + look_alikes.certificate([NOBODY])
 
 
 def _beside(config: Path, texts: str) -> Iterator[Path]:
@@ -83,59 +202,3 @@ def _require_few(files: Mapping[str, str], config: Path) -> None:
             f"{config.parent} has too much that {config.name} seems to name: more than "
             f"{_MOST_FILES} files or {_MOST_BYTES // 10**6} MB."
         )
-
-
-def scenarios(own: Own, before: Survey, after: Survey) -> dict[str, dict[str, Any]]:
-    """For each address that can be lost, and for none, the content of a scenario.yml, by name."""
-    bound = {*_addresses(before), *_addresses(after)}
-    further = [each for each in own.addresses if each.partition("/")[0] not in bound]
-    lost = [address for address in _addresses(before) if address in _addresses(after)]
-    stories = {RELOAD: _story(None), **{_name(each): _story(each) for each in lost}}
-    common = {
-        "probe_interval": PROBE_INTERVAL,
-        "addresses": [*sorted(bound), *further],
-        "binds": {BEFORE: _answering(before), AFTER: _answering(after)},
-        "servers": list(dict.fromkeys((*before.servers, *after.servers))),
-    }
-    return {name: {**story, **common} for name, story in stories.items()}
-
-
-def write(folder: Path, own: Own, contents: Mapping[str, Mapping[str, Any]]) -> None:
-    """Write scenarios, each into a folder of its own."""
-    for name, content in contents.items():
-        _write(folder / name, own, content)
-
-
-def _story(lost: str | None) -> dict[str, Any]:
-    gone = [{"remove": lost}] if lost else []
-    what = f"while {lost} is missing" if lost else "with nothing in the way"
-    return {
-        "description": f"HAProxy is reloaded {what}",
-        "steps": [{"start": BEFORE}, "check", *gone, {"reload": AFTER}, {"check": {"after": 2}}],
-    }
-
-
-def _write(folder: Path, own: Own, content: Mapping[str, Any]) -> None:
-    # What lies beside a configuration may have one of our names.
-    files = {**own.files, f"{BEFORE}.cfg": own.before, f"{AFTER}.cfg": own.after}
-    files["scenario.yml"] = yaml.safe_dump(dict(content), sort_keys=False)
-    for name, text in files.items():
-        file = folder / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(text.encode())
-
-
-def _addresses(survey: Survey) -> list[str]:
-    """Those that have to be on an interface: neither everywhere nor of the loopback."""
-    binds = (parse_bind(label) for label in survey.binds)
-    found = (bind.address for bind in binds if not bind.is_wildcard)
-    return list(dict.fromkeys(each for each in found if not ipaddress.ip_address(each).is_loopback))
-
-
-def _answering(survey: Survey) -> dict[str, str]:
-    return {label: answer for label, answer in survey.binds.items() if answer}
-
-
-def _name(address: str) -> str:
-    """A name as cell ids have them."""
-    return f"lost-{address.replace(':', '-')}"

@@ -160,12 +160,7 @@ class Run:
         """A guest that has all builds that the kernel's cells need and that can be had."""
         image = self.materials.image(kernel)
         builds = dict.fromkeys(cell.build for cell, _ in self._tasks if cell.kernel == kernel)
-        trees = {}
-        for build in builds:
-            with contextlib.suppress(MeasurementError):
-                trees[build] = self.materials.tree(build)
-        if not trees:
-            raise MeasurementError("no build of HAProxy is to be had")
+        trees = self.materials.those_of(builds)
         starter = Starter(image, trees, self.materials.keys, self.vagrant, self._progress)
         return starter.start(machine)
 

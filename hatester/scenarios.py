@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import ipaddress
+import itertools
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 import pydantic
 
-from hatester.configurations import Bind, Configuration, interface_address, parse_bind
+from hatester.configurations import (
+    Bind,
+    Configuration,
+    interface_address,
+    interfaces,
+    parse_bind,
+)
 from hatester.declarations import Declaration, load, require, text_of
 from hatester.errors import UserError
 from hatester.matrix import NAME
-from hatester.steps import Entries, Reload, Step, Wait
+from hatester.steps import Entries, Reload, Start, Step, Wait
 from hatester.story import World
 from hatester.words import quoted
+from provision.guest.requests import HOST
 
 InterfaceAddress = ipaddress.IPv4Interface | ipaddress.IPv6Interface
 """An address with its prefix length."""
@@ -51,18 +59,48 @@ Place = Annotated[str, pydantic.AfterValidator(_place)]
 """An address and a port, such as 192.168.42.43:80, fd00::1:80 or *:81."""
 
 
+WrittenAddresses = Annotated[tuple[WrittenAddress, ...], pydantic.AfterValidator(_different)]
+InterfaceName = Annotated[str, pydantic.Field(pattern=r"^[A-Za-z0-9._-]{1,15}$")]
+VariableName = Annotated[str, pydantic.Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+Answer = Literal["named", "any", "tls", "proxy", "proxy-tls", "close", "connect"]
+"""One of `provision/guest/answers.py`'s."""
+
+
+class Root(Declaration):
+    """What HAProxy's root has beside files: folders, users, groups, and names of hosts that lead
+    somewhere."""
+
+    folders: tuple[str, ...] = ()
+    users: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
+
+
+class Checks(Declaration):
+    """What servers answer to checks: by port a protocol, texts, HTTP statuses by path; and the
+    certificate, with its key, that they have for TLS."""
+
+    protocols: Mapping[str, Literal["smtp", "mysql", "pgsql", "ldap", "redis", "agent"]] = {}
+    expected: tuple[str, ...] = ()
+    statuses: Mapping[str, Annotated[int, pydantic.Field(ge=200, le=599)]] = {}
+    certificate: str = ""
+
+
 class _File(Declaration):
     """The content of scenario.yml."""
 
     description: str
     interface: Literal["dummy0", "veth0"] = "dummy0"
-    addresses: Annotated[
-        tuple[WrittenAddress, ...],
-        pydantic.AfterValidator(_different),
-    ]
+    addresses: WrittenAddresses
+    interfaces: Mapping[InterfaceName, WrittenAddresses] = {}
     probe_interval: Annotated[float, pydantic.Field(ge=0.005, le=1)] | None = None
-    binds: Mapping[str, Mapping[Place, Literal["named", "any", "close"]]] = {}
+    binds: Mapping[str, Mapping[Place, Answer]] = {}
     servers: tuple[Place, ...] = ()
+    checks: Checks = Checks()
+    site: str = HOST
+    peer: str = ""
+    env: Mapping[VariableName, str] = {}
+    root: Root = Root()
     steps: Entries
 
 
@@ -73,7 +111,10 @@ class Scenario:
     `addresses`, with their prefix lengths, are on `interface` at its beginning: dummy0, or veth0,
     where IPv6 duplicate address detection runs. `files` is what lies beside scenario.yml, by name.
     `probe_interval` is the seconds between two probes of an address, where it asks for its own.
-    `servers` are the addresses, such as 10.0.0.5:8080, at which somebody is to answer HAProxy.
+    `interfaces` are further ones with their addresses. `servers` are the addresses, such as
+    10.0.0.5:8080, at which somebody is to answer HAProxy, to checks as `checks` says; `site` is the
+    name that HAProxy is asked for, `peer` its own among its peers, `env` are variables of its
+    environment.
     """
 
     name: str
@@ -85,6 +126,12 @@ class Scenario:
     configurations: Mapping[str, Configuration]
     files: Mapping[str, str]
     servers: tuple[str, ...] = ()
+    interfaces: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    checks: Checks = field(default_factory=Checks)
+    site: str = HOST
+    peer: str = ""
+    env: Mapping[str, str] = field(default_factory=dict)
+    root: Root = field(default_factory=Root)
 
     @property
     def binds(self) -> tuple[Bind, ...]:
@@ -97,7 +144,8 @@ class Scenario:
 
     def world(self) -> World:
         """What is there at its beginning."""
-        addresses = {address.partition("/")[0] for address in self.addresses}
+        every = itertools.chain(self.addresses, *self.interfaces.values())
+        addresses = {address.partition("/")[0] for address in every}
         return World(
             self.interface, [*self.configurations], [*self.files], {self.interface, *addresses}
         )
@@ -126,11 +174,17 @@ def load_scenario(folder: Path) -> Scenario:
         probe_interval=content.probe_interval,
         steps=tuple(step for entry in content.steps.values() for step in entry.steps),
         configurations={
-            stem: Configuration(stem, files[f"{stem}.cfg"], _stated(content.binds.get(stem)))
+            stem: _configuration(stem, files[f"{stem}.cfg"], content.binds.get(stem))
             for stem in stems
         },
         files=files,
         servers=content.servers,
+        interfaces={name: tuple(map(str, each)) for name, each in content.interfaces.items()},
+        checks=content.checks,
+        site=content.site,
+        peer=content.peer,
+        env=content.env,
+        root=content.root,
     )
     for configuration in scenario.configurations.values():
         try:
@@ -141,11 +195,16 @@ def load_scenario(folder: Path) -> Scenario:
     return scenario
 
 
-def _stated(answers: Mapping[str, str] | None) -> tuple[Bind, ...] | None:
-    """What a scenario says that a configuration binds, with how each address answers."""
+def _configuration(name: str, text: str, answers: Mapping[str, str] | None) -> Configuration:
+    """Return a configuration, with what its scenario says that it binds, if it says so."""
     if answers is None:
-        return None
-    return tuple(replace(parse_bind(text), answer=answer) for text, answer in answers.items())
+        return Configuration(name, text)
+    through = interfaces(text)
+    binds = (
+        replace(parse_bind(bind, through.get(parse_bind(bind).label)), answer=answer)
+        for bind, answer in answers.items()
+    )
+    return Configuration(name, text, tuple(binds))
 
 
 def _check_story(path: Path, content: _File, scenario: Scenario) -> None:
@@ -161,31 +220,44 @@ def _check_story(path: Path, content: _File, scenario: Scenario) -> None:
         raise UserError(f"{path}: steps: HAProxy is never reloaded.")
 
 
-def present(scenario: Scenario) -> dict[int, tuple[Bind, ...]]:
-    """For each reload, by the number of its step, the binds whose address is there throughout.
+class Presence(NamedTuple):
+    """The binds whose address is there while a start or reload is observed: all the while, and at
+    the end."""
 
-    That is, it is there when the reload is asked for, and no step takes it away while the reload is
-    observed: up to the next reload, or the next step that waits for the end of the observation.
+    throughout: tuple[Bind, ...]
+    finally_: tuple[Bind, ...]
+
+
+def presence(scenario: Scenario) -> dict[int, Presence]:
+    """For each start and reload, by its step, the binds whose address is there.
+
+    It is observed up to the next reload, or the next step that waits for the observation's end.
     """
     world = scenario.world()
-    there: dict[int, set[str]] = {}
-    observed: set[str] = set()
+    throughout: dict[int, set[str]] = {}
+    finally_: dict[int, set[str]] = {}
+    observed: int | None = None
     for number, step in enumerate(scenario.steps, start=1):
         is_early = isinstance(step, Wait) and step.until != "steady"
         if step.after is None and not is_early:
-            observed = set()
+            observed = None
         world.take(step)
-        if isinstance(step, Reload):
-            observed = there[number] = set(world.there)
-        # In place: it is the set of the reload that is being observed.
-        observed &= world.there
+        if isinstance(step, Start | Reload):
+            observed, throughout[number] = number, set(world.there)
+        if observed:
+            throughout[observed] &= world.there
+            finally_[observed] = set(world.there)
     return {
-        number: tuple(bind for bind in scenario.binds if _needs(bind, scenario) <= names)
-        for number, names in there.items()
+        number: Presence(_there(scenario, names), _there(scenario, finally_[number]))
+        for number, names in throughout.items()
     }
+
+
+def _there(scenario: Scenario, names: set[str]) -> tuple[Bind, ...]:
+    return tuple(bind for bind in scenario.binds if _needs(bind, scenario) <= names)
 
 
 def _needs(bind: Bind, scenario: Scenario) -> set[str]:
     """The address and the interface without which it cannot be reached."""
-    needs = set() if bind.is_wildcard else {bind.address}
+    needs = {bind.address} if bind.can_be_missing else set()
     return needs | ({scenario.interface} & {bind.interface})

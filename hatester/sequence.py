@@ -21,8 +21,9 @@ from hatester.errors import MeasurementError, tail
 from hatester.guests import Guest, build_root
 from hatester.matrix import Setting
 from hatester.outside import look
-from hatester.scenarios import Scenario, present
+from hatester.scenarios import Presence, Scenario, presence
 from hatester.steps import Add, Check, Reload, Start, Step, Wait
+from provision.guest.root import ETC
 
 CONNECTION_SECONDS = 5.0
 """Of one connection, a check's or a probe: longer than HAProxy's bind retries, so that their end
@@ -72,8 +73,9 @@ class Evidence:
     timeline: dict[str, Any] = field(default_factory=lambda: {"reloads": [], "checks": []})
 
 
-ROOT = "root/"
-"""What a scenario has in here goes to the same place in HAProxy's root."""
+ROOT, MADE = "root/", "made/"
+"""What a scenario has in here goes to the same place in HAProxy's root; of `made`, only where the
+build has nothing there."""
 _QUOTE = 80
 LAST_EVENTS = ("end", "failed", "tainted", "broken")
 """With one of them a sequence ends."""
@@ -86,7 +88,7 @@ class Tainted(Exception):
 def guest_plan(order: Order, clock: str) -> dict[str, Any]:
     """An order as the guest's program takes it: nothing left to look up."""
     scenario = order.scenario
-    there = present(scenario)
+    there = presence(scenario)
     drawn = chance.draw(order.seed, len(scenario.steps), len(scenario.binds))
     return {
         "seed": order.seed,
@@ -94,18 +96,31 @@ def guest_plan(order: Order, clock: str) -> dict[str, Any]:
         "rest": REST_SECONDS if clock == "virtual" else 0.0,
         "tree": build_root(order.build),
         "method": order.method,
-        "arguments": [*order.setting.arguments, *_in_foreground(order)],
+        "arguments": [
+            *order.setting.arguments,
+            *_in_foreground(order),
+            *(["-L", scenario.peer] if scenario.peer else []),
+        ],
         "sysctls": dict(order.setting.sysctls),
         "interface": scenario.interface,
-        "addresses": list(scenario.addresses),
+        "interfaces": {
+            scenario.interface: list(scenario.addresses),
+            **{name: list(each) for name, each in scenario.interfaces.items()},
+        },
         "lenient": order.setting.lenient,
         "nofile": order.setting.nofile,
-        **laid(scenario.files),
+        "root": {
+            **laid(scenario.files),
+            **scenario.root.model_dump(mode="json"),
+            "env": dict(scenario.env),
+        },
         "servers": list(scenario.servers),
+        "checks": scenario.checks.model_dump(mode="json"),
+        "site": scenario.site,
         "targets": [
             {
                 "label": bind.label,
-                "address": bind.target,
+                "address": _target(bind, scenario),
                 "port": bind.port,
                 "interface": bind.interface,
                 "answer": bind.answer,
@@ -113,7 +128,7 @@ def guest_plan(order: Order, clock: str) -> dict[str, Any]:
             for bind in scenario.binds
         ],
         "steps": [
-            {**_step(order, step, there.get(number, ())), "delay": delay, "order": asked}
+            {**_step(order, step, there.get(number)), "delay": delay, "order": asked}
             for number, (step, delay, asked) in enumerate(
                 zip(scenario.steps, drawn.delays, drawn.orders, strict=True), start=1
             )
@@ -126,13 +141,23 @@ def guest_plan(order: Order, clock: str) -> dict[str, Any]:
 
 
 def laid(files: Mapping[str, str]) -> dict[str, dict[str, str]]:
-    """Files of a scenario by where they are laid: into /etc/haproxy, by their names, or elsewhere,
-    by their paths, if they are in the folder `root`."""
-    elsewhere = {name: text for name, text in files.items() if name.startswith(ROOT)}
-    return {
-        "files": {name: text for name, text in files.items() if name not in elsewhere},
-        "elsewhere": {f"/{name[len(ROOT) :]}": text for name, text in elsewhere.items()},
-    }
+    """Return a scenario's files by their paths in HAProxy's root: those that are to be there, and
+    those that give way to what the build has."""
+    found: dict[str, dict[str, str]] = {"files": {}, "made": {}}
+    for name, text in files.items():
+        if name.startswith(MADE):
+            found["made"][name[len(MADE) - 1 :]] = text
+        else:
+            path = name[len(ROOT) - 1 :] if name.startswith(ROOT) else f"{ETC}/{name}"
+            found["files"][path] = text
+    return found
+
+
+def _target(bind: Bind, scenario: Scenario) -> str:
+    """Return where a bind is asked; one of every address, through an interface: at its first."""
+    if bind.is_wildcard and (addresses := scenario.interfaces.get(bind.interface or "")):
+        return addresses[0].partition("/")[0]
+    return bind.target
 
 
 def _in_foreground(order: Order) -> list[str]:
@@ -147,7 +172,7 @@ def _in_foreground(order: Order) -> list[str]:
     return ["-db"] if is_daemon and order.method in ("signal", "cli") else []
 
 
-def _step(order: Order, step: Step, there: tuple[Bind, ...]) -> dict[str, Any]:
+def _step(order: Order, step: Step, there: Presence | None) -> dict[str, Any]:
     told: dict[str, Any] = {"verb": step.verb, "after": step.after}
     match step:
         case Start() | Reload():
@@ -155,8 +180,9 @@ def _step(order: Order, step: Step, there: tuple[Bind, ...]) -> dict[str, Any]:
             told |= {
                 "what": step.configuration,
                 "text": configuration.under(order.setting),
-                "ports": sorted({bind.port for bind in configuration.binds}),
-                "present": [bind.label for bind in there],
+                "places": [bind.place for bind in configuration.binds if bind.place],
+                "present": [bind.label for bind in there.throughout] if there else [],
+                "finally": [bind.label for bind in there.finally_] if there else [],
             }
         case Wait():
             told["what"] = step.until

@@ -28,9 +28,10 @@ def open_shell(plan: Plan, shop: Workshop, steps: int, progress: Progress) -> No
         scenario=plan.scenarios[cell.scenario],
         method=cell.method,
     )
+    builds, engine = [cell.build], choose("real")
     try:
         with (
-            single_guest(shop, cell.kernel, cell.build, "shell", progress, choose("real")) as guest,
+            single_guest(shop, cell.kernel, builds, "shell", progress, engine) as guest,
             held(guest, order, steps),
         ):
             progress.say(_there(cell, order, steps))

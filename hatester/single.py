@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from hatester import runs
@@ -17,16 +17,17 @@ from hatester.vagrant import Vagrant
 
 @contextmanager
 def single_guest(
-    shop: Workshop, kernel: str, build: str, purpose: str, progress: Progress, engine: Engine
-) -> Iterator[Guest]:
-    """A guest of a kernel in which a build is installed; it ends with its purpose, a word.
+    shop: Workshop, kernel: str, builds: Sequence[str], purpose: str, progress: Progress,
+    engine: Engine,
+) -> Iterator[Guest]:  # fmt: skip
+    """A guest of a kernel in which builds are installed; it ends with its purpose, a word.
 
     Raises MeasurementError when there can be none.
     """
-    materials = shop.make([kernel], [build])
+    materials = shop.make([kernel], builds)
     with runs.machines_folder(purpose) as folder:
         vagrant = Vagrant(PROJECT, folder, engine)
-        trees = {build: materials.tree(build)}
+        trees = materials.those_of(builds)
         starter = Starter(materials.image(kernel), trees, materials.keys, vagrant, progress)
         with starter.start(kernel) as guest:
             yield guest

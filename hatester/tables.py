@@ -122,6 +122,8 @@ class _Result:
     unsaid: bool
     """Whether HAProxy did not say what became of a reload, for as long as it was waited for."""
     kinds: frozenset[str]
+    end: str
+    """What became of HAProxy where that is the result, or of a reload with nothing left to ask."""
     addresses: tuple[str, ...]
     """Those that were hit, by their short names, if others were not."""
 
@@ -150,8 +152,18 @@ def _result(cell: Entry) -> _Result:
         bool(cell["silent"]),
         has_unsaid(cell),
         frozenset(failure_kinds(cell)),
+        _end(cell),
         hit_addresses(cell),
     )
+
+
+def _end(cell: Entry) -> str:
+    if cell["ended"]:
+        return "did not start" if cell["ended"] == "start" else "HAProxy ended"
+    if cell["verdict"] != "unasked":
+        return ""
+    said = {each["reported"] for each in cell["reloads"] if each["verdict"] == "unasked"}
+    return "reload failed" if "failure" in said else "reload succeeded" if "success" in said else ""
 
 
 def has_unsaid(cell: Entry) -> bool:
@@ -159,8 +171,8 @@ def has_unsaid(cell: Entry) -> bool:
     return any(each["reported"] is None and each["steady"] for each in cell["reloads"])
 
 
-def hit_addresses(cell: Entry) -> tuple[str, ...]:
-    """The addresses that a cell owes its verdict to, by their short names; none if all are."""
+def hit_labels(cell: Entry) -> tuple[str, ...]:
+    """The addresses that a cell owes its verdict to; none if all are."""
     hit = dict.fromkeys(label for label, _ in _hit(cell))
     expected = {
         label
@@ -168,9 +180,13 @@ def hit_addresses(cell: Entry) -> tuple[str, ...]:
         for label, address in reload["addresses"].items()
         if address["expected"] and reload["verdict"] == cell["verdict"]
     }
-    every = dict.fromkeys(label for reload in cell["reloads"] for label in reload["addresses"])
-    names = short_names(every)
-    return tuple(names[label] for label in hit) if hit.keys() != expected else ()
+    return tuple(hit) if hit.keys() != expected else ()
+
+
+def hit_addresses(cell: Entry) -> tuple[str, ...]:
+    """The addresses that a cell owes its verdict to, by their short names; none if all are."""
+    names = short_names(label for reload in cell["reloads"] for label in reload["addresses"])
+    return tuple(names[label] for label in hit_labels(cell))
 
 
 def longest_outage(cell: Entry) -> float:
@@ -208,8 +224,13 @@ def _line(result: _Result, cells: Sequence[Entry]) -> str:
     kinds: Counter[str] = sum(map(failure_kinds, cells), Counter())
     if kinds:
         words.append("+".join(kind for kind, _ in kinds.most_common()))
-    silent = ", silent" if result.silent else ""
-    return " ".join([*words, *result.addresses]) + silent + (", no word" if result.unsaid else "")
+    notes = {
+        result.end: bool(result.end),
+        "silent": result.silent,
+        "no word": result.unsaid,
+    }
+    told = [note for note, is_so in notes.items() if is_so]
+    return ", ".join([" ".join([*words, *result.addresses]), *told])
 
 
 def is_late(cell: Entry) -> bool:

@@ -59,16 +59,32 @@ class Process:
 
 @dataclass(frozen=True)
 class Reload:
-    """A reload, observed from `at` to `until`; `present` are the addresses there all the while."""
+    """A reload, observed from `at` to `until`; `present` are the addresses there all the while, and
+    `in_the_end` those that are there then."""
 
     step: int
     config: str
     at: float
     until: float
     present: tuple[str, ...]
+    in_the_end: tuple[str, ...]
     reported: str | None
     reported_at: float | None
     steady: bool
+
+
+@dataclass(frozen=True)
+class Ended:
+    """That HAProxy is gone: found at a step, or in the end (None), with what it said.
+
+    `missing` are the addresses that it did not have when it was to start; it did not, then.
+    """
+
+    step: int | None
+    at: float
+    reason: str
+    missing: tuple[str, ...]
+    is_start: bool
 
 
 @dataclass(frozen=True)
@@ -94,6 +110,7 @@ class Timeline:
     burden: float
     log: tuple[tuple[float, str], ...]
     reloads: tuple[Reload, ...]
+    ended: Ended | None
 
     def sent(self, label: str, start: float, end: float) -> Sequence[Probe]:
         """An address's probes that were sent from `start` up to, but not at, `end`."""
@@ -135,11 +152,7 @@ def read(evidence: Mapping[str, Any]) -> Timeline:
         interval=evidence["interval"],
         addresses=addresses,
         configurations={name: tuple(labels) for name, labels in evidence["configurations"].items()},
-        loads=tuple(
-            (step["at"], step["what"])
-            for step in evidence["steps"]
-            if step["verb"] in ("start", "reload")
-        ),
+        loads=_loads(evidence),
         probes=probes,
         listeners=tuple(
             Listener(each["address"], tuple(each["pids"]), each["from"], each["to"], each["queue"])
@@ -153,7 +166,31 @@ def read(evidence: Mapping[str, Any]) -> Timeline:
         burden=_burden(evidence["probing"], evidence["sampling"]),
         log=tuple((at, line) for at, line in evidence["log"]),
         reloads=tuple(_reload(each) for each in evidence["reloads"]),
+        ended=_ended(evidence),
     )
+
+
+def _loads(evidence: Mapping[str, Any]) -> tuple[tuple[float, str], ...]:
+    """Return when each configuration was loaded: a step begins a moment before its reload."""
+    moments = {reload["step"]: reload["at"] for reload in evidence["reloads"]}
+    return tuple(
+        (moments.get(step["step"], step["at"]), step["what"])
+        for step in evidence["steps"]
+        if step["verb"] in ("start", "reload")
+    )
+
+
+def _ended(evidence: Mapping[str, Any]) -> Ended | None:
+    found = evidence["ended"]
+    if found is None:
+        return None
+    is_start = found["verb"] == "start"
+    bound = evidence["configurations"].get(found["what"], ()) if is_start else ()
+    missing = tuple(label for label in bound if label not in (found["present"] or ()))
+    if is_start and not missing:  # nothing that is watched
+        removed = (step["what"] for step in evidence["steps"] if step["verb"] == "remove")
+        missing = tuple(removed)
+    return Ended(found["step"], found["at"], found["reason"], missing, is_start)
 
 
 def _tolerance(sampling: Mapping[str, Any]) -> float:
@@ -171,7 +208,8 @@ def _burden(probing: Mapping[str, Any], sampling: Mapping[str, Any]) -> float:
 
 def _reload(entry: Mapping[str, Any]) -> Reload:
     names = ("step", "config", "at", "until", "reported", "reported_at", "steady")
-    return Reload(present=tuple(entry["present"]), **{name: entry[name] for name in names})
+    present, in_the_end = tuple(entry["present"]), tuple(entry["finally"])
+    return Reload(present=present, in_the_end=in_the_end, **{name: entry[name] for name in names})
 
 
 @dataclass(frozen=True)

@@ -72,6 +72,7 @@ class _Reload(pydantic.BaseModel):
     step: Number
     config: str
     present: list[str]
+    in_the_end: Annotated[list[str], pydantic.Field(alias="finally")]
     gap: Length | None
     at: Seconds
     until: Seconds
@@ -88,6 +89,15 @@ class _Reload(pydantic.BaseModel):
         if self.at > self.until:
             raise ValueError("it ends before it begins")
         return self
+
+
+class _Ended(pydantic.BaseModel):
+    step: Number | None
+    at: Seconds
+    reason: str
+    verb: str | None
+    what: str | None
+    present: list[str] | None
 
 
 class _Check(pydantic.BaseModel):
@@ -111,6 +121,7 @@ class _Timeline(pydantic.BaseModel):
     processes: list[_Process]
     sampling: _Sampling
     log: list[tuple[Seconds, str]]
+    ended: _Ended | None
     reloads: list[_Reload]
     checks: list[_Check]
 

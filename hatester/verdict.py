@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,8 +22,8 @@ from hatester.timeline import (
     stretches,
 )
 
-SEVERITY = ("ok", "lossy", "outage", "down")
-"""The verdicts on what was measured, the worst last."""
+SEVERITY = ("ok", "unasked", "lossy", "outage", "down")
+"""The verdicts on what was measured, the worst last; `unasked` where nothing was left to ask."""
 _BEFORE_SECONDS = 1.0
 _DIGITS = 6
 MOST_BURDEN = {"real": 0.7, "virtual": 0.35}
@@ -49,7 +49,7 @@ _UNFIT = {
 class Judgement:
     """What `run.json` says of a cell by its evidence.
 
-    `name` is ok, lossy, outage, down or error. An error has nothing but its `explanation` and the
+    `name` is one of SEVERITY or error. An error has nothing but its `explanation` and the
     `quality` of what was measured: it is no statement about HAProxy. All seconds of `reloads`
     are from the reload, each from its own.
     """
@@ -57,6 +57,8 @@ class Judgement:
     name: str
     explanation: str
     silent: bool | None = None
+    ended: str | None = None
+    """`start` where HAProxy did not start, `later` where it was gone after that."""
     quality: dict[str, Any] | None = None
     reloads: list[dict[str, Any]] = field(default_factory=list)
 
@@ -71,6 +73,12 @@ def judge(evidence: Mapping[str, Any]) -> Judgement:
     """
     timeline = read(evidence)
     quality = _quality(timeline)
+    if timeline.ended and timeline.ended.is_start:
+        is_result = bool(timeline.ended.missing)
+        text = explanation.explain_start(timeline, timeline.ended)
+        if not is_result:
+            return Judgement("error", text, quality=quality)
+        return Judgement("down", text, silent=False, ended="start", quality=quality)
     reason = _UNFIT.get(quality["verdict"], "").format(**quality) or _why_not_measured(timeline)
     if reason:
         return Judgement("error", reason, quality=quality)
@@ -80,9 +88,10 @@ def judge(evidence: Mapping[str, Any]) -> Judgement:
     ]
     worst = max(entries, key=_severity)
     return Judgement(
-        name=worst["verdict"],
+        name="down" if timeline.ended else worst["verdict"],
         explanation=explanation.explain(timeline, entries, worst),
         silent=any(entry["silent"] for entry in entries),
+        ended="later" if timeline.ended else None,
         quality=quality,
         reloads=entries,
     )
@@ -103,9 +112,11 @@ def _why_not_measured(timeline: Timeline) -> str | None:
     if not timeline.reloads:
         return "no reload was observed"
     first = timeline.reloads[0]
+    before = timeline.configurations.get(_in_service(timeline, first) or "", ())
     failed = {
         label: lost[-1].outcome
         for label in _expected(timeline, first)
+        if label in before and label in first.present
         if (lost := _failures(timeline.sent(label, first.at - _BEFORE_SECONDS, first.at)))
     }
     if failed:
@@ -145,13 +156,25 @@ def _last_known(
 
 
 def _expected(timeline: Timeline, reload: Reload) -> list[str]:
-    """The addresses that should answer all through a reload: there, and bound before and after."""
+    """The addresses that should answer all through a reload: there, and bound before and after.
+
+    One that is bound anew, or has come back, should answer in the end, if HAProxy reports success;
+    it is among them when it does not.
+    """
     before = timeline.configurations.get(_in_service(timeline, reload) or "", ())
+    is_loaded = reload.reported == "success" and reload.steady
     return [
         label
         for label in timeline.configurations.get(reload.config, ())
-        if label in before and label in reload.present
+        if (label in before and label in reload.present)
+        or (is_loaded and label in reload.in_the_end and _is_dead(timeline, reload, label))
     ]
+
+
+def _is_dead(timeline: Timeline, reload: Reload, label: str) -> bool:
+    """True if an address did not answer at the end of a reload's observation."""
+    probes = timeline.sent(label, reload.at, reload.until)
+    return len(probes) > 1 and not probes[-1].is_ok and not probes[-2].is_ok
 
 
 def _failures(probes: Sequence[Probe]) -> list[Probe]:
@@ -163,7 +186,11 @@ def _entry(timeline: Timeline, reload: Reload, source: Mapping[str, Any]) -> dic
     expected = _expected(timeline, reload)
     labels = dict.fromkeys((*timeline.addresses, *expected))
     addresses = {label: _address(timeline, reload, label, label in expected) for label in labels}
-    worst = _worst(addresses[label]["verdict"] for label in expected)
+    worst = max(
+        (addresses[label]["verdict"] for label in expected),
+        key=SEVERITY.index,
+        default="unasked",
+    )
     reported_at = reload.reported_at
     return {
         "step": reload.step,
@@ -219,10 +246,6 @@ def _verdict(lost: Sequence[Probe], found: Sequence[Stretch]) -> str:
     if found:
         return "outage" if found[-1].is_over else "down"
     return "lossy" if lost else "ok"
-
-
-def _worst(verdicts: Iterable[str]) -> str:
-    return max(verdicts, key=SEVERITY.index, default="ok")
 
 
 def _is_true(

@@ -15,3 +15,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--faults", action="store_true", help="try all faults, also those that take long"
     )
+    parser.addoption(
+        "--configurations", action="store_true", help="try all configurations, and not just a few"
+    )

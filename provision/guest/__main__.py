@@ -27,9 +27,10 @@ def main() -> None:
         server.run(Path(sys.argv[2]))
     elif command == "survey":
         try:
-            print(json.dumps(survey.run(json.loads(Path(sys.argv[2]).read_text()))))
+            found = survey.run(json.loads(Path(sys.argv[2]).read_text()))
         except GuestError as error:
-            sys.exit(str(error))
+            found = {"refused": str(error)}
+        print(json.dumps(found))
     else:
         sys.exit(f"{command} is not one of save, traces, serve, survey")
 

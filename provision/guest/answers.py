@@ -1,13 +1,18 @@
-"""What an answer says of the configuration that gave it."""
+"""How an address is asked, and what its answer says of the configuration that gave it."""
 
 from __future__ import annotations
 
 import re
 from typing import NamedTuple
 
-NAMED, ANY, CLOSE = "named", "any", "close"
-"""How it is known that an address answers: by 200 with `OK - NAME` in the body, as our scenarios
-have it; by any byte; or by no more than an orderly end of the connection."""
+NAMED, ANY, CLOSE, CONNECT = "named", "any", "close", "connect"
+TLS, PROXY, PROXY_TLS = "tls", "proxy", "proxy-tls"
+ANSWERS = (NAMED, ANY, TLS, PROXY, PROXY_TLS, CLOSE, CONNECT)
+"""How it is known that an address answers. Asked by HTTP: by 200 with `OK - NAME` in the body, as
+our scenarios have it (`named`), by any byte (`any`), or by no more than an orderly end of the
+connection (`close`). By any byte after a TLS hello (`tls`), an HTTP request behind a PROXY header
+(`proxy`), or both (`proxy-tls`). By no more than that a connection is made (`connect`)."""
+BY_BYTES = (ANY, TLS, PROXY, PROXY_TLS)
 
 _MARK = re.compile(r"OK - ([A-Za-z0-9.+_-]+)")
 
@@ -27,7 +32,7 @@ def answered_by(status: int, body: str) -> str | None:
 
 def judge(answer: str, received: bytes) -> Judged:
     """What all that was received, up to an orderly end, is where `answer` is expected."""
-    if answer == CLOSE or (answer == ANY and received):
+    if answer in (CLOSE, CONNECT) or (answer in BY_BYTES and received):
         return Judged("ok", None)
     if not received:
         return Judged("empty", None)

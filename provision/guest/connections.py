@@ -8,10 +8,11 @@ import socket
 import time
 from typing import Any, NamedTuple
 
-from provision.guest.answers import ANY, NAMED, judge
+from provision.guest.answers import BY_BYTES, CONNECT, NAMED, judge
+from provision.guest.requests import request
 
 OUTCOMES = ("ok", "refused", "reset", "timeout", "unreachable", "empty", "wrong")
-REQUEST = b"GET / HTTP/1.1\r\nHost: hatester\r\nConnection: close\r\n\r\n"
+REQUEST = request(NAMED)
 
 _BY_ERRNO = {
     errno.ECONNREFUSED: "refused",
@@ -22,18 +23,29 @@ _BY_ERRNO = {
     errno.EHOSTUNREACH: "unreachable",
     errno.EADDRNOTAVAIL: "unreachable",  # IPv6: no address of ours reaches it
     errno.ENODEV: "unreachable",  # the interface to come through is not there
+    errno.ENOENT: "refused",  # a UNIX socket that is not there
+    errno.EAGAIN: "timeout",  # a UNIX socket with a full queue does not let wait
 }
 
 
 class Target(NamedTuple):
-    """Where to connect to, by what it is known to answer (`answers.py`); `interface` names the one
-    to come through, where that matters."""
+    """Where to connect to, and how it is asked (one of `answers.ANSWERS`).
+
+    `address` is an IP address, or a UNIX socket: its path, or its name in the abstract namespace
+    (unix(7)). `interface` names the one to come through, where that matters.
+    """
 
     label: str
     address: str
     port: int
     interface: str | None
     answer: str = NAMED
+    request: bytes = REQUEST
+
+    @property
+    def place(self) -> tuple[str, int] | str:
+        """Return what connect(2) takes."""
+        return (self.address, self.port) if self.port else self.address
 
     def open(self) -> socket.SocketType:
         """A socket to be connected, which does not block; the plain one, which is made faster.
@@ -41,6 +53,8 @@ class Target(NamedTuple):
         Raises OSError when the interface is not there.
         """
         family = socket.AF_INET6 if ":" in self.address else socket.AF_INET
+        if not self.port:
+            family = socket.AF_UNIX
         opened = socket.SocketType(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         if self.interface:
             try:
@@ -53,7 +67,7 @@ class Target(NamedTuple):
 
 
 def connect(target: Target, seconds: float) -> dict[str, Any]:
-    """Ask a target for `/` over a fresh connection that may take `seconds` in all.
+    """Ask a target over a fresh connection that may take `seconds` in all.
 
     Returns `outcome` (one of OUTCOMES), `answer` (the configuration that answered, or None),
     `errno` (its name, or None), `started` on the monotonic clock and `seconds`. Raises OSError
@@ -62,7 +76,7 @@ def connect(target: Target, seconds: float) -> dict[str, Any]:
     started = time.monotonic()
     answer = error_name = None
     try:
-        received = _exchange(target, started + seconds)
+        received = exchange(target, started + seconds)
     except socket.timeout:
         outcome = "timeout"
     except OSError as error:
@@ -78,7 +92,7 @@ def connect(target: Target, seconds: float) -> dict[str, Any]:
     }
 
 
-def _exchange(target: Target, deadline: float) -> bytes:
+def exchange(target: Target, deadline: float) -> bytes:
     """All that is answered, or as much as matters. Raises socket.timeout at the deadline, OSError
     otherwise."""
     with contextlib.closing(target.open()) as connection:
@@ -90,15 +104,17 @@ def _exchange(target: Target, deadline: float) -> bytes:
             connection.settimeout(left)
 
         bound()
-        connection.connect((target.address, target.port))
-        bound()
-        connection.sendall(REQUEST)
+        connection.connect(target.place)
         received = b""
+        if target.answer == CONNECT:
+            return received
+        bound()
+        connection.sendall(target.request)
         while True:
             bound()
             chunk = connection.recv(65536)
             received += chunk
-            if not chunk or target.answer == ANY:
+            if not chunk or target.answer in BY_BYTES:
                 return received
 
 

@@ -1,4 +1,4 @@
-"""HAProxy in a guest, run from the root tree of its build: its files, its log, its processes."""
+"""HAProxy in a guest, run from the root tree of its build: its log and its processes."""
 
 from __future__ import annotations
 
@@ -12,14 +12,16 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from provision.guest import transcript
-from provision.guest.errors import GuestError
-from provision.guest.libc import mount_files, mount_over, unmount
-from provision.guest.network import listeners
-from provision.guest.processes import disk, disk_of, pids
+from provision.guest import requests, root, transcript
+from provision.guest.connections import Target
+from provision.guest.errors import GuestError, HAProxyEnded
+from provision.guest.libc import bind, mount, mount_over, unmount
+from provision.guest.network import listeners, unix_sockets
+from provision.guest.processes import disk_of, disk_of_build, pids
 
 CONFIGURATION = "/etc/haproxy/haproxy.cfg"
 PID_FILE = "/run/haproxy.pid"
@@ -27,6 +29,11 @@ LOG = Path("/run/hatester/haproxy.log")
 """Standard output and error of all its processes."""
 WORDS = Path("/run/hatester/words.json")
 """What `haproxy -v` of each tree says."""
+_SHORT = Path("/run/hatester/root")
+"""The root that HAProxy has now."""
+ABSTRACT = "abns@"
+"""How HAProxy writes the name of a UNIX socket in the abstract namespace."""
+_PATH_BYTES = 108  # of sun_path (unix(7))
 START_SECONDS = 30.0
 STOP_SECONDS = 5.0
 _POLL_SECONDS = 0.02
@@ -42,10 +49,20 @@ _WORDS = re.compile(
     # a former one only if it has a new one.
     r"|(?P<former>Former worker \d+ exited)"
 )
+_OWN = re.compile(r"\[(?:NOTICE|WARNING|ALERT|DIAG)\]")
+_ALERT = re.compile(r"\[ALERT\]\s+(?:\S+\s+)?\(\d+\) : (?P<text>.+)")
 _BEGINS = re.compile(r"Reexecuting Master process$")
 _FIRST_HEARD = (1, 9)
 """The first version whose workers go on to write to the log under a master (main of
 src/haproxy.c)."""
+
+
+def is_own(line: str) -> bool:
+    """True if HAProxy itself speaks, and does not log what a client did.
+
+    The levels are those of `print_message()` in src/errors.c.
+    """
+    return _OWN.match(line) is not None
 
 
 def word(lines: Sequence[tuple[float, str]]) -> tuple[str, float] | None:
@@ -53,6 +70,7 @@ def word(lines: Sequence[tuple[float, str]]) -> tuple[str, float] | None:
 
     What the master said before it began anew is of an earlier reload.
     """
+    lines = [(at, line) for at, line in lines if is_own(line)]
     began = next((i for i, (_, line) in enumerate(lines) if _BEGINS.search(line)), None)
     for at, line in reversed(lines[began:]):
         found = [match.lastgroup for match in _WORDS.finditer(line)]
@@ -69,6 +87,15 @@ def last_lines() -> str:
     return "\n".join(LOG.read_text(errors="replace").splitlines()[-_TAIL_LINES:])
 
 
+def first_alert() -> str:
+    """Return what HAProxy complained of first, without the time and the process; else its last
+    lines."""
+    for line in LOG.read_text(errors="replace").splitlines():
+        if found := _ALERT.match(line):
+            return found["text"]
+    return last_lines()
+
+
 def save_words(trees: Iterable[Path]) -> None:
     """Ask the HAProxy of each tree for its version, once for all cells: each tree is read-only."""
     said = {}
@@ -81,46 +108,65 @@ def save_words(trees: Iterable[Path]) -> None:
     WORDS.write_text(json.dumps(said))
 
 
+Place = tuple[str, int]
+"""An address, as the kernel has it, and a port; or the name of a UNIX socket, and 0."""
+
+
 class HAProxy:
-    """The tree of a build, with a file system of its own for files, so that nothing stays."""
+    """The tree of a build, with changes of its own laid over it, so that nothing stays."""
 
     def __init__(self, tree: Path, arguments: list[str], nofile: int | None = None) -> None:
         self.tree = tree
         self.arguments = arguments
         self.nofile = nofile
         """How many files its processes may have open; None for as many as ours."""
+        self.env: dict[str, str] = {}
+        """What its environment has beside ours."""
         self._mounts: list[Path] = []
 
-    def prepare(self, files: dict[str, str], elsewhere: dict[str, str]) -> None:
-        """Lay files into /etc/haproxy of the tree, and others at their own paths.
+    def prepare(self, plan: Mapping[str, Any]) -> list[str]:
+        """Mount a writable view of the tree, and put into it what a plan has for it.
 
-        Raises GuestError for one in a top folder that the tree does not have.
+        `files` and `made` are contents by absolute path; what is in `made` gives way to what the
+        tree has. `folders`, `users`, `groups`, `hosts` (addresses by name) and `env` are what a
+        configuration needs beside. Returns the paths of what was made. Raises GuestError where the
+        kernel has no overlayfs.
         """
         LOG.write_bytes(b"")
-        for top in sorted({path.split("/")[1] for path in elsewhere}):
-            self._open(top)
-        for folder in ("etc/haproxy", "run"):
-            mount_files(self.tree / folder)
-            self._mounts.append(self.tree / folder)
-        # Newer packages' unit reads a folder of further configurations.
-        self.file("conf.d").mkdir()
-        (self.tree / "run/haproxy").mkdir()  # where the packages have their sockets
-        laid = {self.file(name): content for name, content in files.items()}
-        laid |= {self.tree / path.lstrip("/"): content for path, content in elsewhere.items()}
-        for file, content in laid.items():
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(content.encode())
+        self._mount()
+        _SHORT.unlink(missing_ok=True)
+        _SHORT.symlink_to(self.tree)
+        self.env = dict(plan["env"])
+        return root.furnish(self.tree, plan)
 
-    def _open(self, top: str) -> None:
-        """Let files be laid into a top folder of the tree, until it is unmounted."""
-        place = self.tree / top
-        if not place.is_dir():
-            raise GuestError(f"nothing can be laid into /{top}, which HAProxy's tree does not have")
-        changes = LOG.parent / f"changes-{top}"
+    def _mount(self) -> None:
+        changes = LOG.parent / "changes"
         shutil.rmtree(changes, ignore_errors=True)
         changes.mkdir()
-        mount_over(place, changes)
-        self._mounts.append(place)
+        try:
+            mount_over(self.tree, changes)
+        except OSError as error:
+            raise GuestError(
+                f"HAProxy's root cannot be made writable, which takes overlayfs: {error.strerror}"
+            ) from error
+        self._mounts.append(self.tree)
+        for kind, name in (("proc", "proc"), ("sysfs", "sys")):
+            mount(kind, self.tree / name)
+            self._mounts.append(self.tree / name)
+        bind(Path("/dev"), self.tree / "dev")
+        self._mounts.append(self.tree / "dev")
+
+    def target(self, where: Mapping[str, Any], site: str) -> Target:
+        """Return an address of a plan, as it is asked for a site here: a UNIX socket by its path
+        from outside of the root, which is short enough for connect(2)."""
+        address, answer = where["address"], where["answer"]
+        if address.startswith("/"):
+            address = str(_SHORT / root.place_of(self.tree, address).relative_to(self.tree))
+        elif address.startswith(ABSTRACT):
+            # src/proto_uxst.c binds the whole of sun_path.
+            address = f"\0{address[len(ABSTRACT) :]}".ljust(_PATH_BYTES, "\0")
+        request = requests.request(answer, site)
+        return Target(where["label"], address, where["port"], where["interface"], answer, request)
 
     def file(self, name: str) -> Path:
         """A file of /etc/haproxy."""
@@ -152,7 +198,8 @@ class HAProxy:
         limits = ["prlimit", f"--nofile={self.nofile}"] if self.nofile else []
         files = ("-f", CONFIGURATION, "-p", PID_FILE)
         command = [*limits, *self.command(*files, *arguments, *self.arguments)]
-        transcript.note(*command, tail=f">>{LOG} 2>&1 &")
+        settings = [f"{name}={value}" for name, value in self.env.items()]
+        transcript.note(*(["env", *settings] if settings else []), *command, tail=f">>{LOG} 2>&1 &")
         with LOG.open("ab") as log:
             return subprocess.Popen(
                 command,
@@ -160,22 +207,24 @@ class HAProxy:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                env={**os.environ, **self.env},
             )
 
-    def wait_for_ports(self, process: subprocess.Popen[bytes], ports: list[int]) -> None:
-        """Wait until all `ports` listen.
+    def wait_until_up(self, process: subprocess.Popen[bytes], places: Iterable[Place]) -> None:
+        """Wait until it listens at all places, also at those whose address is missing.
 
-        Raises GuestError when the process that was started has failed before, or takes too long.
+        Raises HAProxyEnded when the process that was started has failed before, and GuestError when
+        it takes too long.
         """
         deadline = time.monotonic() + START_SECONDS
-        while missing := set(ports) - {port for _, port in listeners()}:
+        while missing := {*places} - listeners() - {(name, 0) for name, _ in unix_sockets()}:
             if process.poll():
-                raise GuestError(
+                raise HAProxyEnded(
                     f"HAProxy ended with status {process.returncode} at its start: {last_lines()}"
                 )
             if time.monotonic() > deadline:
                 raise GuestError(
-                    f"HAProxy did not listen on {sorted(missing)} within {START_SECONDS:.0f} s: "
+                    f"HAProxy did not listen at {missing} within {START_SECONDS:.0f} s: "
                     f"{last_lines()}"
                 )
             time.sleep(_POLL_SECONDS)
@@ -195,17 +244,17 @@ class HAProxy:
             left = self.processes()
         if left:
             raise GuestError(f"HAProxy's processes {left} do not end")
-        for mount in reversed(self._mounts):
-            if os.path.ismount(mount):
-                _unmount_soon(mount)
+        while self._mounts:
+            _unmount_soon(self._mounts[-1])
+            self._mounts.pop()
 
     def processes(self) -> list[int]:
         """The living processes that come from the tree."""
         return sorted(self._own(pids()))
 
     def _own(self, among: Iterable[int]) -> list[int]:
-        tree = disk(str(self.tree))
-        return [pid for pid in among if disk_of(pid) == tree]
+        build = disk_of_build(self.tree)
+        return [pid for pid in among if disk_of(pid) == build]
 
 
 def _unmount_soon(place: Path) -> None:

@@ -19,9 +19,9 @@ def call(name: str, *arguments: object) -> int:
     return result
 
 
-def mount_files(place: Path) -> None:
-    """An empty file system, which takes what is written to it with it when it goes."""
-    call("mount", b"hatester", os.fsencode(place), b"tmpfs", ctypes.c_ulong(0), None)
+def mount(kind: str, place: Path) -> None:
+    """Mount a file system of the kernel's own, such as proc."""
+    call("mount", b"hatester", os.fsencode(place), kind.encode(), ctypes.c_ulong(0), None)
 
 
 def mount_over(place: Path, changes: Path) -> None:

@@ -13,11 +13,11 @@ from typing import Any
 
 from provision.guest import clock
 from provision.guest.connections import Target
-from provision.guest.network import LISTENERS, listening, printed
+from provision.guest.network import LISTENERS, listening, printed, unix_sockets
 from provision.guest.owners import Owners
 
 Socket = tuple[str, str, int]
-"""Label, inode and accept queue of a listening socket."""
+"""Label, inode and accept queue of a listening socket; the queue of a UNIX socket is not known."""
 
 _DIGITS = 5
 _OFFSET_SECONDS = 0.013
@@ -32,8 +32,9 @@ class Sampler:
         self.interval = interval
         self.origin = origin
         self._labels: dict[str, list[str]] = {}
+        self._paths = {target.label for target in targets if not target.port}
         for target in targets:
-            for address in (target.address, *_ANY):
+            for address in (target.address, *_ANY) if target.port else ():
                 labels = self._labels.setdefault(printed(address, target.port), [])
                 labels.append(target.label)
         self._tables = [os.open(path, os.O_RDONLY) for path in LISTENERS if Path(path).exists()]
@@ -95,7 +96,10 @@ class Sampler:
             del self._open[key]
 
     def _listening(self) -> list[Socket]:
-        return [socket for table in self._tables for socket in self._parsed(listening(table))]
+        found = [socket for table in self._tables for socket in self._parsed(listening(table))]
+        if self._paths:
+            found += [(name, inode, 0) for name, inode in unix_sockets() if name in self._paths]
+        return found
 
     def _parse(self, table: bytes) -> list[Socket]:
         found = []

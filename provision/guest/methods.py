@@ -9,12 +9,12 @@ import shutil
 import signal
 import socket
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from provision.guest import transcript
-from provision.guest.errors import GuestError
-from provision.guest.haproxy import LOG, PID_FILE, HAProxy, last_lines, word
+from provision.guest.errors import GuestError, HAProxyEnded
+from provision.guest.haproxy import LOG, PID_FILE, HAProxy, Place, last_lines, word
 from provision.guest.libc import bind, unmount
 
 _SOCKET = "run/haproxy-master.sock"
@@ -103,15 +103,16 @@ class Signal:
         self.haproxy = haproxy
         self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self, ports: list[int]) -> None:
-        """Start HAProxy, and wait until it listens. Raises GuestError when it does not."""
+    def start(self, places: Iterable[Place]) -> None:
+        """Start HAProxy, and wait until it listens. Raises HAProxyEnded when it ends before that,
+        and GuestError when it takes too long."""
         self.process = self.haproxy.launch(*self.options)
-        self.haproxy.wait_for_ports(self.process, ports)
+        self.haproxy.wait_until_up(self.process, places)
 
     def reload(self) -> Reload:
-        """Ask for a reload. Raises GuestError when nobody is there to be asked."""
+        """Ask for a reload. Raises HAProxyEnded when nobody is there to be asked."""
         if self.process is None or self.process.poll() is not None:
-            raise GuestError("HAProxy's master has ended; there is nothing to reload")
+            raise HAProxyEnded("HAProxy's master has ended; there is nothing to reload")
         transcript.note("kill", "-USR2", str(self.process.pid))
         os.kill(self.process.pid, signal.SIGUSR2)
         return Reload(self.haproxy.is_heard)
@@ -171,12 +172,12 @@ class Systemd(Signal):
         self._notify = haproxy.tree / _NOTIFY.relative_to("/")
         self._drop_in = _UNITS / f"{UNIT}.d"
 
-    def start(self, ports: list[int]) -> None:
+    def start(self, places: Iterable[Place]) -> None:
         unit = self.haproxy.tree / "usr/lib/systemd/system/haproxy.service"
         if not unit.exists():
             raise GuestError("the build has no unit haproxy.service")
         # From within its root directory HAProxy has to reach the socket where it says "ready".
-        self._notify.parent.mkdir()
+        self._notify.parent.mkdir(parents=True)
         self._notify.touch()
         bind(_NOTIFY, self._notify)
         shutil.copy(unit, _UNITS / UNIT)
@@ -185,13 +186,20 @@ class Systemd(Signal):
         (self._drop_in / "hatester.conf").write_text(
             "[Unit]\nStartLimitIntervalSec=0\n"
             f"[Service]\nRootDirectory={self.haproxy.tree}\nBindReadOnlyPaths=\n"
-            f"Environment={options}\n"
+            f"Environment={options}\n{self._environment()}"
             f"{self._limits()}"
             f"StandardOutput=append:{LOG}\nStandardError=append:{LOG}\n"
         )
         _systemctl("daemon-reload")
-        _systemctl("start", UNIT)
+        try:
+            _systemctl("start", UNIT)
+        except GuestError as error:
+            raise HAProxyEnded(str(error)) from error
         self.pid = int(_systemctl("show", "--property=MainPID", "--value", UNIT))
+
+    def _environment(self) -> str:
+        settings = (f"{name}={value}" for name, value in self.haproxy.env.items())
+        return "".join(f"Environment={_quoted(each).replace('%', '%%')}\n" for each in settings)
 
     def _limits(self) -> str:
         return f"LimitNOFILE={self.haproxy.nofile}\n" if self.haproxy.nofile else ""

@@ -19,11 +19,10 @@ LISTENERS = {"/proc/net/tcp": socket.AF_INET, "/proc/net/tcp6": socket.AF_INET6}
 """The kernel's tables of TCP sockets (proc_pid_net(5))."""
 # The first line that is not of TCP_LISTEN (include/net/tcp_states.h).
 _OTHER = re.compile(rb"\n *\d+: \S+ \S+ (?!0A)\w\w ")
+_ACCEPTING = 1 << 16  # __SO_ACCEPTCON of include/uapi/linux/net.h
+_TEMPORARY = re.compile(r"\.\d+\.tmp$")
 _CHUNK = 1200  # the heading and seven sockets
-_MAKING = {
-    "dummy0": ["link add dummy0 type dummy"],
-    "veth0": ["link add veth0 type veth peer name veth1", "link set veth1 up"],
-}
+_PAIR = ["link add veth0 type veth peer name veth1", "link set veth1 up"]
 _READY_SECONDS = 10.0
 _POLL_SECONDS = 0.02
 
@@ -41,19 +40,22 @@ def ip(*arguments: str, commands: str = "") -> str:
 
 
 class Interface:
-    """What carries a scenario's addresses: dummy0, or veth0 with its peer veth1."""
+    """What carries a scenario's addresses: a dummy of any name, or veth0 with its peer veth1."""
 
     def __init__(self, name: str, addresses: list[str]) -> None:
         self.name = name
         self.addresses = list(addresses)
         """Those that it has, or had when it was deleted, such as 192.168.42.43/32."""
+        self.known = {each.partition("/")[0] for each in addresses}
+        """Those that it had at the beginning, without prefix lengths."""
 
     def make(self) -> None:
         """Make it, with its addresses. Duplicate address detection is for those that come later.
 
         Raises GuestError when it is not up in time.
         """
-        commands = [*_MAKING[self.name], f"link set {self.name} up"]
+        making = _PAIR if self.name == "veth0" else [f"link add {self.name} type dummy"]
+        commands = [*making, f"link set {self.name} up"]
         for address in self.addresses:
             duplicates = " nodad" if ":" in address else ""
             commands.append(f"address add {address} dev {self.name}{duplicates}")
@@ -127,6 +129,21 @@ def listening(table: int) -> bytes:
         found += chunk
         if other := _OTHER.search(found):
             return found[: other.start()]
+    return found
+
+
+def unix_sockets() -> list[tuple[str, str]]:
+    """Return name and inode of every listening UNIX socket that has a name (proc_pid_net(5)).
+
+    The name is a path, or `abns@NAME` in the abstract namespace. HAProxy binds a path under another
+    name, which stays the kernel's (`uxst_bind_listener()` of src/proto_uxst.c).
+    """
+    found = []
+    for line in Path("/proc/net/unix").read_text(errors="replace").splitlines()[1:]:
+        fields = line.split(maxsplit=7)
+        if len(fields) == 8 and int(fields[3], 16) & _ACCEPTING:
+            name = _TEMPORARY.sub("", fields[7])
+            found.append((f"abns@{name.strip('@')}" if name[0] == "@" else name, fields[6]))
     return found
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from provision.guest import counters
@@ -55,7 +55,7 @@ class Observation:
     """One reload, from the moment before it is asked for."""
 
     def __init__(
-        self, watch: Watch, step: int, configuration: str, present: list[str], master: int | None
+        self, watch: Watch, number: int, step: Mapping[str, Any], master: int | None
     ) -> None:
         self.watch = watch
         self._idleness = Idleness(master, watch.now)
@@ -63,9 +63,10 @@ class Observation:
         self._line = len(watch.log)
         self._counters = counters.read()
         self.entry: dict[str, Any] = {
-            "step": step,
-            "config": configuration,
-            "present": present,
+            "step": number,
+            "config": step["what"],
+            "present": step["present"],
+            "finally": step["finally"],
             "gap": None,
             "at": round(watch.now(), DIGITS),
             "reported": None,
@@ -84,7 +85,7 @@ class Observation:
     def _is_quiet(self) -> bool:
         """Whether HAProxy's last word is long ago, its master idle, and the addresses steady."""
         self.has_report()
-        last = max([self.entry["reported_at"] or 0.0, *(at for at, _ in self.watch.log[-1:])])
+        last = max(self.entry["reported_at"] or 0.0, self.watch.spoke)
         return (
             self._idleness.lasts()
             and self.watch.now() - last >= SILENT_SECONDS

@@ -9,7 +9,7 @@ import select
 from pathlib import Path
 from typing import Any
 
-from provision.guest.processes import disk, disk_of, pids
+from provision.guest.processes import disk_of, disk_of_build, pids
 
 _YOUNG_SECONDS = 1.0
 _TRUSTED_SECONDS = 0.25
@@ -20,7 +20,7 @@ class Owners:
     sockets."""
 
     def __init__(self, tree: Path) -> None:
-        self._tree = disk(str(tree))
+        self._build = disk_of_build(tree)
         self.processes: dict[int, dict[str, Any]] = {}
         """Each that was seen, with its `pid`, its `kind` (haproxy or stranger), and when it was
         seen first (`from`) and last (`to`)."""
@@ -66,7 +66,7 @@ class Owners:
             self._young.update(dict.fromkeys(self._known - known, now if known else -math.inf))
         for pid, seen in list(self._young.items()):
             # A process may come to its own program a moment after it was made.
-            if disk_of(pid) == self._tree:
+            if disk_of(pid) == self._build:
                 self._follow(pid)
             if pid in self._living or now - seen > _YOUNG_SECONDS:
                 del self._young[pid]

@@ -20,8 +20,8 @@ from multiprocessing.connection import Connection
 from typing import Any, NamedTuple, Optional
 
 from provision.guest import clock
-from provision.guest.answers import ANY, judge
-from provision.guest.connections import REQUEST, Target, failure
+from provision.guest.answers import BY_BYTES, CONNECT, judge
+from provision.guest.connections import Target, failure
 
 Record = tuple[int, float, float, float, str, Optional[str], Optional[str]]
 """Index of the target; when the probe was due, sent and ended, in seconds since the origin; its
@@ -116,11 +116,15 @@ class Prober:
             return
         file = connection.fileno()
         self._living[file] = (connection, index, due, sent)
+        code = connection.connect_ex(target.place)
+        if code not in (0, errno.EINPROGRESS):
+            self._end(file, *failure(OSError(code, os.strerror(code))))
+            return
+        if target.answer == CONNECT and code == 0:
+            self._end(file, "ok")
+            return
         try:
-            code = connection.connect_ex((target.address, target.port))
-            if code not in (0, errno.EINPROGRESS):
-                raise OSError(code, os.strerror(code))
-            connection.send(REQUEST)
+            connection.send(target.request)
             self._epoll.register(file, _awaited(target))
         except BlockingIOError:
             self._epoll.register(file, select.EPOLLOUT)
@@ -133,13 +137,16 @@ class Prober:
         target = self.targets[index]
         try:
             if events & select.EPOLLOUT:
-                connection.send(REQUEST)
+                connection.send(target.request)
+                if target.answer == CONNECT:
+                    self._end(file, "ok")
+                    return
                 self._epoll.modify(file, _awaited(target))
                 return
             received = connection.recv(_ANSWER_BYTES)
             # Only what is long, or ended by an error, has more than this.
             is_more = events != _COMPLETE or len(received) == _ANSWER_BYTES
-            if is_more and not (received and target.answer == ANY):
+            if is_more and not (received and target.answer in BY_BYTES):
                 while chunk := connection.recv(_ANSWER_BYTES):
                     received += chunk
         except OSError as error:
@@ -202,4 +209,4 @@ class Prober:
 
 def _awaited(target: Target) -> int:
     """The events (epoll_ctl(2)) with which a probe of a target has been answered."""
-    return _BEGUN if target.answer == ANY else _COMPLETE
+    return _BEGUN if target.answer in BY_BYTES else _COMPLETE

@@ -30,6 +30,15 @@ def disk_of(pid: int) -> int | None:
     return disk(f"/proc/{pid}/exe")
 
 
+def disk_of_build(tree: Path) -> int | None:
+    """Return the number of the file system of a build's HAProxy.
+
+    It is not the one of its root, where an overlay lies over it (the kernel's
+    Documentation/filesystems/overlayfs.rst, section Inode properties).
+    """
+    return disk(f"{tree}/usr/sbin/haproxy")
+
+
 def is_asleep(pid: int) -> bool:
     """Whether a process waits for something, or has ended (proc_pid_stat(5))."""
     try:

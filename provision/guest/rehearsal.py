@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from provision.guest import sequence
+from provision.guest.answers import NAMED
 from provision.guest.events import Events
 
 _ADDRESS = "192.168.42.43"
@@ -31,7 +32,8 @@ listen rehearsal
 _ANSWER = "HTTP/1.0 200 OK\r\nConnection: close\r\n\r\nOK - rehearsal\n"
 _STEP = {"after": None, "delay": 0.0, "order": [0]}
 _LOAD = {
-    **_STEP, "what": "rehearsal", "text": _CONFIGURATION, "ports": [80], "present": [],
+    **_STEP, "what": "rehearsal", "text": _CONFIGURATION, "places": [[_ADDRESS, 80]],
+    "present": [], "finally": [],
 }  # fmt: skip
 
 
@@ -41,9 +43,16 @@ def run(trees: list[Path]) -> None:
         _load(tree)
         plan: dict[str, Any] = {
             "tree": str(tree), "rest": 0.0, "method": "signal", "arguments": [], "nofile": None,
-            "sysctls": {}, "lenient": False, "interface": "dummy0", "addresses": [f"{_ADDRESS}/32"],
-            "files": {"rehearsal.http": _ANSWER}, "elsewhere": {}, "servers": [],
-            "targets": [{"label": "", "address": _ADDRESS, "port": 80, "interface": None}],
+            "sysctls": {}, "lenient": False,
+            "interface": "dummy0", "interfaces": {"dummy0": [f"{_ADDRESS}/32"]},
+            "root": {
+                "files": {"/etc/haproxy/rehearsal.http": _ANSWER}, "made": {},
+                "folders": [], "users": [], "groups": [], "hosts": [], "env": {},
+            },
+            "servers": [], "checks": {}, "site": "hatester",
+            "targets": [
+                {"label": "", "address": _ADDRESS, "port": 80, "interface": None, "answer": NAMED}
+            ],
             "steps": [
                 {"verb": "start", **_LOAD},
                 {"verb": "reload", **_LOAD, "after": 0.1},

@@ -11,15 +11,16 @@ import contextlib
 import os
 import signal
 import time
+from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
 from provision.guest import clock, network, state, transcript
-from provision.guest.backends import Backends
 from provision.guest.connections import Target, connect
-from provision.guest.errors import GuestError
+from provision.guest.errors import GuestError, HAProxyEnded
 from provision.guest.events import Events
-from provision.guest.haproxy import HAProxy
+from provision.guest.haproxy import LOG, HAProxy
 from provision.guest.methods import METHODS
 from provision.guest.observation import (
     DIGITS,
@@ -28,6 +29,7 @@ from provision.guest.observation import (
     Idleness,
     Observation,
 )
+from provision.guest.servers import Servers
 from provision.guest.watch import Watch
 from provision.guest.world import World
 
@@ -74,9 +76,9 @@ class Sequence:
         clock.sleep_until(self.origin)
         haproxy = HAProxy(Path(plan["tree"]), plan["arguments"], plan["nofile"])
         self.method = METHODS[plan["method"]](haproxy)
-        self.world = World(plan["interface"], plan["addresses"], haproxy)
-        self.backends = Backends(plan["servers"])
-        self.targets = [Target(**target) for target in plan["targets"]]
+        self.world = World(plan["interface"], plan["interfaces"], haproxy)
+        self.servers = Servers(plan["servers"], chain(*plan["interfaces"].values()), plan["checks"])
+        self.targets = [haproxy.target(each, plan["site"]) for each in plan["targets"]]
         self.watch: Watch | None = None
         self.observation: Observation | None = None
         self.mark = 0.0
@@ -89,7 +91,12 @@ class Sequence:
         self.reloaded: int | None = None
         self.unreported: dict[str, list[Any]] = {"taken": [], "checks": []}
         """The steps and checks of which the host has not heard yet."""
-        self.evidence: dict[str, Any] = {"steps": [], "reloads": [], "lacking": []}
+        self.evidence: dict[str, Any] = {
+            "steps": [], "reloads": [], "lacking": [], "ended": None,
+            "interval": plan["probe_interval"], "life": plan["connection_seconds"],
+            "addresses": [target.label for target in self.targets],
+            **Watch.NOTHING,
+        }  # fmt: skip
 
     def run(self) -> None:
         """All steps; whatever happens, the guest is left as it was."""
@@ -97,23 +104,44 @@ class Sequence:
         with contextlib.ExitStack() as undo:
             undo.enter_context(self.events.pulse())
             undo.callback(self.method.stop)
-            haproxy.prepare(self.plan["files"], self.plan["elsewhere"])
+            haproxy.prepare(self.plan["root"])
             undo.callback(self.world.end)
-            self.world.interface.make()
-            undo.callback(self.backends.end)
-            self.backends.start()
+            self.world.make()
+            undo.callback(self.servers.end)
+            self.servers.start(haproxy.tree)
             for name, value in self.plan["sysctls"].items():
                 self._set_sysctl(name, value, undo)
             self.events.report("begin", release=os.uname().release, haproxy=haproxy.version)
             undo.callback(self._end_watch)
-            for number, step in enumerate(self.plan["steps"], start=1):
-                self._take(number, step)
-                self.unreported["taken"].append(self.evidence["steps"][-1])
+            self._take_all()
             if self.plan["hold"]:
                 self._hold()
             else:
                 self._observe()
+                if not (self.evidence["ended"] or self.method.haproxy.processes()):
+                    self._note_end(None, {}, "HAProxy has ended")
                 self._report(None)
+
+    def _take_all(self) -> None:
+        """Take one step after another, unless HAProxy ends: then that is what the cell shows."""
+        for number, step in enumerate(self.plan["steps"], start=1):
+            try:
+                self._take(number, step)
+            except HAProxyEnded as error:
+                self._note_end(number, step, str(error))
+                return
+            self.unreported["taken"].append(self.evidence["steps"][-1])
+
+    def _note_end(self, number: int | None, step: Mapping[str, Any], reason: str) -> None:
+        """Note that HAProxy is gone; where it did not even start, what it said is in its log."""
+        at = round(self._now(), DIGITS)
+        keys = ("verb", "what", "present")
+        self.evidence["ended"] = {
+            "step": number, "at": at, "reason": reason, **{key: step.get(key) for key in keys}
+        }  # fmt: skip
+        if self.watch is None:
+            lines = LOG.read_text(errors="replace").splitlines()
+            self.evidence["log"] = [(at, line) for line in lines]
 
     def _set_sysctl(self, name: str, value: str, undo: contextlib.ExitStack) -> None:
         """Set it for the cell; where the setting is lenient, only if the kernel takes it."""
@@ -195,7 +223,7 @@ class Sequence:
     def do_start(self, _number: int, step: dict[str, Any], at: float) -> None:
         self._configure(step)
         self._sleep_until(at)
-        self.method.start(step["ports"])
+        self.method.start([(address, port) for address, port in step["places"]])
         self.turn = clock.following(self._now(), 0.0, self.grid)
         self._sleep_until(self.turn)
         self.watch = Watch(
@@ -214,9 +242,7 @@ class Sequence:
         if self.observation:
             # This one overtakes it.
             self._keep(self.observation.end())
-        observation = Observation(
-            self.watch, number, step["what"], step["present"], self.method.master()
-        )
+        observation = Observation(self.watch, number, step, self.method.master())
         self.mark = observation.entry["at"]
         if step["after"] == RACING:
             observation.entry["gap"] = round(self.mark - self.turn, DIGITS)
@@ -285,11 +311,4 @@ class Sequence:
         for process in watch.listeners["processes"]:
             if process["kind"] == "haproxy":
                 process["kind"] = "master" if process["pid"] == master else "worker"
-        self.evidence |= {
-            "interval": self.plan["probe_interval"],
-            "life": self.plan["connection_seconds"],
-            "addresses": [target.label for target in self.targets],
-            "log": watch.log,
-            **watch.probes,
-            **watch.listeners,
-        }
+        self.evidence |= {"log": watch.log, **watch.probes, **watch.listeners}

@@ -10,142 +10,227 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import os
-import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from provision.guest import network
-from provision.guest.answers import ANY, CLOSE
-from provision.guest.backends import Backends
-from provision.guest.connections import Target, connect
+from provision.guest.answers import ANY, CLOSE, CONNECT, PROXY, PROXY_TLS, TLS
+from provision.guest.connections import connect, exchange
 from provision.guest.errors import GuestError
-from provision.guest.haproxy import HAProxy, last_lines
+from provision.guest.haproxy import HAProxy, Place, first_alert
 from provision.guest.network import Interface
+from provision.guest.runtime import Runtime
+from provision.guest.servers import Servers
 
 _SYSCTLS = ("net.ipv4.ip_nonlocal_bind", "net.ipv6.ip_nonlocal_bind")
-_STATS = "run/hatester-stats.sock"
+_SOCKET = "run/hatester-stats.sock"
 _ASKING = f"""
 global
-    stats socket /{_STATS} mode 600 level admin
+    stats socket /{_SOCKET} mode 600 level admin
 """
 _SECONDS = 30.0
 _QUIET_SECONDS = 1.0
 _POLL_SECONDS = 0.05
 _CONNECTION_SECONDS = 2.0
+_FALL_SECONDS = 10.0
+"""After which a server is down whose checks fail, with HAProxy's defaults: three times, two seconds
+apart."""
 _ASKED = 3
+_AT_ONCE = 16
 _ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+_ALERT = b"\x15\x03"  # RFC 8446, section 5.1
 
 
-def run(plan: dict[str, Any]) -> dict[str, Any]:
-    """Survey a configuration: `tree`, `files` of /etc/haproxy and `elsewhere`, and its `text`.
+def run(plan: Mapping[str, Any]) -> dict[str, Any]:
+    """Survey a configuration: its `text`, in the `tree` of a build with what its `root` has.
 
-    Returns `binds`, for each address and port how it answers (one of `answers.py`'s, or None where
-    what it does cannot be told from a failure), and `servers`, those that it talks to. Raises
-    GuestError when HAProxy does not start, with its last words.
+    `interfaces` names those that must be there, with the one through which each label of `through`
+    is reached; `servers` and `checks` are as `Servers` takes them, as far as the text tells, and
+    `shifted` are addresses of servers whose ports are those of binds and so many more. Returns
+    `binds`, by label how each answers (one of `answers.ANSWERS`, or None where it does not even
+    take a connection), `servers`, those that it talks to, `failing`, those whose checks fail, and
+    `made`, the paths of files that the build does not have. Raises GuestError when HAProxy does not
+    start, with its first alert.
     """
-    haproxy = HAProxy(Path(plan["tree"]), ["-db"])
+    survey = _Survey(plan)
     with contextlib.ExitStack() as undo:
-        undo.callback(haproxy.stop)
-        haproxy.prepare(plan["files"], plan["elsewhere"])
-        haproxy.configure(plan["text"])
-        haproxy.file("hatester.cfg").write_text(_ASKING)
+        survey.prepare(undo)
+        with survey.started() as runtime:
+            places, servers = survey.places(runtime), runtime.servers()
+        ports = {port for _, port in places}
+        servers = [each for each in servers if not _is_own_port(each, ports)]
+        servers += [
+            f"{address}:{port + shift}"
+            for address, shift in plan["shifted"]
+            for port in ports
+            if port and 0 < port + shift < 65536
+        ]
+        survey.surround(undo, places, servers)
+        with survey.started() as runtime:
+            binds = survey.ask(places)
+            if failing := runtime.wait_for_checks(_SECONDS):
+                time.sleep(_FALL_SECONDS)
+                later = survey.ask(places)
+                binds = {b: a if later[b] == a else CONNECT for b, a in binds.items()}
+        return {
+            "binds": binds, "servers": survey.servers, "failing": failing, "made": survey.made,
+        }  # fmt: skip
+
+
+class _Survey:
+    """HAProxy with a configuration, and what is around it."""
+
+    def __init__(self, plan: Mapping[str, Any]) -> None:
+        self._plan = plan
+        peer = ["-L", plan["peer"]] if plan["peer"] else []
+        self._haproxy = HAProxy(Path(plan["tree"]), ["-db", *peer])
+        self.servers: list[str] = list(plan["servers"])
+        self.made: list[str] = []
+        self._played: Servers | None = None
+        self._interfaces: dict[str, Interface] = {}
+
+    def prepare(self, undo: contextlib.ExitStack) -> None:
+        """Lay out the root, and allow every address."""
+        undo.callback(self._haproxy.stop)
+        self.made = self._haproxy.prepare(self._plan["root"])
+        self._haproxy.configure(self._plan["text"])
+        self._haproxy.file("hatester.cfg").write_text(_ASKING)
         for name in _SYSCTLS:
             undo.callback(network.set_sysctl, name, network.set_sysctl(name, "1"))
-        with _started(haproxy):
-            sockets, servers = _sockets(haproxy), _servers(haproxy)
-        ports = {port for _, port in sockets}
-        outside = [each for each in servers if int(each.rpartition(":")[2]) not in ports]
-        backends = Backends(outside)
-        undo.callback(backends.end)
-        backends.start()
-        interface = Interface("dummy0", sorted({_whole(a) for a, _ in sockets if _is_own(a)}))
-        undo.callback(interface.delete)
-        interface.make()
-        with _started(haproxy):
-            binds = {_label(a, port): _answer(a, port) for a, port in sorted(sockets)}
-        return {"binds": binds, "servers": outside}
+        for name, addresses in {"dummy0": [], **self._plan["interfaces"]}.items():
+            self._interfaces[name] = interface = Interface(name, addresses)
+            undo.callback(interface.delete)
+            interface.make()
+        self._play(undo, [])
+
+    def surround(
+        self, undo: contextlib.ExitStack, places: Iterable[Place], servers: Iterable[str]
+    ) -> None:
+        """Have the addresses there that HAProxy binds, and the servers that it talks to."""
+        own = {p[0]: self._through(p) for p in places if p[1] and _is_own(p[0])}
+        for address, interface in own.items():
+            self._interfaces[interface].add(_whole(address))
+        names = {name for name, _ in places}
+        self.servers = [e for e in dict.fromkeys((*self.servers, *servers)) if e not in names]
+        if self._played:
+            self._played.end()
+        self._play(undo, [each for i in self._interfaces.values() for each in i.addresses])
+
+    def _through(self, place: Place) -> str:
+        """Return the interface that has an address, by the one that its bind is restricted to."""
+        name = self._plan["through"].get(_label(place))
+        return name if name in self._interfaces else "dummy0"
+
+    def _play(self, undo: contextlib.ExitStack, own: Iterable[str]) -> None:
+        self._played = Servers(self.servers, own, self._plan["checks"])
+        undo.callback(self._played.end)
+        self._played.start(self._haproxy.tree)
+
+    @contextlib.contextmanager
+    def started(self) -> Iterator[Runtime]:
+        """Run HAProxy with its configuration, and a socket at which it can be asked."""
+        haproxy = self._haproxy
+        process = haproxy.launch("-f", "/etc/haproxy/hatester.cfg", "-W")
+        runtime = Runtime(haproxy.tree / _SOCKET)
+        try:
+            deadline = time.monotonic() + _SECONDS
+            seen: set[Place] = set()
+            since = time.monotonic()
+            while not runtime.is_there() or time.monotonic() - since < _QUIET_SECONDS:
+                if process.poll() is not None:
+                    raise GuestError(f"HAProxy does not start with it: {first_alert()}")
+                if time.monotonic() > deadline:
+                    raise GuestError(f"HAProxy was not up within {_SECONDS:.0f} s: {first_alert()}")
+                if (now := self._listening()) != seen:
+                    seen, since = now, time.monotonic()
+                time.sleep(_POLL_SECONDS)
+            yield runtime
+        finally:
+            process.terminate()
+            process.wait(_SECONDS)
+
+    def places(self, runtime: Runtime) -> list[Place]:
+        """Return where HAProxy listens, its own command line's sockets apart."""
+        found = self._listening() - runtime.cli_sockets() - {(f"/{_SOCKET}", 0)}
+        return sorted(each for each in found if not self._is_inside(each))
+
+    def _is_inside(self, place: Place) -> bool:
+        """True if it is neither end of a range of ports that are bound together."""
+        address, port = place
+        return any(
+            address == there and first < port < last for there, first, last in self._plan["ranges"]
+        )
+
+    def _listening(self) -> set[Place]:
+        """Return each socket at which HAProxy's processes listen (proc_pid_fd(5))."""
+        own = set()
+        for pid in self._haproxy.processes():
+            for link in Path(f"/proc/{pid}/fd").iterdir():
+                with contextlib.suppress(OSError):  # it was closed in between
+                    own.add(os.readlink(link))  # noqa: PTH115
+        found = [(address, port, inode) for address, port, inode in network.listening_sockets()]
+        found += [(name, 0, inode) for name, inode in network.unix_sockets()]
+        return {(name, port) for name, port, inode in found if f"socket:[{inode}]" in own}
+
+    def ask(self, places: list[Place]) -> dict[str, str | None]:
+        """Return how each place answers, by its label; so many are asked at once."""
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            answers = pool.map(self._answer, places)
+        return dict(zip(map(_label, places), answers))
+
+    def _answer(self, place: Place) -> str | None:
+        """Return what a place does whenever it is asked, the more telling first."""
+        if _is_tls(self._target(place, ANY)):
+            ways = [TLS, PROXY_TLS, PROXY]
+        else:
+            ways = [ANY, TLS, PROXY, PROXY_TLS]
+        for answer in (*ways, CLOSE, CONNECT):
+            target = self._target(place, answer)
+            if all(connect(target, _CONNECTION_SECONDS)["outcome"] == "ok" for _ in range(_ASKED)):
+                return answer
+        return None
+
+    def _target(self, place: Place, answer: str) -> Any:
+        address, port = place
+        label = _label(place)
+        interface = self._plan["through"].get(label)
+        if address in _ANYWHERE:
+            there = self._plan["interfaces"].get(interface) or [_ANYWHERE[address]]
+            address = there[0].partition("/")[0]
+        where = {
+            "label": label, "address": address, "port": port, "interface": interface,
+            "answer": answer,
+        }  # fmt: skip
+        return self._haproxy.target(where, self._plan["site"])
 
 
-@contextlib.contextmanager
-def _started(haproxy: HAProxy) -> Iterator[None]:
-    """HAProxy with its configuration and a socket at which it can be asked, listening."""
-    process = haproxy.launch("-f", "/etc/haproxy/hatester.cfg", "-W")
+def _is_tls(target: Any) -> bool:
+    """True if an HTTP request is answered by an alert of TLS."""
     try:
-        deadline = time.monotonic() + _SECONDS
-        seen: set[tuple[str, int]] = set()
-        since = time.monotonic()
-        while not seen or time.monotonic() - since < _QUIET_SECONDS:
-            if process.poll() is not None:
-                raise GuestError(
-                    f"HAProxy ended with status {process.returncode} at its start: {last_lines()}"
-                )
-            if time.monotonic() > deadline:
-                raise GuestError(f"HAProxy did not listen within {_SECONDS:.0f} s: {last_lines()}")
-            now = _sockets(haproxy)
-            if now != seen:
-                seen, since = now, time.monotonic()
-            time.sleep(_POLL_SECONDS)
-        yield
-    finally:
-        process.terminate()
-        process.wait(_SECONDS)
+        return exchange(target, time.monotonic() + _CONNECTION_SECONDS).startswith(_ALERT)
+    except OSError:
+        return False
 
 
-def _sockets(haproxy: HAProxy) -> set[tuple[str, int]]:
-    """Address and port of each TCP socket at which HAProxy's processes listen (proc_pid_fd(5))."""
-    own = set()
-    for pid in haproxy.processes():
-        for link in Path(f"/proc/{pid}/fd").iterdir():
-            with contextlib.suppress(OSError):  # it was closed in between
-                own.add(os.readlink(link))  # noqa: PTH115
-    return {
-        (address, port)
-        for address, port, inode in network.listening_sockets()
-        if f"socket:[{inode}]" in own
-    }
+def _is_own_port(server: str, ports: set[int]) -> bool:
+    """True if HAProxy itself listens at a server on its own host."""
+    host, _, port = server.rpartition(":")
+    is_here = not server.startswith("/") and host != "*" and ipaddress.ip_address(host).is_loopback
+    return is_here and int(port) in ports
 
 
-def _servers(haproxy: HAProxy) -> list[str]:
-    """The addresses of its servers (`show servers state`, management guide, section 9.3)."""
-    answer = b""
-    try:
-        with socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(_SECONDS)
-            connection.connect(str(haproxy.tree / _STATS))
-            connection.sendall(b"show servers state\n")
-            while chunk := connection.recv(65536):
-                answer += chunk
-    except OSError as error:
-        raise GuestError(f"HAProxy cannot be asked for its servers: {error}") from error
-    _, heading, *lines = answer.decode().strip().splitlines()
-    names = heading.lstrip("# ").split()
-    found = []
-    for line in lines:
-        server = dict(zip(names, line.split()))
-        with contextlib.suppress(ValueError, KeyError):  # one without an address, or a port
-            address = ipaddress.ip_address(server["srv_addr"])
-            if int(server["srv_port"]) and not address.is_unspecified:
-                found.append(f"{address}:{server['srv_port']}")
-    return list(dict.fromkeys(found))
-
-
-def _answer(address: str, port: int) -> str | None:
-    """What an address does whenever it is asked, if that is an answer."""
-    target = Target("", _ANYWHERE.get(address, address), port, None, ANY)
-    outcomes = {connect(target, _CONNECTION_SECONDS)["outcome"] for _ in range(_ASKED)}
-    if outcomes == {"ok"}:
-        return ANY
-    return CLOSE if outcomes == {"empty"} else None
-
-
-def _label(address: str, port: int) -> str:
+def _label(place: Place) -> str:
+    address, port = place
+    if not port:
+        return address
     return f"{'*' if address == '0.0.0.0' else address}:{port}"
 
 
 def _is_own(address: str) -> bool:
-    """Whether it has to be on an interface: it is neither everywhere nor of the loopback."""
+    """True if it has to be on an interface: it is neither everywhere nor of the loopback."""
     return address not in _ANYWHERE and not ipaddress.ip_address(address).is_loopback
 
 

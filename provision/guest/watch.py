@@ -12,12 +12,12 @@ import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, ClassVar
 
 from provision.guest import clock, libc
 from provision.guest.connections import Target
 from provision.guest.errors import GuestError
-from provision.guest.haproxy import LOG
+from provision.guest.haproxy import LOG, is_own
 from provision.guest.listeners import Sampler
 from provision.guest.prober import News, Prober, Runs
 
@@ -40,12 +40,23 @@ class Watch:
     All times are seconds on the monotonic clock since `origin`.
     """
 
+    NOTHING: ClassVar[dict[str, Any]] = {
+        "log": [], "probes": [], "listeners": [], "processes": [],
+        "probing": {"cpu_seconds": 0.0, "seconds": 0.0, "processors": 1},
+        "sampling": {
+            "interval": SAMPLING_SECONDS, "samples": 0, "cpu_seconds": 0.0, "seconds": 0.0
+        },
+    }  # fmt: skip
+    """The evidence of a cell in which nothing was watched."""
+
     def __init__(
         self, targets: list[Target], tree: Path, interval: float, life: float, origin: float
     ) -> None:
         self.origin = origin
         self.life = life
         self.log: list[tuple[float, str]] = []
+        self.spoke = 0.0
+        """When HAProxy itself logged something last, and not what a client did."""
         self._rest = b""
         self._is_told = threading.Event()
         self.listeners: dict[str, Any] = {"listeners": [], "processes": [], "sampling": None}
@@ -143,7 +154,10 @@ class Watch:
     def _hear(self, log: BinaryIO) -> None:
         *lines, self._rest = (self._rest + log.read()).split(b"\n")
         now = round(self.now(), _DIGITS)
-        self.log += [(now, line.decode("utf-8", "replace")) for line in lines]
+        texts = [line.decode("utf-8", "replace") for line in lines]
+        self.log += [(now, text) for text in texts]
+        if any(map(is_own, texts)):
+            self.spoke = now
         if lines:
             self._is_told.set()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+from collections.abc import Mapping
 
 from provision.guest import transcript
 from provision.guest.errors import GuestError
@@ -12,29 +13,46 @@ from provision.guest.network import Interface
 
 
 class World:
-    """An interface with its addresses, other processes' ports, and HAProxy's files.
+    """Interfaces with their addresses, other processes' ports, and HAProxy's files.
 
     Its verbs are those of scenario.yml. Each raises GuestError when it cannot be done.
     """
 
-    def __init__(self, interface: str, addresses: list[str], haproxy: HAProxy) -> None:
-        self.interface = Interface(interface, addresses)
+    def __init__(
+        self, interface: str, interfaces: Mapping[str, list[str]], haproxy: HAProxy
+    ) -> None:
+        self.interface = Interface(interface, interfaces[interface])
+        """The one that steps can name."""
+        self._further = [Interface(*each) for each in interfaces.items() if each[0] != interface]
         self.haproxy = haproxy
         self._strangers: dict[str, socket.socket] = {}
         self._broken: dict[str, bytes] = {}
+
+    def make(self) -> None:
+        """Make the interfaces with their addresses."""
+        for interface in (self.interface, *self._further):
+            interface.make()
 
     def add(self, what: str) -> None:
         """An address such as 192.168.42.43/32, or the interface with what it had."""
         if what == self.interface.name:
             self.interface.make()
         else:
-            self.interface.add(what)
+            self._home(what).add(what)
 
     def remove(self, what: str) -> None:
         if what == self.interface.name:
             self.interface.delete()
         else:
-            self.interface.remove(what)
+            self._home(what).remove(what)
+
+    def _home(self, address: str) -> Interface:
+        """Return the interface that has an address, or had it at the beginning."""
+        ip = address.partition("/")[0]
+        for interface in self._further:
+            if ip in interface.known:
+                return interface
+        return self.interface
 
     def occupy(self, what: str) -> None:
         """Listen at ADDRESS:PORT, as another program would."""
@@ -70,5 +88,6 @@ class World:
         """Take back what was not taken back yet; HAProxy's files go with HAProxy."""
         for stranger in self._strangers.values():
             stranger.close()
-        with contextlib.suppress(GuestError):
-            self.interface.delete()
+        for interface in (self.interface, *self._further):
+            with contextlib.suppress(GuestError):
+                interface.delete()

@@ -32,6 +32,10 @@ module HatesterQemu
     # prctl(2)). The rest cannot be denied: to daemonize, QEMU forks and begins a session, and what
     # saves and loads the state of its devices is a program.
     SANDBOX = "on,obsolete=deny,resourcecontrol=deny".freeze
+    # Where no configuration of HAProxy wants to be (RFC 2544): addresses that are kept for benchmarks.
+    NETWORK = "198.19.255.0/24".freeze
+    ADDRESS = "198.19.255.15".freeze
+    SSH_PORT = 65_522
     READY = "hatester-ready ".freeze
     # What a guest that was saved consists of, in the folder that the configuration calls `ready`.
     READY_DISK = "disk.qcow2"
@@ -68,7 +72,7 @@ module HatesterQemu
     # The host's port that leads to the guest's SSH server; another one after each start.
     def ssh_port
       usernet = monitor { |qmp| qmp.execute("human-monitor-command", "command-line": "info usernet") }
-      usernet[/HOST_FORWARD\]\s+\d+\s+127\.0\.0\.1\s+(\d+)\s+10\.0\.2\.15\s+22\s/, 1].to_i
+      usernet[/HOST_FORWARD\]\s+\d+\s+127\.0\.0\.1\s+(\d+)\s+#{Regexp.escape(ADDRESS)}\s+#{SSH_PORT}\s/, 1].to_i
     end
 
     # May be called again after it was interrupted anywhere.
@@ -222,6 +226,8 @@ module HatesterQemu
       ["-object", JSON.generate({ **backend, **options })]
     end
 
+    # A saved guest goes on with the command line that it was saved with: a change here, in the constants above
+    # or in Config raises RECIPE of hatester/ready.py.
     def command_line
       [
         "-name", "hatester-#{@machine.name}", "-uuid", @machine.id,
@@ -236,7 +242,7 @@ module HatesterQemu
         *drive("system", driver: "qcow2", file: disk),
         *drive("modules", driver: "raw", file: config.modules, "read-only": true),
         *config.disks.each_with_index.flat_map { |(name, path), number| further_drive(name, path, number) },
-        "-netdev", "user,id=net,restrict=on,ipv6=off,hostfwd=tcp:127.0.0.1:0-10.0.2.15:22",
+        "-netdev", "user,id=net,net=#{NETWORK},restrict=on,ipv6=off,hostfwd=tcp:127.0.0.1:0-#{ADDRESS}:#{SSH_PORT}",
         # Nothing boots from the network, so its option ROM is not needed.
         "-device", "virtio-net-pci,netdev=net,romfile=",
         "-device", "virtio-rng-pci"

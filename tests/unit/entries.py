@@ -40,6 +40,7 @@ def entry(
         "cpus": cpus,
         "verdict": verdict,
         "silent": silent,
+        "ended": None,
         "error": None,
         "explanation": f"it is {verdict}",
         "quality": {
@@ -112,6 +113,7 @@ def unmeasured(reason: str = "the guest died", id_: str = ID) -> dict[str, Any]:
         "cpus": None,
         "verdict": "error",
         "silent": None,
+        "ended": None,
         "error": reason,
         "explanation": reason,
         "quality": None,

@@ -35,6 +35,7 @@ def reload(**changes: Any) -> dict[str, Any]:
         "at": AT,
         "until": UNTIL,
         "present": [A44, A45, STATS],
+        "finally": [A44, A45, STATS],
         "gap": None,
         "reported": "failure",
         "reported_at": AT + 2.05,
@@ -110,6 +111,7 @@ def evidence(
         "log": [list(line) for line in log],
         "reloads": [reload()] if reloads is None else list(reloads),
         "checks": [],
+        "ended": None,
     }
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provision.guest.answers import ANY, CLOSE, NAMED, judge
+from provision.guest.answers import ANY, CLOSE, CONNECT, NAMED, PROXY_TLS, TLS, judge
 
 OURS = b"HTTP/1.1 200 OK\r\n\r\nOK - with\n"
 OTHER = b"HTTP/1.1 503 Service Unavailable\r\n\r\n"
@@ -25,6 +25,9 @@ TLS_ALERT = b"\x15\x03\x03\x00\x02\x02\x0a"
         (ANY, b"", "empty", None),
         (CLOSE, b"", "ok", None),
         (CLOSE, TLS_ALERT, "ok", None),
+        (TLS, TLS_ALERT, "ok", None),
+        (PROXY_TLS, b"", "empty", None),
+        (CONNECT, b"", "ok", None),
     ],
 )
 def test_an_answer_is_what_was_expected(

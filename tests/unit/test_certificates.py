@@ -103,3 +103,19 @@ def test_what_cannot_be_read_is_not_copied(text: str) -> None:
 def test_parameters_that_everybody_may_know_stay() -> None:
     text = "-----BEGIN DH PARAMETERS-----\nZ2FyYmFnZQ==\n-----END DH PARAMETERS-----\n"
     assert LOOK_ALIKES.pem(text, lambda *_: None) == text
+
+
+def test_a_certificate_is_made_for_names() -> None:
+    names = ["www.example.org", f"*.{'long.' * 20}example.org"]
+    made = x509.load_pem_x509_certificate(LOOK_ALIKES.certificate(names).encode())
+    there = made.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert there.get_values_for_type(x509.DNSName) == names
+    made.verify_directly_issued_by(made)
+    assert LOOK_ALIKES.certificate(names[1:])
+
+
+def test_an_empty_list_of_revoked_certificates_is_made() -> None:
+    issuer = x509.load_pem_x509_certificate(LOOK_ALIKES.certificate(["ca.invalid"]).encode())
+    made = x509.load_pem_x509_crl(LOOK_ALIKES.revocations("ca.invalid").encode())
+    assert (made.issuer, len(made)) == (issuer.subject, 0)
+    assert made.is_signature_valid(LOOK_ALIKES.key.public_key())

@@ -49,12 +49,26 @@ def test_a_word_is_where_it_says(line: str) -> None:
         ("lua-load-per-thread /x.lua argument", {("/x.lua", "Lua", "")}),
         ("lua-prepend-path /etc/lua/?.lua", {("/etc/lua/", "Lua", "")}),
         ("filter spoe engine x config /spoe.cfg", {("/spoe.cfg", "configuration", "")}),
+        ("http-request set-map(/m.map) a b if { src,map_ip(/n.map) }",
+         {("/m.map", "list", ""), ("/n.map", "list", "")}),
+        ("http-request del-acl(/a.lst) %[src]", {("/a.lst", "list", "")}),
+        ("acl a http_auth_bearer,jwt_verify(txn.alg,'/k.pem') 1", {("/k.pem", "certificates", "")}),
+        ("acl a http_auth_bearer,jwt_verify(txn.alg,txn.key) 1", set()),
+        ("httpclient.ssl.ca-file c.pem", {("c.pem", "certificates", "ca-base")}),
+        ("ssl-f-use crt a.pem key a.key", {("a.pem", "certificate", "crt-base"),
+                                           ("a.key", "certificates", "key-base")}),
         ("acl bad path /etc/shadow /key /file", set()),
         ("server crt 127.0.0.1:80", {("127.0.0.1:80", "certificate", "crt-base")}),
     ],
 )  # fmt: skip
 def test_the_files_that_a_line_names(line: str, files: set[tuple[str, str, str]]) -> None:
     assert {(each.path, each.kind, each.base) for each in named(words(line))} == files
+
+
+def test_what_makes_a_word_the_path_of_a_file() -> None:
+    line = "http-request return errorfile /e if { path,map(/m) } || { src -f /l } || { crt /c }"
+    assert [each.keyword for each in named(words(line))] == ["errorfile", "map", "-f", "crt"]
+    assert [each.keyword for each in named_by_list(words("/a [ca-file /c]"))] == ["crt", "ca-file"]
 
 
 def test_the_files_that_a_list_of_certificates_names() -> None:
@@ -66,7 +80,7 @@ def test_the_files_that_a_list_of_certificates_names() -> None:
 
 def test_relative_paths_have_their_folders() -> None:
     assert bases({"/etc/haproxy/a.cfg": "global\n  crt-base /etc/ssl\n  ca-base ca"}, "/srv") == {
-        "": "/srv", "crt-base": "/etc/ssl", "ca-base": "/ca",
+        "": "/srv", "crt-base": "/etc/ssl", "ca-base": "/srv/ca",
     }  # fmt: skip
     for line, folder in (("origin /x", "/x"), ("config", "/etc/haproxy"), ("parent", "/etc")):
         text = f"global\n  default-path {line}\n"

@@ -71,22 +71,24 @@ def test_a_stored_run_expects_every_outcome_that_a_cell_shows(tmp_path: Path) ->
         (
             "'*/plain/*': [ok, lossi]",
             "{file}: */plain/*: there is no 'lossi'; did you mean lossy? "
-            "(there are: ok, lossy, outage, down, silent).",
+            "(there are: ok, unasked, lossy, outage, down, silent).",
         ),
         (
             "'*': error",
-            "{file}: *: there is no 'error' (there are: ok, lossy, outage, down, silent).",
+            "{file}: *: there is no 'error' (there are: ok, unasked, lossy, outage, down, silent).",
         ),
         ("", "{file}: here belong patterns over cell ids with outcomes, not nothing."),
         ("[ok]", "{file}: here belong patterns over cell ids with outcomes, not ['ok']."),
         (
             "'*':",
-            "{file}: *: here belongs an outcome (ok, lossy, outage, down, silent) or a list of "
+            "{file}: *: here belongs an outcome (ok, unasked, lossy, outage, down, silent) or a "
+            "list of "
             "some, not ''.",
         ),
         (
             "'*': []",
-            "{file}: *: here belongs an outcome (ok, lossy, outage, down, silent) or a list of "
+            "{file}: *: here belongs an outcome (ok, unasked, lossy, outage, down, silent) or a "
+            "list of "
             "some, not [].",
         ),
         ("'*': [[ok]]", "{file}: *: 0: input should be a valid string, not ['ok']."),

@@ -280,8 +280,7 @@ def test_how_soon_racing_reloads_came_is_told(gaps: tuple[float | None, ...], sa
 def test_where_nothing_could_be_lost_that_is_said() -> None:
     text = told(reloads=[reload(present=[], reported=None)])
     assert text == (
-        "no address that should have answered was asked, though HAProxy did not say what became "
-        "of the reload of step 6"
+        "nothing was left to ask, though HAProxy did not say what became of the reload of step 6"
     )
 
 

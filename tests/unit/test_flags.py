@@ -91,7 +91,7 @@ def test_a_step_is_one_that_there_is(text: str, number: int | None) -> None:
         ("", ()),
         (False, ()),
         (True, ("error",)),
-        ("all", ("error", "lossy", "outage", "down", "silent")),
+        ("all", ("error", "unasked", "lossy", "outage", "down", "silent")),
     ],
 )
 def test_what_failed_is_what_was_not_measured_or_all_that_is_not_ok(

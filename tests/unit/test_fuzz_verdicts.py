@@ -88,9 +88,21 @@ class Brute:
         found: list[tuple[float, str | None]] = answers or asked or [(0.0, None)]
         return max(found, key=lambda each: each[0])[1]
 
-    def expected(self, entry: Mapping[str, Any]) -> set[str]:
+    def lasting(self, entry: Mapping[str, Any]) -> set[str]:
+        """The addresses that are there, and bound before and after."""
         before = self.bound.get(self.in_service(entry["at"]) or "", [])
         return {*self.bound.get(entry["config"], [])} & {*before} & {*entry["present"]}
+
+    def expected(self, entry: Mapping[str, Any]) -> set[str]:
+        """Those as well that a reload has bound, by its word, and that are dead in the end."""
+        if entry["reported"] != "success" or not entry["steady"]:
+            return self.lasting(entry)
+        last = {
+            label: self.probes(label, entry["at"], entry["until"])[-2:]
+            for label in {*self.bound.get(entry["config"], [])} & {*entry["finally"]}
+        }
+        dead = {label for label, two in last.items() if len(two) == 2 and not any(map(is_ok, two))}
+        return self.lasting(entry) | dead
 
     def watched_until(self, number: int) -> float:
         """When it was over: reloads in quick succession, of which none settled, are one."""
@@ -153,7 +165,7 @@ class Brute:
             label: self.address(number, label) for label in {*self.addresses, *self.expected(entry)}
         }
         expected = [each for each in addresses.values() if each["expected"]]
-        worst = max((each["verdict"] for each in expected), key=SEVERITY.index, default="ok")
+        worst = max((each["verdict"] for each in expected), key=SEVERITY.index, default="unasked")
         is_silent = entry["reported"] == "success" and worst == "down"
         return {"verdict": worst, "silent": is_silent, "addresses": addresses}
 
@@ -188,7 +200,7 @@ class Brute:
         if self.quality() in ("starved", "heavy") or not self.reloads:
             return False
         first = self.reloads[0]
-        for label in self.expected(first):
+        for label in self.lasting(first):
             if not all(map(is_ok, self.probes(label, first["at"] - 1.0, first["at"]))):
                 return False
         return all(

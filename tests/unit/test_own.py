@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -10,10 +11,11 @@ import pytest
 from hatester.errors import UserError
 from hatester.flags import own as own_flag
 from hatester.matrix import load_matrix
-from hatester.own import Own, load_own, scenarios, write
+from hatester.own import Own, load_own
+from hatester.own_scenarios import scenarios, write
 from hatester.paths import MATRIX
 from hatester.plan import BLANK, Wanted, load_scenarios, with_scenarios, without_scenarios
-from hatester.scenarios import load_scenario, present
+from hatester.scenarios import load_scenario, presence
 from hatester.sequence import Order, guest_plan, laid
 from hatester.survey import Survey
 
@@ -36,14 +38,22 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def made(folder: Path, before: Survey = SURVEY, after: Survey = SURVEY) -> list[str]:
+OWN = Own(CONFIGURATION, CONFIGURATION, {"errors/503.http": "no", "root/etc/ssl/a.pem": "x"})
+EVENTS = ("absent", "back", "lost")
+
+
+def made(
+    folder: Path, before: Survey = SURVEY, after: Survey = SURVEY, own: Own = OWN
+) -> list[str]:
     """The names of the scenarios that were written into a folder, each of which can be read."""
-    contents = scenarios(OWN, before, after)
-    write(folder, OWN, contents)
+    contents = scenarios(own, before, after)
+    write(folder, own, contents)
     return sorted(load_scenario(folder / name).name for name in contents)
 
 
-OWN = Own(CONFIGURATION, CONFIGURATION, {"errors/503.http": "no", "root/etc/ssl/a.pem": "x"})
+def of(*groups: str) -> list[str]:
+    """The names of the scenarios of what can be lost."""
+    return sorted(f"{event}-{group}" for event in EVENTS for group in groups)
 
 
 def test_what_lies_beside_and_is_named_comes_along(folder: Path) -> None:
@@ -75,18 +85,48 @@ def test_what_cannot_be_read_is_named(folder: Path) -> None:
             load_own(folder / config, None)
 
 
-def test_each_address_that_is_on_an_interface_is_lost_in_a_scenario(tmp_path: Path) -> None:
-    assert made(tmp_path) == ["lost-192.0.2.10", "lost-fd00--10", "reload"]
+def test_what_can_be_lost_is_lost_comes_back_and_is_missing_at_the_start(tmp_path: Path) -> None:
+    assert made(tmp_path) == [*of("192.0.2.10", "fd00--10", "all"), "reload"]
     scenario = load_scenario(tmp_path / "lost-fd00--10")
     assert [str(step) for step in scenario.steps] == [
         "start before", "check", "remove fd00::10", "reload after", "check",
+        "add fd00::10", "check", "reload after", "check",
     ]  # fmt: skip
     assert scenario.addresses == ("192.0.2.10/32", "fd00::10/128")
     assert [(bind.label, bind.answer) for bind in scenario.binds] == [
         ("192.0.2.10:80", "any"), ("fd00::10:80", "any"), ("*:443", "close"),
     ]  # fmt: skip
-    [there] = present(scenario).values()
-    assert [bind.label for bind in there] == ["192.0.2.10:80", "*:443"]
+    there = presence(scenario)
+    assert [bind.label for bind in there[4].throughout] == ["192.0.2.10:80", "*:443"]
+    assert len(there[8].throughout) == 3
+    back = load_scenario(tmp_path / "back-all")
+    assert [(str(step), step.after) for step in back.steps[4:]] == [
+        ("reload after", None), ("add 192.0.2.10", 1.0), ("add fd00::10", 1.0), ("check", 3.0),
+    ]  # fmt: skip
+    absent = load_scenario(tmp_path / "absent-192.0.2.10")
+    assert [str(step) for step in absent.steps][:3] == [
+        "remove 192.0.2.10",
+        "start before",
+        "check",
+    ]
+    assert [bind.label for bind in presence(absent)[2].throughout] == ["fd00::10:80", "*:443"]
+
+
+def test_what_can_only_be_reached_through_an_interface_is_there(tmp_path: Path) -> None:
+    text = "frontend x\n bind 192.0.2.10:80,*:81 interface eth0\n bind 192.0.2.11:80\n"
+    own = Own(text, text, {})
+    survey = Survey({"192.0.2.10:80": "any", "*:81": "any", "192.0.2.11:80": "any"}, ())
+    made(tmp_path, survey, survey, own)
+    scenario = load_scenario(tmp_path / "reload")
+    assert scenario.addresses == ("192.0.2.11/32",)
+    assert scenario.interfaces == {"eth0": ("198.19.253.1/32", "192.0.2.10/32")}
+    setting = load_matrix(MATRIX).settings["plain"]
+    plan = guest_plan(Order("3.0", setting, scenario, "signal"), "virtual")
+    targets = {each["label"]: (each["address"], each["interface"]) for each in plan["targets"]}
+    assert targets == {
+        "192.0.2.10:80": ("192.0.2.10", "eth0"), "*:81": ("198.19.253.1", "eth0"),
+        "192.0.2.11:80": ("192.0.2.11", None),
+    }  # fmt: skip
 
 
 def test_a_file_that_has_one_of_our_names_takes_nothing_s_place(tmp_path: Path) -> None:
@@ -100,7 +140,16 @@ def test_a_file_that_has_one_of_our_names_takes_nothing_s_place(tmp_path: Path) 
 
 def test_only_what_both_configurations_bind_can_be_lost(tmp_path: Path) -> None:
     after = Survey({"192.0.2.10:80": "any", "192.0.2.11:80": "any"}, ())
-    assert made(tmp_path, after=after) == ["lost-192.0.2.10", "reload"]
+    assert made(tmp_path, after=after) == [*of("192.0.2.10"), "reload"]
+
+
+def test_another_configuration_is_reloaded_as_well_as_the_same(tmp_path: Path) -> None:
+    own = Own(CONFIGURATION, f"{CONFIGURATION}# more\n", {})
+    assert made(tmp_path, own=own)[-2:] == ["reload", "reload-same"]
+    scenario = load_scenario(tmp_path / "reload-same")
+    assert [str(step) for step in scenario.steps if str(step).startswith("reload")] == [
+        "reload before"
+    ]
 
 
 def test_the_guest_is_told_of_all_that_a_configuration_needs(tmp_path: Path) -> None:
@@ -110,16 +159,16 @@ def test_the_guest_is_told_of_all_that_a_configuration_needs(tmp_path: Path) -> 
     plan = guest_plan(Order("3.0", setting, scenario, "signal"), "virtual")
     assert plan["servers"] == ["10.0.0.5:8080"]
     assert plan["arguments"] == ["-db"]
-    assert plan["files"]["errors/503.http"] == "no"
-    assert plan["elsewhere"] == {"/etc/ssl/a.pem": "x"}
+    assert plan["root"]["files"]["/etc/haproxy/errors/503.http"] == "no"
+    assert plan["root"]["files"]["/etc/ssl/a.pem"] == "x"
     order = Order("3.0", setting, scenario, "soft-finish")
     assert guest_plan(order, "virtual")["arguments"] == []
 
 
 def test_files_are_laid_where_they_belong() -> None:
-    assert laid({"a/b": "1", "root/usr/c": "2"}) == {
-        "files": {"a/b": "1"},
-        "elsewhere": {"/usr/c": "2"},
+    assert laid({"a/b": "1", "root/usr/c": "2", "made/etc/d": "3"}) == {
+        "files": {"/etc/haproxy/a/b": "1", "/usr/c": "2"},
+        "made": {"/etc/d": "3"},
     }
 
 
@@ -128,8 +177,9 @@ def test_cells_get_their_scenarios_when_these_are_known(tmp_path: Path) -> None:
     plan = without_scenarios(load_matrix(MATRIX), wanted)
     assert [cell.id for cell in plan.cells] == [f"6.1/2.2/plain/{BLANK}/signal"]
     cells = with_scenarios(plan, wanted, made(tmp_path)).cells
-    assert [cell.scenario for cell in cells] == ["lost-192.0.2.10", "lost-fd00--10"]
-    assert set(load_scenarios(tmp_path, cells)) == {"lost-192.0.2.10", "lost-fd00--10"}
+    names = ["lost-192.0.2.10", "lost-all", "lost-fd00--10"]
+    assert [cell.scenario for cell in cells] == names
+    assert {*load_scenarios(tmp_path, cells)} == {*names}
     with pytest.raises(UserError, match="--only: 'x' matches none"):
         with_scenarios(plan, Wanted(only=["x"]), ["reload"])
 
@@ -148,3 +198,38 @@ def test_flags_that_exclude_each_other_are_named(
     with pytest.raises(UserError, match=sentence):
         own_flag(*flags)
     assert own_flag("", "", ["hitless"], "") is None
+
+
+def test_files_and_variables_are_given_by_flags(folder: Path) -> None:
+    (folder / "haproxy.cfg").write_text('frontend x\n bind "${VIP}:80"\n errorfile 503 /x/e.http\n')
+    config, page = str(folder / "haproxy.cfg"), str(folder / "errors/503.http")
+    own = own_flag(config, "", [], "", [f"/x/e.http={page}"], ["VIP=192.0.2.1"])
+    assert own
+    assert own.files["root/x/e.http"].startswith("HTTP/1.0 503")
+    assert own.env == {"VIP": "192.0.2.1"}
+    assert own.around.made == {}
+    with pytest.raises(UserError, match="--env VIP=VALUE"):
+        own_flag(config, "", [], "")
+
+
+@pytest.mark.parametrize(
+    ("file", "env", "sentence"),
+    [
+        (["x=y"], [], "--file: 'x=y' is not PATH=LOCAL"),
+        (["/x/../y=z"], [], "--file: '/x/../y=z' is not PATH=LOCAL"),
+        (["/x="], [], "--file: '/x=' is not PATH=LOCAL"),
+        ([], ["X"], "--env: 'X' is not NAME=VALUE"),
+        ([], ["1=2"], "--env: '1=2' is not NAME=VALUE"),
+        (["/x=y"], [], "y cannot be read"),
+    ],
+)
+def test_flags_that_say_nothing_are_named(
+    folder: Path, file: list[str], env: list[str], sentence: str
+) -> None:
+    with pytest.raises(UserError, match=re.escape(sentence)):
+        own_flag(str(folder / "haproxy.cfg"), "", [], "", file, env)
+
+
+def test_without_a_configuration_nothing_needs_a_file() -> None:
+    with pytest.raises(UserError, match="--file: without --config"):
+        own_flag("", "", [], "", ["/x=y"])

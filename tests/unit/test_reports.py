@@ -77,7 +77,7 @@ def test_a_case_passes_when_its_addresses_went_on_answering() -> None:
     }
     failure = found[OTHER].find("failure")
     assert failure is not None
-    assert failure.attrib["message"] == "outage 2.0 s refused; expected ok or lossy"
+    assert failure.attrib["message"] == "outage 2.0 s refused; expected ok or unasked or lossy"
     assert failure.text == "it is outage"
     again = found[OTHER].findtext("system-out") or ""
     assert "--haproxy 3.0" in again

@@ -79,7 +79,10 @@ def measured(
         monkeypatch.setattr(run, "run_cell", run_cell)
         plan = make_plan(load_matrix(MATRIX), Wanted(kernels, scenarios=["lost-address"]))
         materials = SimpleNamespace(
-            image=lambda _: None, tree=lambda _: SimpleNamespace(version="1"), keys=None
+            image=lambda _: None,
+            tree=lambda _: SimpleNamespace(version="1"),
+            those_of=dict.fromkeys,
+            keys=None,
         )
         results = begin(tmp_path / "results", {}, plan.cells, seeds=seeds)
         Run(plan, How(jobs=1), cast(Any, materials), results, Progress()).run()

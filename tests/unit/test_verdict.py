@@ -367,3 +367,81 @@ def test_where_the_host_kept_the_guest_from_running_nothing_is_said_of_haproxy()
     found = judge(evidence(failures, late=0.6))
     assert (found.name, found.quality and found.quality["verdict"]) == ("error", "starved")
     assert "one probe of a hundred was sent 0.60 s late or more" in found.explanation
+
+
+def test_a_reload_that_leaves_nothing_to_ask_is_never_ok() -> None:
+    alone = reload(present=[], reported="failure")
+    found = judge(
+        {**evidence(reloads=[alone]), "configurations": {"with": [A43], "without": [A43]}}
+    )
+    assert (found.name, found.silent) == ("unasked", False)
+    assert found.reloads[0]["verdict"] == "unasked"
+    assert "nothing was left to ask" in found.explanation
+    assert "failed" in found.explanation
+
+
+@pytest.mark.parametrize(
+    ("changes", "failures", "verdict"),
+    [
+        (
+            {"reported": "success", "finally": [A43, *EXPECTED]},
+            {A43: [(0.0, 9.0, "refused")]},
+            "down",
+        ),
+        (
+            {"reported": "success", "finally": [A43, *EXPECTED]},
+            {A43: [(0.0, 3.0, "refused")]},
+            "ok",
+        ),
+        ({"reported": "success", "finally": [*EXPECTED]}, {A43: [(0.0, 9.0, "refused")]}, "ok"),
+        (
+            {"reported": "failure", "finally": [A43, *EXPECTED]},
+            {A43: [(0.0, 9.0, "refused")]},
+            "ok",
+        ),
+        (
+            {"reported": "success", "finally": [A43, *EXPECTED], "steady": False},
+            {A43: [(0.0, 9.0, "refused")]},
+            "ok",
+        ),
+    ],
+)
+def test_what_a_reload_has_bound_by_its_word_has_to_answer_in_the_end(
+    changes: dict[str, Any], failures: dict[str, Any], verdict: str
+) -> None:
+    found = judge(evidence(failures, reloads=[reload(**changes)]))
+    assert found.name == verdict
+    assert found.silent == (verdict == "down")
+
+
+def test_a_configuration_is_in_service_from_its_reload_and_not_from_the_step_before() -> None:
+    timeline = evidence({A43: [(0.0, AT + 0.1, "refused")]}, reloads=[reload(present=[*LABELS])])
+    timeline["steps"].append({"step": 6, "verb": "reload", "what": "with", "at": AT - 0.002})
+    assert judge(timeline).name == "ok"
+
+
+def ended(**changes: Any) -> dict[str, Any]:
+    return {
+        "step": 1, "at": 0.1, "reason": "it is gone", "verb": "start", "what": "with",
+        "present": [*LABELS], "finally": [],
+    } | changes  # fmt: skip
+
+
+def test_that_haproxy_does_not_start_without_an_address_is_a_result() -> None:
+    alert = "[ALERT] 1/1 (1) : Starting frontend x: cannot bind socket [192.168.42.43:80]"
+    timeline = {
+        **evidence(reloads=[], log=[(0.1, alert)]),
+        "steps": [], "probes": [], "ended": ended(present=[A44, A45, STATS]),
+    }  # fmt: skip
+    found = judge(timeline)
+    assert (found.name, found.ended, found.silent) == ("down", "start", False)
+    assert "did not start while .43 was missing: it could not bind" in found.explanation
+    found = judge({**timeline, "ended": ended()})
+    assert (found.name, found.ended) == ("error", None)
+
+
+def test_haproxys_end_is_the_result_of_the_reload_before() -> None:
+    gone = ended(step=8, verb="reload")
+    found = judge({**evidence(), "ended": gone})
+    assert (found.name, found.ended) == ("down", "later")
+    assert "HAProxy had ended before step 8" in found.explanation

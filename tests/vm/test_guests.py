@@ -185,7 +185,7 @@ def test_nothing_leads_to_a_guest_but_from_127_0_0_1(guest: Guest) -> None:
 
 def test_nothing_listens_in_a_guest_but_its_ssh_server(guest: Guest) -> None:
     lines = guest.run("ss --no-header --listening --numeric --tcp --udp --raw").splitlines()
-    assert {line.split()[4] for line in lines} == {"0.0.0.0:22", "[::]:22"}
+    assert {line.split()[4] for line in lines} == {"198.19.255.15:65522"}
 
 
 def test_nobody_has_a_password_in_a_guest(guest: Guest) -> None:
@@ -257,9 +257,9 @@ def test_a_guest_has_no_way_out(guest: Guest) -> None:
     ):
         port = tcp.getsockname()[1]
         udp.bind(("127.0.0.1", port))
-        # Without `restrict`, 10.0.2.2 is the host's 127.0.0.1, and 10.0.2.3 asks its name server.
-        places = (f"10.0.2.2:{port}", "10.0.2.3:53", "192.0.2.1:80")
-        guest.run("ip route add default via 10.0.2.2")
+        # Without `restrict`, .2 is the host's 127.0.0.1, and .3 asks its name server.
+        places = (f"198.19.255.2:{port}", "198.19.255.3:53", "192.0.2.1:80")
+        guest.run("ip route add default via 198.19.255.2")
         try:
             ways = guest.run(f"python3 -c {shlex.quote(WAYS_OUT)} {' '.join(places)}")
         finally:

@@ -1,0 +1,86 @@
+"""What HAProxy's root has for one measurement: files, folders, users, names of hosts.
+
+The root is the tree of a build under an overlay, so that all of it goes with the overlay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from provision.guest import names
+
+ETC = "/etc/haproxy"
+RESOLVER = "198.18.0.53"
+"""The address of the resolver, which is one of the servers that are played (`servers.py`)."""
+_IMAGES_ETC = "usr/local/etc/haproxy"
+"""Where the images of HAProxy's maintainers have their configuration."""
+_FOLDERS = ("run/haproxy", "var/lib/haproxy/dev", "var/log", "var/tmp", "etc/haproxy/conf.d")
+"""What a Debian system has; the last one is read by newer packages' unit."""
+_SHARED = ("tmp", "var/tmp")
+_FIRST_ID = 900
+"""Of users and groups that are made: one that no package has."""
+
+
+def furnish(tree: Path, plan: Mapping[str, Any]) -> list[str]:
+    """Put into a root what a plan has for it (`HAProxy.prepare`); return what was made."""
+    for name in _FOLDERS:
+        (tree / name).mkdir(parents=True, exist_ok=True)
+    for name in _SHARED:
+        (tree / name).chmod(0o1777)
+    _link(tree / "var/run", "/run")
+    _link(tree / _IMAGES_ETC, ETC)
+    for path in plan["folders"]:
+        place_of(tree, path).mkdir(parents=True, exist_ok=True)
+    for path, content in plan["files"].items():
+        _write(tree, path, content)
+    made = [path for path in plan["made"] if not place_of(tree, path).exists()]
+    for path in made:
+        _write(tree, path, plan["made"][path])
+    _add_accounts(tree / "etc/passwd", plan["users"], "{name}:x:{id}:{id}::/:/usr/sbin/nologin")
+    _add_accounts(tree / "etc/group", plan["groups"], "{name}:x:{id}:")
+    _name_hosts(tree / "etc", plan["hosts"])
+    return made
+
+
+def _link(place: Path, target: str) -> None:
+    """Make a link where the build has nothing."""
+    if not place.exists() and not place.is_symlink():
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.symlink_to(target)
+
+
+def place_of(tree: Path, path: str) -> Path:
+    """Return where a path of the root is; its links to absolute paths stay in the root."""
+    place = tree
+    for name in path.strip("/").split("/"):
+        place = place / name
+        if place.is_symlink() and (target := place.readlink()).is_absolute():
+            place = tree / str(target).lstrip("/")
+    return place
+
+
+def _write(tree: Path, path: str, content: str) -> None:
+    file = place_of(tree, path)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(content.encode())
+
+
+def _add_accounts(file: Path, wanted: list[str], form: str) -> None:
+    if not wanted:
+        return
+    there = file.read_text() if file.exists() else ""
+    known = {line.partition(":")[0] for line in there.splitlines()}
+    added = [name for name in wanted if name not in known]
+    lines = [form.format(name=name, id=_FIRST_ID + n) for n, name in enumerate(added)]
+    file.write_text("\n".join([*there.splitlines(), *lines, ""]))
+
+
+def _name_hosts(folder: Path, hosts: list[str]) -> None:
+    """Have the C library find hosts in a file first, and ask the resolver for the rest."""
+    named = [f"{names.address_of(host)} {host}" for host in hosts if host != "localhost"]
+    lines = ["127.0.0.1 localhost", "::1 localhost", *named]
+    (folder / "hosts").write_text("\n".join([*lines, ""]))
+    (folder / "resolv.conf").write_text(f"nameserver {RESOLVER}\n")
+    (folder / "nsswitch.conf").write_text("passwd: files\ngroup: files\nhosts: files dns\n")

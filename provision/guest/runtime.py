@@ -1,0 +1,111 @@
+"""HAProxy's runtime API (management guide, section 9.3): its servers and its own sockets."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import socket
+import time
+from pathlib import Path
+
+from provision.guest.errors import GuestError
+
+_SECONDS = 10.0
+_POLL_SECONDS = 0.1
+_UNKNOWN, _FAILED = "0", "2"
+"""Results of checks (enum chk_result of include/haproxy/check-t.h); a server that is not checked
+has the one of an unknown."""
+_PORTS = 65536
+_CONFIGURED = 1
+"""The bit of a server's check state that says that it is checked (CHK_ST_CONFIGURED)."""
+
+
+class Runtime:
+    """A stats socket, at a path of the guest's own root."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def is_there(self) -> bool:
+        """True if it can be asked."""
+        with contextlib.suppress(GuestError):
+            self._ask("show info")
+            return True
+        return False
+
+    def _ask(self, command: str) -> str:
+        answer = b""
+        try:
+            with socket.socket(socket.AF_UNIX) as connection:
+                connection.settimeout(_SECONDS)
+                connection.connect(str(self._path))
+                connection.sendall(f"{command}\n".encode())
+                while chunk := connection.recv(65536):
+                    answer += chunk
+        except OSError as error:
+            raise GuestError(f"HAProxy cannot be asked to {command}: {error}") from error
+        return answer.decode(errors="replace")
+
+    def _servers(self) -> list[dict[str, str]]:
+        lines = self._ask("show servers state").strip().splitlines()[1:]
+        if not lines:
+            return []
+        names = lines[0].lstrip("# ").split()
+        return [dict(zip(names, line.split())) for line in lines[1:]]
+
+    def servers(self) -> list[str]:
+        """Return where its servers, and their checks and agents, are: `10.0.0.5:8080`.
+
+        One whose address is not known yet is at `*`.
+        """
+        found = []
+        for server in self._servers():
+            pairs = [
+                (server["srv_addr"], server.get("srv_port", "0")),
+                (server.get("srv_check_addr", "-"), server.get("srv_check_port", "0")),
+                (server.get("srv_agent_addr", "-"), server.get("srv_agent_port", "0")),
+            ]
+            for address, port in pairs:
+                where = _address(address) or _address(server["srv_addr"])
+                if port.isdigit() and 0 < int(port) < _PORTS:
+                    found.append(f"{where or '*'}:{port}")
+        return list(dict.fromkeys(found))
+
+    def wait_for_checks(self, seconds: float) -> list[str]:
+        """Wait until every server that is checked has been; return those that failed."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            checked = [each for each in self._servers() if _is_checked(each)]
+            if all(each["srv_check_result"] != _UNKNOWN for each in checked):
+                break
+            time.sleep(_POLL_SECONDS)
+        return [
+            f"{each['be_name']}/{each['srv_name']}"
+            for each in checked
+            if each["srv_check_result"] in (_UNKNOWN, _FAILED)
+        ]
+
+    def cli_sockets(self) -> set[tuple[str, int]]:
+        """Return the addresses of its stats sockets: a path and 0, or an address and a port."""
+        found = set()
+        for line in self._ask("show cli sockets").splitlines()[1:]:
+            name = line.split(" ")[0].rpartition("@")[2]
+            if name.startswith("/"):
+                found.add((name, 0))
+            elif ":" in name:
+                address, _, port = name.rpartition(":")
+                if port.isdigit():
+                    found.add((address.strip("[]"), int(port)))
+        return found
+
+
+def _is_checked(server: dict[str, str]) -> bool:
+    return bool(int(server["srv_check_state"]) & _CONFIGURED) and server["srv_admin_state"] == "0"
+
+
+def _address(text: str) -> str | None:
+    """Return an address that leads somewhere."""
+    with contextlib.suppress(ValueError):
+        address = ipaddress.ip_address(text)
+        return None if address.is_unspecified else str(address)
+    return None

@@ -1,0 +1,295 @@
+"""The servers that a configuration talks to, played by one process in a network of its own.
+
+That network is a namespace, reached by a pair of virtual interfaces, so that HAProxy never meets
+itself and no port is taken. There, every address belongs to the servers; here, only what is a
+server's is routed there. What HAProxy looks for on its own host is played here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import os
+import select
+import signal
+import socket
+import ssl
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from provision.guest import libc, names
+from provision.guest.errors import GuestError
+from provision.guest.network import ip
+from provision.guest.processes import pids
+from provision.guest.root import place_of
+from provision.guest.talk import Part, Talk
+
+_NAMED = "198.18.0.0/15"
+"""Where names lead to (`names.py`), and the resolver is."""
+_ALWAYS = (53, 80, 443)
+"""Ports at which somebody may be looked for without being named: of names and services."""
+_CLONE_NEWNET = 0x40000000  # unshare(2)
+_PR_SET_PDEATHSIG = 1  # prctl(2)
+_IP_PKTINFO, _IP_FREEBIND, _IP_TRANSPARENT = 8, 15, 19  # include/uapi/linux/in.h
+_IPV6_TRANSPARENT = 75  # include/uapi/linux/in6.h
+_ANCILLARY_BYTES = 256
+_BACKLOG = 1024
+_BYTES = 65536
+_LINK, _PEER = "servers0", "servers1"
+_NEAR = ("198.19.254.1/30", "fd00:198:19:254::1/64")
+_FAR = ("198.19.254.2/30", "fd00:198:19:254::2/64")
+_TABLE = "100"
+
+
+class Servers:
+    """Servers at addresses such as 10.0.0.5:8080, at a port of any address (`*:8080`), or at the
+    path of a UNIX socket; `own` are the addresses of HAProxy's host, and `part` is what they say.
+    """
+
+    def __init__(self, servers: Iterable[str], own: Iterable[str], part: Mapping[str, Any]) -> None:
+        self.servers = list(servers)
+        self._own = {ipaddress.ip_interface(each).ip for each in own}
+        self._part = part
+        self._pid: int | None = None
+
+    def start(self, root: Path) -> None:
+        """Serve; UNIX sockets are in `root`.
+
+        Raises GuestError when an address cannot be had, or the network cannot be made.
+        """
+        if not self.servers:
+            return
+        near, far = self._places()
+        listeners = [each for place in near for each in _listen(*place)]
+        listeners += [_listen_unix(root, each) for each in self.servers if each.startswith("/")]
+        ready, ours = os.pipe()
+        made, theirs = os.pipe()
+        self._pid = os.fork()
+        if self._pid == 0:
+            os.close(ready)
+            os.close(theirs)
+            _play(listeners, {port for _, port in far}, Part.of(self._part), ours, made)
+        os.close(ours)
+        os.close(made)
+        for listener in listeners:
+            listener.close()
+        with os.fdopen(ready) as said, os.fdopen(theirs, "w") as answer:
+            _require(said.readline(), "ready")
+            _make_network(self._pid, {address for address, _ in far if address})
+            answer.write("made\n")
+            answer.flush()
+            _require(said.readline(), "serving")
+
+    def _places(self) -> tuple[list[tuple[str, int]], list[tuple[str, int]]]:
+        """Return what is played on HAProxy's host and in the other network: address and port."""
+        near: list[tuple[str, int]] = []
+        far = [("", port) for port in _ALWAYS]
+        for server in self.servers:
+            host, _, port = server.rpartition(":")
+            if server.startswith("/"):
+                continue
+            if host == "*":
+                far.append(("", int(port)))
+                continue
+            address = ipaddress.ip_address(host)
+            is_near = address.is_loopback or address in self._own
+            (near if is_near else far).append((host, int(port)))
+        return near, far
+
+    def end(self) -> None:
+        """End the process; the network goes with it."""
+        if self._pid is not None and self._pid in pids():
+            os.kill(self._pid, signal.SIGKILL)
+            os.waitpid(self._pid, 0)
+        if (Path("/sys/class/net") / _LINK).exists():
+            with contextlib.suppress(GuestError):
+                ip("link", "delete", _LINK)
+
+
+def _require(said: str, word: str) -> None:
+    if said.strip() != word:
+        raise GuestError(f"nobody can play the servers: {said.strip() or 'their process ended'}")
+
+
+def _make_network(pid: int, addresses: Iterable[str]) -> None:
+    """Make the way from here to the namespace of a process, and to its addresses."""
+    lines = [f"link add {_LINK} type veth peer name {_PEER} netns {pid}"]
+    lines += [f"address add {each} dev {_LINK}{_nodad(each)}" for each in _NEAR]
+    lines.append(f"link set {_LINK} up")
+    ways = {4: _FAR[0].partition("/")[0], 6: _FAR[1].partition("/")[0]}
+    for address in sorted({_NAMED, *addresses}):
+        ways_to = ways[ipaddress.ip_network(address).version]
+        lines.append(f"route replace {address} via {ways_to} dev {_LINK} onlink")
+    ip("-batch", "-", commands="\n".join(lines))
+
+
+def _nodad(address: str) -> str:
+    return " nodad" if ":" in address else ""
+
+
+def _join_network() -> None:
+    """Make the inside of the namespace: whatever comes in is for us, and goes out again."""
+    lines = ["link set lo up", f"link set {_PEER} up"]
+    lines += [f"address add {each} dev {_PEER}{_nodad(each)}" for each in _FAR]
+    lines += [
+        f"rule add iif {_PEER} lookup {_TABLE}",
+        f"route add local 0.0.0.0/0 dev lo table {_TABLE}",
+        f"route add default via {_NEAR[0].partition('/')[0]}",
+    ]
+    ip("-batch", "-", commands="\n".join(lines))
+    ip(
+        "-6", "-batch", "-",
+        commands=f"rule add iif {_PEER} lookup {_TABLE}\n"
+        f"route add local ::/0 dev lo table {_TABLE}\n"
+        f"route add default via {_NEAR[1].partition('/')[0]}",
+    )  # fmt: skip
+
+
+def _listen(address: str, port: int) -> list[socket.socket]:
+    """Return sockets at an address of HAProxy's host, whether it is there now or not."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    found = []
+    for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+        listener = socket.socket(family, kind)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.IPPROTO_IP, _IP_FREEBIND, 1)
+        try:
+            listener.bind((address, port))
+            if kind == socket.SOCK_STREAM:
+                listener.listen(_BACKLOG)
+        except OSError as error:
+            raise GuestError(f"nobody can answer at {address}:{port}: {error.strerror}") from error
+        found.append(listener)
+    return found
+
+
+def _listen_unix(root: Path, path: str) -> socket.socket:
+    file = place_of(root, path)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    listener = socket.socket(socket.AF_UNIX)
+    file.unlink(missing_ok=True)
+    listener.bind(str(file))
+    file.chmod(0o777)
+    listener.listen(_BACKLOG)
+    return listener
+
+
+def _listen_everywhere(port: int, kind: int, family: int) -> socket.socket:
+    """Return a socket that takes what comes to any address, ours or not."""
+    listener = socket.socket(family, kind)
+    if family == socket.AF_INET6:
+        listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listener.setsockopt(socket.IPPROTO_IPV6, _IPV6_TRANSPARENT, 1)
+        listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
+    else:
+        listener.setsockopt(socket.IPPROTO_IP, _IP_TRANSPARENT, 1)
+        listener.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(("", port))
+    if kind == socket.SOCK_STREAM:
+        listener.listen(_BACKLOG)
+    return listener
+
+
+def _play(
+    listeners: list[socket.socket], ports: Iterable[int], part: Part, said: int, heard: int
+) -> None:
+    """Serve until this process is ended; what it cannot do is said to its parent."""
+    try:
+        libc.call("prctl", _PR_SET_PDEATHSIG, signal.SIGKILL)
+        libc.call("unshare", _CLONE_NEWNET)
+        os.write(said, b"ready\n")
+        if not os.read(heard, 16):
+            return
+        _join_network()
+        listeners += [
+            _listen_everywhere(port, kind, family)
+            for port in sorted(set(ports))
+            for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM)
+            for family in (socket.AF_INET, socket.AF_INET6)
+        ]
+        stage = _Stage(listeners, part)
+        os.write(said, b"serving\n")
+        stage.serve()
+    except BaseException as error:
+        os.write(said, f"{error}\n".encode())
+    finally:
+        os._exit(0)
+
+
+class _Stage:
+    """All sockets of the servers, and who is talking to them."""
+
+    def __init__(self, listeners: list[socket.socket], part: Part) -> None:
+        self._part = part
+        self._context = tls_context(part.certificate) if part.certificate else None
+        self._epoll = select.epoll()
+        self._sockets = {listener.fileno(): listener for listener in listeners}
+        self._talks: dict[int, Talk] = {}
+        for file in self._sockets:
+            self._epoll.register(file, select.EPOLLIN)
+
+    def serve(self) -> None:
+        while True:
+            for file, _ in self._epoll.poll():
+                with contextlib.suppress(OSError):
+                    self._go_on(file)
+
+    def _go_on(self, file: int) -> None:
+        if file in self._talks:
+            self._hear(file)
+        elif self._sockets[file].type == socket.SOCK_DGRAM:
+            self._resolve(self._sockets[file])
+        else:
+            self._accept(self._sockets[file])
+
+    def _accept(self, listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        file = connection.fileno()
+        place = listener.getsockname()
+        talk = Talk(self._part, place[1] if isinstance(place, tuple) else 0, self._context)
+        self._sockets[file], self._talks[file] = connection, talk
+        self._epoll.register(file, select.EPOLLIN)
+        self._say(file, talk.begin())
+
+    def _hear(self, file: int) -> None:
+        try:
+            data = self._sockets[file].recv(_BYTES)
+        except OSError:
+            data = b""
+        if data:
+            self._say(file, self._talks[file].hear(data))
+        else:
+            self._close(file)
+
+    def _say(self, file: int, text: bytes) -> None:
+        try:
+            if text:
+                self._sockets[file].sendall(text)
+        finally:
+            if self._talks[file].is_over:
+                self._close(file)
+
+    def _close(self, file: int) -> None:
+        self._epoll.unregister(file)
+        del self._talks[file]
+        self._sockets.pop(file).close()
+
+    @staticmethod
+    def _resolve(sock: socket.socket) -> None:
+        """Answer a name server's client from the address that it has asked (ip(7), IP_PKTINFO)."""
+        query, packet, _, client = sock.recvmsg(_BYTES, _ANCILLARY_BYTES)
+        if response := names.answer(query):
+            sock.sendmsg([response], packet, 0, client)
+
+
+def tls_context(certificate: str) -> ssl.SSLContext:
+    """Return what a server has that answers by TLS, of a certificate and its key, as PEM."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    with tempfile.NamedTemporaryFile("w") as file:
+        file.write(certificate)
+        file.flush()
+        context.load_cert_chain(file.name)
+    return context

@@ -1,0 +1,150 @@
+"""What a server that is played says: an answer to whatever it is asked, so that checks succeed."""
+
+from __future__ import annotations
+
+import re
+import ssl
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+_PROXY_1 = re.compile(rb"PROXY [^\r\n]*\r\n")
+_PROXY_2 = b"\r\n\r\n\0\r\nQUIT\n"
+"""How headers begin (HAProxy's doc/proxy-protocol.txt, sections 2.1 and 2.2)."""
+_REQUEST = re.compile(rb"[A-Z]+ (\S+) HTTP/1\.[01]\r\n")
+_BEGINNING = re.compile(rb"[A-Z]{1,7}(?: \S*(?: \S*)?)?\r?")
+_HTTP_2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+_HANDSHAKE = 0x16  # RFC 8446, section 5.1
+_SETTINGS = b"\0\0\0\x04\0\0\0\0\0"
+_ACKNOWLEDGED = b"\0\0\0\x04\x01\0\0\0\0"
+_HEADERS, _END_STREAM_AND_HEADERS = 1, 5
+_OK = b"\x88"  # `:status: 200` (RFC 7541, appendix A)
+
+# src/tcpcheck.c has what each check sends and expects.
+_MYSQL = (
+    b"\x4a\0\0\0\x0a8.0.0\0\x01\0\0\0aaaaaaaa\0\xff\xf7\x21\x02\0\xff\x81\x15\0\0\0\0\0\0\0\0\0\0"
+    b"bbbbbbbbbbbb\0mysql_native_password\0"
+)
+_FIRST = {"smtp": b"220 hatester ESMTP\r\n", "mysql": _MYSQL, "agent": b"up 100%\n"}
+_LATER = {
+    "smtp": b"250 hatester\r\n",
+    "mysql": b"\x07\0\0\x02\0\0\0\x02\0\0\0",
+    "pgsql": b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I",
+    "ldap": b"0\x0c\x02\x01\x01a\x07\n\x01\0\x04\0\x04\0",
+    "redis": b"+PONG\r\n",
+}
+
+
+class Part(NamedTuple):
+    """What servers are to say: by port the protocol of their checks, texts that checks expect, by
+    path the HTTP status that they expect, and a certificate with its key."""
+
+    protocols: Mapping[str, str]
+    expected: list[str]
+    statuses: Mapping[str, int]
+    certificate: str
+
+    @classmethod
+    def of(cls, plan: Mapping[str, Any]) -> Part:
+        """Return what a plan's `checks` has."""
+        return cls(plan["protocols"], plan["expected"], plan["statuses"], plan["certificate"])
+
+
+class Talk:
+    """A connection to a server: what it hears and what it answers, without a socket."""
+
+    def __init__(self, part: Part, port: int, context: ssl.SSLContext | None) -> None:
+        self._part = part
+        self._protocol = part.protocols.get(str(port), "")
+        self._context = context
+        self._tls: ssl.SSLObject | None = None
+        self._received, self._sent = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._heard = b""
+        self.is_over = False
+        """Whether the server closes the connection now."""
+
+    def begin(self) -> bytes:
+        """Return what the server says before it is asked."""
+        self.is_over = self._protocol == "agent"
+        return _FIRST.get(self._protocol, b"")
+
+    def hear(self, data: bytes) -> bytes:
+        """Return the answer to what was received, as far as there is one."""
+        if self._tls:
+            return self._hear_tls(data)
+        self._heard = _without_header(self._heard + data)
+        if self._context and self._heard[:1] == bytes([_HANDSHAKE]):
+            self._tls = self._context.wrap_bio(self._received, self._sent, server_side=True)
+            data, self._heard = self._heard, b""
+            return self._hear_tls(data)
+        return self._answer()
+
+    def _hear_tls(self, data: bytes) -> bytes:
+        assert self._tls is not None
+        self._received.write(data)
+        try:
+            self._tls.do_handshake()
+            while chunk := self._tls.read(65536):
+                self._heard = _without_header(self._heard + chunk)
+                if answer := self._answer():
+                    self._tls.write(answer)
+            self.is_over = True
+        except ssl.SSLWantReadError:
+            pass
+        except ssl.SSLError:
+            self.is_over = True
+        return self._sent.read()
+
+    def _answer(self) -> bytes:
+        heard = self._heard
+        if request := _REQUEST.match(heard):
+            if b"\r\n\r\n" not in heard:
+                return b""
+            self._heard = b""
+            self.is_over = self._tls is None
+            return self._http(request[1].decode("latin-1"))
+        if heard.startswith(_HTTP_2):
+            return self._http_2()
+        if not heard or _begins_request(heard):
+            return b""
+        self._heard = b""
+        expected = "\r\n".join(self._part.expected).encode()
+        return _LATER.get(self._protocol) or (expected or b"OK") + b"\r\n"
+
+    def _http(self, path: str) -> bytes:
+        status = self._part.statuses.get(path, 200)
+        body = "\n".join(["OK", *self._part.expected, ""]).encode()
+        head = f"HTTP/1.1 {status} OK\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+        return head.encode() + body
+
+    def _http_2(self) -> bytes:
+        """Return the frames that end each stream that was begun (RFC 9113, section 4.1)."""
+        rest, answer = self._heard[len(_HTTP_2) :], b""
+        while len(rest) >= 9 and len(rest) >= 9 + (length := int.from_bytes(rest[:3], "big")):
+            kind, flags, stream = rest[3], rest[4], rest[5:9]
+            if kind == _SETTINGS[3] and not flags & 1:
+                answer += _SETTINGS + _ACKNOWLEDGED
+            elif kind == _HEADERS:
+                answer += b"\0\0\x01" + bytes([_HEADERS, _END_STREAM_AND_HEADERS]) + stream + _OK
+            rest = rest[9 + length :]
+        self._heard = _HTTP_2 + rest
+        return answer
+
+
+def _without_header(heard: bytes) -> bytes:
+    """Return what comes after a PROXY header, once that is there in whole."""
+    if found := _PROXY_1.match(heard):
+        return heard[found.end() :]
+    if heard.startswith(_PROXY_2) and len(heard) >= 16:
+        end = 16 + int.from_bytes(heard[14:16], "big")
+        return heard[end:] if len(heard) >= end else heard
+    return heard
+
+
+def _begins_request(heard: bytes) -> bool:
+    """True if more has to come before it is known what is asked."""
+    if len(heard) < len(_PROXY_2) and _PROXY_2.startswith(heard):
+        return True
+    line = heard.partition(b"\r\n")[0]
+    return heard.startswith((b"PROXY ", _PROXY_2)) or (
+        line == heard and _BEGINNING.fullmatch(line) is not None
+    )

@@ -1,0 +1,84 @@
+"""Configurations as people publish them, taken as they are: HAProxy in a guest says what they do.
+
+`expected.yml` has what each should come to. A few are tried each time, by chance; all with
+`pytest tests/vm/test_configurations.py --configurations`.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from hatester import own_scenarios
+from hatester.archive import Archive
+from hatester.checks import stats_sockets
+from hatester.cli import side_by_side
+from hatester.engine import choose
+from hatester.errors import MeasurementError
+from hatester.guests import Guest
+from hatester.keys import find_keys
+from hatester.materials import Workshop
+from hatester.matrix import load_matrix
+from hatester.mirrors import find_mirrors
+from hatester.notices import say
+from hatester.own import load_own
+from hatester.own_survey import surveyed
+from hatester.paths import MATRIX
+from hatester.progress import Progress
+from hatester.single import single_guest
+
+FOLDER = Path(__file__).parent / "configurations"
+EXPECTED: dict[str, dict[str, Any]] = yaml.safe_load((FOLDER / "expected.yml").read_text())
+BUILDS = ("2.2", "3.2")
+FEW = 6
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    names = sorted(name for name, each in EXPECTED.items() if builds(each))
+    if not metafunc.config.getoption("--configurations"):
+        names = random.sample(names, FEW)
+    if "name" in metafunc.fixturenames:
+        metafunc.parametrize("name", names)
+
+
+def builds(expected: dict[str, Any]) -> list[str]:
+    """The builds that accept a configuration, of those that are tried."""
+    accept = expected.get("builds_without", expected.get("builds", ()))
+    return [build for build in BUILDS if build in accept]
+
+
+@pytest.fixture(scope="module")
+def guest() -> Iterator[Guest]:
+    archive = Archive(find_mirrors(None, None, None))
+    with side_by_side() as pool:
+        shop = Workshop(archive, load_matrix(MATRIX), find_keys(), pool, say)
+        with single_guest(
+            shop, "6.1", BUILDS, "configurations", Progress(), choose("auto")
+        ) as guest:
+            yield guest
+
+
+def test_a_configuration_is_taken_as_it_is(guest: Guest, name: str) -> None:
+    expected = EXPECTED[name]
+    own = load_own(FOLDER / name, None, {}, expected.get("env"))
+    for build in builds(expected):
+        found = surveyed(guest, build, own)
+        assert {*found.before.binds} == {*expected["binds"]} - {*stats_sockets(own.before)}
+        assert not found.described()["unwatched"].keys() - {*expected.get("udp", ())}
+        assert not found.before.failing
+        groups = own_scenarios.groups(own, found.before, found.after).values()
+        alone = sorted(each[0] for each in groups if len(each) == 1)
+        assert alone == sorted(expected["lost"])
+        assert not guest.traces()
+
+
+def test_what_haproxy_refuses_everywhere_is_said_with_the_line(guest: Guest) -> None:
+    with pytest.raises(MeasurementError, match=r"line \d+: PROFILE=SYSTEM may be the reason"):
+        surveyed(guest, "3.2", load_own(FOLDER / "profile-system.cfg", None))
+    with pytest.raises(MeasurementError, match=r"haproxy\.cfg:\d+\] .*(contimeout|reqadd)"):
+        surveyed(guest, "3.2", load_own(FOLDER / "reqadd.cfg", None))
