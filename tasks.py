@@ -407,8 +407,15 @@ def clean(c: Context, part: Sequence[str], older_than: str = "30d", dry_run: boo
 
 @task
 def lint(c: Context) -> None:
-    """Check the style and the types of the code."""
-    for command in ("ruff check .", "ruff format --check .", "mypy"):
+    """Check the style and the types of the code, what it imports, and its scripts."""
+    for command in (
+        "ruff check .",
+        "ruff format --check .",
+        "mypy",
+        "deptry .",
+        "shellcheck bootstrap .ci/run provision/guest/customise.sh provision/guest/initramfs-init",
+        "ruby -wc Vagrantfile provision/*.rb provision/qemu/*.rb",
+    ):
         c.run(command)
 
 

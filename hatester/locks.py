@@ -98,7 +98,9 @@ def _await(file: IO[str], kind: int, path: Path, purpose: str) -> None:
         other = f"another process {purpose} ({holder(path)}it holds {path})"
         if waited > LOCK_SECONDS:
             raise UserError(f"Waited {LOCK_SECONDS:.0f} s while {other}.")
-        if waited > PATIENCE_SECONDS and not is_told:
+        # Another thread of this process says itself what it does.
+        is_ours = holder(path) == f"pid {os.getpid()}, "
+        if waited > PATIENCE_SECONDS and not is_told and not is_ours:
             say(f"waiting while {other}")
             is_told = True
         commands.require_going_on()

@@ -102,13 +102,30 @@ def guest_plan(order: Order, clock: str) -> dict[str, Any]:
             *(["-L", scenario.peer] if scenario.peer else []),
         ],
         "sysctls": dict(order.setting.sysctls),
+        "lenient": order.setting.lenient,
+        "nofile": order.setting.nofile,
+        **_around(scenario),
+        "steps": [
+            {**_step(order, step, there.get(number)), "delay": delay, "order": asked}
+            for number, (step, delay, asked) in enumerate(
+                zip(scenario.steps, drawn.delays, drawn.orders, strict=True), start=1
+            )
+        ],
+        "probe_interval": order.probe_interval or scenario.probe_interval or PROBE_INTERVAL,
+        "connection_seconds": CONNECTION_SECONDS,
+        "seconds": _seconds(scenario),
+        "hold": False,
+    }
+
+
+def _around(scenario: Scenario) -> dict[str, Any]:
+    """Return what is around HAProxy: interfaces, its root, servers, and who asks."""
+    return {
         "interface": scenario.interface,
         "interfaces": {
             scenario.interface: list(scenario.addresses),
             **{name: list(each) for name, each in scenario.interfaces.items()},
         },
-        "lenient": order.setting.lenient,
-        "nofile": order.setting.nofile,
         "root": {
             **laid(scenario.files),
             **scenario.root.model_dump(mode="json"),
@@ -127,16 +144,6 @@ def guest_plan(order: Order, clock: str) -> dict[str, Any]:
             }
             for bind in scenario.binds
         ],
-        "steps": [
-            {**_step(order, step, there.get(number)), "delay": delay, "order": asked}
-            for number, (step, delay, asked) in enumerate(
-                zip(scenario.steps, drawn.delays, drawn.orders, strict=True), start=1
-            )
-        ],
-        "probe_interval": order.probe_interval or scenario.probe_interval or PROBE_INTERVAL,
-        "connection_seconds": CONNECTION_SECONDS,
-        "seconds": _seconds(scenario),
-        "hold": False,
     }
 
 

@@ -86,7 +86,8 @@ def test_each_address_of_a_configuration_is_lost_in_turn(checkout: Path, tmp_pat
     assert "192.0.2.10 missing at a reload: costs every address 2." in done.stdout
     scenario = checkout / "results" / run["run"] / "scenarios" / LOST / "scenario.yml"
     content = yaml.safe_load(scenario.read_text())
-    assert sorted(content["servers"]) == ["10.0.0.5:8080", "10.0.0.6:25"]
+    resolver = "198.18.0.53:53"
+    assert sorted(content["servers"]) == ["10.0.0.5:8080", "10.0.0.6:25", resolver]
     assert set(content["binds"]["before"].values()) == {"any"}
     assert not machines_of_runs()
 
