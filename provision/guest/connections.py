@@ -80,7 +80,7 @@ def connect(target: Target, seconds: float) -> dict[str, Any]:
     except socket.timeout:
         outcome = "timeout"
     except OSError as error:
-        outcome, error_name = failure(error)
+        outcome, error_name = failure(error, target.answer)
     else:
         outcome, answer = judge(target.answer, received)
     return {
@@ -118,11 +118,14 @@ def exchange(target: Target, deadline: float) -> bytes:
                 return received
 
 
-def failure(error: OSError) -> tuple[str, str]:
-    """The outcome that an error of a socket is, and the error's name.
+def failure(error: OSError, answer: str = NAMED) -> tuple[str, str]:
+    """The outcome that an error of a socket is where `answer` is expected, and the error's name.
 
     Raises the error itself when it says nothing about the address.
     """
     if error.errno not in _BY_ERRNO:
         raise error
-    return _BY_ERRNO[error.errno], errno.errorcode[error.errno]
+    outcome = _BY_ERRNO[error.errno]
+    # A connection that is reset was made.
+    is_made = outcome == "reset" and answer == CONNECT
+    return "ok" if is_made else outcome, errno.errorcode[error.errno]

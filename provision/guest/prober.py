@@ -112,13 +112,13 @@ class Prober:
         try:
             connection = target.open()
         except OSError as error:
-            self._record(index, due, sent, *failure(error))
+            self._record(index, due, sent, *failure(error, target.answer))
             return
         file = connection.fileno()
         self._living[file] = (connection, index, due, sent)
         code = connection.connect_ex(target.place)
         if code not in (0, errno.EINPROGRESS):
-            self._end(file, *failure(OSError(code, os.strerror(code))))
+            self._end(file, *failure(OSError(code, os.strerror(code)), target.answer))
             return
         if target.answer == CONNECT and code == 0:
             self._end(file, "ok")
@@ -129,7 +129,7 @@ class Prober:
         except BlockingIOError:
             self._epoll.register(file, select.EPOLLOUT)
         except OSError as error:
-            self._end(file, *failure(error))
+            self._end(file, *failure(error, target.answer))
 
     def _go_on(self, file: int, events: int) -> None:
         """A socket is ready: for the request, or with a complete answer or an error."""
@@ -150,7 +150,7 @@ class Prober:
                 while chunk := connection.recv(_ANSWER_BYTES):
                     received += chunk
         except OSError as error:
-            self._end(file, *failure(error))
+            self._end(file, *failure(error, target.answer))
         else:
             outcome, answer = self._judge(target.answer, received)
             self._end(file, outcome, None, answer)

@@ -78,7 +78,7 @@ class Sequence:
         self.method = METHODS[plan["method"]](haproxy)
         self.world = World(plan["interface"], plan["interfaces"], haproxy)
         self.servers = Servers(plan["servers"], chain(*plan["interfaces"].values()), plan["checks"])
-        self.targets = [haproxy.target(each, plan["site"]) for each in plan["targets"]]
+        self.targets: list[Target] = []
         self.watch: Watch | None = None
         self.observation: Observation | None = None
         self.mark = 0.0
@@ -94,7 +94,7 @@ class Sequence:
         self.evidence: dict[str, Any] = {
             "steps": [], "reloads": [], "lacking": [], "ended": None,
             "interval": plan["probe_interval"], "life": plan["connection_seconds"],
-            "addresses": [target.label for target in self.targets],
+            "addresses": [target["label"] for target in plan["targets"]],
             **Watch.NOTHING,
         }  # fmt: skip
 
@@ -105,6 +105,8 @@ class Sequence:
             undo.enter_context(self.events.pulse())
             undo.callback(self.method.stop)
             haproxy.prepare(self.plan["root"])
+            targets, site = self.plan["targets"], self.plan["site"]
+            self.targets = [haproxy.target(each, site) for each in targets]
             undo.callback(self.world.end)
             self.world.make()
             undo.callback(self.servers.end)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provision.guest.answers import answered_by
-from provision.guest.connections import Target, connect
+from provision.guest.answers import CONNECT, answered_by
+from provision.guest.connections import Target, connect, failure
 from tests.unit.servers import BEHAVIOURS, closed_port, server
 
 
@@ -57,3 +58,11 @@ def test_through_an_interface_that_is_not_there_nothing_is_reached() -> None:
 @given(st.integers(100, 599), st.from_regex(r"[A-Za-z0-9.+_-]{1,20}", fullmatch=True))
 def test_only_a_200_names_the_configuration(status: int, name: str) -> None:
     assert answered_by(status, f"<p>OK - {name}</p>") == (name if status == 200 else None)
+
+
+def test_a_connection_that_is_reset_was_made() -> None:
+    reset = ConnectionResetError(errno.ECONNRESET, "reset")
+    assert failure(reset) == ("reset", "ECONNRESET")
+    assert failure(reset, CONNECT) == ("ok", "ECONNRESET")
+    refused = ConnectionRefusedError(errno.ECONNREFUSED, "refused")
+    assert failure(refused, CONNECT) == ("refused", "ECONNREFUSED")
