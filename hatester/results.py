@@ -22,6 +22,7 @@ from hatester.outcomes import measured, outcome
 from hatester.own import AFTER, BEFORE
 from hatester.plan import FLAGS, Cell, Task, cell_of
 from hatester.sealed import Damaged
+from hatester.sequence import ROOT
 from hatester.stored import keep_sealed
 
 
@@ -166,9 +167,8 @@ class Results:
             words += ["--host", self.run["captured"], "--only", str(entry["id"])]
             names.clear()
         elif self.scenarios.exists():
-            folder = self.scenarios / names.pop(FLAGS["scenarios"])
-            words += ["--config", str(folder / f"{BEFORE}.cfg")]
-            words += ["--after", str(folder / f"{AFTER}.cfg"), "--only", str(entry["id"])]
+            words += self._configuration(names.pop(FLAGS["scenarios"]))
+            words += ["--only", str(entry["id"])]
         described = {
             FLAGS["kernels"]: self.described_kernels,
             FLAGS["haproxy"]: self.described_builds,
@@ -179,6 +179,17 @@ class Results:
             words += ["--probe-interval", f"{interval:g}s"]
         words += ["--seed", str(entry["seed"]), "--clock", entry["clock"] or self.run["clock"]]
         return shlex.join(words)
+
+    def _configuration(self, scenario: str) -> list[str]:
+        """Return the flags that give the configurations of a scenario, with what they need."""
+        folder = self.scenarios / scenario
+        words = ["--config", str(folder / f"{BEFORE}.cfg"), "--after", str(folder / f"{AFTER}.cfg")]
+        root = folder / ROOT
+        for file in sorted(each for each in root.rglob("*") if each.is_file()):
+            words += ["--file", f"/{file.relative_to(root).as_posix()}={file}"]
+        for name, value in self.run.get("configuration", {}).get("env", {}).items():
+            words += ["--env", f"{name}={value}"]
+        return words
 
     def recompute(self) -> Recomputed:
         """Judge all cells again by their stored evidence.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import re
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -14,10 +16,19 @@ from hatester.matrix import load_matrix
 from hatester.own import Own, load_own
 from hatester.own_scenarios import scenarios, write
 from hatester.paths import MATRIX
-from hatester.plan import BLANK, Wanted, load_scenarios, with_scenarios, without_scenarios
+from hatester.plan import (
+    BLANK,
+    Wanted,
+    cell_of,
+    load_scenarios,
+    with_scenarios,
+    without_scenarios,
+)
+from hatester.results import begin
 from hatester.scenarios import load_scenario, presence
 from hatester.sequence import Order, guest_plan, laid
 from hatester.survey import Survey
+from tests.unit.entries import entry
 
 CONFIGURATION = """global
     daemon
@@ -233,3 +244,18 @@ def test_flags_that_say_nothing_are_named(
 def test_without_a_configuration_nothing_needs_a_file() -> None:
     with pytest.raises(UserError, match="--file: without --config"):
         own_flag("", "", [], "", ["/x=y"])
+
+
+def test_what_measures_a_cell_again_names_all_that_was_given(tmp_path: Path) -> None:
+    id_ = "6.1/2.2/plain/reload/signal"
+    further = {"configuration": {"env": {"VIP": "192.0.2.1"}}}
+    results = begin(tmp_path, {}, [cell_of(id_)], further=further)
+    write(results.scenarios, OWN, scenarios(OWN, SURVEY, SURVEY))
+    folder = results.scenarios / "reload"
+    words = shlex.split(results.command(entry(id_=id_, seed=0)))
+    given = {flag: word for flag, word in itertools.pairwise(words) if flag.startswith("--")}
+    assert given["--config"] == str(folder / "before.cfg")
+    assert given["--after"] == str(folder / "after.cfg")
+    assert given["--file"] == f"/etc/ssl/a.pem={folder / 'root/etc/ssl/a.pem'}"
+    assert given["--env"] == "VIP=192.0.2.1"
+    assert given["--only"] == id_
