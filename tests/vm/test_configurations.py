@@ -35,7 +35,7 @@ from hatester.single import single_guest
 FOLDER = Path(__file__).parent / "configurations"
 EXPECTED: dict[str, dict[str, Any]] = yaml.safe_load((FOLDER / "expected.yml").read_text())
 BUILDS = ("2.2", "3.2")
-FEW = 6
+FEW = 4
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
