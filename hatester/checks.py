@@ -34,14 +34,16 @@ _HOST = re.compile(
 class Checks:
     """What is told by the text of configurations.
 
-    `protocols` are those of checks by port; `expected` are the texts that answers must contain, and
-    `statuses` the HTTP statuses by path. `servers` are addresses, such as 10.0.0.5:8008 or `*:8008`
+    `protocols` are those of checks by port, `greetings` what servers say unasked by port,
+    `expected` what answers must contain, and `statuses` the HTTP statuses by path. Bytes are
+    written as characters of Latin-1. `servers` are addresses, such as 10.0.0.5:8008 or `*:8008`
     where the address is not told, at which somebody is looked for beside the servers themselves.
     `shifted` are servers whose port is that of the client's connection and so many more: their
     addresses, each with that number.
     """
 
     protocols: dict[str, str] = field(default_factory=dict)
+    greetings: dict[str, str] = field(default_factory=dict)
     expected: list[str] = field(default_factory=list)
     statuses: dict[str, int] = field(default_factory=dict)
     servers: list[str] = field(default_factory=list)
@@ -107,31 +109,61 @@ def _sections(text: str) -> Iterator[tuple[str, list[list[str]]]]:
     yield name, lines
 
 
+@dataclass
+class _Proxy:
+    """What the checks of a section's servers are like, as far as it was read."""
+
+    protocol: str = ""
+    path: str = "/"
+    port: str = ""
+    """That is checked, where servers do not say another."""
+    greeting: str = ""
+    """What a check expects before it sends anything."""
+    is_sent: bool = False
+
+
 def _read_proxy(found: Checks, lines: Sequence[list[str]], chroot: str) -> None:
-    protocol, path = "", "/"
-    for line in lines:
+    proxy = _Proxy()
+    # What servers have by default may stand behind them, and checks as well.
+    for line in sorted(lines, key=lambda each: each[0] == "server"):
         match line:
             case ["option", option, *_] if option in _PROTOCOLS:
-                protocol = _PROTOCOLS[option]
+                proxy.protocol = _PROTOCOLS[option]
             case ["option", "httpchk", *rest] if rest:
-                path = rest[1] if len(rest) > 1 else rest[0]
+                proxy.path = rest[1] if len(rest) > 1 else rest[0]
             case ["http-check", "send", *rest] if "uri" in rest[:-1]:
-                path = rest[rest.index("uri") + 1]
-            case ["http-check" | "tcp-check", "expect", *rest]:
-                _expect(found, path, rest)
-            case ["server" | "server-template" | "default-server", *rest]:
-                _read_server(found, line, rest, protocol, chroot)
+                proxy.path = rest[rest.index("uri") + 1]
+            case ["tcp-check" | "http-check", "connect", *rest] if "port" in rest[:-1]:
+                proxy.port = rest[rest.index("port") + 1]
+            case ["tcp-check", "send" | "send-binary" | "send-lf" | "send-binary-lf", *_]:
+                proxy.is_sent = True
+            case ["http-check" | "tcp-check" as kind, "expect", *rest]:
+                _expect(found, proxy, rest, kind == "tcp-check")
+            case ["default-server", *rest] if "port" in rest[:-1]:
+                proxy.port = rest[rest.index("port") + 1]
+            case ["server" | "server-template", *rest]:
+                _read_server(found, line, rest, proxy, chroot)
 
 
-def _expect(found: Checks, path: str, rest: Sequence[str]) -> None:
+def _expect(found: Checks, proxy: _Proxy, rest: Sequence[str], is_tcp: bool) -> None:
     """Take in what a check expects; what must not be there is not there anyway."""
-    match [word for word in rest if word != "comment"]:
+    text = None
+    match rest:
+        case ["comment", _, *further]:
+            _expect(found, proxy, further, is_tcp)
         case ["status", status, *_] if status[:3].isdigit():
-            found.statuses[path] = int(status[:3])
-        case ["string", text, *_]:
-            found.expected.append(text)
+            found.statuses[proxy.path] = int(status[:3])
+        case ["string", string, *_]:
+            text = string.encode().decode("latin-1")
         case ["rstring", pattern, *_]:
-            found.expected.append(_example(pattern))
+            text = _example(pattern).encode().decode("latin-1")
+        case ["binary", digits, *_]:
+            with contextlib.suppress(ValueError):
+                text = bytes.fromhex(digits).decode("latin-1")
+    if text:
+        found.expected.append(text)
+        if is_tcp and not proxy.is_sent and not proxy.greeting:
+            proxy.greeting = f"{text}\r\n"
 
 
 def _example(pattern: str) -> str:
@@ -141,7 +173,7 @@ def _example(pattern: str) -> str:
 
 
 def _read_server(
-    found: Checks, line: Sequence[str], rest: Sequence[str], protocol: str, chroot: str
+    found: Checks, line: Sequence[str], rest: Sequence[str], proxy: _Proxy, chroot: str
 ) -> None:
     options = dict(itertools.pairwise(rest))
     address = _unprefixed(line[2]) if line[0] == "server" and len(line) > 2 else ""
@@ -153,11 +185,13 @@ def _read_server(
     if "agent-check" in rest and "agent-port" in options:
         found.protocols[options["agent-port"]] = "agent"
         _add_place(found, f"{options.get('agent-addr') or host}:{options['agent-port']}")
-    checked = options.get("port", port)
-    if "check" in rest and "port" in options:
+    checked = options.get("port") or proxy.port or port
+    if "check" in rest and checked != port:
         _add_place(found, f"{options.get('addr') or host}:{checked}")
-    if protocol and checked.isdigit():
-        found.protocols[checked] = protocol
+    if proxy.protocol and checked.isdigit():
+        found.protocols[checked] = proxy.protocol
+    elif proxy.greeting and checked.isdigit():
+        found.greetings[checked] = proxy.greeting
 
 
 def _add_shifted(found: Checks, shift: re.Match[str]) -> None:

@@ -77,10 +77,12 @@ class Root(Declaration):
 
 
 class Checks(Declaration):
-    """What servers answer to checks: by port a protocol, texts, HTTP statuses by path; and the
-    certificate, with its key, that they have for TLS."""
+    """What servers answer to checks: by port a protocol, by port what they say unasked, texts, HTTP
+    statuses by path; and the certificate, with its key, that they have for TLS. Bytes of texts are
+    written as characters of Latin-1."""
 
     protocols: Mapping[str, Literal["smtp", "mysql", "pgsql", "ldap", "redis", "agent"]] = {}
+    greetings: Mapping[str, str] = {}
     expected: tuple[str, ...] = ()
     statuses: Mapping[str, Annotated[int, pydantic.Field(ge=200, le=599)]] = {}
     certificate: str = ""

@@ -120,12 +120,13 @@ class Prober:
         if code not in (0, errno.EINPROGRESS):
             self._end(file, *failure(OSError(code, os.strerror(code)), target.answer))
             return
-        if target.answer == CONNECT and code == 0:
-            self._end(file, "ok")
-            return
         try:
+            # It is refused while there is no connection.
             connection.send(target.request)
-            self._epoll.register(file, _awaited(target))
+            if target.answer == CONNECT:
+                self._end(file, "ok")
+            else:
+                self._epoll.register(file, _awaited(target))
         except BlockingIOError:
             self._epoll.register(file, select.EPOLLOUT)
         except OSError as error:

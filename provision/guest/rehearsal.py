@@ -6,6 +6,7 @@ guest that was saved after a rehearsal has it in memory.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import stat
@@ -14,7 +15,10 @@ from typing import Any
 
 from provision.guest import sequence
 from provision.guest.answers import NAMED
+from provision.guest.errors import GuestError
 from provision.guest.events import Events
+from provision.guest.root import RESOLVER
+from provision.guest.servers import Servers
 
 _ADDRESS = "192.168.42.43"
 _CONFIGURATION = f"""
@@ -62,6 +66,20 @@ def run(trees: list[Path]) -> None:
             "probe_interval": 0.1, "connection_seconds": 5.0, "hold": True,
         }  # fmt: skip
         sequence.Sequence(plan, io.StringIO("\n\n"), Events(io.StringIO())).run()
+    with contextlib.suppress(GuestError):  # a kernel without veth plays none
+        _play()
+
+
+def _play() -> None:
+    """Play servers, and end them."""
+    checks: dict[str, Any] = {
+        "protocols": {}, "greetings": {}, "expected": [], "statuses": {}, "certificate": "",
+    }  # fmt: skip
+    servers = Servers([f"{RESOLVER}:53"], [], checks)
+    try:
+        servers.start(Path("/"))
+    finally:
+        servers.end()
 
 
 def _load(tree: Path) -> None:

@@ -15,8 +15,9 @@ _POLL_SECONDS = 0.1
 _UNKNOWN, _FAILED = "0", "2"
 """Results of checks (enum chk_result of include/haproxy/check-t.h); a server that is not checked
 has the one of an unknown."""
+_DOWN = "0"  # SRV_ST_STOPPED of include/haproxy/server-t.h
 _PORTS = 65536
-_CONFIGURED = 1
+_CONFIGURED = 2
 """The bit of a server's check state that says that it is checked (CHK_ST_CONFIGURED)."""
 
 
@@ -79,11 +80,16 @@ class Runtime:
             if all(each["srv_check_result"] != _UNKNOWN for each in checked):
                 break
             time.sleep(_POLL_SECONDS)
-        return [
-            f"{each['be_name']}/{each['srv_name']}"
-            for each in checked
-            if each["srv_check_result"] in (_UNKNOWN, _FAILED)
-        ]
+        return [_name(each) for each in checked if each["srv_check_result"] in (_UNKNOWN, _FAILED)]
+
+    def wait_until_down(self, names: list[str], seconds: float) -> None:
+        """Wait until servers are down, or for so long."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            up = {_name(each) for each in self._servers() if each["srv_op_state"] != _DOWN}
+            if not up.intersection(names):
+                return
+            time.sleep(_POLL_SECONDS)
 
     def cli_sockets(self) -> set[tuple[str, int]]:
         """Return the addresses of its stats sockets: a path and 0, or an address and a port."""
@@ -97,6 +103,10 @@ class Runtime:
                 if port.isdigit():
                     found.add((address.strip("[]"), int(port)))
         return found
+
+
+def _name(server: dict[str, str]) -> str:
+    return f"{server['be_name']}/{server['srv_name']}"
 
 
 def _is_checked(server: dict[str, str]) -> bool:

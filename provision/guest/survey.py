@@ -35,9 +35,8 @@ _SECONDS = 30.0
 _QUIET_SECONDS = 1.0
 _POLL_SECONDS = 0.05
 _CONNECTION_SECONDS = 2.0
-_FALL_SECONDS = 10.0
-"""After which a server is down whose checks fail, with HAProxy's defaults: three times, two seconds
-apart."""
+_FALL_SECONDS = 90.0
+"""At most, until a server is down whose checks fail: it is as long as its configuration has it."""
 _ASKED = 3
 _AT_ONCE = 16
 _ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
@@ -72,7 +71,7 @@ def run(plan: Mapping[str, Any]) -> dict[str, Any]:
         with survey.started() as runtime:
             binds = survey.ask(places)
             if failing := runtime.wait_for_checks(_SECONDS):
-                time.sleep(_FALL_SECONDS)
+                runtime.wait_until_down(failing, _FALL_SECONDS)
                 later = survey.ask(places)
                 binds = {b: a if later[b] == a else CONNECT for b, a in binds.items()}
         return {

@@ -35,10 +35,12 @@ _LATER = {
 
 
 class Part(NamedTuple):
-    """What servers are to say: by port the protocol of their checks, texts that checks expect, by
-    path the HTTP status that they expect, and a certificate with its key."""
+    """What servers are to say: by port the protocol of their checks, by port what they say unasked,
+    what checks expect, by path the HTTP status that they expect, and a certificate with its key.
+    Bytes are written as characters of Latin-1."""
 
     protocols: Mapping[str, str]
+    greetings: Mapping[str, str]
     expected: list[str]
     statuses: Mapping[str, int]
     certificate: str
@@ -46,7 +48,7 @@ class Part(NamedTuple):
     @classmethod
     def of(cls, plan: Mapping[str, Any]) -> Part:
         """Return what a plan's `checks` has."""
-        return cls(plan["protocols"], plan["expected"], plan["statuses"], plan["certificate"])
+        return cls(*(plan[name] for name in cls._fields))
 
 
 class Talk:
@@ -55,6 +57,8 @@ class Talk:
     def __init__(self, part: Part, port: int, context: ssl.SSLContext | None) -> None:
         self._part = part
         self._protocol = part.protocols.get(str(port), "")
+        self._greeting = part.greetings.get(str(port), "").encode("latin-1")
+        self._expected = [each.encode("latin-1") for each in part.expected]
         self._context = context
         self._tls: ssl.SSLObject | None = None
         self._received, self._sent = ssl.MemoryBIO(), ssl.MemoryBIO()
@@ -65,7 +69,7 @@ class Talk:
     def begin(self) -> bytes:
         """Return what the server says before it is asked."""
         self.is_over = self._protocol == "agent"
-        return _FIRST.get(self._protocol, b"")
+        return _FIRST.get(self._protocol) or self._greeting
 
     def hear(self, data: bytes) -> bytes:
         """Return the answer to what was received, as far as there is one."""
@@ -107,12 +111,12 @@ class Talk:
         if not heard or _begins_request(heard):
             return b""
         self._heard = b""
-        expected = "\r\n".join(self._part.expected).encode()
-        return _LATER.get(self._protocol) or (expected or b"OK") + b"\r\n"
+        expected = b"\r\n".join(self._expected) or b"OK"
+        return _LATER.get(self._protocol) or expected + b"\r\n"
 
     def _http(self, path: str) -> bytes:
         status = self._part.statuses.get(path, 200)
-        body = "\n".join(["OK", *self._part.expected, ""]).encode()
+        body = b"\n".join([b"OK", *self._expected, b""])
         head = f"HTTP/1.1 {status} OK\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
         return head.encode() + body
 

@@ -33,6 +33,15 @@ backend cache
     tcp-check expect string +PONG
     tcp-check expect rstring ^role:(master|replica)$
     server c1 unix@/run/redis.sock check
+backend imap
+    option tcp-check
+    tcp-check expect string "* OK"
+    tcp-check send-binary 300c0201
+    tcp-check expect binary 0a0100
+    server i1 192.0.2.14:143 check
+backend galera
+    server g1 192.0.2.90:3306 check
+    default-server port 9201
 backend api
     option httpchk
     http-check send meth HEAD uri /health
@@ -45,11 +54,12 @@ def test_servers_are_asked_as_the_text_says() -> None:
     found = read([CONFIGURATION])
     assert found.protocols == {"25": "smtp", "9200": "mysql", "9999": "agent"}
     assert found.shifted == [("192.0.2.26", 0), ("2001:db8::26", 1000)]
-    assert found.expected == ["+PONG", "role:master"]
+    assert found.expected == ["+PONG", "role:master", "* OK", "\n\x01\0"]
+    assert found.greetings == {"143": "* OK\r\n"}
     assert found.statuses == {"/status": 204, "/health": 429}
     assert sorted(found.servers) == [
         "/var/lib/haproxy/run/redis.sock", "192.0.2.33:9200", "192.0.2.53:53", "192.0.2.54:5353",
-        "192.0.2.80:9999",
+        "192.0.2.80:9999", "192.0.2.90:9201",
     ]  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from provision.guest.answers import CONNECT
 from provision.guest.connections import Target
 from provision.guest.prober import News, Prober, Record
 from tests.unit.servers import BEHAVIOURS, closed_port, server
@@ -207,3 +208,15 @@ def test_an_outage_is_seen_from_its_last_success_to_its_first_to_one_interval() 
     waited = max(0.0, before_close - records[first][2])
     length = records[last + 1][2] - records[first - 1][2]
     assert length <= opened - before_close + waited + 2 * max(slips)
+
+
+def test_where_a_connection_is_all_that_tells_it_is_enough() -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
+        places = (listener.getsockname()[1], closed_port())
+        targets = [Target(f"x:{p}", "127.0.0.1", p, None, CONNECT) for p in places]
+        probing = Probing(*targets)
+        probing.wait_for(0.2)
+        records = probing.stop()
+    assert {(index, outcome) for index, _, _, _, outcome, _, _ in records} == {
+        (0, "ok"), (1, "refused"),
+    }  # fmt: skip

@@ -16,7 +16,7 @@ from provision.guest.errors import GuestError
 from provision.guest.servers import Servers
 from tests.unit.servers import closed_port
 
-NOTHING = {"protocols": {}, "expected": [], "statuses": {}, "certificate": ""}
+NOTHING = {"protocols": {}, "greetings": {}, "expected": [], "statuses": {}, "certificate": ""}
 GET = b"GET / HTTP/1.1\r\n\r\n"
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root makes networks")

@@ -14,7 +14,7 @@ from provision.guest.talk import Part, Talk
 
 PART = Part(
     {"25": "smtp", "3306": "mysql", "5432": "pgsql", "389": "ldap", "6379": "redis", "99": "agent"},
-    ["role:master"], {"/health": 429}, "",
+    {"143": "* OK\r\n"}, ["role:master"], {"/health": 429}, "",
 )  # fmt: skip
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -51,7 +51,8 @@ def test_what_comes_behind_a_proxy_header_is_answered(header: bytes, size: int) 
 
 
 @pytest.mark.parametrize(
-    ("port", "first"), [(25, b"220 "), (3306, b"\x4a\0\0\0\x0a"), (99, b"up"), (80, b"")]
+    ("port", "first"),
+    [(25, b"220 "), (3306, b"\x4a\0\0\0\x0a"), (99, b"up"), (143, b"* OK"), (80, b"")],
 )
 def test_some_servers_speak_first(port: int, first: bytes) -> None:
     server = talk(port)
