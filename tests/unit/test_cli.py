@@ -17,6 +17,9 @@ from hatester.cli import INTERRUPTED, NOT_MEASURED, limited, orderly
 def _handlers() -> Iterator[None]:
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)
     before = {number: signal.getsignal(number) for number in numbers}
+    # A shell may have had some ignored (nohup(1)), and what is ignored stays so.
+    for number in numbers:
+        signal.signal(number, signal.SIG_DFL)
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
