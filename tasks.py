@@ -11,13 +11,16 @@ from invoke.exceptions import Exit
 from invoke.tasks import task
 from tabulate import tabulate
 
-from hatester import bench as benchmarks
-from hatester import capture as capturing
-from hatester import clean as cleaning
-from hatester import commands, engine, expectation, flags, hosts, making, ssh, stock, tables
-from hatester import compare as comparison
-from hatester import host as this_host
-from hatester.choice import Market, like_host, new_run, newest_run
+from hatester import cli_artifacts, options
+from hatester.analysis import compare as comparison
+from hatester.analysis import expectation
+from hatester.analysis.outcomes import OUTCOMES, outcome
+from hatester.artifacts import gc as cleaning
+from hatester.artifacts import usage
+from hatester.capture import capture as capturing
+from hatester.capture import host as hosts
+from hatester.capture import ssh
+from hatester.capture.remote import Remote
 from hatester.cli import (
     NOT_MEASURED,
     NOT_MET,
@@ -34,21 +37,25 @@ from hatester.cli import (
     show_run,
     workshop,
 )
-from hatester.declarations import require
-from hatester.errors import UserError
-from hatester.kernel_references import with_kernels, with_names
-from hatester.matrix import FLAVOURS, METHODS, load_matrix
-from hatester.measuring import New, measure
-from hatester.notices import say
-from hatester.outcomes import OUTCOMES, outcome
-from hatester.paths import HOSTS, MATRIX, RESULTS
-from hatester.plan import Wanted, cell_of, make_plan, plan_of, without_unfit
-from hatester.progress import Progress
-from hatester.remote import Remote
-from hatester.results import find
-from hatester.run import How, Keep
-from hatester.shell import open_shell
-from hatester.words import displayable
+from hatester.guests import engine
+from hatester.guests import host as this_host
+from hatester.matrix.kernel_spec import with_kernels, with_names
+from hatester.matrix.models import FLAVOURS, METHODS, load_matrix
+from hatester.matrix.plan import Wanted, cell_of, make_plan, plan_of, without_unfit
+from hatester.report import tables
+from hatester.results.store import find
+from hatester.runner import bench as benchmarks
+from hatester.runner.runner import How, Keep
+from hatester.runner.selection import Market, like_host, new_run, newest_run
+from hatester.runner.shell import open_shell
+from hatester.runner.start import New, measure
+from hatester.util import process
+from hatester.util.errors import UserError
+from hatester.util.log import say
+from hatester.util.paths import HOSTS, MATRIX, RESULTS
+from hatester.util.progress import Progress
+from hatester.util.text import displayable
+from hatester.util.validation import require
 
 DESCRIBED = (
     "a Debian suite, a path (with a slash) of a binary, one of a .deb file, or an image, such as "
@@ -128,21 +135,21 @@ def matrix(
     """
     with orderly():
         if verbose:
-            commands.tell_each(say)
+            process.tell_each(say)
         require(keep, [each.value for each in Keep], "--keep")
         require_table_format(table_format)
         wanted = Wanted(kernel, haproxy, setting, scenario, method, only, skip)
         require(clock, engine.CLOCKS, "--clock")
         new = New(
-            flags.seeds(repeat, seed),
+            options.seeds(repeat, seed),
             clock,
-            flags.interval("--probe-interval", probe_interval),
-            flags.own(config, after, scenario, host, file, env, advise),
+            options.interval("--probe-interval", probe_interval),
+            options.own(config, after, scenario, host, file, env, advise),
             wanted if config else Wanted(),
         )
-        at_once = flags.count("--jobs", jobs, least=0)
-        how = How(Keep(keep), at_once, flags.again(failed))
-        limit = flags.duration("--time-limit", time_limit)
+        at_once = options.count("--jobs", jobs, least=0)
+        how = How(Keep(keep), at_once, options.again(failed))
+        limit = options.duration("--time-limit", time_limit)
         declared = load_matrix(MATRIX, matrix)
         market = Market(lambda: debian(c.hatester), kernels_of(c.hatester), say)
         if resume or how.again:
@@ -180,14 +187,14 @@ def shell(
     """Take a guest to a step of a cell and open a shell in it: `invoke shell CELL --step 4`."""
     with orderly():
         if verbose:
-            commands.tell_each(say)
+            process.tell_each(say)
         wanted = cell_of(cell)
         declared = load_matrix(MATRIX)
         if kernel:
             declared, _ = with_kernels(declared, Wanted(kernel), kernels_of(c.hatester))
         plan = plan_of(with_names(declared, [wanted.kernel], {}), [wanted], cell)
         [scenario] = plan.scenarios.values()
-        steps = flags.step("--step", step, len(scenario.steps))
+        steps = options.step("--step", step, len(scenario.steps))
         this_host.require()
         with workshop(debian(c.hatester), plan.matrix, say) as shop:
             plan = without_unfit(plan, *shop.versions(plan.kernels, plan.builds))
@@ -215,12 +222,12 @@ def bisect(
     """
     with orderly(mistake=STOP_BISECTION, not_measured=SKIP_COMMIT):
         if verbose:
-            commands.tell_each(say)
+            process.tell_each(say)
         require(bad, OUTCOMES[1:-1], "--bad")
         wanted = Wanted(kernel, haproxy, setting, scenario, method, only, skip)
         plan = make_plan(*with_kernels(load_matrix(MATRIX, matrix), wanted, kernels_of(c.hatester)))
         require(clock, engine.CLOCKS, "--clock")
-        new = New(flags.seeds(repeat, seed), clock)
+        new = New(options.seeds(repeat, seed), clock)
         this_host.require()
         measured = measure(debian(c.hatester), plan, How(), new)
         show_run(measured.results, "plain")
@@ -298,7 +305,7 @@ def capture(
     """
     with orderly():
         name = hosts.name_of(host, as_)
-        at = flags.count("--port", port, most=65535) if port else 0
+        at = options.count("--port", port, most=65535) if port else 0
         with ssh.visit(host, user, at, ssh_config) as there:
             captured = capturing.capture(Remote(there.run), config)
         file = hosts.write_host(HOSTS, name, host, captured.host, captured.files)
@@ -342,7 +349,7 @@ def doctor(c: Context) -> None:
 def images(c: Context, kernel: Sequence[str], refresh: bool = False) -> None:
     """Make the guest images, a kernel kit each and one system; what is there is used again."""
     with orderly():
-        making.make_images(c.hatester, kernel, refresh)
+        cli_artifacts.make_images(c.hatester, kernel, refresh)
 
 
 @task(iterable=["haproxy"], help={
@@ -352,7 +359,7 @@ def images(c: Context, kernel: Sequence[str], refresh: bool = False) -> None:
 def builds(c: Context, haproxy: Sequence[str], refresh: bool = False) -> None:
     """Make the HAProxy builds; what is there is used again."""
     with orderly():
-        making.make_builds(c.hatester, haproxy, refresh)
+        cli_artifacts.make_builds(c.hatester, haproxy, refresh)
 
 
 @task(iterable=["haproxy"], help={
@@ -361,7 +368,7 @@ def builds(c: Context, haproxy: Sequence[str], refresh: bool = False) -> None:
 def versions(c: Context, haproxy: Sequence[str]) -> None:
     """Tell which builds are behind the newest release of their branch, by HAProxy's own index."""
     with orderly():
-        making.list_versions(c.hatester, haproxy)
+        cli_artifacts.list_versions(c.hatester, haproxy)
 
 
 @task(iterable=["suite", "flavour"], help={
@@ -374,7 +381,7 @@ def kernels(
 ) -> None:
     """List the kernels that the mirror has, from the oldest to the newest of each suite."""
     with orderly():
-        making.list_kernels(c.hatester, suite, flavour, refresh)
+        cli_artifacts.list_kernels(c.hatester, suite, flavour, refresh)
 
 
 @task(iterable=["part"], help={
@@ -388,7 +395,7 @@ def bench(c: Context, part: Sequence[str], clock: str = "auto") -> None:
 
 
 @task(iterable=["part"], help={
-    "part": f"What to clean, instead of all of the cache: {', '.join(stock.PARTS)} (repeatable).",
+    "part": f"What to clean, instead of all of the cache: {', '.join(usage.PARTS)} (repeatable).",
     "older_than": "Only what was not used for so long, such as 12h, 30d (the default), 2w or 0.",
     "dry_run": "Tell what would be removed, and remove nothing.",
 })  # fmt: skip
@@ -413,6 +420,7 @@ def lint(c: Context) -> None:
         "ruff format --check .",
         "mypy",
         "deptry .",
+        "lint-imports",
         "shellcheck bootstrap .ci/run provision/guest/customise.sh provision/guest/initramfs-init",
         "ruby -wc Vagrantfile provision/*.rb provision/qemu/*.rb",
     ):

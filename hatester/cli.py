@@ -15,23 +15,27 @@ from typing import Any
 from invoke.exceptions import Exit
 from tabulate import tabulate_formats
 
-from hatester import cache, commands, expectation, findings, host, reports, runs, tables
-from hatester.answer import answer
-from hatester.archive import Archive
-from hatester.declarations import require
-from hatester.errors import MeasurementError, TimeIsUp, UserError
-from hatester.expectation import Expectation
-from hatester.keys import find_keys
-from hatester.locks import shared
-from hatester.materials import Workshop
-from hatester.matrix import Matrix
-from hatester.mirrors import find_mirrors
-from hatester.notices import Say
-from hatester.outcomes import outcome
-from hatester.results import Results
-from hatester.suite_kernels import Kernels, suite_kernels
-from hatester.vagrant import Vagrant
-from hatester.words import displayable
+from hatester.analysis import expectation, findings
+from hatester.analysis.answer import answer
+from hatester.analysis.expectation import Expectation
+from hatester.analysis.outcomes import outcome
+from hatester.artifacts import cache
+from hatester.artifacts.apt import Archive
+from hatester.artifacts.builder import Workshop
+from hatester.artifacts.mirrors import find_mirrors
+from hatester.artifacts.ssh_keys import find_keys
+from hatester.artifacts.suite_kernels import Kernels, suite_kernels
+from hatester.guests import host, machines
+from hatester.guests.vagrant import Vagrant
+from hatester.matrix.models import Matrix
+from hatester.report import tables, writer
+from hatester.results.store import Results
+from hatester.util import process
+from hatester.util.errors import MeasurementError, TimeIsUp, UserError
+from hatester.util.locks import shared
+from hatester.util.log import Say
+from hatester.util.text import displayable
+from hatester.util.validation import require
 
 NOT_MET = 1
 MISTAKE = 2
@@ -130,7 +134,7 @@ def side_by_side() -> Iterator[Executor]:
         yield pool
     except BaseException:
         pool.shutdown(wait=False, cancel_futures=True)
-        commands.stop()
+        process.stop()
         raise
     finally:
         pool.shutdown()
@@ -165,7 +169,7 @@ def show_run(results: Results, table_format: str, expected: Expectation | None =
         displayable(differences(results)),
     ]
     print("\n\n".join(part for part in parts if part), flush=True)
-    files = reports.write(results, found, expected)
+    files = writer.write(results, found, expected)
     print(
         f"\nresults: {results.file}\n"
         f"reports: {', '.join(str(file) for file in files)}\n"
@@ -182,7 +186,7 @@ def differences(results: Results) -> str:
 def show_kept(kept: Vagrant) -> None:
     """How to enter the machines that go on, and to end them."""
     there = " ".join(f"{name}={shlex.quote(value)}" for name, value in kept.where.items())
-    for name in runs.kept_machines(kept.folder):
+    for name in machines.kept_machines(kept.folder):
         print(f"kept: {there} {shlex.join(kept.entry(name))}")
     if kept.engine.is_virtual:
         print(f"they stand still until: {there} vagrant resume")

@@ -9,7 +9,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from hatester.paths import PROJECT
+from hatester.util.paths import PROJECT
 
 LOOPBACK = "0100007F"
 """127.0.0.1, as the kernel has it."""
@@ -32,7 +32,12 @@ def invoke(
 
 def copy_project(folder: Path) -> Path:
     """The project's files without what it made in its folder: no results, no machines."""
-    ignored = shutil.ignore_patterns(".*", "results", "__pycache__")
+    made = shutil.ignore_patterns(".*", "__pycache__")
+
+    def ignored(parent: str, names: list[str]) -> set[str]:
+        # There is a package of that name as well.
+        return made(parent, names) | ({"results"} if Path(parent) == PROJECT else set())
+
     return Path(shutil.copytree(PROJECT, folder, ignore=ignored))
 
 

@@ -13,9 +13,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from hatester import cache, monitor, processes
-from hatester.errors import MeasurementError
-from hatester.keys import find_keys
+from hatester.artifacts import cache
+from hatester.artifacts.ssh_keys import find_keys
+from hatester.guests import qmp
+from hatester.util import orphans
+from hatester.util.errors import MeasurementError
 
 POLL_SECONDS = 0.05
 QUICK = ("--kernel", "6.1", "--haproxy", "3.0", "--setting", "plain", "--scenario", "syntax-error")
@@ -31,7 +33,7 @@ def newest(checkout: Path) -> dict[str, Any]:
 def machines_of_runs() -> list[int]:
     """The pids of all QEMU and Vagrant processes that any run has."""
     folders = (cache.root() / "runs").glob("*/")
-    return [pid for folder in folders for pid in processes.machines(folder)]
+    return [pid for folder in folders for pid in orphans.machines(folder)]
 
 
 def comes_through(cell: dict[str, Any]) -> bool:
@@ -133,7 +135,7 @@ class Matrix:
         return [pid for pid in self._pids() if not _is_qemu(pid)]
 
     def _pids(self) -> list[int]:
-        return processes.machines(folder) if (folder := self.folder) else []
+        return orphans.machines(folder) if (folder := self.folder) else []
 
     def in_guest(self, name: str, command: str) -> str:
         """Standard output of a command in one of its guests, beside what the run does there.
@@ -143,7 +145,7 @@ class Matrix:
         folder = self.folder
         if not folder:
             raise MeasurementError("the run has no guest yet")
-        port = monitor.ssh_port(folder / "machines" / name / "qemu")
+        port = qmp.ssh_port(folder / "machines" / name / "qemu")
         options = ["StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "BatchMode=yes"]
         done = subprocess.run(
             ["ssh", "-n", "-i", find_keys().private, "-p", str(port), "-o", "ConnectTimeout=20",

@@ -101,7 +101,7 @@ module HatesterQemu
       say_ready("from snapshot #{snapshot}") if snapshot
     end
 
-    # Goes on from where a guest of the same command line was saved (see hatester/ready.py): its
+    # Goes on from where a guest of the same command line was saved (see hatester/guests/checkpoint.py): its
     # memory is a file, of which this guest sees a private copy, page by page as it writes; so the
     # state of the devices is all that has to be loaded. On the virtual clock it stands still afterwards: its
     # time would race while nobody waits for it.
@@ -227,7 +227,7 @@ module HatesterQemu
     end
 
     # A saved guest goes on with the command line that it was saved with: a change here, in the constants above
-    # or in Config raises RECIPE of hatester/ready.py.
+    # or in Config raises RECIPE of hatester/guests/checkpoint.py.
     def command_line
       [
         "-name", "hatester-#{@machine.name}", "-uuid", @machine.id,

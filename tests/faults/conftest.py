@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from hatester import processes, runs
+from hatester.guests import machines
+from hatester.util import orphans
 from tests.helpers import copy_project
 from tests.machines import machines_of_runs
 
@@ -46,6 +47,6 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _nothing_is_left() -> Iterator[None]:
     """What a fault leaves is gone when the next run begins, if not before."""
     yield
-    with runs.machines_folder("after-fault"):
+    with machines.machines_folder("after-fault"):
         assert not machines_of_runs()
-        assert not processes.strays()
+        assert not orphans.strays()

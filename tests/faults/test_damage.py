@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from hatester import cache
-from hatester.archive import Archive
-from hatester.keys import find_keys
-from hatester.materials import Workshop
-from hatester.matrix import load_matrix
-from hatester.mirrors import find_mirrors
-from hatester.paths import MATRIX
+from hatester.artifacts import cache
+from hatester.artifacts.apt import Archive
+from hatester.artifacts.builder import Workshop
+from hatester.artifacts.mirrors import find_mirrors
+from hatester.artifacts.ssh_keys import find_keys
+from hatester.matrix.models import load_matrix
+from hatester.util.paths import MATRIX
 from tests.helpers import invoke
 from tests.machines import QUICK, comes_through, newest
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hatester import cache
+from hatester.artifacts import cache
 from tests.helpers import invoke
 from tests.machines import QUICK, machines_of_runs, newest, running
 

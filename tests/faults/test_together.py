@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from hatester import processes, runs
+from hatester.guests import machines
+from hatester.util import orphans
 from tests.helpers import has_ended, invoke
 from tests.machines import QUICK, awaited, comes_through, machines_of_runs, newest, running
 
@@ -67,8 +68,8 @@ def test_a_machine_by_hand_whose_folder_is_deleted_is_ended_by_the_next_run(chec
         if os.fsencode(state) in _command(process)
     )
     shutil.rmtree(state)
-    assert pid in processes.strays()
-    with runs.machines_folder("next"):
+    assert pid in orphans.strays()
+    with machines.machines_folder("next"):
         assert has_ended(pid)
 
 

@@ -15,24 +15,25 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hatester import expectation, flags
-from hatester.archive import Archive
-from hatester.capture import capture
-from hatester.errors import MeasurementError
-from hatester.given import with_described
-from hatester.hosts import load_host, name_of, write_host
-from hatester.kernel_references import with_kernels
-from hatester.matrix import METHODS, NAME, Setting, load_matrix
-from hatester.mirrors import Mirrors
-from hatester.own import load_own
-from hatester.paths import MATRIX
-from hatester.plan import Wanted, cell_of, make_plan
-from hatester.production import likeness
-from hatester.scenarios import Scenario, load_scenario
-from hatester.sequence import Order, guest_plan
-from hatester.suite_kernels import SuiteKernel
-from tests.unit.hostile import NAMES, examples, mutated, names, refused, scribbled
-from tests.unit.made_up_host import MadeUpHost
+from hatester import options
+from hatester.analysis import expectation
+from hatester.artifacts.apt import Archive
+from hatester.artifacts.mirrors import Mirrors
+from hatester.artifacts.suite_kernels import SuiteKernel
+from hatester.capture.capture import capture
+from hatester.capture.host import load_host, name_of, write_host
+from hatester.matrix.build_spec import with_described
+from hatester.matrix.kernel_spec import with_kernels
+from hatester.matrix.models import METHODS, NAME, Setting, load_matrix
+from hatester.matrix.plan import Wanted, cell_of, make_plan
+from hatester.matrix.scenario import Scenario, load_scenario
+from hatester.runner.protocol import Order, guest_plan
+from hatester.runner.reproduce import likeness
+from hatester.runner.user_config import load_own
+from hatester.util.errors import MeasurementError
+from hatester.util.paths import MATRIX
+from tests.factories.hostile import NAMES, examples, mutated, names, refused, scribbled
+from tests.factories.production_host import MadeUpHost
 
 DECLARED = load_matrix(MATRIX)
 FILES = ("kernels.yml", "haproxy.yml", "settings.yml", "default.yml", "full.yml")
@@ -207,12 +208,12 @@ def test_any_word_is_a_pattern_or_a_cell(word: str) -> None:
 @given(words | st.sampled_from(["9" * 5000, "0." + "0" * 9999 + "1", ".", "1e3", "٣", "0x1"]))
 def test_any_word_is_a_flag_s_value_or_refused(folder: Path, word: str) -> None:
     for read in (
-        lambda: flags.count("--repeat", word),
-        lambda: flags.seeds("", [word]),
-        lambda: flags.step("--step", word, 7),
-        lambda: flags.interval("--probe-interval", word),
-        lambda: flags.duration("--time-limit", word),
-        lambda: flags.again(word),
+        lambda: options.count("--repeat", word),
+        lambda: options.seeds("", [word]),
+        lambda: options.step("--step", word, 7),
+        lambda: options.interval("--probe-interval", word),
+        lambda: options.duration("--time-limit", word),
+        lambda: options.again(word),
         lambda: name_of(word),
         lambda: name_of("x", word),
         lambda: load_host(folder / "hosts", word),
@@ -221,4 +222,4 @@ def test_any_word_is_a_flag_s_value_or_refused(folder: Path, word: str) -> None:
         with refused("--"):
             read()
     with refused("--", "cannot be read", "UTF-8", "is no name of a file"):
-        flags.own(word[:300], "", [], "")
+        options.own(word[:300], "", [], "")

@@ -16,27 +16,31 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from hatester import cli, commands, disks, monitor, ssh
-from hatester.archive import Archive
-from hatester.configurations import Configuration
-from hatester.debs import read_deb, unpack
-from hatester.engine import Engine
-from hatester.errors import MeasurementError, UserError
-from hatester.guests import Guest, build_root
-from hatester.making import list_kernels
-from hatester.matrix import NAME, Build, Kernel, Setting
-from hatester.mirrors import Mirrors, find_mirrors
-from hatester.plan import Cell
-from hatester.references import reference
-from hatester.remote import Remote
-from hatester.results import Results
-from hatester.trees import Tree
-from hatester.vagrant import Vagrant
+from hatester import cli
+from hatester.artifacts import disk
+from hatester.artifacts.apt import Archive
+from hatester.artifacts.deb import read_deb, unpack
+from hatester.artifacts.mirrors import Mirrors, find_mirrors
+from hatester.artifacts.rootfs import Tree
+from hatester.capture import ssh
+from hatester.capture.remote import Remote
+from hatester.cli_artifacts import list_kernels
+from hatester.guests import qmp
+from hatester.guests.engine import Engine
+from hatester.guests.guest import Guest, build_root
+from hatester.guests.vagrant import Vagrant
+from hatester.matrix.haproxy_config import Configuration
+from hatester.matrix.image_reference import reference
+from hatester.matrix.models import NAME, Build, Kernel, Setting
+from hatester.matrix.plan import Cell
+from hatester.results.store import Results
+from hatester.util import process
+from hatester.util.errors import MeasurementError, UserError
 from provision.guest import transcript
 from provision.guest.methods import environment
-from tests.unit.hostile import ADDRESSES, NAMES, examples, names, refused
-from tests.unit.made_up_host import shell
-from tests.unit.made_up_kernels import make_deb
+from tests.factories.hostile import ADDRESSES, NAMES, examples, names, refused
+from tests.factories.kernels import make_deb
+from tests.factories.production_host import shell
 
 WORDS = [name for name in NAMES if "\0" not in name and "\ud800" not in name]
 """What can be an argument of a program at all."""
@@ -75,9 +79,10 @@ def as_sh_has_it(line: str) -> list[str]:
 @given(words)
 def test_a_told_command_can_be_pasted(given_words: list[str]) -> None:
     told: list[str] = []
-    commands.tell_each(told.append)
-    commands.tell(["printf", *given_words])
-    commands.tell(["sh", "-c", 'printf "%s\\0" "$X" "$@"', "sh", *given_words], {"X": NASTY})
+    process.tell_each(told.append)
+    process.tell(["printf", *given_words])
+    process.tell(["sh", "-c", 'printf "%s\\0" "$X" "$@"', "sh", *given_words], {"X": NASTY})
+    transcript.taken()  # what other tests have left
     transcript.note(*given_words)
     assert as_sh_has_it(told[0]) == ["printf", *given_words]
     said = subprocess.run(["sh", "-c", told[1]], check=True, capture_output=True).stdout
@@ -291,8 +296,8 @@ def test_qemu_saves_a_guest_to_a_file_of_any_name(
         asked.update(wanted)
         return [{"status": "completed"}]
 
-    monkeypatch.setattr(monitor, "execute", execute)
-    monitor.save_devices(tmp_path, tmp_path / NASTY)
+    monkeypatch.setattr(qmp, "execute", execute)
+    qmp.save_devices(tmp_path, tmp_path / NASTY)
     command = asked["migrate"]["uri"].removeprefix("exec:")
     subprocess.run(["sh", "-c", command], check=True, input=b"devices")
     assert (tmp_path / NASTY).read_bytes() == b"devices"
@@ -307,6 +312,6 @@ def test_packages_and_disks_may_be_anywhere(tmp_path: Path) -> None:
     assert (folder / "tree/boot/vmlinuz-6").read_bytes() == b"kernel"
     packed = folder / "tree.tar"
     subprocess.run(["tar", "-cf", packed, "-C", folder / "tree", "boot"], check=True)
-    disks.make_ext4_from_tar(packed, folder / "tree.ext4", "2048k")
-    disks.make_ext4(folder / "tree", folder / "own.ext4")
+    disk.make_ext4_from_tar(packed, folder / "tree.ext4", "2048k")
+    disk.make_ext4(folder / "tree", folder / "own.ext4")
     assert (folder / "tree.ext4").stat().st_size == 2048 * 1024

@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from hatester.hosts import load_host
-from hatester.paths import PROJECT
-from hatester.plan import cell_of
-from hatester.results import begin
+from hatester.capture.host import load_host
+from hatester.matrix.plan import cell_of
+from hatester.results.store import begin
+from hatester.util.paths import PROJECT
+from tests.factories import runs
+from tests.factories.entries import ID, entry, stored, unmeasured
+from tests.factories.kernels import RELEASE, kernel_deb
+from tests.factories.servers import BEHAVIOURS, server
+from tests.factories.ssh_server import ssh_server
 from tests.helpers import copy_project, invoke
-from tests.unit import made_up_run
-from tests.unit.entries import ID, entry, stored, unmeasured
-from tests.unit.made_up_kernels import RELEASE, kernel_deb
-from tests.unit.servers import BEHAVIOURS, server
-from tests.unit.ssh_server import ssh_server
 
 
 @pytest.fixture
@@ -191,9 +191,7 @@ def test_a_run_that_is_not_as_expected_ends_with_1_and_the_differences(checkout:
 def test_a_cell_whose_evidence_is_gone_is_measured_again_when_its_run_is_resumed(
     checkout: Path,
 ) -> None:
-    results = made_up_run.stored(
-        checkout / "results", [made_up_run.measured(cell_of(ID), made_up_run.EVIDENCE["ok"])]
-    )
+    results = runs.stored(checkout / "results", [runs.measured(cell_of(ID), runs.EVIDENCE["ok"])])
     assert invoke("--dry", "matrix", "--resume", folder=checkout).stdout.split() == []
     (results.evidence(results.cells[0]) / "timeline.json").unlink()
     done = invoke("--dry", "matrix", "--resume", folder=checkout)

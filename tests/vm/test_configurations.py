@@ -14,23 +14,23 @@ from typing import Any
 import pytest
 import yaml
 
-from hatester import own_scenarios
-from hatester.archive import Archive
-from hatester.checks import stats_sockets
+from hatester.artifacts.apt import Archive
+from hatester.artifacts.builder import Workshop
+from hatester.artifacts.mirrors import find_mirrors
+from hatester.artifacts.ssh_keys import find_keys
 from hatester.cli import side_by_side
-from hatester.engine import choose
-from hatester.errors import MeasurementError
-from hatester.guests import Guest
-from hatester.keys import find_keys
-from hatester.materials import Workshop
-from hatester.matrix import load_matrix
-from hatester.mirrors import find_mirrors
-from hatester.notices import say
-from hatester.own import load_own
-from hatester.own_survey import surveyed
-from hatester.paths import MATRIX
-from hatester.progress import Progress
-from hatester.single import single_guest
+from hatester.guests.engine import choose
+from hatester.guests.guest import Guest
+from hatester.guests.session import single_guest
+from hatester.matrix.models import load_matrix
+from hatester.matrix.surroundings.health_checks import stats_sockets
+from hatester.runner import config_scenarios
+from hatester.runner.config_survey import surveyed
+from hatester.runner.user_config import load_own
+from hatester.util.errors import MeasurementError
+from hatester.util.log import say
+from hatester.util.paths import MATRIX
+from hatester.util.progress import Progress
 
 FOLDER = Path(__file__).parent / "configurations"
 EXPECTED: dict[str, dict[str, Any]] = yaml.safe_load((FOLDER / "expected.yml").read_text())
@@ -71,7 +71,7 @@ def test_a_configuration_is_taken_as_it_is(guest: Guest, name: str) -> None:
         assert {*found.before.binds} == {*expected["binds"]} - {*stats_sockets(own.before)}
         assert not found.described()["unwatched"].keys() - {*expected.get("udp", ())}
         assert not found.before.failing
-        groups = own_scenarios.groups(own, found.before, found.after).values()
+        groups = config_scenarios.groups(own, found.before, found.after).values()
         alone = sorted(each[0] for each in groups if len(each) == 1)
         assert alone == sorted(expected["lost"])
         assert not guest.traces()

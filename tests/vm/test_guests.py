@@ -17,21 +17,24 @@ from pathlib import Path
 
 import pytest
 
-from hatester import cache, commands, engine, guests, monitor, runs, uses
-from hatester.archive import Archive
-from hatester.configurations import Bind
-from hatester.errors import MeasurementError
-from hatester.guests import Guest
-from hatester.keys import Keys, find_keys
-from hatester.kits import Kit
-from hatester.manifests import Manifest
-from hatester.materials import Workshop
-from hatester.matrix import load_matrix
-from hatester.mirrors import find_mirrors
-from hatester.paths import MATRIX
-from hatester.progress import Progress
-from hatester.ready import KIND, Starter
-from hatester.vagrant import Vagrant
+from hatester.artifacts import cache
+from hatester.artifacts.apt import Archive
+from hatester.artifacts.builder import Workshop
+from hatester.artifacts.kernel import Kit
+from hatester.artifacts.manifest import Manifest
+from hatester.artifacts.mirrors import find_mirrors
+from hatester.artifacts.ssh_keys import Keys, find_keys
+from hatester.guests import engine, gc_roots, machines, qmp
+from hatester.guests import guest as guests
+from hatester.guests.checkpoint import KIND, Starter
+from hatester.guests.guest import Guest
+from hatester.guests.vagrant import Vagrant
+from hatester.matrix.haproxy_config import Bind
+from hatester.matrix.models import load_matrix
+from hatester.util import process as commands
+from hatester.util.errors import MeasurementError
+from hatester.util.paths import MATRIX
+from hatester.util.progress import Progress
 from tests.helpers import LOOPBACK, listening_addresses
 
 KERNEL = "6.1"
@@ -40,7 +43,7 @@ KERNEL = "6.1"
 @pytest.fixture(scope="module")
 def starter(checkout: Path) -> Iterator[Starter]:
     keys = find_keys()
-    with ThreadPoolExecutor() as pool, runs.machines_folder("test") as folder:
+    with ThreadPoolExecutor() as pool, machines.machines_folder("test") as folder:
         workshop = Workshop(
             Archive(find_mirrors(None, None)), load_matrix(MATRIX), keys, pool, print
         )
@@ -116,7 +119,7 @@ def test_a_saved_guest_that_cannot_be_loaded_is_booted_instead_and_dropped(
         [saved] = _saved(own)
     builds = [tree.folder for tree in mine.trees.values()]
     for needed in (cache.root() / "kernels" / own.folder.name, mine.image.system.parent, *builds):
-        assert uses.is_named(needed, uses.by_saved(saved))
+        assert gc_roots.is_named(needed, gc_roots.by_saved(saved))
     (saved / "devices").write_bytes(b"no state of any device")
     # As if it had been made so, since damage would be noticed before.
     Manifest(saved / ".manifest.json", saved).write()
@@ -136,18 +139,18 @@ def _saved(kit: Kit) -> list[Path]:
 
 
 def test_a_guest_stands_still_unless_it_is_awaited(guest: Guest) -> None:
-    assert monitor.status(guest.folder) == "paused"
+    assert qmp.status(guest.folder) == "paused"
     with guest.running():
-        assert monitor.status(guest.folder) == "running"
+        assert qmp.status(guest.folder) == "running"
     guest.run("true")
-    assert monitor.status(guest.folder) == "paused"
+    assert qmp.status(guest.folder) == "paused"
 
 
 def test_a_guest_on_the_hosts_clock_has_all_processors(starter: Starter) -> None:
     vagrant = Vagrant(Path(starter.vagrant.root), starter.vagrant.folder, engine.choose("real"))
     real = dataclasses.replace(starter, vagrant=vagrant)
     with started(real, f"{KERNEL}-4") as guest:
-        assert monitor.status(guest.folder) == "running"
+        assert qmp.status(guest.folder) == "running"
         assert guest.run("nproc").strip() == "2"
 
 
@@ -178,7 +181,7 @@ def pid(guest: Guest) -> int:
 
 
 def test_nothing_leads_to_a_guest_but_from_127_0_0_1(guest: Guest) -> None:
-    with monitor.forwarded(guest.folder, (Bind("192.168.42.43", 80), Bind("*", 81))) as ports:
+    with qmp.forwarded(guest.folder, (Bind("192.168.42.43", 80), Bind("*", 81))) as ports:
         assert len(ports) == 2
         assert listening_addresses(pid(guest)) == {LOOPBACK}
 
@@ -196,7 +199,7 @@ def test_nobody_has_a_password_in_a_guest(guest: Guest) -> None:
 def test_no_other_key_opens_a_guest(guest: Guest, tmp_path: Path) -> None:
     file = str(tmp_path / "key")
     commands.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", file], seconds=30)
-    known = ["-F", str(guest.keys.ssh_config), "-p", str(monitor.ssh_port(guest.folder))]
+    known = ["-F", str(guest.keys.ssh_config), "-p", str(qmp.ssh_port(guest.folder))]
     key = ["-i", file, "-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes"]
     with guest.running():
         done = subprocess.run(

@@ -10,18 +10,18 @@ from typing import Any
 import pytest
 import yaml
 
-from hatester import monitor
-from hatester.archive import Archive
+from hatester.artifacts.apt import Archive
+from hatester.artifacts.builder import Workshop
+from hatester.artifacts.mirrors import find_mirrors
+from hatester.artifacts.ssh_keys import find_keys
 from hatester.cli import side_by_side
-from hatester.engine import choose
-from hatester.keys import find_keys
-from hatester.materials import Workshop
-from hatester.matrix import load_matrix
-from hatester.mirrors import find_mirrors
-from hatester.notices import say
-from hatester.paths import MATRIX
-from hatester.progress import Progress
-from hatester.single import single_guest
+from hatester.guests import qmp
+from hatester.guests.engine import choose
+from hatester.guests.session import single_guest
+from hatester.matrix.models import load_matrix
+from hatester.util.log import say
+from hatester.util.paths import MATRIX
+from hatester.util.progress import Progress
 from tests.helpers import invoke
 from tests.machines import comes_through, machines_of_runs, newest
 
@@ -116,7 +116,7 @@ def production(tmp_path: Path) -> Iterator[Path]:
                 file = tmp_path / name.replace("/", "-")
                 file.write_bytes(text.encode())
                 guest.connection.put(str(file), f"/etc/haproxy/{name}")
-            port = monitor.ssh_port(guest.folder)
+            port = qmp.ssh_port(guest.folder)
             known = tmp_path / "known_hosts"
             kind, key, *_ = guest.keys.host_public.read_text().split()
             known.write_text(f"[127.0.0.1]:{port} {kind} {key}\n")

@@ -1,0 +1,2 @@
+"""Analysis: timeline, verdict, explanation, findings, comparison, expectation. No machine is
+needed here."""

@@ -1,0 +1,178 @@
+"""The answer of a run about a configuration of the user's own, in words."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hatester.analysis.findings import EFFECTS, Finding, builds_of, grouped, named_builds
+from hatester.analysis.outcomes import outcome, worst
+from hatester.report.tables import failure_kinds, hit_labels, longest_outage
+from hatester.runner.config_scenarios import ABSENT, BACK, LOST, RELOAD, RELOAD_SAME
+from hatester.runner.config_survey import PLAIN
+from hatester.util.text import counted, listed, were
+from provision.guest.answers import CONNECT
+
+Entry = Mapping[str, Any]
+_MOST = 12
+"""How many addresses are listed; of more, it is said how many there are."""
+_NOTHING = "costs nothing"
+_EVENTS = {
+    LOST: "{} missing at a reload",
+    BACK: "{} back while HAProxy reloads",
+    ABSENT: "{} missing when HAProxy starts",
+}
+
+
+def answer(run: Mapping[str, Any]) -> list[Finding]:
+    """Return what a run says of its configuration; nothing of a run without one."""
+    configuration = run.get("configuration")
+    if not configuration:
+        return []
+    by_scenario = grouped(run["cells"], lambda cell: cell["scenario"])
+    found = [Finding(listed(configuration["names"]), _watched(configuration))]
+    for name, words in ((RELOAD_SAME, "a reload of the same"), (RELOAD, "a reload")):
+        if cells := by_scenario.get(name):
+            found.append(Finding(f"{words} with nothing missing", _costs(cells)))
+    for event, words in _EVENTS.items():
+        found += _event(configuration["groups"], event, words, by_scenario)
+    return found
+
+
+def _watched(configuration: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what was asked of the configuration, and which addresses it can lose."""
+    binds, unwatched = configuration["binds"], configuration["unwatched"]
+    every = dict.fromkeys((*binds, *unwatched))
+    reasons: dict[str, list[str]] = {}
+    for label, reason in unwatched.items():
+        reasons.setdefault(reason, []).append(label)
+    missed = "; ".join(f"{_some(labels)}, since {why}" for why, labels in reasons.items())
+    count = len(every) - len(unwatched)
+    told = [
+        f"watched {count} of {counted(len(every), 'bind')}"
+        + (f" (not watched: {missed})" if missed else "")
+    ]
+    if by_connection := [label for label, each in binds.items() if each == CONNECT]:
+        told.append(
+            f"{_some(by_connection)} {were(len(by_connection))} asked for no more than a "
+            "connection, since no answer can be told from a failure there"
+        )
+    groups = configuration["groups"].values()
+    if single := [addresses[0] for addresses in groups if len(addresses) == 1]:
+        told.append(f"can be lost: {_some(single)}")
+    else:
+        told.append(
+            "no address can be missing, since it binds every address of the host or the loopback "
+            "alone; measured instead: a reload with nothing missing"
+        )
+    if configuration["failing"]:
+        told.append(f"checks fail of {_some(configuration['failing'])}")
+    return (*told, *configuration["said"])
+
+
+def _some(names: Sequence[str]) -> str:
+    if len(names) <= _MOST:
+        return listed(names)
+    return f"{', '.join(names[:_MOST])} and {len(names) - _MOST} more"
+
+
+def _event(
+    groups: Mapping[str, Sequence[str]],
+    event: str,
+    words: str,
+    by_scenario: Mapping[str, Sequence[Entry]],
+) -> list[Finding]:
+    """Return what an event costs, for addresses at once of which it costs the same."""
+    alike: dict[tuple[str, ...], list[Sequence[str]]] = {}
+    for name, addresses in groups.items():
+        if cells := by_scenario.get(f"{event}-{name}"):
+            alike.setdefault(_costs(cells), []).append(addresses)
+    return [
+        Finding(words.format(" or ".join(map(_together, several))), costs)
+        for costs, several in alike.items()
+    ]
+
+
+def _together(addresses: Sequence[str]) -> str:
+    return addresses[0] if len(addresses) == 1 else f"all of {_some(addresses)}"
+
+
+def _costs(cells: Sequence[Entry]) -> tuple[str, ...]:
+    """Return what cells of one scenario cost, by builds, and what settings make of that."""
+    by_setting = grouped(cells, lambda cell: cell["setting"])
+    base = PLAIN if PLAIN in by_setting else next(iter(by_setting))
+    plain = _by_build(by_setting[base])
+    told = _sentences(plain, "" if base == PLAIN else f"{base}: ")
+    effects: dict[str, list[str]] = {}
+    for setting, group in by_setting.items():
+        if setting == base:
+            continue
+        after = _by_build(group)
+        if set(after.values()) == {_NOTHING} != set(plain.values()):
+            effects.setdefault("gone", []).append(setting)
+        elif after == {build: plain.get(build) for build in after}:
+            effects.setdefault("same", []).append(setting)
+        else:
+            told += _sentences(after, f"{setting}: ")
+    if set(plain.values()) == {_NOTHING}:
+        effects.pop("same", None)
+    told += [
+        f"{listed(settings)} {EFFECTS[effect][0 if len(settings) == 1 else 1]}"
+        for effect, settings in effects.items()
+    ]
+    return tuple(told)
+
+
+def _by_build(cells: Sequence[Entry]) -> dict[str, str]:
+    """Return what each build costs, in the order of their versions."""
+    return {
+        build: _cost([cell for cell in cells if cell["haproxy"]["name"] == build])
+        for build in builds_of(cells)
+    }
+
+
+def _sentences(costs: Mapping[str, str], prefix: str) -> list[str]:
+    alike: dict[str, list[str]] = {}
+    for build, cost in costs.items():
+        alike.setdefault(cost, []).append(build)
+    return [
+        f"{prefix}{cost} ({named_builds(builds, list(costs))})" for cost, builds in alike.items()
+    ]
+
+
+def _cost(cells: Sequence[Entry]) -> str:
+    """Return what the gravest of the same cells cost, on other kernels and with other seeds."""
+    gravest = worst(cells)
+    worse = [cell for cell in cells if outcome(cell) == gravest]
+    count = f", in {len(worse)} of {len(cells)} measurements" if len(worse) < len(cells) else ""
+    return f"{_costs_of(gravest, worse)}{count}"
+
+
+def _costs_of(gravest: str, cells: Sequence[Entry]) -> str:
+    if gravest == "error":
+        return "could not be measured"
+    if gravest == "ok":
+        return _NOTHING
+    if any(cell["ended"] == "start" for cell in cells):
+        return "HAProxy does not start"
+    if any(cell["ended"] for cell in cells):
+        return "HAProxy ends"
+    if gravest == "unasked":
+        said = {each["reported"] for cell in cells for each in cell["reloads"]}
+        became = "failed" if "failure" in said else "succeeded" if "success" in said else "went on"
+        return f"nothing is left to ask, and the reload {became}"
+    hit = _hit(cells)
+    if gravest == "lossy":
+        lost = max(failure_kinds(cell).total() for cell in cells)
+        return f"costs {hit} {counted(lost, 'connection')}"
+    if gravest == "outage":
+        return f"costs {hit} {max(map(longest_outage, cells)):.1f} s"
+    silently = ", though HAProxy reports success" if gravest == "silent" else ""
+    return f"leaves {hit} dead{silently}"
+
+
+def _hit(cells: Sequence[Entry]) -> str:
+    """Return the addresses that are hit, by most cells."""
+    [(labels, _)] = Counter(map(hit_labels, cells)).most_common(1)
+    return _some(labels) if labels else "every address"

@@ -1,0 +1,174 @@
+"""What changed from one run to another, beyond the noise."""
+
+from __future__ import annotations
+
+import enum
+import textwrap
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tabulate import tabulate
+
+from hatester.analysis.outcomes import measured
+from hatester.analysis.significance import trend
+from hatester.report import tables
+
+Entry = Mapping[str, Any]
+
+_WIDTH = 100
+
+
+class Fate(enum.Enum):
+    """What became of a cell, in the order in which it is told.
+
+    APPEARED and DISAPPEARED are cells that only the later or only the earlier run has, whatever
+    they show. LOST and GAINED are those that both have, and only one could measure.
+    """
+
+    WORSE = "worse"
+    BETTER = "better"
+    APPEARED = "appeared"
+    DISAPPEARED = "disappeared"
+    LOST = "not measured any more"
+    GAINED = "measured now"
+    SAME = "the same within the noise"
+    NEVER = "measured in neither"
+
+
+@dataclass(frozen=True)
+class Change:
+    """A cell's repetitions in both runs, and what became of it."""
+
+    id: str
+    fate: Fate
+    before: Sequence[Entry]
+    after: Sequence[Entry]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All cells of two runs; and what else differs between them, which may be the reason.
+
+    `conditions` are those under which both measured (a kernel's release, HAProxy's version, the
+    accelerator, the clock, the interval between probes), each as it was and as it is.
+    """
+
+    cells: Sequence[Change]
+    conditions: Mapping[str, tuple[str, str]]
+
+    def of(self, fate: Fate) -> list[Change]:
+        return [cell for cell in self.cells if cell.fate == fate]
+
+    @property
+    def summary(self) -> str:
+        """In one line, how many cells met which fate."""
+        count = Counter(cell.fate for cell in self.cells)
+        worse, same = count[Fate.WORSE], count[Fate.SAME]
+        others = (Fate.APPEARED, Fate.DISAPPEARED, Fate.LOST, Fate.GAINED, Fate.NEVER)
+        told = [
+            f"{worse} {'cell' if worse == 1 else 'cells'} got worse",
+            f"{count[Fate.BETTER]} better",
+            f"{same} {'is' if same == 1 else 'are'} {Fate.SAME.value}",
+            *(f"{count[fate]} {fate.value}" for fate in others if count[fate]),
+        ]
+        return ", ".join(told)
+
+
+def compare(before: Sequence[Entry], after: Sequence[Entry]) -> Comparison:
+    """What changed from the cells of one run to those of another; each a list of `run.json`."""
+    earlier, later = _by_id(before), _by_id(after)
+    changes = []
+    for id_ in dict.fromkeys([*earlier, *later]):
+        was, now = earlier.get(id_, []), later.get(id_, [])
+        changes.append(Change(id_, _fate(was, now), was, now))
+    return Comparison(changes, _conditions(before, after))
+
+
+def _by_id(cells: Sequence[Entry]) -> dict[str, list[Entry]]:
+    repetitions: dict[str, list[Entry]] = {}
+    for cell in cells:
+        repetitions.setdefault(cell["id"], []).append(cell)
+    return repetitions
+
+
+def _fate(before: Sequence[Entry], after: Sequence[Entry]) -> Fate:
+    if not before:
+        return Fate.APPEARED
+    if not after:
+        return Fate.DISAPPEARED
+    was, now = measured(before), measured(after)
+    if was and now:
+        return {1: Fate.WORSE, 0: Fate.SAME, -1: Fate.BETTER}[trend(was, now)]
+    if was:
+        return Fate.LOST
+    return Fate.GAINED if now else Fate.NEVER
+
+
+def _conditions(before: Sequence[Entry], after: Sequence[Entry]) -> dict[str, tuple[str, str]]:
+    was, now = _conditions_of(before), _conditions_of(after)
+    return {
+        name: (", ".join(was[name]), ", ".join(now[name]))
+        for name in was
+        if name in now and was[name].keys() != now[name].keys()
+    }
+
+
+def _conditions_of(cells: Sequence[Entry]) -> dict[str, dict[str, None]]:
+    """What is named by each condition, in the order in which it was met."""
+    found: dict[str, dict[str, None]] = {}
+    for cell in measured(cells):
+        kernel, haproxy = cell["kernel"], cell["haproxy"]
+        for name, value in (
+            (f"Linux {kernel['name']}", kernel["release"]),
+            (f"HAProxy {haproxy['name']}", haproxy["version"]),
+            ("accelerator", kernel["accelerator"]),
+            ("clock", cell["clock"]),
+            ("processors of a guest", str(cell["cpus"])),
+            ("probe interval", f"{cell['quality']['interval']:g} s"),
+        ):
+            found.setdefault(name, {})[value] = None
+    return found
+
+
+def text(comparison: Comparison) -> str:
+    """What changed, for people: the cells by their fate, what else differs, and the summary.
+
+    Before and after are as in the tables. What only one of the runs has is listed by its ids.
+    """
+    told = [
+        f"{fate.value}:\n{textwrap.indent(_group(fate, changes), '  ')}"
+        for fate in Fate
+        if fate not in (Fate.SAME, Fate.NEVER) and (changes := comparison.of(fate))
+    ]
+    if comparison.conditions:
+        rows = [(name, f"{was} → {now}") for name, (was, now) in comparison.conditions.items()]
+        told.append(f"not the same in both runs:\n{textwrap.indent(_rows(rows), '  ')}")
+    if "clock" in comparison.conditions:
+        told.append(
+            "The two runs have different clocks: on the host's, an emulated guest's outages are "
+            "longer by what the host is slow, so that lengths cannot be compared."
+        )
+    # A version may have the sign as well, but never after a space.
+    if any(" ~" in each for each in told):
+        told.append(tables.LEGEND)
+    return "\n\n".join([*told, comparison.summary])
+
+
+def _group(fate: Fate, changes: Sequence[Change]) -> str:
+    if fate in (Fate.APPEARED, Fate.DISAPPEARED):
+        ids = ", ".join(change.id for change in changes)
+        return textwrap.fill(ids, _WIDTH, break_long_words=False, break_on_hyphens=False)
+    rows = [(each.id, f"{_line(each.before)} → {_line(each.after)}") for each in changes]
+    if fate != Fate.LOST:
+        return _rows(rows)
+    return f"{_rows(rows)}\n{tables.errors([cell for each in changes for cell in each.after])}"
+
+
+def _line(repetitions: Sequence[Entry]) -> str:
+    return "; ".join(tables.lines(repetitions))
+
+
+def _rows(rows: Sequence[tuple[str, str]]) -> str:
+    return tabulate(rows, tablefmt="plain", disable_numparse=True)

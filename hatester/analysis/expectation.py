@@ -1,0 +1,152 @@
+"""Expectations: the outcomes that a run must show."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import pydantic
+
+from hatester.analysis.outcomes import OUTCOMES, measured, outcome
+from hatester.analysis.significance import trend
+from hatester.results import store
+from hatester.util.errors import UserError
+from hatester.util.paths import is_there
+from hatester.util.text import brief, quoted
+from hatester.util.validation import load as load_yaml
+from hatester.util.validation import require
+
+Entry = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A repetition of a cell that shows what was not expected of it."""
+
+    id: str
+    repetition: int
+    expected: tuple[str, ...]
+    found: str
+    explanation: str
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """The outcomes that are expected, by the ids of the cells that are judged at all.
+
+    `shown` are the repetitions of cells in the stored run that is to be met, if it is one.
+    """
+
+    outcomes: Mapping[str, tuple[str, ...]]
+    shown: Mapping[str, Sequence[Entry]]
+
+    def difference(self, cell: Entry) -> Difference | None:
+        """What a cell of `run.json` shows that is not expected; nothing if it was not measured.
+
+        Between ok and lossy a stored run is met where the number of lost connections may be
+        chance, as `hatester/analysis/significance.py` has it.
+        """
+        expected, found = self.outcomes.get(cell["id"]), outcome(cell)
+        if not expected or found == "error" or found in expected:
+            return None
+        shown = self.shown.get(cell["id"])
+        if shown and {found, *expected} <= {"ok", "lossy"} and not trend(shown, [cell]):
+            return None
+        return Difference(cell["id"], cell["repetition"], expected, found, cell["explanation"])
+
+    def differences(self, cells: Sequence[Entry]) -> list[Difference]:
+        return [found for cell in cells if (found := self.difference(cell))]
+
+
+def text(differences: Sequence[Difference]) -> str:
+    """What is not as expected, for people: each with the reason for what was found."""
+    return "\n".join(
+        f"not as expected: {each.id}{_again(each.repetition)} is {each.found}, "
+        f"not {' or '.join(each.expected)}\n  because {each.explanation}"
+        for each in differences
+    )
+
+
+def _again(repetition: int) -> str:
+    return "" if repetition == 1 else f" (repetition {repetition})"
+
+
+def load(parent: Path, given: str, planned: Sequence[str]) -> Expectation:
+    """What `given` expects of the cells that are planned, by their ids; there is at least one.
+
+    `given` is a file of patterns, or a stored run that is to be met: its folder, its `run.json`,
+    or its name in `parent`, such as `latest`. Raises UserError naming what is wrong there, and
+    when nothing is expected of any planned cell.
+    """
+    path = Path(given)
+    if path.name == "run.json":
+        found = _shown(parent, str(path.parent), planned)
+    elif path.suffix in (".yml", ".yaml") or is_there(path, _is_no_folder):
+        found = Expectation(_written(path, planned), {})
+    else:
+        found = _shown(parent, given, planned)
+    if not found.outcomes:
+        raise UserError(
+            f"{given}: nothing there is about any of the {len(planned)} cells to be run, such as "
+            f"{planned[0]}."
+        )
+    return found
+
+
+def _is_no_folder(path: Path) -> bool:
+    return path.exists() and not path.is_dir()
+
+
+def _shown(parent: Path, run: str, planned: Sequence[str]) -> Expectation:
+    """Every outcome that the repetitions of a cell show in a stored run."""
+    shown: dict[str, list[Entry]] = {}
+    for cell in measured(store.find(parent, run).cells):
+        if cell["id"] in planned:
+            shown.setdefault(cell["id"], []).append(cell)
+    outcomes = {
+        id_: tuple(sorted(set(map(outcome, cells)), key=OUTCOMES.index))
+        for id_, cells in shown.items()
+    }
+    return Expectation(outcomes, shown)
+
+
+def _some(content: object) -> object:
+    outcomes = [content] if isinstance(content, str) else content
+    if not outcomes or not isinstance(outcomes, list) or "" in outcomes:
+        choices = f"an outcome ({', '.join(OUTCOMES)}) or a list of some"
+        raise ValueError(f"here belongs {choices}, not {quoted(content)}")
+    return outcomes
+
+
+def _mapping(content: object) -> object:
+    if not content or not isinstance(content, dict):
+        there = quoted(content) if content else "nothing"
+        raise ValueError(f"here belong patterns over cell ids with outcomes, not {there}")
+    return content
+
+
+class _Patterns(
+    pydantic.RootModel[
+        Annotated[
+            dict[str, Annotated[tuple[str, ...], pydantic.BeforeValidator(_some)]],
+            pydantic.BeforeValidator(_mapping),
+        ]
+    ]
+):
+    """The content of a file: the outcomes by patterns over cell ids, as --only has them."""
+
+
+def _written(path: Path, planned: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """The outcomes of the first pattern that matches a cell."""
+    patterns = load_yaml(path, _Patterns).root
+    for pattern, outcomes in patterns.items():
+        for each in outcomes:
+            require(each, OUTCOMES, f"{path}: {brief(pattern)}")
+    deciding = {
+        id_: next((each for each in patterns if fnmatch.fnmatchcase(id_, each)), None)
+        for id_ in planned
+    }
+    return {id_: patterns[each] for id_, each in deciding.items() if each is not None}

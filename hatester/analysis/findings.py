@@ -1,0 +1,360 @@
+"""Findings: what a run's cells say together, in words.
+
+A cell's fate is what its outcome comes to for its users: `well` (ok, or single connections lost),
+`outage`, `down`, or `silent` (down, with HAProxy's word that the reload succeeded). What was not
+measured has none. Combinations are told as one where most of their cells share a fate; what is
+unlike most is told by itself.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hatester.analysis.labels import short_names
+from hatester.report.tables import failure_kinds, hit_addresses, lines, longest_outage
+from hatester.util.text import listed, number, spread
+from hatester.util.versions import numbers
+
+Entry = Mapping[str, Any]
+Way = tuple[str, str]
+"""A setting and a method."""
+
+BASELINE: Way = ("plain", "signal")
+"""What the other settings and methods are told against."""
+_FATES = ("well", "unasked", "outage", "unstarted", "down", "silent")
+"""The gravest last."""
+_WIDTH = 100
+_MINOR_SHARE = 0.1
+"""Of all failed connections, which a kind of failure must have to be named."""
+_DOES = {
+    "refused": ("refuses", "refuse"),
+    "reset": ("resets", "reset"),
+    "timeout": ("leaves unanswered", "leave unanswered"),
+    "unreachable": ("is cut off from", "are cut off from"),
+    "empty": ("closes without an answer", "close without an answer"),
+    "wrong": ("answers wrongly on", "answer wrongly on"),
+}
+"""What HAProxy does to an address, by the outcome of connections: one version does, several do."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was found out about one thing, such as a scenario; plain text."""
+
+    about: str
+    sentences: tuple[str, ...]
+
+
+def find(cells: Sequence[Entry]) -> list[Finding]:
+    """What the cells of a run say together: by scenario, about the kernels, and about chance."""
+    measured = [cell for cell in cells if cell["verdict"] != "error"]
+    found = [
+        _scenario(name, group) for name, group in grouped(measured, lambda c: c["scenario"]).items()
+    ]
+    return [*(each for each in found if each.sentences), *find_general(measured)]
+
+
+def find_general(cells: Sequence[Entry]) -> list[Finding]:
+    """What the cells of a run say about the kernels, and about chance."""
+    measured = [cell for cell in cells if cell["verdict"] != "error"]
+    found = (_kernels(measured), _chance(measured), _single_checks(measured))
+    return [each for each in found if each.sentences]
+
+
+def text(found: Sequence[Finding]) -> str:
+    """A paragraph for each, for a terminal."""
+    return "\n".join(
+        textwrap.fill(
+            f"{each.about}: {'; '.join(each.sentences)}.",
+            _WIDTH,
+            subsequent_indent="  ",
+            break_on_hyphens=False,
+        )
+        for each in found
+    )
+
+
+def _scenario(name: str, cells: Sequence[Entry]) -> Finding:
+    """What happens in a scenario, and what other settings and methods make of it."""
+    ways = grouped(cells, _way)
+    base = BASELINE if BASELINE in ways else next(iter(ways))
+    others = {way: group for way, group in ways.items() if way != base}
+    setting = "" if base[0] == BASELINE[0] else f", {base[0]}"
+    return Finding(
+        f"{name} by {base[1]}{setting}",
+        (*_behaviours(ways[base]), *_variations(base, ways[base], others)),
+    )
+
+
+def _behaviours(cells: Sequence[Entry]) -> list[str]:
+    """A sentence for all builds that do the same, most of the time."""
+    every = builds_of(cells)
+    alike: dict[tuple[Any, ...], list[str]] = {}
+    for build, fate in _fates(cells).items():
+        typical = [c for c in cells if _build(c) == build and _fate(c) == fate]
+        is_lossy = fate == "well" and any(cell["verdict"] == "lossy" for cell in typical)
+        key = (fate, is_lossy, _scope(typical), _kinds(typical) if fate != "well" else ())
+        alike.setdefault(key, []).append(build)
+    return [
+        _behaviour(fate, [c for c in cells if _build(c) in builds], builds, every)
+        for (fate, *_), builds in alike.items()
+    ]
+
+
+def _behaviour(
+    fate: str, cells: Sequence[Entry], builds: Sequence[str], every: Sequence[str]
+) -> str:
+    typical = [cell for cell in cells if _fate(cell) == fate]
+    who = f"{named_builds(builds, every)} "
+    is_one = len(builds) == 1
+    where = _named_kernels(typical, cells)
+    if fate == "well":
+        lost = [failure_kinds(cell).total() for cell in typical if cell["verdict"] == "lossy"]
+        if not lost:
+            return f"{who}{'loses' if is_one else 'lose'} nothing, {where}"
+        most = f"{max(lost)} at most" if max(lost) > 1 else "one each"
+        return (
+            f"{who}{'loses' if is_one else 'lose'} single connections, in {len(lost)} of "
+            f"{len(typical)} cells ({most})"
+        )
+    if fate in _WITHOUT_ADDRESSES:
+        return f"{who}{_WITHOUT_ADDRESSES[fate][0 if is_one else 1]}, {where}"
+    does = listed(_DOES[kind][0 if is_one else 1] for kind in _kinds(typical))
+    what = f"{does.replace(' and ', ' or ')} {_scope(typical)}"
+    if fate == "silent":
+        return f"{who}{'reports' if is_one else 'report'} success and {what} from then on, {where}"
+    if fate == "down":
+        return f"{who}{what} to the end of the observation, {where}"
+    lengths = [longest_outage(cell) for cell in typical]
+    seconds = spread(f"{min(lengths):.1f}", f"{max(lengths):.1f}")
+    return f"{who}{what} for {seconds} s, {where}"
+
+
+def _variations(
+    base: Way, cells: Sequence[Entry], others: Mapping[Way, Sequence[Entry]]
+) -> list[str]:
+    """What differs with other settings and methods, for the builds that were measured with both."""
+    before = _fates(cells)
+    hit = [build for build, fate in before.items() if fate != "well"]
+    effects: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    told = []
+    for way, group in others.items():
+        after = {build: fate for build, fate in _fates(group).items() if build in before}
+        changed: dict[str, list[str]] = {}
+        for build, fate in after.items():
+            changed.setdefault(_effect(before[build], fate), []).append(build)
+        for effect, builds in changed.items():
+            if effect in EFFECTS:
+                which = () if builds == hit else tuple(builds)
+                effects.setdefault((effect, which), []).append(_named_way(way, base))
+            elif effect == "other":
+                affected = [cell for cell in group if _build(cell) in builds]
+                told += [f"{_named_way(way, base)}: {each}" for each in _behaviours(affected)]
+    return [
+        f"{listed(ways)} {EFFECTS[effect][0 if len(ways) == 1 else 1]}"
+        + (f", with {named_builds(builds, builds_of(cells))}" if builds else "")
+        for (effect, builds), ways in effects.items()
+    ] + told
+
+
+_WITHOUT_ADDRESSES = {
+    "unasked": ("has no address left to ask", "have no address left to ask"),
+    "unstarted": ("does not start", "do not start"),
+}
+"""Fates that are not those of addresses."""
+EFFECTS = {
+    "gone": ("removes it", "remove it"),
+    "same": ("changes nothing", "change nothing"),
+}
+
+
+def _effect(before: str, after: str) -> str:
+    if before == after:
+        return "none" if after == "well" else "same"
+    return "gone" if after == "well" else "other"
+
+
+def _kernels(cells: Sequence[Entry]) -> Finding:
+    """Kernels with which something else becomes of the addresses than with most others."""
+    names = list(dict.fromkeys(map(_kernel, cells)))
+    unlike: dict[tuple[str, ...], list[str]] = {}
+    is_single = False
+    for combination in grouped(cells, lambda c: (c["scenario"], _build(c), _way(c))).values():
+        by_kernel = grouped(combination, _kernel)
+        strange, usual = _strange(by_kernel)
+        if strange:
+            shown = [each for name in strange for each in by_kernel[name]]
+            unlike.setdefault(strange, []).append(
+                f"{_combination(combination[0])} ({_line(shown)}, not {_line(by_kernel[usual])})"
+            )
+            is_single |= any(len(by_kernel[name]) == 1 for name in strange)
+    told = [_unlike(strange, where, names) for strange, where in unlike.items()]
+    if is_single:
+        told.append("what was measured once may be chance: --repeat tells")
+    if len(names) > 1 and not told:
+        told.append(f"with {_all(len(names))}, the same becomes of the addresses")
+    return Finding("kernels", tuple(told))
+
+
+def _strange(by_kernel: Mapping[str, Sequence[Entry]]) -> tuple[tuple[str, ...], str]:
+    """The kernels whose cells share no fate with those of most, and one of these."""
+    fates = {name: frozenset(map(_fate, group)) for name, group in by_kernel.items()}
+    [(most, _)] = Counter(fates.values()).most_common(1)
+    strange = tuple(name for name, fate in fates.items() if not fate & most)
+    return strange, next(name for name, fate in fates.items() if fate == most)
+
+
+def _unlike(strange: Sequence[str], where: Sequence[str], names: Sequence[str]) -> str:
+    others = [name for name in names if name not in strange]
+    than = f"Linux {others[0]}" if len(others) == 1 else "the others"
+    are = "is" if len(strange) == 1 else "are"
+    return f"Linux {listed(strange)} {are} unlike {than} in {'; '.join(where)}"
+
+
+def _chance(cells: Sequence[Entry]) -> Finding:
+    """Cells whose outcome is not the same with all of their seeds."""
+    told = [
+        f"{id_}: {_line(group)} ({_seeds(group)})"
+        for id_, group in grouped(cells, lambda cell: cell["id"]).items()
+        if len({cell["verdict"] if _fate(cell) == "well" else _fate(cell) for cell in group}) > 1
+    ]
+    return Finding("not the same with each seed", tuple(told))
+
+
+def _seeds(cells: Sequence[Entry]) -> str:
+    """The seeds with which a cell lost something."""
+    seeds = [str(cell["seed"]) for cell in cells if cell["verdict"] != "ok"]
+    return f"with {'seed' if len(seeds) == 1 else 'seeds'} {listed(seeds)}"
+
+
+def _single_checks(cells: Sequence[Entry]) -> Finding:
+    """What one check after a reload, as the original report's, shows of outages, by the seeds."""
+    seen: dict[tuple[str, str], Counter[str]] = {}
+    for cell in cells:
+        check = next((each for each in reversed(cell["checks"]) if each["reload"]), None)
+        if cell["verdict"] == "outage" and check:
+            key = (cell["scenario"], _build(cell))
+            seen.setdefault(key, Counter())[_dead(cell, check)] += 1
+    told = [
+        f"{scenario}, HAProxy {build}: "
+        + ", ".join(f"{what} in {count} of {found.total()}" for what, count in found.most_common())
+        for (scenario, build), found in seen.items()
+        if len(found) > 1
+    ]
+    return Finding("what the last check alone would have shown of an outage", tuple(told))
+
+
+def _dead(cell: Entry, check: Entry) -> str:
+    """The addresses that a check found dead, of those that should have answered."""
+    addresses = next(
+        reload["addresses"] for reload in cell["reloads"] if reload["step"] == check["reload"]
+    )
+    names = short_names(addresses)
+    expected = [label for label, address in addresses.items() if address["expected"]]
+    dead = [names[label] for label in expected if check["outcomes"].get(label) != "ok"]
+    if not dead:
+        return "all well"
+    return "all dead" if len(dead) == len(expected) else f"{listed(dead)} dead"
+
+
+def _fate(cell: Entry) -> str:
+    if cell["silent"]:
+        return "silent"
+    if cell["ended"] == "start":
+        return "unstarted"
+    return "well" if cell["verdict"] in ("ok", "lossy") else str(cell["verdict"])
+
+
+def _fates(cells: Sequence[Entry]) -> dict[str, str]:
+    """The fate that most cells of each build share, the gravest of several, by their versions."""
+    return {
+        build: _most_common([_fate(cell) for cell in cells if _build(cell) == build])
+        for build in builds_of(cells)
+    }
+
+
+def _most_common(fates: Sequence[str]) -> str:
+    return max(fates, key=lambda fate: (fates.count(fate), _FATES.index(fate)))
+
+
+def _scope(cells: Sequence[Entry]) -> str:
+    """The addresses that were hit, if they are the same in all cells."""
+    hit = {hit_addresses(cell) for cell in cells}
+    if hit == {()}:
+        return "every address"
+    return listed(hit.pop()) if len(hit) == 1 else "addresses"
+
+
+def _kinds(cells: Sequence[Entry]) -> tuple[str, ...]:
+    """How most connections failed, in the order of how many did."""
+    kinds: Counter[str] = sum((failure_kinds(cell) for cell in cells), Counter())
+    least = _MINOR_SHARE * kinds.total()
+    return tuple(kind for kind, count in kinds.most_common() if count >= least)
+
+
+def named_builds(builds: Sequence[str], every: Sequence[str]) -> str:
+    """As people say it: `HAProxy 2.6 and later`. Both in the order of their versions."""
+    if len(builds) > 1 and len(builds) == len(every):
+        return f"HAProxy {builds[0]} to {builds[-1]}"
+    if len(builds) > 1 and list(builds) == list(every[-len(builds) :]):
+        return f"HAProxy {builds[0]} and later"
+    if len(builds) > 1 and list(builds) == list(every[: len(builds)]):
+        return f"HAProxy {builds[-1]} and earlier"
+    return f"HAProxy {listed(builds)}"
+
+
+def _named_kernels(cells: Sequence[Entry], among: Sequence[Entry]) -> str:
+    names = list(dict.fromkeys(map(_kernel, cells)))
+    every = set(map(_kernel, among))
+    if len(names) > 1 and set(names) == every:
+        return f"on {_all(len(names))} kernels"
+    return f"on Linux {listed(names)}"
+
+
+def _all(count: int) -> str:
+    return "both" if count == 2 else f"all {number(count)}"
+
+
+def _named_way(way: Way, base: Way) -> str:
+    setting, method = way
+    if method == base[1]:
+        return setting
+    return f"reloading by {method}" if setting == base[0] else f"{setting} by {method}"
+
+
+def _combination(cell: Entry) -> str:
+    setting, method = _way(cell)
+    return f"{cell['scenario']} by {method}, {setting}, with HAProxy {_build(cell)}"
+
+
+def _line(cells: Sequence[Entry]) -> str:
+    return ", ".join(lines(cells))
+
+
+def _way(cell: Entry) -> Way:
+    return cell["setting"], cell["method"]
+
+
+def _build(cell: Entry) -> str:
+    return str(cell["haproxy"]["name"])
+
+
+def _kernel(cell: Entry) -> str:
+    return str(cell["kernel"]["name"])
+
+
+def builds_of(cells: Iterable[Entry]) -> list[str]:
+    """In the order of their versions."""
+    versions = {_build(cell): cell["haproxy"]["version"] or _build(cell) for cell in cells}
+    return sorted(versions, key=lambda name: numbers(versions[name]))
+
+
+def grouped(cells: Iterable[Entry], key: Callable[[Entry], Any]) -> dict[Any, list[Entry]]:
+    groups: dict[Any, list[Entry]] = {}
+    for cell in cells:
+        groups.setdefault(key(cell), []).append(cell)
+    return groups

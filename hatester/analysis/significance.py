@@ -1,0 +1,122 @@
+"""Noise: whether what a cell shows in two runs differs by more than measuring it twice would.
+
+Outcomes (ok, lossy, outage, down, silent) are compared first. A cell got worse when the later run
+shows one that is worse than any of the earlier run's repetitions, and better when all that it shows
+is milder than any of them; what the earlier run shows as well is no change. Where both runs have
+them, the numbers behind the outcomes decide:
+
+- **Lost connections**, where neither run has worse than `lossy`. If nothing had changed, each
+  connection that was lost would have been one of the earlier or of the later run by chance alone,
+  as many to each as it has probes. A change is a share that would come about so less than once in
+  a hundred times (an exact binomial test). Of as many probes, 7 lost connections against none are
+  a change, and 10 against 1; 6 against none are not.
+- **Seconds**, where both have an `outage` at worst. A repetition counts by its longest outage; the
+  shortest of these in the one run has to exceed the longest in the other by more than the
+  uncertainty of both. The ends of an outage are known to one gap between probes: the interval, and
+  the time by which one probe of a hundred was late or more. That is two gaps for each run. If
+  there are so few repetitions that such an order would come about by chance more often than once
+  in a hundred times (4 against 4 are too few, 4 against 5 are not), they do not tell how much they
+  vary, and a quarter of the shorter length has to be exceeded as well: emulated guests on a busy
+  host vary by as much.
+
+An outage no longer than that uncertainty says no more than that a few connections were lost, and is
+compared as `lossy`.
+
+What comes with the host is not told from what comes with HAProxy or the kernel: two runs are
+compared best that were made on hosts equally busy.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hatester.analysis.outcomes import OUTCOMES, outcome
+
+Entry = Mapping[str, Any]
+
+RARELY = 100
+"""What would come about by chance more often than once in so many times is no change."""
+FEW_VARY = 0.25
+"""By how much of its length an outage is taken to vary, where repetitions do not tell."""
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """What one repetition shows of the addresses that should have answered; `longest` in s."""
+
+    outcome: str
+    longest: float
+    lost: int
+    probes: int
+
+    @property
+    def rank(self) -> int:
+        return OUTCOMES.index(self.outcome)
+
+
+def trend(before: Sequence[Entry], after: Sequence[Entry]) -> int:
+    """1 when a cell got worse, -1 when better, 0 when it is the same within the noise.
+
+    Both are its repetitions in a run, those that were measured; at least one each.
+    """
+    uncertainty = _uncertainty(before) + _uncertainty(after)
+    earlier = [_shown(cell, uncertainty) for cell in before]
+    later = [_shown(cell, uncertainty) for cell in after]
+    was, now = (max(each, key=lambda shown: shown.rank) for each in (earlier, later))
+    if {was.outcome, now.outcome} <= {"ok", "lossy"}:
+        return _loses_more(earlier, later) - _loses_more(later, earlier)
+    if was.outcome == now.outcome == "outage":
+        return _lasts_longer(earlier, later, uncertainty) - _lasts_longer(
+            later, earlier, uncertainty
+        )
+    mildest = min(shown.rank for shown in earlier)
+    return (now.rank > was.rank) - (now.rank < mildest)
+
+
+def _uncertainty(cells: Sequence[Entry]) -> float:
+    """By how many seconds the length of an outage may be wrong: a gap at either end."""
+    gaps = [cell["quality"]["interval"] + cell["quality"]["lateness_p99"] for cell in cells]
+    return 2 * float(max(gaps))
+
+
+def _shown(cell: Entry, uncertainty: float) -> _Shown:
+    expected = [
+        address
+        for reload in cell["reloads"]
+        for address in reload["addresses"].values()
+        if address["expected"]
+    ]
+    longest = max((address["outage_seconds"] for address in expected), default=0.0)
+    is_brief = outcome(cell) == "outage" and longest <= uncertainty
+    return _Shown(
+        outcome="lossy" if is_brief else outcome(cell),
+        longest=longest,
+        lost=sum(sum(address["failures"].values()) for address in expected),
+        probes=sum(address["probes"] for address in expected),
+    )
+
+
+def _loses_more(few: Sequence[_Shown], many: Sequence[_Shown]) -> bool:
+    """Whether `many` has more of the lost connections than chance would give it."""
+    lost, others = (sum(shown.lost for shown in each) for each in (many, few))
+    ours, theirs = (sum(shown.probes for shown in each) for each in (many, few))
+    total = lost + others
+    # In whole numbers, which neither round nor overflow.
+    ways = sum(
+        math.comb(total, count) * ours**count * theirs ** (total - count)
+        for count in range(lost, total + 1)
+    )
+    return bool(ways * RARELY < (ours + theirs) ** total)
+
+
+def _lasts_longer(short: Sequence[_Shown], long: Sequence[_Shown], uncertainty: float) -> bool:
+    """Whether the outages of `long` all last longer than those of `short`, beyond the noise."""
+    shorter, longer = (
+        [shown.longest for shown in each if shown.outcome == "outage"] for each in (short, long)
+    )
+    orders = math.comb(len(shorter) + len(longer), len(longer))
+    variation = 0.0 if orders > RARELY else FEW_VARY * max(shorter)
+    return min(longer) - max(shorter) > uncertainty + variation

@@ -1,0 +1,113 @@
+"""What the cells of a plan are made with: systems, kernel kits, builds; made side by side.
+
+Downloads wait for the network and the rest for processors, and the first guest can boot while
+what others need is still being made. What cannot be made costs the cells that need it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass
+from pathlib import Path
+
+from hatester.artifacts.apt import Archive
+from hatester.artifacts.haproxy import build_version, make_build
+from hatester.artifacts.image import Image
+from hatester.artifacts.kernel import Kit, kit_version, make_kit
+from hatester.artifacts.rootfs import Tree
+from hatester.artifacts.ssh_keys import Keys
+from hatester.artifacts.system import make_system
+from hatester.matrix.models import Matrix
+from hatester.util.errors import MeasurementError
+from hatester.util.log import Say
+
+
+@dataclass(frozen=True)
+class Materials:
+    """Systems by their suite, kits and builds by their names, each as soon as it is made."""
+
+    matrix: Matrix
+    keys: Keys
+    systems: Mapping[str, Future[Path]]
+    kits: Mapping[str, Future[Kit]]
+    trees: Mapping[str, Future[Tree]]
+
+    def image(self, kernel: str) -> Image:
+        """The image of a kernel, awaited. Raises MeasurementError when there can be none."""
+        try:
+            system = self.systems[self.matrix.kernels[kernel].system].result()
+            return Image(self.kits[kernel].result(), system)
+        except MeasurementError as error:
+            raise MeasurementError(f"no image for kernel {kernel}: {error}") from error
+
+    def those_of(self, builds: Iterable[str]) -> dict[str, Tree]:
+        """Return the trees of builds, as far as they can be had.
+
+        Raises MeasurementError when there is none.
+        """
+        found = {}
+        for build in builds:
+            with contextlib.suppress(MeasurementError):
+                found[build] = self.tree(build)
+        if not found:
+            raise MeasurementError("no build of HAProxy is to be had")
+        return found
+
+    def tree(self, build: str) -> Tree:
+        """The tree of a build, awaited. Raises MeasurementError when there can be none."""
+        try:
+            return self.trees[build].result()
+        except MeasurementError as error:
+            raise MeasurementError(f"no build of HAProxy {build}: {error}") from error
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """Makes what a matrix declares, where the cache has none, in the threads of `pool`.
+
+    Whatever asks the mirror raises UserError when it cannot be reached.
+    """
+
+    archive: Archive
+    matrix: Matrix
+    keys: Keys
+    pool: Executor
+    say: Say
+
+    def versions(
+        self, kernels: Iterable[str], builds: Iterable[str]
+    ) -> tuple[dict[str, str], dict[str, str]]:
+        """The versions that kernels and builds have, of as many as can be had."""
+        matrix = self.matrix
+        linux = {
+            name: self.pool.submit(kit_version, self.archive, matrix.kernels[name], self.say)
+            for name in kernels
+        }
+        haproxy = {
+            name: self.pool.submit(build_version, self.archive, matrix.builds[name], self.say)
+            for name in builds
+        }
+        return _had(linux), _had(haproxy)
+
+    def make(self, kernels: Iterable[str], builds: Iterable[str]) -> Materials:
+        """Begin to make all that these need: the system, which takes longest, first."""
+        names = list(kernels)
+        suites = dict.fromkeys(self.matrix.kernels[name].system for name in names)
+        submit, archive, say = self.pool.submit, self.archive, self.say
+        systems = {suite: submit(make_system, archive, suite, self.keys, say) for suite in suites}
+        kits = {name: submit(make_kit, archive, self.matrix.kernels[name], say) for name in names}
+        trees = {
+            name: submit(make_build, archive, self.matrix.builds[name], say) for name in builds
+        }
+        return Materials(self.matrix, self.keys, systems, kits, trees)
+
+
+def _had(versions: Mapping[str, Future[str]]) -> dict[str, str]:
+    """Those of which there is one; a lack is told when the thing itself is made."""
+    return {
+        name: version.result()
+        for name, version in versions.items()
+        if not isinstance(version.exception(), MeasurementError)
+    }

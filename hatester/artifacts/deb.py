@@ -1,0 +1,79 @@
+"""Debian package files: what they say of themselves, and the files of a kernel in them."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+import shutil
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from hatester.artifacts import disk
+from hatester.util import process
+from hatester.util.errors import MeasurementError
+
+_FIELDS = ("Package", "Version", "Depends")
+_MERGED = re.compile(r"^usr/(?=lib/|bin/)")
+_WANTED = re.compile(r"^(?:boot/vmlinuz-[^/]+|lib/modules/[^/]+/.+|bin/busybox)$")
+
+BROKEN = (tarfile.TarError, ArithmeticError, LookupError, ValueError)
+"""What comes of archives that are: tarfile checks its own format, but not the numbers and the names
+in a header."""
+_UNFIT = (
+    process.CommandError,
+    *BROKEN,
+    FileExistsError,
+    NotADirectoryError,
+    IsADirectoryError,
+)
+"""What comes of packages that are broken, or have a file where they have a folder as well."""
+
+
+@dataclass(frozen=True)
+class Deb:
+    """A package file, with what it says of itself."""
+
+    file: Path
+    name: str
+    version: str
+    depends: str
+
+
+def read_deb(file: Path) -> Deb:
+    """Raises MeasurementError for what is no Debian package."""
+    form = "".join(f"${{{field}}}\\n" for field in _FIELDS)
+    command = ("dpkg-deb", "--show", f"--showformat={form}", str(file))
+    try:
+        name, version, depends = process.run(command, seconds=disk.SECONDS).split("\n")[:3]
+    except process.CommandError as error:
+        raise MeasurementError(f"{file} is no Debian package") from error
+    return Deb(file, name, version, depends)
+
+
+def unpack(file: Path, tree: Path) -> None:
+    """Lay what a package has of a kernel, and busybox, into a folder: as `boot`, `lib`, `bin`.
+
+    Of these, only the files themselves: a package has no links by which it could reach anything
+    else. Raises MeasurementError for one that cannot be read.
+    """
+    tree.mkdir(exist_ok=True)
+    tar = tree / "package.tar"
+    script = 'dpkg-deb --fsys-tarfile "$1" >"$2"'
+    try:
+        process.run(["sh", "-euc", script, "sh", file, tar], seconds=disk.SECONDS)
+        with tarfile.open(tar) as members:
+            for member in members:
+                name = _MERGED.sub("", posixpath.normpath(member.name.lstrip("/")))
+                # A hole in a sparse file could be larger than any disk.
+                is_file = member.isfile() and not member.issparse()
+                content = members.extractfile(member) if is_file else None
+                if content and _WANTED.match(name):
+                    target = tree / name
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    with target.open("wb") as copy:
+                        shutil.copyfileobj(content, copy)
+    except _UNFIT as error:
+        raise MeasurementError(f"{file} cannot be unpacked: {error}") from error
+    finally:
+        tar.unlink(missing_ok=True)

@@ -1,0 +1,246 @@
+"""Files by URL: bounded, verified, and gone on with where a transfer broke off."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+import requests
+from urllib3.exceptions import HTTPError
+
+from hatester.artifacts import cache, download_progress
+from hatester.util import process
+from hatester.util.checksum import checksum
+from hatester.util.errors import MeasurementError, UserError
+from hatester.util.files import set_aside, usable
+from hatester.util.locks import locked
+from hatester.util.log import Say
+
+CONNECT_SECONDS = 10.0
+READ_SECONDS = 30.0
+"""Until something comes, and between two pieces of it."""
+SECONDS = 800.0
+"""For one file: less than another process waits for it (locks.LOCK_SECONDS)."""
+TRIES = 3
+PAUSE_SECONDS = 1.0
+MOST_BYTES = 2 << 30
+_PIECE = 1 << 18
+_QUOTE = 120
+_ALGORITHMS = {40: "sha1", 64: "sha256"}
+_PASSING = (408, 429, 500, 502, 503, 504)
+"""Answers of a server that may answer well the next time."""
+_WRONG = (requests.RequestException, HTTPError, UnicodeError)
+"""What requests raises, for odd URLs as well."""
+
+T = TypeVar("T")
+
+
+class NotThere(MeasurementError):
+    """The server says that it has no such thing."""
+
+
+class _Broken(Exception):
+    """An attempt failed, and another one may not."""
+
+
+class _Useless(_Broken):
+    """What there is of a file is no beginning of it."""
+
+
+@dataclass(frozen=True)
+class _Transfer:
+    """A file on its way: from which byte on, how long it is in all if that is known."""
+
+    start: int
+    total: int | None
+    pieces: Iterable[bytes]
+
+
+def fetch(url: str, wanted: str, say: Say) -> Path:
+    """The file at an http, https or file URL, from then on in the cache.
+
+    `wanted` is its SHA-256 or its SHA-1, in hexadecimal digits; what has another by now is set
+    aside. Raises MeasurementError when it cannot be had within SECONDS, or is another; what came of
+    it is gone on with the next time.
+    """
+    target = cache.subfolder("downloads") / wanted
+    with usable(target):
+        if not _is_there(target, wanted):
+            with locked(target.with_name(f".{wanted}.lock"), f"fetches {url}"):
+                if not _is_there(target, wanted):
+                    _fetch(url, wanted, target, say)
+        return cache.use(target)
+
+
+def _is_there(target: Path, wanted: str) -> bool:
+    return target.is_file() and checksum(target, _ALGORITHMS[len(wanted)]) == wanted
+
+
+def _fetch(url: str, wanted: str, target: Path, say: Say) -> None:
+    partial = target.with_name(f".{wanted}.partial")
+    if os.path.lexists(target):
+        set_aside(target, "is damaged: it has another checksum than its name")
+    if os.path.lexists(partial) and not partial.is_file():
+        set_aside(partial, "is damaged: it is no file")
+    deadline = time.monotonic() + SECONDS
+    _tried(url, lambda: _complete(url, wanted, partial, deadline, say))
+    partial.rename(target)
+
+
+def fetch_json(url: str) -> Any:
+    """What a server answers, as JSON. Raises MeasurementError when it does not, or answers else."""
+
+    deadline = time.monotonic() + SECONDS
+
+    def attempt() -> Any:
+        with _opened(url, 0) as transfer:
+            try:
+                return json.loads(b"".join(_bounded(url, transfer, deadline)))
+            except _WRONG as error:
+                raise _Broken(_reason(error)) from error
+            except ValueError as error:
+                raise MeasurementError(f"{url} is no JSON") from error
+
+    return _tried(url, attempt)
+
+
+def _tried(url: str, attempt: Callable[[], T]) -> T:
+    reason = ""
+    for number in range(TRIES):
+        time.sleep(PAUSE_SECONDS if number else 0)
+        try:
+            return attempt()
+        except _Broken as error:
+            reason = str(error)
+    raise MeasurementError(f"{url} cannot be fetched: {reason}")
+
+
+def _complete(url: str, wanted: str, partial: Path, deadline: float, say: Say) -> None:
+    """Bring a partial file, of which there may be nothing yet, to its verified end."""
+    algorithm = _ALGORITHMS[len(wanted)]
+    begun = partial.stat().st_size if partial.exists() else 0
+    if begun and checksum(partial, algorithm) == wanted:
+        return
+    try:
+        _receive(url, partial, begun, deadline, say)
+    except _Useless:
+        partial.unlink()
+        raise
+    if (found := checksum(partial, algorithm)) != wanted:
+        partial.unlink()
+        reason = f"its {algorithm} is {found}, not {wanted}"
+        if begun:  # it may be two halves of different files
+            raise _Broken(reason)
+        raise MeasurementError(f"{url} is another file than was wanted: {reason}")
+
+
+def _receive(url: str, partial: Path, begun: int, deadline: float, say: Say) -> None:
+    """Add to a partial file what it lacks."""
+    name = urlsplit(url).path.rpartition("/")[2] or url
+    with (
+        _opened(url, begun) as transfer,
+        download_progress.told(name, transfer.total, say) as arrived,
+    ):
+        try:
+            with partial.open("ab" if transfer.start else "wb") as file:
+                for piece in _bounded(url, transfer, deadline):
+                    file.write(piece)
+                    arrived(file.tell())
+                size = file.tell()
+        except _WRONG as error:
+            raise _Broken(_reason(error)) from error
+        except OSError as error:
+            raise UserError(f"{partial} cannot be written: {error.strerror}.") from error
+    if transfer.total is not None and size < transfer.total:
+        raise _Broken(f"it broke off after {size} of {transfer.total} bytes")
+
+
+def _bounded(url: str, transfer: _Transfer, deadline: float) -> Iterator[bytes]:
+    """The pieces of a transfer, as long as they are not too many and not too late."""
+    size = transfer.start
+    for piece in transfer.pieces:
+        process.require_going_on()
+        yield piece
+        size += len(piece)
+        if size > MOST_BYTES:
+            raise MeasurementError(f"{url} cannot be fetched: it has more than {MOST_BYTES} bytes")
+        if time.monotonic() > deadline:
+            raise MeasurementError(
+                f"{url} cannot be fetched: it did not come within {SECONDS:.0f} s, but "
+                f"{size / 1e6:.1f} MB of it"
+            )
+
+
+@contextmanager
+def _opened(url: str, begun: int) -> Iterator[_Transfer]:
+    """A file from its byte number `begun` on; from its first, where that is not to be had."""
+    if urlsplit(url).scheme == "file":
+        path = _local(url)
+        with path.open("rb") as file:
+            yield _Transfer(0, path.stat().st_size, iter(lambda: file.read(_PIECE), b""))
+        return
+    with _answer(url, {"Range": f"bytes={begun}-"} if begun else {}) as response:
+        goes_on = response.headers.get("Content-Range", "").startswith(f"bytes {begun}-")
+        start = begun if response.status_code == HTTPStatus.PARTIAL_CONTENT and goes_on else 0
+        length = response.headers.get("Content-Length", "")
+        total = start + int(length) if re.fullmatch("[0-9]{1,15}", length) else None
+        # As it comes: what waits for a whole piece would not see the time pass.
+        yield _Transfer(start, total, iter(lambda: response.raw.read1(_PIECE), b""))
+
+
+def _local(url: str) -> Path:
+    try:
+        path = Path(url2pathname(urlsplit(url).path))
+        # A pipe would have it wait for ever.
+        if path.is_file():
+            path.open("rb").close()
+            return path
+        reason = "there is no such file"
+    except (OSError, ValueError) as error:
+        reason = str(error)
+    raise MeasurementError(f"{url} cannot be fetched: {reason}")
+
+
+@contextmanager
+def _answer(url: str, headers: Mapping[str, str]) -> Iterator[requests.Response]:
+    """What a server answers, if it has what is asked for."""
+    try:
+        response = requests.get(
+            url,
+            headers={"Accept-Encoding": "identity", **headers},
+            stream=True,
+            timeout=(CONNECT_SECONDS, READ_SECONDS),
+        )
+    except _WRONG as error:
+        raise _Broken(_reason(error)) from error
+    with response:
+        status = response.status_code
+        said = f"the server answers {status}"
+        if status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+            raise _Useless(said)
+        if status in _PASSING:
+            raise _Broken(said)
+        if not response.ok:
+            is_gone = status in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
+            raise (NotThere if is_gone else MeasurementError)(f"{url} cannot be fetched: {said}")
+        yield response
+
+
+def _reason(error: Exception) -> str:
+    """What requests and urllib3 say at length, in few words."""
+    text = " ".join(str(error).split())
+    if found := re.search(r"\[Errno -?[0-9]+\] ([A-Za-z, ]+)", text):
+        return found[1]
+    if "timed out" in text:
+        return f"nothing came for {READ_SECONDS:.0f} s"
+    return text[:_QUOTE]

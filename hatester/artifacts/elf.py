@@ -1,0 +1,205 @@
+"""HAProxy binaries: which version one is, and all that it needs in order to run.
+
+Nothing is run for that: what the dynamic loader would do (ld.so(8)) is read from the ELF files
+(elf(5)), so that a foreign binary can do no harm and the C library may be glibc or musl.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import posixpath
+import re
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from elftools.elf.dynamic import DynamicSegment
+from elftools.elf.elffile import ELFFile
+from elftools.elf.segments import InterpSegment
+
+from hatester.artifacts import rootfs
+from hatester.artifacts.root_folder import Root
+from hatester.artifacts.rootfs import BINARY, Content
+from hatester.util.errors import MeasurementError
+
+_VERSION = re.compile(rb" version ([0-9][!-+\--~]{0,63}), released [0-9]")
+"""What each HAProxy has for its statistics page (STATS_VERSION_STRING of its defaults.h)."""
+_MACHINE = "EM_X86_64"
+_DEBIAN = ("/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu")
+_FOLDERS = (*_DEBIAN, "/lib64", "/usr/lib64", "/lib", "/usr/lib")
+"""Where one loader or another looks without being told."""
+_LOCAL = "/usr/local/lib"
+"""Where musl's does so too."""
+_OPENED = ("libgcc_s.so.1", "libnss_files.so.2")
+"""What glibc opens by itself when a thread ends, and, before 2.34, when a user is looked up."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """A HAProxy binary with all that it needs: contents of files by their paths, and the links by
+    which its loader finds those that are in a folder of their own."""
+
+    version: str
+    binary: bytes
+    files: Mapping[str, bytes]
+    links: Mapping[str, str]
+
+    @property
+    def digest(self) -> str:
+        """What tells it from any other."""
+        digest = hashlib.sha256()
+        for path, content in [(BINARY, self.binary), *sorted(self.files.items())]:
+            digest.update(f"{path} {len(content)}\n".encode())
+            digest.update(content)
+        digest.update(repr(sorted(self.links.items())).encode())
+        return digest.hexdigest()
+
+    @property
+    def content(self) -> Content:
+        """What a tree is made of that has nothing but it."""
+        files = [(BINARY, self.binary), *self.files.items()]
+        return Content(
+            self.version,
+            [
+                *(rootfs.file(path, content) for path, content in files),
+                *(rootfs.link(path, target) for path, target in self.links.items()),
+            ],
+        )
+
+
+@dataclass(frozen=True)
+class _Elf:
+    """What the loader has to know of a file at `path`."""
+
+    path: str
+    needed: tuple[str, ...]
+    """Its loader, by its path, and libraries."""
+    rpath: tuple[str, ...]
+    runpath: tuple[str, ...]
+
+
+def version_of(content: bytes, name: str) -> str:
+    """The version that a HAProxy binary has, as `haproxy -v` says it.
+
+    Raises MeasurementError where there is none.
+    """
+    found = _VERSION.search(content)
+    if not found:
+        raise MeasurementError(f"{name} is no HAProxy: it has no version of one")
+    return found[1].decode("ascii", "replace")
+
+
+def read_program(root: Root, path: str, further: Sequence[str] = ()) -> Program:
+    """The HAProxy binary at `path` of a root, and all that it needs.
+
+    `further` are folders where its libraries may be, as LD_LIBRARY_PATH has them. Raises
+    MeasurementError when it is none, or not for this architecture, and when a library is missing.
+    """
+    path = root.real(path)
+    binary = root.read(path)
+    elf = _read(binary, path)
+    version = version_of(binary, path)
+    libraries = _Libraries(root, elf, further)
+    links: dict[str, str] = {}
+    for name, place in libraries.places.items():
+        if "/" not in name and posixpath.dirname(place) not in _FOLDERS:
+            links |= {f"{folder}/{name}": place for folder in ("/usr/lib", "/usr/lib64")}
+    return Program(version, binary, libraries.contents, links)
+
+
+class _Libraries:
+    """What a program needs of a root: where it is, by the name by which it is needed.
+
+    Raises MeasurementError where something is missing.
+    """
+
+    def __init__(self, root: Root, program: _Elf, further: Sequence[str]) -> None:
+        self.places: dict[str, str] = {}
+        self.contents: dict[str, bytes] = {}
+        self._root = root
+        self._rpath = program.rpath
+        self._further = further
+        self._folders = (*_configured(root), *_FOLDERS, _LOCAL)
+        self._add(program)
+        if "libc.so.6" in self.places:
+            for name in _OPENED:
+                # Not every system has them, nor does every glibc open them.
+                with contextlib.suppress(MeasurementError):
+                    self._add(self._find(name, program))
+
+    def _add(self, elf: _Elf) -> None:
+        needing = deque([elf])
+        while needing:
+            elf = needing.popleft()
+            needing += [self._find(name, elf) for name in elf.needed if name not in self.places]
+
+    def _find(self, name: str, elf: _Elf) -> _Elf:
+        """Find what a file needs, as ld.so(8) goes about it."""
+        ways = (elf.rpath, self._rpath, self._further, elf.runpath, self._folders)
+        places = [f"{folder}/{name}" for folders in ways for folder in folders]
+        for place in map(posixpath.normpath, [name] if "/" in name else places):
+            content = self._root.read(place)
+            # The loader passes over what is for another architecture.
+            with contextlib.suppress(MeasurementError):
+                found = _read(content, place)
+                self.places[name] = place
+                self.contents[place] = content
+                return found
+        raise MeasurementError(f"{elf.path} needs {name}, which is missing")
+
+
+def _read(content: bytes, path: str) -> _Elf:
+    """Raises MeasurementError for what cannot be run here."""
+    if not content:
+        raise MeasurementError(f"{path} is missing")
+    try:
+        elf = ELFFile(io.BytesIO(content))
+        if elf["e_machine"] == _MACHINE:
+            return _dynamic(elf, path)
+        architecture = elf.get_machine_arch()
+    except Exception as error:  # pyelftools raises whatever a broken file makes it stumble over
+        raise MeasurementError(f"{path} is no program that can be read: {error}") from error
+    raise MeasurementError(f"{path} is for another architecture: {architecture}, not x86-64")
+
+
+def _dynamic(elf: ELFFile, path: str) -> _Elf:
+    tags: dict[str, list[str]] = {"needed": [], "rpath": [], "runpath": []}
+    for segment in elf.iter_segments():
+        if isinstance(segment, InterpSegment):
+            tags["needed"].insert(0, segment.get_interp_name())
+        elif isinstance(segment, DynamicSegment):
+            for tag in segment.iter_tags():
+                kind = str(tag.entry.d_tag).removeprefix("DT_").lower()
+                if kind in tags:
+                    tags[kind].append(getattr(tag, kind))
+    origin = posixpath.dirname(path)
+    rpath, runpath = (
+        tuple(
+            folder.replace("${ORIGIN}", origin).replace("$ORIGIN", origin)
+            for folder in ":".join(tags[kind]).split(":")
+            if folder
+        )
+        for kind in ("rpath", "runpath")
+    )
+    return _Elf(path, tuple(tags["needed"]), () if runpath else rpath, runpath)
+
+
+def _configured(root: Root) -> Iterator[str]:
+    """The folders that a root's files name for libraries: musl's, and ldconfig(8)'s."""
+    yield from filter(None, re.split(r"[:\n]", _text(root, "/etc/ld-musl-x86_64.path")))
+    files = ["/etc/ld.so.conf"]
+    for file in files:
+        for line in _text(root, file).splitlines():
+            word, *patterns = line.partition("#")[0].split() or [""]
+            if word == "include":
+                for pattern in patterns:
+                    included = root.files(posixpath.join(posixpath.dirname(file), pattern))
+                    files += [each for each in included if each not in files]
+            elif word.startswith("/"):
+                yield word
+
+
+def _text(root: Root, path: str) -> str:
+    return root.read(path).decode(errors="replace")

@@ -1,0 +1,114 @@
+"""HAProxy builds: a small root tree each, so that any HAProxy runs on any kernel, made of what a
+build is declared to come from."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import pydantic
+
+from hatester.artifacts import cache, haproxy_packages, oci, rootfs
+from hatester.artifacts.apt import Archive, matches
+from hatester.artifacts.elf import Program, read_program
+from hatester.artifacts.root_folder import Root
+from hatester.artifacts.rootfs import Content, Tree
+from hatester.matrix.models import Build
+from hatester.util.errors import MeasurementError
+from hatester.util.log import Say
+
+RECIPE = 1
+"""How a tree is made of the ingredients of its source. Raise it with a change in this file,
+binaries.py, disks.py, oci.py (how an image becomes a tree), packages.py, roots.py or trees.py that
+makes another tree of the same ingredients, or refuses them."""
+
+
+class _Told(pydantic.BaseModel):
+    """What `build.json` has."""
+
+    version: str
+
+
+class Source(Protocol):
+    """Where a build comes from. `ingredients`, as JSON, tell its content from any other."""
+
+    @property
+    def title(self) -> str: ...
+
+    @property
+    def ingredients(self) -> object: ...
+
+    def content(self, scratch: Path) -> Content:
+        """What its tree is made of, with `scratch` for what has to be unpacked."""
+
+
+@dataclass(frozen=True)
+class _Binary:
+    """A HAProxy binary of this host, as it was when it was read."""
+
+    title: str
+    program: Program
+
+    @property
+    def ingredients(self) -> object:
+        return self.program.digest
+
+    def content(self, scratch: Path) -> Content:
+        return self.program.content
+
+
+def build_version(archive: Archive, build: Build, say: Say) -> str:
+    """The version that a build has, or would have; raises as `make_build` does.
+
+    Only a suite tells it beforehand.
+    """
+    if build.suite and not build.packages:
+        return haproxy_packages.of_suite(archive, build.suite, build.version).version
+    return make_build(archive, build, say).version
+
+
+def make_build(archive: Archive, build: Build, say: Say) -> Tree:
+    """The tree of a build, made now if the cache has none.
+
+    Raises MeasurementError when there is no such HAProxy to be had, and UserError without network.
+    """
+    source = _source(archive, build, say)
+
+    def make(folder: Path) -> None:
+        say(f"making the build of {source.title}")
+        scratch = folder / "scratch"
+        scratch.mkdir()
+        content = source.content(scratch)
+        rootfs.make_disk(content.members, folder)
+        shutil.rmtree(scratch)
+        (folder / "build.json").write_text(_Told(version=content.version).model_dump_json())
+
+    name = cache.digest(RECIPE, source.ingredients)
+    try:
+        folder = cache.entry("builds", name, make)
+    except MeasurementError as error:
+        raise MeasurementError(f"{source.title}: {error}") from error
+    tree = Tree(cache.told(folder, "build.json", _Told).version, folder)
+    if not matches(tree.version, build.version):
+        raise MeasurementError(f"{source.title} is HAProxy {tree.version}, not {build.version}")
+    return tree
+
+
+def _source(archive: Archive, build: Build, say: Say) -> Source:
+    if build.packages:
+        return haproxy_packages.on_this_host(archive, build.packages, build.suite)
+    if build.path:
+        return _Binary(build.path, read_program(Root(Path("/")), build.path, _own_folders()))
+    if build.image:
+        return oci.fetch(build.image, say)
+    assert build.suite
+    return haproxy_packages.of_suite(archive, build.suite, build.version)
+
+
+def _own_folders() -> list[str]:
+    """Where this process's programs look for libraries first (LD_LIBRARY_PATH of ld.so(8))."""
+    folders = os.environ.get("LD_LIBRARY_PATH", "").split(":")
+    return [folder for folder in folders if folder.startswith("/")]

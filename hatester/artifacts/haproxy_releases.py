@@ -1,0 +1,59 @@
+"""HAProxy's releases, by the index that it publishes for each branch, and which builds lag behind
+the newest of theirs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+import pydantic
+import requests
+
+from hatester.util.errors import UserError
+from hatester.util.versions import is_older, numbers
+
+HEADERS = ("build", "version", "newest", "")
+_SECONDS = 30.0
+
+
+class _Index(pydantic.BaseModel):
+    latest_release: str
+
+
+def branch_of(version: str) -> str:
+    """The branch of a version: the first two of its numbers."""
+    return ".".join(str(number) for number in numbers(version)[:2])
+
+
+def newest(base: str, branches: Iterable[str]) -> dict[str, str]:
+    """The newest release of each branch that has one, by the indexes under the address `base`.
+
+    Raises UserError when one cannot be had.
+    """
+    found = {}
+    for branch in branches:
+        uri = f"{base.rstrip('/')}/{branch}/src/releases.json"
+        try:
+            answer = requests.get(uri, timeout=_SECONDS)
+            if answer.status_code == requests.codes.not_found:
+                continue
+            answer.raise_for_status()
+            found[branch] = _Index.model_validate_json(answer.content).latest_release
+        except requests.RequestException as error:
+            raise UserError(f"{uri} cannot be fetched: {' '.join(str(error).split())}.") from error
+        except pydantic.ValidationError as error:
+            problem = error.errors()[0]["msg"]
+            raise UserError(f"{uri} is no index of releases: {problem}.") from error
+    return found
+
+
+def row(build: str, version: str | None, releases: Mapping[str, str]) -> tuple[str, str, str, str]:
+    """What a table tells of a build, of which there may be none."""
+    if version is None:
+        return build, "-", "-", "not to be had"
+    release = releases.get(branch_of(version))
+    if release is None:
+        return build, version, "-", "no release of its branch"
+    # What is developed comes before the first release of its branch.
+    is_behind = is_older(version, release) or re.search(r"-(?:dev|rc)\d", version)
+    return build, version, release, "behind" if is_behind else "up to date"

@@ -1,0 +1,217 @@
+"""Where a kernel comes from: whatever that is, it can be laid into a folder in one form.
+
+In it, `boot/vmlinuz-RELEASE` is the kernel (or, from Debian's 7.x on, a file `vmlinuz` among its
+modules), and `lib/modules/RELEASE` has its modules.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import astuple, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from hatester.artifacts import vmlinuz
+from hatester.artifacts.apt import Archive, Package
+from hatester.artifacts.deb import Deb, read_deb, unpack
+from hatester.artifacts.download import fetch
+from hatester.artifacts.snapshot_archive import snapshot_kernel
+from hatester.artifacts.suite_kernels import fitting, suite_kernels
+from hatester.matrix.models import Kernel
+from hatester.util.checksum import checksum
+from hatester.util.errors import MeasurementError, UserError
+from hatester.util.log import Say
+from hatester.util.paths import is_there
+from hatester.util.versions import debian_order
+
+_PART = re.compile(r"linux-(image|binary|modules|base)-(unsigned-|extra-)?[0-9]")
+"""A kernel's packages. In Debian it is one of them up to 6.12, and from 7.x on four; in Ubuntu,
+two or three."""
+_IMAGE = re.compile(r"^linux-image-(?:unsigned-)?(?=[0-9])")
+_SYMBOLS = "-dbg"
+
+
+class Source(Protocol):
+    """A kernel that is there, or can be had."""
+
+    @property
+    def version(self) -> str:
+        """The version of its package, or its release where it has none."""
+
+    @property
+    def ingredients(self) -> Any:
+        """What it consists of, as JSON."""
+
+    def unpack(self, tree: Path) -> None:
+        """Lay it into a folder."""
+
+
+def find_source(archive: Archive, kernel: Kernel, say: Say) -> Source:
+    """The source of a kernel; what is given by URL or by the snapshot archive is downloaded.
+
+    Raises MeasurementError when there is no such kernel, and UserError for a file that is not
+    there, or without network.
+    """
+    if kernel.suite:
+        found = fitting(kernel, suite_kernels(archive, kernel.suite))[-1]
+        packages = archive.resolve(kernel.suite, found.package)
+        parts = [package for package in packages if _PART.match(package.name)]
+        return OfSuite(archive, kernel.suite, parts, found.version)
+    if kernel.vmlinuz:
+        return OfFiles(kernel.vmlinuz, *_modules(kernel.vmlinuz, kernel.modules))
+    if kernel.urls:
+        return OfPackages(_parts([fetch(each.url, each.sha256, say) for each in kernel.urls]))
+    if kernel.snapshot:
+        base = archive.mirrors.snapshot
+        if base is None:
+            raise UserError(
+                f"Where Debian's snapshot archive is, which has the kernel {kernel.snapshot}, must "
+                "be said: `snapshot_archive` in invoke.yaml, or INVOKE_HATESTER_SNAPSHOT_ARCHIVE."
+            )
+        return OfPackages(_parts(snapshot_kernel(base, kernel.snapshot, kernel.version, say)))
+    return OfPackages(_parts(_local(kernel.packages)))
+
+
+def local_release(kernel: Kernel) -> str:
+    """The release of a kernel that local files make; raises as `find_source` does."""
+    if kernel.vmlinuz:
+        return vmlinuz.release(kernel.vmlinuz)
+    return _IMAGE.sub("", OfPackages(_parts(_local(kernel.packages))).image.name)
+
+
+def unpack_of_suite(archive: Archive, suite: str, packages: list[Package], tree: Path) -> None:
+    """Lay packages of a suite into a folder. Raises as `Archive.download` and `unpack` do."""
+    folder = tree.with_name("packages")
+    for file in archive.download(suite, packages, folder):
+        unpack(file, tree)
+    shutil.rmtree(folder)
+
+
+@dataclass(frozen=True)
+class OfSuite:
+    """Packages of a Debian suite."""
+
+    archive: Archive
+    suite: str
+    packages: list[Package]
+    version: str
+
+    @property
+    def ingredients(self) -> Any:
+        return [astuple(package) for package in self.packages]
+
+    def unpack(self, tree: Path) -> None:
+        unpack_of_suite(self.archive, self.suite, self.packages, tree)
+
+
+@dataclass(frozen=True)
+class OfPackages:
+    """Package files."""
+
+    debs: list[Deb]
+
+    @property
+    def image(self) -> Deb:
+        return next(deb for deb in self.debs if _IMAGE.match(deb.name))
+
+    @property
+    def version(self) -> str:
+        return self.image.version
+
+    @property
+    def ingredients(self) -> Any:
+        return [checksum(deb.file) for deb in self.debs]
+
+    def unpack(self, tree: Path) -> None:
+        for deb in self.debs:
+            unpack(deb.file, tree)
+
+
+@dataclass(frozen=True)
+class OfFiles:
+    """A kernel's file and the folder of its modules, such as a build leaves them."""
+
+    vmlinuz: Path
+    modules: Path
+    version: str
+
+    @property
+    def ingredients(self) -> Any:
+        files = {str(file.relative_to(self.modules)): checksum(file) for file in self._files()}
+        return [checksum(self.vmlinuz), files]
+
+    def unpack(self, tree: Path) -> None:
+        modules = tree / "lib/modules" / self.version
+        for file in self._files():
+            target = modules / file.relative_to(self.modules)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, target)
+        (tree / "boot").mkdir()
+        shutil.copyfile(self.vmlinuz, tree / f"boot/vmlinuz-{self.version}")
+
+    def _files(self) -> Iterator[Path]:
+        """Without what links lead to, such as `build` to the kernel's source."""
+        for folder, _, names in os.walk(self.modules):
+            files = (Path(folder, name) for name in sorted(names))
+            yield from (file for file in files if file.is_file() and not file.is_symlink())
+
+
+def _modules(kernel: Path, modules: Path | None) -> tuple[Path, str]:
+    """The folder of a kernel's modules, and its release.
+
+    It is `modules`, or in there as `make modules_install` lays it; else beside the kernel.
+    """
+    release = vmlinuz.release(kernel)
+    beside = [kernel.parent, kernel.parent / "modules", kernel.parent.parent]
+    places = [modules] if modules else beside
+    for place in places:
+        for folder in ("lib/modules", "usr/lib/modules", "."):
+            if (place / folder / release).is_dir():
+                return place / folder / release, release
+        if (place / "modules.order").is_file():
+            return place, release
+    place = modules or kernel.parent
+    raise UserError(f"{place}: here are no modules of {kernel.name}, which is Linux {release}.")
+
+
+def _local(paths: Sequence[Path]) -> list[Path]:
+    """The package files that paths name: themselves, those of a folder, those of a pattern.
+
+    Raises UserError for a path that names none.
+    """
+    files: list[Path] = []
+    for path in paths:
+        pattern = path / "*.deb" if is_there(path, Path.is_dir) else path
+        found = [path] if is_there(path, Path.is_file) else sorted(_matching(pattern))
+        if not found:
+            raise UserError(f"{path}: here is no Debian package.")
+        files += found
+    return files
+
+
+def _matching(pattern: Path) -> Iterator[Path]:
+    # Path.glob is for patterns below a folder.
+    return map(Path, glob.iglob(str(pattern)))  # noqa: PTH207
+
+
+def _parts(files: Sequence[Path]) -> list[Deb]:
+    """The packages of one kernel among files, each in its newest version there.
+
+    Raises MeasurementError when they have no kernel, or several.
+    """
+    newest: dict[str, Deb] = {}
+    debs = (read_deb(file) for file in files)
+    for deb in sorted(debs, key=lambda each: debian_order(each.version)):
+        if _PART.match(deb.name) and not deb.name.endswith(_SYMBOLS):
+            newest[deb.name] = deb
+    images = [name for name in newest if _IMAGE.match(name)]
+    if len(images) != 1:
+        several = f"{len(images)} kernels ({', '.join(sorted(images))}), and not one"
+        raise MeasurementError(
+            f"in {', '.join(map(str, files))} {'are ' + several if images else 'is no kernel'}"
+        )
+    return sorted(newest.values(), key=lambda deb: deb.name)

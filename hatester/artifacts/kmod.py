@@ -1,0 +1,75 @@
+"""In which order the modules of a kernel are loaded where there is no modprobe (modules.dep(5))."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from hatester.util.errors import MeasurementError
+
+
+def load_order(modules: Path, names: Sequence[str]) -> list[str]:
+    """The module files to load for `names`, each after those that it needs.
+
+    Built-in ones are left out. Raises MeasurementError when the kernel lacks one of `names`.
+    """
+    needs = _needs(modules)
+    by_name = {module_name(path): path for path in needs}
+    built_in = {module_name(path) for path in _lines(modules / "modules.builtin")}
+    soft = _soft_needs(modules, by_name)
+    order: dict[str, None] = {}
+    for name in names:
+        if name in by_name:
+            for path in _with_needs(by_name[name], needs, soft):
+                order[path] = None
+        elif name not in built_in:
+            raise MeasurementError(f"the kernel {modules.name} has no {name}")
+    return list(order)
+
+
+def module_name(path: str) -> str:
+    """The name of a module by its file, compressed or not."""
+    return Path(path).name.partition(".ko")[0].replace("-", "_")
+
+
+def _with_needs(
+    path: str, needs: Mapping[str, Sequence[str]], soft: Mapping[str, Sequence[str]]
+) -> Iterator[str]:
+    """A module after all that it needs: what it merely asks for (softdep of modprobe.d(5)) as well,
+    as ext4 does for a checksum without which it mounts nothing."""
+    for need in (*needs[path], path):
+        for asked in soft.get(module_name(need), ()):
+            yield from needs[asked]
+            yield asked
+        yield need
+
+
+def _needs(modules: Path) -> dict[str, list[str]]:
+    """The module files that each one needs, in the order in which they are loaded."""
+    needs = {}
+    for line in _lines(modules / "modules.dep"):
+        path, _, dependencies = line.partition(":")
+        # modules.dep has the nearest dependency first.
+        needs[path] = dependencies.split()[::-1]
+    return needs
+
+
+def _soft_needs(modules: Path, by_name: Mapping[str, str]) -> dict[str, list[str]]:
+    """The module files that each module asks for, of those that there are."""
+    aliases = defaultdict(list)
+    for line in _lines(modules / "modules.alias"):
+        alias, _, name = line.removeprefix("alias ").partition(" ")
+        aliases[alias.replace("-", "_")].append(name)
+    soft = {}
+    for line in _lines(modules / "modules.softdep"):
+        name, _, asked = line.removeprefix("softdep ").partition(" pre: ")
+        wanted = [each.replace("-", "_") for each in asked.partition(" post: ")[0].split()]
+        meant = [name for each in wanted for name in (each, *aliases[each])]
+        soft[name] = [by_name[each] for each in meant if each in by_name]
+    return soft
+
+
+def _lines(file: Path) -> list[str]:
+    lines = file.read_text(errors="replace").splitlines() if file.is_file() else []
+    return [line for line in lines if not line.startswith("#")]

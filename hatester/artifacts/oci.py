@@ -1,0 +1,157 @@
+"""Images of registries and of this host (OCI), as the content of a tree: their HAProxy, and the
+libraries that it needs.
+
+skopeo(1) fetches them and umoci(1) unpacks them; nothing of them is run, and nothing of them can
+lead out of the folder that it is unpacked in.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pydantic
+
+from hatester.artifacts import cache
+from hatester.artifacts.elf import Program, read_program
+from hatester.artifacts.root_folder import Root
+from hatester.artifacts.rootfs import Content
+from hatester.matrix.image_reference import on_this_host
+from hatester.util import process
+from hatester.util.checksum import checksum
+from hatester.util.errors import MeasurementError, UserError, tail
+from hatester.util.log import Say
+
+RECIPE = 1
+"""How an image is fetched by its reference. Raise it with a change in this file that fetches
+something else, or keeps it in another form. The one of builds.py stands for how an image becomes a
+tree."""
+SECONDS = 600.0
+"""Bound of one command that fetches or unpacks an image."""
+_LAYOUT = "layout:image"
+"""The layout in an entry of the cache, and the tag in it. It is named from within: a folder that
+has a colon in its path would end at that."""
+_REASON = re.compile(r'level=fatal msg="((?:[^"\\]|\\.)*)"')
+"""As skopeo tells what made it end, in the format of logrus."""
+_PLATFORM = ("--override-os", "linux", "--override-arch", "amd64")
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""Where an image that does not say has its programs."""
+
+
+class _Settings(pydantic.BaseModel):
+    """What an image says of how it is run (image-spec, config.md)."""
+
+    Env: list[str] | None = None
+    Entrypoint: list[str] | None = None
+    Cmd: list[str] | None = None
+
+
+class _Configuration(pydantic.BaseModel):
+    config: _Settings = _Settings()
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image in the cache, as an OCI layout; its digest is that of its manifest."""
+
+    reference: str
+    folder: Path
+
+    @property
+    def title(self) -> str:
+        return f"the image {self.reference}"
+
+    @property
+    def ingredients(self) -> object:
+        return (self.folder / "digest").read_text()
+
+    def content(self, scratch: Path) -> Content:
+        root = scratch / "root"
+        said = _run(self.folder, "skopeo", "inspect", "--config", f"oci:{_LAYOUT}")
+        try:
+            settings = _Configuration.model_validate_json(said).config
+            _run(self.folder, "umoci", "raw", "unpack", "--rootless", "--image", _LAYOUT, str(root))
+            return _find(Root(root), settings).content
+        except pydantic.ValidationError as error:
+            raise MeasurementError(f"its configuration: {error.errors()[0]['msg']}") from error
+        finally:
+            # Folders of some images are not to be written to, and so could not be removed.
+            process.run(["chmod", "-R", "u+rwX", scratch], seconds=SECONDS)
+
+
+def fetch(reference: str, say: Say) -> Image:
+    """An image, fetched now if the cache has none.
+
+    One of this host is fetched again when it changes. Raises MeasurementError when it cannot be
+    had, and UserError when what fetches it is not installed.
+    """
+    return Image(reference, cache.entry("images", _name(reference), _fetcher(reference, say)))
+
+
+def fetch_again(reference: str, say: Say) -> None:
+    """Fetch an image, even if there is one; which stays where that fails, as `fetch` does."""
+    cache.renew("images", _name(reference), _fetcher(reference, say))
+
+
+def _fetcher(reference: str, say: Say) -> Callable[[Path], None]:
+    def make(folder: Path) -> None:
+        say(f"fetching the image {reference}")
+        try:
+            _run(
+                folder, "skopeo", *_PLATFORM, "copy", "--quiet", "--digestfile", "digest",
+                reference, f"oci:{_LAYOUT}",
+            )  # fmt: skip
+        except MeasurementError as error:
+            raise MeasurementError(f"the image {reference} cannot be fetched: {error}") from error
+
+    return make
+
+
+def _name(reference: str) -> str:
+    """The entry of an image: of one on this host, by what it has as well."""
+    file = on_this_host(reference)
+    if file is None:
+        return cache.digest(RECIPE, reference)
+    # Of a layout, the index has the digests of all the rest.
+    file = file / "index.json" if file.is_dir() else file
+    try:
+        digest = checksum(file)
+    except UserError as error:
+        raise MeasurementError(str(error).removesuffix(".")) from error
+    return cache.digest(RECIPE, [reference, digest])
+
+
+def _find(root: Root, settings: _Settings) -> Program:
+    """The HAProxy of an unpacked image. Raises MeasurementError when there is none."""
+    for path in _candidates(settings):
+        if root.read(path):
+            return read_program(root, path)
+    raise MeasurementError("it has no haproxy in its PATH")
+
+
+def _candidates(settings: _Settings) -> Iterator[str]:
+    """Where an image's HAProxy may be: where it is run from, and in its PATH."""
+    for word in (*(settings.Entrypoint or ()), *(settings.Cmd or ())):
+        if posixpath.isabs(word) and posixpath.basename(word) == "haproxy":
+            yield word
+    variables = dict(each.partition("=")[::2] for each in settings.Env or ())
+    for folder in variables.get("PATH", _PATH).split(":"):
+        yield posixpath.join("/", folder, "haproxy")
+
+
+def _run(folder: Path, *command: str) -> str:
+    """What a command prints that is run in a folder."""
+    if shutil.which(command[0]) is None:
+        raise UserError(
+            f"{command[0]} is not installed, which images need: apt-get install skopeo umoci"
+        )
+    try:
+        return process.run(command, seconds=SECONDS, cwd=folder)
+    except process.CommandError as error:
+        reason = _REASON.search(error.output)
+        said = reason[1].replace(r"\"", '"') if reason else tail(error.output, 1)
+        raise MeasurementError(said or str(error)) from error

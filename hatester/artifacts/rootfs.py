@@ -1,0 +1,134 @@
+"""Root trees, one for each HAProxy build: a disk that guests mount read-only, so that nothing a
+cell does can change it, and another build costs a guest nothing.
+
+A tree has the names of a merged /usr, `/usr/sbin/haproxy`, and what a root tree needs beside.
+"""
+
+from __future__ import annotations
+
+import io
+import posixpath
+import re
+import tarfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from hatester.artifacts import disk
+from hatester.util.errors import MeasurementError
+
+BINARY = "usr/sbin/haproxy"
+Member = tuple[tarfile.TarInfo, IO[bytes] | None]
+"""What a tree is to have, as tarfile takes it."""
+_MERGED = re.compile(r"^(?:lib|lib64|bin|sbin)(?=/|$)")
+_FOLDERS = ("dev", "proc", "sys", "tmp", "run/haproxy", "var/lib/haproxy", "etc/haproxy")
+_PASSWD = "root:x:0:0:root:/root:/bin/sh\nhaproxy:x:100:100::/var/lib/haproxy:/usr/sbin/nologin\n"
+_GROUP = "root:x:0:\nhaproxy:x:100:\n"
+
+
+@dataclass(frozen=True)
+class Tree:
+    """A build that is there: its version, and the disk with its tree."""
+
+    version: str
+    folder: Path
+
+    @property
+    def disk(self) -> Path:
+        return self.folder / "tree.ext4"
+
+    @property
+    def serial(self) -> str:
+        """Which disk it is in a guest: 20 bytes at most (VIRTIO_BLK_ID_BYTES of virtio_blk.h)."""
+        return self.folder.name
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a tree is made of: members, of which the first of a name counts; and which version of
+    HAProxy is among them."""
+
+    version: str
+    members: Iterable[Member]
+
+
+def merged(path: str) -> str:
+    """What a path is called in a tree: without a leading slash, and of a merged /usr."""
+    return _MERGED.sub(r"usr/\g<0>", posixpath.normpath(path.lstrip("/")))
+
+
+def file(path: str, content: bytes) -> Member:
+    """A file of a tree, which may be executed."""
+    member = tarfile.TarInfo(merged(path))
+    member.size, member.mode = len(content), 0o755
+    return member, io.BytesIO(content)
+
+
+def link(path: str, target: str) -> Member:
+    """A symbolic link of a tree."""
+    member = tarfile.TarInfo(merged(path))
+    member.type, member.linkname = tarfile.SYMTYPE, target
+    return member, None
+
+
+def make_disk(members: Iterable[Member], folder: Path) -> None:
+    """Make the disk of the tree in `folder`.
+
+    Raises MeasurementError when there is no HAProxy among them, and for what does not stay within
+    the tree.
+    """
+    packed = folder / "tree.tar"
+    with tarfile.open(packed, "w") as tree:
+        _add_skeleton(tree)
+        added: set[str] = set()
+        for member, content in members:
+            if member.name not in added:
+                _require_within(member, added)
+                added.add(member.name)
+                tree.addfile(_plain(member), content)
+        size = disk.enough(member.size for member in tree.getmembers())
+    if BINARY not in added:
+        raise MeasurementError(f"it has no /{BINARY}")
+    disk.make_ext4_from_tar(packed, folder / "tree.ext4", size, *disk.READ_ONLY)
+    packed.unlink()
+
+
+def _plain(member: tarfile.TarInfo) -> tarfile.TarInfo:
+    """The same with no more than was looked at: without further headers, which would have priority
+    (pax(1)), and without an owner and a time, which may be any."""
+    plain = tarfile.TarInfo(member.name)
+    plain.mode = member.mode & 0o7777
+    if member.isreg():
+        plain.size = member.size
+    else:
+        plain.type, plain.linkname = member.type, member.linkname
+    return plain
+
+
+def _require_within(member: tarfile.TarInfo, added: set[str]) -> None:
+    path = PurePosixPath(member.name)
+    if member.issparse() or not (member.isreg() or member.issym() or member.islnk()):
+        raise MeasurementError(f"'{path}' is neither a file nor a link")
+    if path.is_absolute() or ".." in path.parts:
+        raise MeasurementError(f"'{path}' would be outside of the tree")
+    if through := next((str(p) for p in path.parents if str(p) in added), None):
+        raise MeasurementError(f"'{path}' would be written through '{through}'")
+    if member.islnk() and member.linkname not in added:
+        raise MeasurementError(f"'{path}' is a link to '{member.linkname}', which is not there")
+
+
+def _add_skeleton(tree: tarfile.TarFile) -> None:
+    """What a root tree has that no build brings with it."""
+    for name in ("lib", "lib64", "bin", "sbin"):
+        top = tarfile.TarInfo(name)
+        top.type, top.linkname = tarfile.SYMTYPE, f"usr/{name}"
+        tree.addfile(top)
+    for name in _FOLDERS:
+        directory = tarfile.TarInfo(name)
+        directory.type, directory.mode = tarfile.DIRTYPE, 0o755
+        tree.addfile(directory)
+    for name, text in (("etc/passwd", _PASSWD), ("etc/group", _GROUP)):
+        entry = tarfile.TarInfo(name)
+        entry.size, entry.mode = len(text), 0o644
+        tree.addfile(entry, io.BytesIO(text.encode()))

@@ -1,0 +1,122 @@
+"""Debian's snapshot archive, which has every package file that Debian ever had.
+
+Asked by its machine-readable interface (the file API of its source, salsa.debian.org:
+snapshot-team/snapshot). What it answered of a kernel is kept: it does not change.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, TypeVar
+from urllib.parse import quote
+
+import pydantic
+
+from hatester.artifacts import cache
+from hatester.artifacts.apt import matches
+from hatester.artifacts.deb import Deb, read_deb
+from hatester.artifacts.download import NotThere, fetch, fetch_json
+from hatester.artifacts.suite_kernels import IMAGE
+from hatester.util import jsonfile
+from hatester.util.errors import MeasurementError
+from hatester.util.log import Say
+from hatester.util.versions import debian_order
+
+RECIPE = 1
+"""How the files of a kernel are found. Raise it with a change in this file, debs.py or versions.py
+that finds other files for the same kernel, or keeps the answer in another form."""
+ARCHITECTURES = ("amd64", "all")
+_Version = Annotated[str, pydantic.StringConstraints(pattern=r"^([0-9]+:)?[0-9][A-Za-z0-9.+~-]*$")]
+_Sha1 = Annotated[str, pydantic.StringConstraints(pattern=r"^[0-9a-f]{40}$")]
+_ANSWER = pydantic.TypeAdapter(list[_Sha1])
+M = TypeVar("M", bound=pydantic.BaseModel)
+
+
+class _Binary(pydantic.BaseModel):
+    binary_version: _Version
+
+
+class _Binaries(pydantic.BaseModel):
+    """What /mr/binary/NAME/ answers, as far as it is needed."""
+
+    result: list[_Binary]
+
+
+class _File(pydantic.BaseModel):
+    architecture: str
+    hash: _Sha1
+
+
+class _Files(pydantic.BaseModel):
+    """What /mr/binary/NAME/VERSION/binfiles answers, as far as it is needed."""
+
+    result: list[_File]
+
+
+def snapshot_kernel(base: str, release: str, beginning: str | None, say: Say) -> list[Path]:
+    """The files of the packages of a Debian kernel, by its release as of `uname -r`.
+
+    `base` is where the snapshot archive is. Of several package versions of that release the newest
+    is taken, of those with this beginning. Raises MeasurementError when there is none, or the
+    archive cannot be reached.
+    """
+    name = f"{cache.digest(RECIPE, [base, release, beginning])}.json"
+    answer = cache.subfolder("snapshot") / name
+    if known := jsonfile.recall(answer, _ANSWER):
+        cache.use(answer)
+        return [_fetch(base, sha1, say) for sha1 in known]
+    version = _newest(base, release, beginning)
+    files: dict[str, Path] = {}
+    todo = [IMAGE + release]
+    for package in todo:
+        files[package] = _fetch(base, _sha1(base, package, version), say)
+        todo += [each for each in _parts(read_deb(files[package]), release) if each not in todo]
+    jsonfile.write(answer, [file.name for file in files.values()])
+    return list(files.values())
+
+
+def _newest(base: str, release: str, beginning: str | None) -> str:
+    """The newest version of a kernel's package."""
+    url = f"{base}/mr/binary/{quote(IMAGE + release, safe='')}/"
+    try:
+        there = [each.binary_version for each in _asked(url, _Binaries).result]
+    except NotThere as error:
+        raise MeasurementError(
+            f"the snapshot archive {base} has no kernel {release}; it must be all of what "
+            "`uname -r` says"
+        ) from error
+    versions = sorted(filter(lambda each: matches(each, beginning), there), key=debian_order)
+    if not versions:
+        others = ", ".join(there) or "nothing"
+        raise MeasurementError(
+            f"the snapshot archive {base} has {release} as {others}, not {beginning}"
+        )
+    return versions[-1]
+
+
+def _sha1(base: str, package: str, version: str) -> str:
+    """By which the archive has the file of a package."""
+    name, number = quote(package, safe=""), quote(version, safe="")
+    answer = _asked(f"{base}/mr/binary/{name}/{number}/binfiles?fileinfo=1", _Files)
+    found = [each.hash for each in answer.result if each.architecture in ARCHITECTURES]
+    if not found:
+        raise MeasurementError(f"the snapshot archive {base} has no {package} {version} for amd64")
+    return found[0]
+
+
+def _asked(url: str, model: type[M]) -> M:
+    try:
+        return model.model_validate(fetch_json(url))
+    except pydantic.ValidationError as error:
+        raise MeasurementError(f"{url} has another form than the snapshot archive's") from error
+
+
+def _fetch(base: str, sha1: str, say: Say) -> Path:
+    return fetch(f"{base}/file/{sha1}", sha1, say)
+
+
+def _parts(deb: Deb, release: str) -> list[str]:
+    """The packages over which a kernel is spread from 7.x on, as one of them names others."""
+    names = rf"\blinux-(?:binary|modules|base)-{re.escape(release)}(?![A-Za-z0-9.+-])"
+    return re.findall(names, deb.depends)

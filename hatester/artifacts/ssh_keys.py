@@ -1,0 +1,80 @@
+"""The keys that open the guests: this user's, made here, and the guests' own host key."""
+
+from __future__ import annotations
+
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from hatester.artifacts import cache
+from hatester.util import process
+from hatester.util.files import usable, write_whole
+
+SECONDS = 30.0
+GUEST = "hatester-guest"
+"""What ssh(1) knows every guest by, whatever port leads to it."""
+# Vagrant has its own client read no other file of known hosts than the global one.
+_SSH_CONFIG = """\
+HostKeyAlias {guest}
+UserKnownHostsFile "{known_hosts}"
+GlobalKnownHostsFile "{known_hosts}"
+StrictHostKeyChecking yes
+ForwardAgent no
+"""
+
+
+@dataclass(frozen=True)
+class Keys:
+    """The folder of the two key pairs, and of what has ssh(1) check the guests' host key."""
+
+    folder: Path
+
+    @property
+    def private(self) -> Path:
+        return self.folder / "id_ed25519"
+
+    @property
+    def public(self) -> Path:
+        return self.folder / "id_ed25519.pub"
+
+    @property
+    def host_private(self) -> Path:
+        return self.folder / "host_ed25519"
+
+    @property
+    def host_public(self) -> Path:
+        return self.folder / "host_ed25519.pub"
+
+    @property
+    def known_hosts(self) -> Path:
+        return self.folder / "known_hosts"
+
+    @property
+    def ssh_config(self) -> Path:
+        """As ssh_config(5) has it: nothing that has another host key is entered.
+
+        It lies beside the keys, since it says where they are, and they can be moved.
+        """
+        return self.folder.parent / "ssh_config"
+
+
+def find_keys() -> Keys:
+    """This user's keys, made now if there are none; SSH takes none that others could read."""
+
+    def make(folder: Path) -> None:
+        made = Keys(folder)
+        for file in (made.private, made.host_private):
+            command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "hatester"]
+            process.run([*command, "-f", file], seconds=SECONDS)
+        made.known_hosts.write_text(f"{GUEST} {made.host_public.read_text()}")
+
+    keys = Keys(cache.entry("keys", "guests", make))
+    with usable(keys.folder):
+        for private in (keys.private, keys.host_private):
+            # A copy of the cache may have lost its modes.
+            if stat.S_IMODE(private.stat().st_mode) != 0o600:
+                private.chmod(0o600)
+        config = _SSH_CONFIG.format(guest=GUEST, known_hosts=keys.known_hosts)
+        if not keys.ssh_config.is_file() or keys.ssh_config.read_text() != config:
+            write_whole(keys.ssh_config, config)
+    return keys

@@ -1,0 +1,124 @@
+"""The guests' system: one Debian image, so that between guests only the kernel differs."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import shlex
+import tarfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hatester.artifacts import cache, disk
+from hatester.artifacts.apt import Archive
+from hatester.artifacts.ssh_keys import Keys
+from hatester.util import process
+from hatester.util.log import Say
+from hatester.util.paths import PROVISION
+
+RECIPE = 1
+"""How a system is made of its ingredients. Raise it with a change in this file or disks.py that
+makes another image of the same ingredients. NEEDLESS, DISK_SIZE and the contents of OVERLAY and
+CUSTOMISE are ingredients."""
+OVERLAY = PROVISION / "guest/system"
+CUSTOMISE = PROVISION / "guest/customise.sh"
+PACKAGES = (
+    "systemd-sysv", "udev", "kmod", "iproute2", "openssh-server", "procps", "python3",
+)  # fmt: skip
+NEEDLESS = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*")
+DISK_SIZE = "3G"
+"""Of the sparse disk; what a guest writes goes to an overlay of its own."""
+MMDEBSTRAP_SECONDS = 900.0
+
+
+@dataclass(frozen=True)
+class _OwnFile:
+    """A file of ours in a system: its path there, its mode, its content."""
+
+    path: str
+    mode: int
+    content: bytes
+
+    @property
+    def ingredients(self) -> object:
+        return self.path, self.mode, hashlib.sha256(self.content).hexdigest()
+
+
+def make_system(archive: Archive, suite: str, keys: Keys, say: Say) -> Path:
+    """The disk image of a system that `keys` open, made now if the cache has none.
+
+    Raises MeasurementError when the mirror has no such suite, and UserError without network.
+    """
+    packages = archive.resolve(suite, *PACKAGES)
+    files = _own_files(keys)
+    ingredients = {
+        "packages": [(p.name, p.version, p.sha256) for p in packages],
+        "files": [file.ingredients for file in files],
+        "needless": NEEDLESS,
+        "size": DISK_SIZE,
+    }
+
+    def make(folder: Path) -> None:
+        say(f"making the system of {suite}")
+        _make(archive, suite, files, folder)
+
+    return cache.entry("systems", cache.digest(RECIPE, ingredients), make) / "system.ext4"
+
+
+def _own_files(keys: Keys) -> list[_OwnFile]:
+    """Read the files of ours that go into a system: the overlay, customise.sh, the keys.
+
+    They are read once, so that the name of an entry is that of its content.
+    """
+    overlay = sorted(path for path in OVERLAY.rglob("*") if path.is_file())
+    files = [
+        *((str(path.relative_to(OVERLAY)), 0o644, path) for path in overlay),
+        ("customise.sh", 0o755, CUSTOMISE),
+        ("etc/ssh/ssh_host_ed25519_key", 0o600, keys.host_private),
+        ("etc/ssh/ssh_host_ed25519_key.pub", 0o644, keys.host_public),
+        ("root/.ssh/authorized_keys", 0o600, keys.public),
+    ]
+    return [_OwnFile(name, mode, path.read_bytes()) for name, mode, path in files]
+
+
+def _make(archive: Archive, suite: str, files: Sequence[_OwnFile], folder: Path) -> None:
+    own = folder / "own.tar"
+    _pack(files, own)
+    tar = folder / "system.tar"
+    process.run(
+        [
+            "mmdebstrap",
+            "--quiet",
+            # No mounts in the host's namespace that a killed run would leave behind.
+            "--mode=unshare",
+            "--variant=minbase",
+            "--format=tar",
+            "--skip=output/mknod",
+            f"--include={','.join(PACKAGES)}",
+            '--aptopt=Acquire::Check-Valid-Until "false"',
+            *(f"--dpkgopt=path-exclude={path}" for path in NEEDLESS),
+            f"--customize-hook=tar-in {shlex.quote(str(own))} /",
+            '--customize-hook=chroot "$1" /customise.sh',
+            '--customize-hook=rm "$1/customise.sh"',
+            suite,
+            tar,
+            *archive.sources(suite).splitlines(),
+        ],
+        seconds=MMDEBSTRAP_SECONDS,
+    )
+    disk.make_ext4_from_tar(tar, folder / "system.ext4", DISK_SIZE)
+    tar.unlink()
+    own.unlink()
+
+
+def _pack(files: Sequence[_OwnFile], archive: Path) -> None:
+    """Pack the files of ours as a tar archive, in which all is root's, whoever makes it."""
+    with tarfile.open(archive, "w") as tar:
+        home = tarfile.TarInfo("root/.ssh")
+        home.type, home.mode = tarfile.DIRTYPE, 0o700
+        tar.addfile(home)
+        for file in files:
+            member = tarfile.TarInfo(file.path)
+            member.size, member.mode = len(file.content), file.mode
+            tar.addfile(member, io.BytesIO(file.content))

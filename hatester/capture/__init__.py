@@ -1,0 +1,1 @@
+"""Capture of a production host: SSH, what is read, what is kept."""

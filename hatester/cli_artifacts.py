@@ -1,0 +1,137 @@
+"""What is made, or listed, without a run: told as a table, with what could not be had."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
+
+from invoke.exceptions import Exit
+from tabulate import tabulate
+
+from hatester.artifacts import haproxy_releases, oci
+from hatester.artifacts.apt import Archive
+from hatester.artifacts.image import tell_vagrant
+from hatester.artifacts.suite_kernels import suite_kernels
+from hatester.cli import NOT_MEASURED, debian, kernels_of, workshop
+from hatester.guests import host
+from hatester.matrix.build_spec import with_described
+from hatester.matrix.kernel_spec import with_kernels
+from hatester.matrix.models import FLAVOURS, NAME, Matrix, load_matrix
+from hatester.matrix.plan import Wanted
+from hatester.util.errors import MeasurementError, UserError
+from hatester.util.log import say
+from hatester.util.paths import MACHINES, MATRIX
+from hatester.util.text import displayable, quoted
+from hatester.util.validation import require
+
+Thing = TypeVar("Thing")
+
+
+def make_images(settings: Any, kernels: Sequence[str], is_refreshed: bool) -> None:
+    """Make guest images, and tell Vagrant of them. Raises UserError for a kernel that is none."""
+    archive = debian(settings)
+
+    def chosen() -> tuple[Matrix, Sequence[str]]:
+        declared = load_matrix(MATRIX)
+        wanted = Wanted(kernels or list(declared.kernels))
+        declared, wanted = with_kernels(declared, wanted, kernels_of(settings))
+        return declared, wanted.kernels
+
+    declared, names = chosen()
+    host.require()
+    if is_refreshed:
+        found = [declared.kernels[name] for name in names]
+        _renew(archive, [suite for each in found for suite in (each.suite, each.system)])
+        declared, names = chosen()  # of a pattern there may be more now
+    with workshop(archive, declared, say) as shop:
+        materials = shop.make(names, [])
+        images, lacks = _had(materials.image, names)
+    tell_vagrant(MACHINES, {name: image.machine(materials.keys) for name, image in images.items()})
+    rows = [(name, image.kit.release, image.kit.folder) for name, image in images.items()]
+    _show(("kernel", "release", "kit"), rows, lacks)
+
+
+def make_builds(settings: Any, builds: Sequence[str], is_refreshed: bool) -> None:
+    """Make HAProxy builds. Raises UserError for one that is none."""
+    declared, described = with_described(load_matrix(MATRIX), builds)
+    host.require()
+    names = described or list(declared.builds)
+    archive = debian(settings)
+    with workshop(archive, declared, say) as shop:
+        if is_refreshed:
+            chosen = [declared.builds[name] for name in names]
+            _renew(archive, [build.suite for build in chosen])
+            for image in [build.image for build in chosen if build.image]:
+                oci.fetch_again(image, say)
+        materials = shop.make([], names)
+        trees, lacks = _had(materials.tree, names)
+    rows = [(name, tree.version, tree.disk) for name, tree in trees.items()]
+    _show(("build", "version", "tree"), rows, lacks)
+
+
+def list_versions(settings: Any, builds: Sequence[str]) -> None:
+    """Which builds are behind their branch. Raises UserError where HAProxy's index is not there."""
+    declared, described = with_described(load_matrix(MATRIX), builds)
+    names = described or list(declared.builds)
+    with workshop(debian(settings), declared, say) as shop:
+        _, known = shop.versions([], names)
+    branches = dict.fromkeys(haproxy_releases.branch_of(version) for version in known.values())
+    newest = haproxy_releases.newest(settings.releases, branches)
+    rows = [haproxy_releases.row(name, known.get(name), newest) for name in names]
+    _show(haproxy_releases.HEADERS, rows, [])
+
+
+def list_kernels(
+    settings: Any, suites: Sequence[str], flavours: Sequence[str], is_refreshed: bool
+) -> None:
+    """The kernels of suites, from the oldest to the newest of each."""
+    for name in flavours:
+        require(name, FLAVOURS, "--flavour")
+    for name in suites:
+        if not re.fullmatch(NAME, name):
+            raise UserError(f"--suite: {quoted(name)} is no name of a suite.")
+    declared = [each.suite for each in load_matrix(MATRIX).kernels.values() if each.suite]
+    names = list(dict.fromkeys(suites or declared))
+    archive = debian(settings)
+    if is_refreshed:
+        _renew(archive, names)
+    listed, lacks = _had(lambda name: suite_kernels(archive, name), names)
+    rows = [
+        (name, each.release, each.version, each.flavour)
+        for name, found in listed.items()
+        for each in found
+        if not flavours or each.flavour in flavours
+    ]
+    _show(("suite", "release", "version", "flavour"), rows, lacks)
+
+
+def _renew(archive: Archive, suites: Iterable[str | None]) -> None:
+    """Fetch the lists of suites again; what a mirror has no more is said when it is made."""
+    for suite in dict.fromkeys(suites):
+        if suite:
+            with contextlib.suppress(MeasurementError):
+                archive.refresh(suite)
+
+
+def _had(
+    make: Callable[[str], Thing], names: Iterable[str]
+) -> tuple[dict[str, Thing], list[MeasurementError]]:
+    """What could be made, by name, and why the rest could not."""
+    things, lacks = {}, []
+    for name in names:
+        try:
+            things[name] = make(name)
+        except MeasurementError as error:
+            lacks.append(error)
+    return things, lacks
+
+
+def _show(
+    headers: Sequence[str], rows: Sequence[Sequence[object]], lacks: Sequence[MeasurementError]
+) -> None:
+    """What was made, as a table; what could not be, with its reason and exit code 3."""
+    print(displayable(tabulate(rows, headers=headers, disable_numparse=True)))
+    if lacks:
+        raise Exit(displayable("\n".join(map(str, lacks))), code=NOT_MEASURED)

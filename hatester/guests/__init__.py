@@ -1,0 +1,1 @@
+"""Guests: Vagrant, QMP, checkpoints, the machines of a run, the host's capabilities."""

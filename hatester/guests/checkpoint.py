@@ -1,0 +1,198 @@
+"""Ready guests: one that waits for its first cell is saved, and others go on from there.
+
+What is saved is an entry of the cache: `memory`, `devices` and `disk.qcow2`, and in `ready.json`
+which kernel it runs and which builds are installed. It is named by all that it depends on, so that
+one that exists fits. A guest that goes on from it sees the memory's file as its own, page by page
+as it needs them, and writes to copies (`start_ready` of provision/qemu/driver.rb): that takes a
+moment, where a boot takes many seconds, and costs no memory for what guests have in common.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pydantic
+
+from hatester.artifacts import cache
+from hatester.artifacts.image import Image
+from hatester.artifacts.rootfs import Tree
+from hatester.artifacts.ssh_keys import Keys
+from hatester.guests import guest as guests
+from hatester.guests import host, qmp
+from hatester.guests.guest import Guest
+from hatester.guests.vagrant import Vagrant
+from hatester.util import process as commands
+from hatester.util.errors import MeasurementError, UserError
+from hatester.util.files import usable
+from hatester.util.progress import Progress
+
+RECIPE = 1
+"""How a guest is prepared and saved, and how others go on from it. Raise it with a change that
+makes another guest of the same ingredients, or gives it another command line of QEMU: in this file,
+guests.py, images.py, monitor.py, the Vagrantfile, provision/qemu_provider.rb or provision/qemu/.
+The program that is uploaded to it (provision/guest/*.py) is an ingredient."""
+KIND = "ready"
+COPY_SECONDS = 120.0
+
+
+class _Told(pydantic.BaseModel):
+    """What `ready.json` has: the kernel, the builds with the serials of their disks, and which
+    trees these are (see `cache.identity`)."""
+
+    kit: str
+    release: str
+    builds: dict[str, str]
+    trees: dict[str, str]
+
+
+@dataclass(frozen=True)
+class _Saved:
+    """A saved guest: its folder, by name and by inode, and what it says of itself."""
+
+    folder: Path
+    inode: int
+    told: _Told
+
+    @classmethod
+    def read(cls, folder: Path) -> _Saved:
+        """Raises as `cache.told` does."""
+        with usable(folder):
+            inode = folder.stat().st_ino
+        return cls(folder, inode, cache.told(folder, "ready.json", _Told))
+
+    def has(self, builds: Mapping[str, str]) -> bool:
+        """Whether it has builds, and all its trees are still those that it has mounted."""
+        are_there = builds.items() <= self.told.builds.items()
+        return are_there and all(
+            cache.identity(_tree(serial)) == known for serial, known in self.told.trees.items()
+        )
+
+
+@dataclass(frozen=True)
+class Starter:
+    """Starts guests of an image in which builds are installed, for the machines of one run."""
+
+    image: Image
+    trees: Mapping[str, Tree]
+    keys: Keys
+    vagrant: Vagrant
+    progress: Progress
+
+    def start(self, machine: str) -> Guest:
+        """A guest that is ready for cells: from a saved one, or booted where that fails.
+
+        Raises MeasurementError when it does not boot either.
+        """
+        try:
+            return self._go_on(machine, self._find() or self._make(machine))
+        except MeasurementError as error:
+            self.progress.say(f"guest {machine}: {error}")
+            self.progress.doing(machine, f"booting {self.image.kit.release}")
+            self.vagrant.destroy(vm_name=machine)
+            return self.boot(machine)
+
+    def _find(self) -> _Saved | None:
+        """A saved guest that has these builds; more do no harm."""
+        needed = self._serials()
+        for folder in cache.entries(KIND, f"{self._base()}-"):
+            try:
+                saved = _Saved.read(folder)
+            except UserError:  # it was set aside
+                continue
+            if saved.has(needed):
+                return saved
+        return None
+
+    def _make(self, machine: str) -> _Saved:
+        """Boot a guest and save it, unless another run just does the same."""
+
+        def make(folder: Path) -> None:
+            self.progress.doing(machine, f"booting {self.image.kit.release}, to be saved")
+            try:
+                with self.boot(machine) as guest:
+                    _save(guest, folder)
+            finally:
+                self.vagrant.destroy(vm_name=machine)
+            (folder / "ready.json").write_text(told.model_dump_json())
+
+        kit = self.image.kit
+        trees = {tree.serial: cache.identity(tree.folder) for tree in self.trees.values()}
+        told = _Told(kit=kit.folder.name, release=kit.release, builds=self._serials(), trees=trees)
+        name = f"{self._base()}-{cache.digest(RECIPE, [told.builds, told.trees])}"
+        return _Saved.read(cache.entry(KIND, name, make))
+
+    def boot(self, machine: str) -> Guest:
+        """A guest that boots, and is prepared then. Raises MeasurementError when it does not."""
+        # On the clock on which others go on from it. From the host's clock, its time stamp counter
+        # would go back, and its time stand still until the counter has caught up: a guest whose
+        # first connection came then was seen to hang.
+        disks = _disks(self._serials())
+        guest = guests.start(machine, self.image, self.keys, self.vagrant, disks=disks)
+        guest.prepare(self.trees)
+        return guest
+
+    def _go_on(self, machine: str, saved: _Saved) -> Guest:
+        self.progress.doing(machine, f"going on from a saved {self.image.kit.release}")
+        try:
+            return guests.start(
+                machine, self.image, self.keys, self.vagrant,
+                disks=_disks(saved.told.builds), ready=str(saved.folder),
+            )  # fmt: skip
+        except MeasurementError:
+            # One that was told to end says nothing of what it went on from.
+            with contextlib.suppress(UserError):
+                commands.require_going_on()
+                cache.reject(saved.folder, saved.inode, "is of no use: no guest went on from it")
+            raise
+
+    def _serials(self) -> dict[str, str]:
+        """Which disk has the tree of each build."""
+        return {name: tree.serial for name, tree in self.trees.items()}
+
+    def _base(self) -> str:
+        """What a saved guest depends on beside its builds, as the beginning of its name."""
+        engine = self.vagrant.engine
+        kit, system = self.image.kit.folder, self.image.system.parent
+        ingredients = {
+            # With other disks than it began with, a guest would read nonsense.
+            "kit": [kit.name, cache.identity(kit)],
+            "system": [system.name, cache.identity(system)],
+            "qemu": host.qemu_version(),
+            "engine": asdict(engine),
+            # Under KVM a guest sees the host's processor.
+            "processor": host.processor() if engine.accelerator == "kvm" else None,
+            "program": hashlib.sha256(guests.pack_program()).hexdigest(),
+        }
+        return cache.digest(RECIPE, ingredients)
+
+
+def _disks(serials: Mapping[str, str]) -> dict[str, str]:
+    """The disks of builds, by their serials, as the Vagrantfile takes them."""
+    return {serial: str(_tree(serial) / "tree.ext4") for serial in sorted(set(serials.values()))}
+
+
+def _tree(serial: str) -> Path:
+    return cache.root() / "builds" / serial
+
+
+def _save(guest: Guest, folder: Path) -> None:
+    """Write down a guest, which then stands still. Raises MeasurementError when that fails."""
+    # Connections that memory holds would be dead in those that go on from it.
+    guest.connection.close()
+    qmp.save_devices(guest.folder, folder / "devices")
+    for source, target in ((_memory(guest), "memory"), (guest.folder / "disk.qcow2", "disk.qcow2")):
+        commands.run(["cp", "--sparse=always", source, folder / target], seconds=COPY_SECONDS)
+
+
+def _memory(guest: Guest) -> Path:
+    """The file that backs its memory: it has no name but in /proc."""
+    process = guest.process()
+    for file in (process / "fd").iterdir() if process else ():
+        with contextlib.suppress(OSError):  # it was closed in between
+            if file.readlink().name.startswith("memfd:memory"):
+                return file
+    raise MeasurementError("QEMU's memory has no file, and so cannot be saved")

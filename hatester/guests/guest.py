@@ -1,0 +1,333 @@
+"""Guests: virtual machines that Vagrant starts and Fabric enters."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import functools
+import io
+import json
+import secrets
+import shlex
+import time
+import zipfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import fabric
+import paramiko
+from invoke.exceptions import CommandTimedOut, ThreadException
+
+from hatester.artifacts.image import Image, tell_vagrant
+from hatester.artifacts.rootfs import Tree
+from hatester.artifacts.ssh_keys import Keys
+from hatester.guests import qmp
+from hatester.guests.engine import Engine
+from hatester.guests.vagrant import Vagrant
+from hatester.util import process as commands
+from hatester.util.errors import MeasurementError, tail
+from hatester.util.paths import PROVISION
+
+CONNECT_SECONDS = 30
+COMMAND_SECONDS = 120
+PREPARE_SECONDS = 300
+ANSWER_SECONDS = 20
+"""In which a guest that lives does the least of things."""
+_RACE = 1000
+"""How often the guest's time may be the host's where it has nothing to do but wait."""
+PROGRAM = "/opt/hatester/guest"
+"""A folder that Python runs; what it has compiled stays there and need not be compiled again."""
+
+TALK = "/run/hatester"
+"""The folder of the pipes by which the host talks with that program, and of its log."""
+# A shell has what it starts in the background read nothing, unless it is told otherwise.
+_RELAY = f"exec 3<&0; cat <&3 >{TALK}/requests & exec 3<&-; exec cat {TALK}/events"
+
+_STATES = {
+    "running": "QEMU runs",
+    "io-error": "QEMU has stopped it, since its disk cannot be written (is the host's full?)",
+}
+_LOST = (CommandTimedOut, ThreadException, paramiko.SSHException, OSError, EOFError)
+
+
+BUILDS = "/opt/haproxy"
+"""The folder of the builds' trees in a guest."""
+
+
+def build_root(name: str) -> str:
+    """Where the tree of a build is in a guest."""
+    return f"{BUILDS}/{name}"
+
+
+@dataclass
+class Guest:
+    """A running guest, what it was started from, and how to enter it.
+
+    `machine` is its name among the machines of its run.
+    """
+
+    machine: str
+    image: Image
+    keys: Keys
+    vagrant: Vagrant
+    connection: fabric.Connection = field(init=False)
+    accelerator: str = field(init=False)
+    """What QEMU runs it with: kvm or tcg."""
+    is_lost: bool = field(init=False, default=False)
+    """Whether its program may be amid a sequence that nobody waits for any more."""
+    _server: paramiko.Channel | None = field(init=False, default=None)
+    _awaited: int = field(init=False, default=0)
+
+    def __enter__(self) -> Guest:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave it; it is Vagrant that ends it."""
+        self.connection.close()
+
+    @property
+    def engine(self) -> Engine:
+        """How it runs. On the virtual clock it stands still unless it is awaited."""
+        return self.vagrant.engine
+
+    @property
+    def folder(self) -> Path:
+        """Where its monitor and its console are on the host."""
+        return self.vagrant.data(self.machine)
+
+    def connect(self) -> None:
+        """Enter it with this user's key, and only if it has the host key that we gave it."""
+        port = qmp.ssh_port(self.folder)
+        self.connection = fabric.Connection(
+            "127.0.0.1",
+            user="root",
+            port=port,
+            config=fabric.Config(overrides={"load_ssh_configs": False}),
+            connect_timeout=CONNECT_SECONDS,
+            connect_kwargs={
+                "key_filename": str(self.keys.private),
+                "look_for_keys": False,
+                "allow_agent": False,
+                "banner_timeout": CONNECT_SECONDS,
+                "auth_timeout": CONNECT_SECONDS,
+                "channel_timeout": CONNECT_SECONDS,
+            },
+        )
+        client = self.connection.client
+        client.set_missing_host_key_policy(paramiko.RejectPolicy())
+        _, key, *_ = self.keys.host_public.read_text().split()
+        host_key = paramiko.Ed25519Key(data=base64.b64decode(key))
+        client.get_host_keys().add(f"[127.0.0.1]:{port}", host_key.get_name(), host_key)
+        with self.reachable("its SSH server"):
+            self.connection.open()
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[None]:
+        """Let it run while it is awaited. On the virtual clock its time would race otherwise."""
+        if self.engine.is_virtual and not self._awaited:
+            qmp.resume(self.folder)
+        self._awaited += 1
+        try:
+            yield
+        finally:
+            self._awaited -= 1
+            if self.engine.is_virtual and not self._awaited:
+                # One that has ended stands still as well.
+                with contextlib.suppress(MeasurementError):
+                    qmp.pause(self.folder)
+
+    @contextlib.contextmanager
+    def reachable(self, what: str) -> Iterator[None]:
+        """Let it run, and raise MeasurementError, with the console's end, where it is lost."""
+        try:
+            with self.running():
+                yield
+        except _LOST as error:
+            raise MeasurementError(
+                f"guest {self.machine}, {what}: {error or type(error).__name__}; "
+                f"{self.last_words()}"
+            ) from error
+
+    def last_words(self) -> str:
+        """What QEMU has become, and the end of the console."""
+        if not self.folder.is_dir():
+            qemu = "the files of its machine are gone"
+        elif not self.process():
+            qemu = f"QEMU has ended {tail(self._file('qemu.log'))}".rstrip()
+        else:
+            try:
+                qemu = _STATES.get(state := qmp.status(self.folder), f"QEMU says '{state}'")
+            except MeasurementError as error:
+                qemu = str(error)
+        return f"{qemu}; the end of its console:\n{tail(self.console())}"
+
+    def console(self) -> str:
+        """What its kernel and its first processes have written so far."""
+        return self.vagrant.console(self.machine)
+
+    def tell(self, command: str) -> None:
+        """Tell of a shell command that is run in it, to who wants to know of each."""
+        commands.tell(self.vagrant.entry(self.machine, command))
+
+    def _file(self, name: str) -> str:
+        """The text of a file of its machine, or nothing."""
+        path = self.folder / name
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def process(self) -> Path | None:
+        """The folder in /proc of its QEMU, which has a `-uuid`; None when it has ended, or nothing
+        is left of its machine by which to tell."""
+        uuid = self._file("id").strip().encode()
+        # Without one, any command line would do: each ends with an empty word.
+        for process in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):  # it has ended, or is somebody else's
+                if uuid and uuid in (process / "cmdline").read_bytes().split(b"\0"):
+                    return process
+        return None
+
+    def run(self, command: str, seconds: int = COMMAND_SECONDS) -> str:
+        """Standard output of a shell command in the guest, which may take so many seconds.
+
+        Raises MeasurementError when it fails.
+        """
+        # What ends only the wait here would leave the command running there. On the virtual clock,
+        # minutes may pass there while the host reads a disk.
+        self.tell(command)
+        there = seconds * _RACE if self.engine.is_virtual else seconds
+        bounded = f"timeout {there} sh -euc {shlex.quote(command)}"
+        with self.reachable(f"`{command}`"):
+            result = self.connection.run(
+                bounded,
+                hide=True,
+                warn=True,
+                in_stream=False,
+                timeout=seconds + CONNECT_SECONDS,
+            )
+        if result.failed:
+            raise MeasurementError(
+                f"guest {self.machine}, `{command}` failed with status {result.exited}: "
+                f"{tail(result.stdout + result.stderr)}"
+            )
+        text: str = result.stdout
+        return text
+
+    def server(self) -> paramiko.Channel:
+        """The way to its program, which runs one sequence after another for as long as it lives.
+
+        The guest may have gone on from a saved one: it is told the time of day, and on the host's
+        clock something that no other guest knows, since its random numbers would be those of all
+        its likes. On the virtual clock they are to be that.
+        """
+        if self._server is None:
+            with self.reachable("its program"):
+                channel = self.connection.create_session()
+                channel.settimeout(COMMAND_SECONDS)
+                channel.exec_command(_RELAY)
+                secret = "" if self.engine.is_virtual else secrets.token_hex(64)
+                host = {"time": time.time(), "secret": secret}
+                channel.sendall(json.dumps(host).encode() + b"\n")
+                if not channel.makefile("r").readline():
+                    raise MeasurementError(f"the guest's program has ended: {self.complaint()}")
+                self._server = channel
+        return self._server
+
+    def complaint(self) -> str:
+        """The last words of its program, or what there is to say of the guest if it has none."""
+        try:
+            words = self.run(f"cat {TALK}/log", ANSWER_SECONDS).strip()
+        except MeasurementError:
+            words = ""
+        return tail(words) or self.last_words()
+
+    def prepare(self, trees: Mapping[str, Tree]) -> None:
+        """Install what cells need, and remember the guest as it is then.
+
+        Raises MeasurementError when it does not run the kernel of its kit. A change of what is done
+        here raises RECIPE of hatester/guests/checkpoint.py.
+        """
+        release = self.run("uname -r").strip()
+        if release != self.image.kit.release:
+            raise MeasurementError(f"the guest runs Linux {release}, not {self.image.kit.release}")
+        self.run(
+            f"mkdir -p /opt/hatester {TALK}; mkfifo {TALK}/requests {TALK}/events;"
+            f" modprobe dummy numdummies=0"
+        )
+        with self.reachable("the upload of its program"):
+            self.connection.put(io.BytesIO(pack_program()), f"{PROGRAM}.zip")
+        installs = "".join(_install(name, tree) for name, tree in trees.items())
+        self.run(
+            f"{installs} python3 -m zipfile -e {PROGRAM}.zip {PROGRAM};"
+            f" python3 -m compileall -q {PROGRAM}; python3 {PROGRAM} save {BUILDS};"
+            f" setsid python3 {PROGRAM} serve {TALK} </dev/null >{TALK}/log 2>&1 & sync",
+            PREPARE_SECONDS,
+        )
+        # It is loaded then, and waits for the next host once the way to this one has gone.
+        self.server().close()
+        self._server = None
+        self.run("while pgrep -x cat >/dev/null; do sleep 0.1; done")
+
+    def is_fit(self) -> bool:
+        """Whether it can still be used: QEMU and it answer, and it has nothing left of a cell."""
+        if self.is_lost:
+            return False
+        try:
+            with self.running():
+                return qmp.status(self.folder) == "running" and not self.traces()
+        except MeasurementError:
+            return False
+
+    def traces(self) -> list[str]:
+        """What it has that it did not have when it was prepared, and what it has no more.
+
+        Raises MeasurementError when it does not say.
+        """
+        said = self.run(f"python3 {PROGRAM} traces", ANSWER_SECONDS)
+        try:
+            found: list[str] = json.loads(said)
+        except ValueError as error:
+            raise MeasurementError(f"guest {self.machine} said '{tail(said, 1)}'") from error
+        return found
+
+
+def _install(name: str, tree: Tree) -> str:
+    """Return the commands that install a build: its disk is mounted."""
+    root = shlex.quote(build_root(name))
+    return f"mkdir -p {root}; mount -o ro /dev/disk/by-id/virtio-{tree.serial} {root};"
+
+
+@functools.cache
+def pack_program() -> bytes:
+    """Pack the program of `provision/guest` as it is uploaded: one zip file that Python runs.
+
+    It depends only on the paths and contents of its files. It is packed once in each process, so
+    that a saved guest has the program by which it is named (hatester/guests/checkpoint.py).
+    """
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for path in sorted(PROVISION.glob("**/*.py")):
+            _add(archive, str(path.relative_to(PROVISION.parent)), path.read_bytes())
+        _add(archive, "__main__.py", b"import provision.guest.__main__\n")
+    return packed.getvalue()
+
+
+def _add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
+    # A ZipInfo that is made by name has always the same time.
+    archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
+
+
+def start(machine: str, image: Image, keys: Keys, vagrant: Vagrant, **further: Any) -> Guest:
+    """A guest that runs and has been entered; `further` is for the Vagrantfile's declaration of it.
+
+    Raises MeasurementError when it does not boot.
+    """
+    engine = {"clock": vagrant.engine.clock, "cpus": vagrant.engine.cpus}
+    tell_vagrant(vagrant.machines, {machine: {**image.machine(keys), **engine, **further}})
+    vagrant.up(vm_name=machine)
+    guest = Guest(machine, image, keys, vagrant)
+    if process := guest.process():
+        commands.tell((process / "cmdline").read_text().rstrip("\0").split("\0"))
+    guest.accelerator = "kvm" if qmp.is_accelerated(guest.folder) else "tcg"
+    guest.connect()
+    return guest

@@ -1,0 +1,199 @@
+"""The host: what a run needs of it, and what of it stands in the results."""
+
+from __future__ import annotations
+
+import os
+import platform
+import pwd
+import re
+import shutil
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hatester.artifacts import cache
+from hatester.util import process
+from hatester.util.errors import UserError
+
+COMMANDS = {
+    "qemu-system-x86_64": "runs the guests",
+    "qemu-img": "makes their disks",
+    "vagrant": "starts and ends them",
+    "mmdebstrap": "makes their system",
+    "fakeroot": "makes their disks without root",
+    "mke2fs": "makes their disks",
+    "depmod": "makes kernel kits",
+    "cpio": "makes kernel kits",
+    "dpkg-deb": "unpacks kernels and HAProxy",
+    "apt-get": "fetches kernels and HAProxy",
+    "ssh-keygen": "makes the guests' keys",
+}
+ACCELERATORS = ("auto", "kvm", "tcg")
+CACHE_DISK_BYTES = 3 * 2**30
+"""What making images and builds takes; those of the default matrix stay at 2 GiB."""
+GUEST_DISK_BYTES = 2**30
+"""What a guest writes to its disk, snapshot included."""
+MEMORY_BYTES = 2**30
+"""A guest has 512 MiB; QEMU and the host need some beside."""
+SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that a run needs: whether it is there, and what is or what to do about it."""
+
+    name: str
+    is_ok: bool
+    text: str
+
+
+def is_kvm_usable() -> bool:
+    """Whether KVM works here: some hosts have a /dev/kvm in which stock kernels hang, which
+    their processors' lack of vmx and svm gives away."""
+    flags = set(Path("/proc/cpuinfo").read_text().split())
+    return bool(flags & {"vmx", "svm"}) and os.access("/dev/kvm", os.R_OK | os.W_OK)
+
+
+def accelerator() -> str:
+    """What guests run with: kvm or tcg. Raises UserError where HATESTER_ACCEL is neither."""
+    chosen = os.environ.get("HATESTER_ACCEL", "auto")
+    if chosen not in ACCELERATORS:
+        raise UserError(f"HATESTER_ACCEL is '{chosen}'; the choices are {', '.join(ACCELERATORS)}.")
+    if chosen != "auto":
+        return chosen
+    return "kvm" if is_kvm_usable() else "tcg"
+
+
+def findings() -> Iterator[Finding]:
+    """What a run needs of this host, but for the network."""
+    for command, purpose in COMMANDS.items():
+        path = shutil.which(command)
+        yield Finding(
+            command, path is not None, path or f"is not installed; it {purpose}; run ./bootstrap"
+        )
+    yield _ids()
+    yield _accelerator()
+    yield _memory()
+    yield _disk()
+    yield _loopback()
+
+
+def _ids() -> Finding:
+    """Subordinate ids (subuid(5)), with which mmdebstrap works without root."""
+    if os.getuid() == 0:
+        return Finding("subordinate ids", True, "root needs none")
+    me = {str(os.getuid()), pwd.getpwuid(os.getuid()).pw_name}
+    for file in (Path("/etc/subuid"), Path("/etc/subgid")):
+        owners = re.findall(r"^[^:]+", file.read_text(), re.MULTILINE) if file.exists() else []
+        if not me & set(owners):
+            return Finding("subordinate ids", False, f"{file} has none for you; run ./bootstrap")
+    return Finding("subordinate ids", True, "/etc/subuid and /etc/subgid have some for you")
+
+
+def _accelerator() -> Finding:
+    try:
+        chosen = accelerator()
+    except UserError as error:
+        return Finding("KVM", False, str(error).rstrip("."))
+    if os.environ.get("HATESTER_ACCEL", "auto") != "auto":
+        return Finding("KVM", True, f"HATESTER_ACCEL is '{chosen}'")
+    if chosen == "kvm":
+        return Finding("KVM", True, "guests run under KVM")
+    if not Path("/dev/kvm").exists():
+        reason = "there is no /dev/kvm"
+    elif not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        reason = "you may not open /dev/kvm: join its group, kvm, to change that"
+    else:
+        reason = "the processor shows neither vmx nor svm, so /dev/kvm cannot be trusted"
+    return Finding("KVM", True, f"guests are emulated, much slower: {reason}")
+
+
+def _memory() -> Finding:
+    available = _available()
+    return Finding(
+        "memory",
+        available >= MEMORY_BYTES,
+        f"{available / 2**30:.1f} GiB available, {MEMORY_BYTES / 2**30:.1f} GiB needed",
+    )
+
+
+def _available() -> int:
+    """Bytes of memory that can be had (proc_meminfo(5))."""
+    found = re.search(r"MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text())
+    return int(found[1]) * 1024 if found else 0
+
+
+def _disk() -> Finding:
+    folder = cache.root()
+    free = shutil.disk_usage(folder).free
+    has_system = any((folder / "systems").glob("[!.]*"))
+    needed = GUEST_DISK_BYTES if has_system else CACHE_DISK_BYTES + GUEST_DISK_BYTES
+    text = f"{free / 2**30:.1f} GiB free in {folder}, {needed / 2**30:.1f} GiB needed"
+    if free < needed:
+        text += "; ./bootstrap invoke clean removes what was not used for long"
+    return Finding("disk space", free >= needed, text)
+
+
+def _loopback() -> Finding:
+    try:
+        with socket.create_server(("127.0.0.1", 0)):
+            return Finding("ports", True, "127.0.0.1 has free ones")
+    except OSError as error:
+        return Finding("ports", False, f"none can be had on 127.0.0.1: {error.strerror}")
+
+
+def has_memory_for() -> int:
+    """For how many guests there is memory."""
+    return _available() // MEMORY_BYTES
+
+
+def makers() -> int:
+    """How many things to make at once: while some wait for the network, others take processors."""
+    return processors() + 2
+
+
+def processors() -> int:
+    """Those that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def qemu_version() -> str:
+    """Which QEMU runs the guests."""
+    return _version("qemu-system-x86_64")
+
+
+def processor() -> list[str]:
+    """What tells this host's processor from others."""
+    text = Path("/proc/cpuinfo").read_text()
+    return sorted(
+        set(re.findall(r"^(?:model name|stepping|microcode|flags)\s*:.*", text, re.MULTILINE))
+    )
+
+
+def require() -> None:
+    """Raise UserError for the first thing that a run needs and this host lacks."""
+    for finding in findings():
+        if not finding.is_ok:
+            raise UserError(f"{finding.name}: {finding.text}.")
+
+
+def describe() -> dict[str, Any]:
+    """This host, as `run.json` has it."""
+    return {
+        "system": platform.platform(),
+        "processors": os.cpu_count(),
+        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "python": platform.python_version(),
+        "qemu": qemu_version(),
+        "vagrant": _version("vagrant"),
+    }
+
+
+def _version(command: str) -> str:
+    """The first line of what `--version` says."""
+    try:
+        return process.run([command, "--version"], seconds=SECONDS).splitlines()[0]
+    except process.CommandError as error:
+        raise UserError(f"{command} does not work: {error}") from error

@@ -1,0 +1,79 @@
+"""Vagrant, by python-vagrant, with bounds and with the reason when it fails.
+
+python-vagrant 1.0.0 gives its calls no time limit and drops what Vagrant writes to standard error:
+the two methods by which it runs everything are replaced here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import vagrant
+
+from hatester.guests.engine import Engine
+from hatester.util import process
+from hatester.util.errors import MeasurementError, tail
+
+SECONDS = 300.0
+"""Of one call; the provider bounds a boot on its own, by less."""
+
+
+class Vagrant(vagrant.Vagrant):
+    """The machines of the Vagrantfile in `root`, declared and with their state in `folder`."""
+
+    def __init__(self, root: Path, folder: Path, engine: Engine) -> None:
+        self.folder = folder
+        self.engine = engine
+        self.machines = folder / "machines.json"
+        # The user's own plugins take time to load and have no part in this; nor has HashiCorp, whom
+        # its own package of Vagrant asks for newer versions.
+        aside = {"VAGRANT_NO_PLUGINS": "1", "VAGRANT_CHECKPOINT_DISABLE": "1"}
+        env = {**self.where, "HATESTER_ACCEL": engine.accelerator, **aside}
+        process.tell_environment(env)
+        super().__init__(root=str(root), env=env)
+
+    @property
+    def where(self) -> dict[str, str]:
+        """What else Vagrant must have in its environment to find these machines."""
+        return {
+            "VAGRANT_DOTFILE_PATH": str(self.folder),
+            "HATESTER_MACHINES": str(self.machines),
+        }
+
+    def entry(self, machine: str, command: str | None = None) -> list[str]:
+        """What enters a machine, and runs a command there, with `where` in its environment."""
+        return ["vagrant", "ssh", machine, *(["-c", command] if command else [])]
+
+    def data(self, machine: str) -> Path:
+        """Where the provider keeps a machine's disk, console and sockets."""
+        return self.folder / "machines" / machine / "qemu"
+
+    def console(self, machine: str) -> str:
+        """What a guest's kernel and its first processes have written so far."""
+        path = self.data(machine) / "console.log"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def destroy(self, vm_name: str | None = None) -> None:
+        """End a machine, or all, and remove it.
+
+        A Vagrant that was killed meanwhile is started once more. Raises MeasurementError when it
+        fails again.
+        """
+        try:
+            super().destroy(vm_name=vm_name)
+        except MeasurementError:
+            process.require_going_on()
+            super().destroy(vm_name=vm_name)
+
+    def _call_vagrant_command(self, args: Sequence[str | None]) -> None:
+        self._run_vagrant_command(args)
+
+    def _run_vagrant_command(self, args: Sequence[str | None]) -> str:
+        words = ["vagrant", *(word for word in args if word is not None)]
+        try:
+            return process.run(words, seconds=SECONDS, env=self.env, cwd=Path(self.root))
+        except process.CommandError as error:
+            raise MeasurementError(
+                f"`{' '.join(words)}` failed: {tail(error.output, 25)}"
+            ) from error

@@ -1,0 +1,2 @@
+"""What is tested: declarations, scenarios, HAProxy configurations, kernel and build references,
+the plan."""

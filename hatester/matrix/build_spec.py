@@ -1,0 +1,109 @@
+"""Builds that the flag --haproxy describes itself, beside those that are declared.
+
+Each has a name for cell ids, and the word that describes it anywhere: with absolute paths.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+from hatester.matrix import image_reference
+from hatester.matrix.models import Build, Matrix
+from hatester.util.errors import UserError
+from hatester.util.paths import is_there, located
+from hatester.util.text import printable
+from hatester.util.validation import checked, require
+
+FLAG = "--haproxy"
+# What begins with haproxy is an image without its transport.
+_SUITE = re.compile(r"(?!haproxy)(?P<suite>[a-z][a-z-]*)(?::(?P<version>.+))?")
+_LONGEST = 80
+"""Of a name, that there is room for what tells it from another."""
+_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9.+_-]+")
+
+
+def with_described(matrix: Matrix, words: Sequence[str]) -> tuple[Matrix, list[str]]:
+    """A matrix that has all builds that words of the flag name or describe, and their names.
+
+    Raises UserError for a word that does neither, and for a file that is not there.
+    """
+    names = []
+    for word in words:
+        name = word
+        if word not in matrix.builds:
+            described = _anywhere(word)
+            if not _describes(described):
+                require(word, matrix.builds, FLAG)
+            name = _free_name(matrix, described)
+            matrix = with_given(matrix, {name: described})
+        names.append(name)
+    return matrix, names
+
+
+def with_given(matrix: Matrix, given: Mapping[str, str]) -> Matrix:
+    """A matrix that has these builds as well, which words describe, by their names.
+
+    Raises UserError for a file that is not there.
+    """
+    builds = {name: _build(word) for name, word in given.items()}
+    return replace(
+        matrix,
+        builds={**matrix.builds, **builds},
+        described_builds={**matrix.described_builds, **given},
+    )
+
+
+def _anywhere(word: str) -> str:
+    """A word that means the same in every folder."""
+    here = Path.cwd()
+    if image_reference.has_transport(word):
+        return image_reference.based(word, here)
+    return str(located(word, here)) if _is_path(word) else word
+
+
+def _is_path(word: str) -> bool:
+    return "/" in word or word.endswith(".deb")
+
+
+def _describes(word: str) -> bool:
+    return image_reference.has_transport(word) or _is_path(word) or bool(_SUITE.fullmatch(word))
+
+
+def _build(word: str) -> Build:
+    if image_reference.has_transport(word):
+        content: dict[str, object] = {"image": word}
+    elif _is_path(word):
+        if not is_there(Path(word)):
+            raise UserError(f"{FLAG}: {printable(word)} is missing.")
+        content = {"packages": [word]} if word.endswith(".deb") else {"path": word}
+    else:
+        found = _SUITE.fullmatch(word)
+        content = {key: value for key, value in found.groupdict().items() if value} if found else {}
+    return checked(content, Build, FLAG)
+
+
+def _free_name(matrix: Matrix, word: str) -> str:
+    """A name that the words of no other build have."""
+    name = _NOT_IN_NAMES.sub("-", _short(word)).lstrip(".+_-")[:_LONGEST] or "build"
+    taken = {**dict.fromkeys(matrix.builds), **matrix.described_builds}
+    if taken.get(name, word) == word:
+        return name
+    # As JSON, since a path may have bytes that are not UTF-8.
+    return f"{name}-{hashlib.sha256(json.dumps(word).encode()).hexdigest()[:6]}"
+
+
+def _short(word: str) -> str:
+    """What is worth telling of a word: binaries are called haproxy, but seldom their folders."""
+    if image_reference.has_transport(word):
+        return PurePosixPath(word.partition(":")[2]).name
+    if not _is_path(word):
+        return word
+    path = PurePosixPath(word)
+    if path.name == "haproxy" and path.parent.name not in ("bin", "sbin"):
+        return path.parent.name
+    return path.name.removesuffix(".deb")

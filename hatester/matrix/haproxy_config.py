@@ -1,0 +1,189 @@
+"""HAProxy configurations: which addresses they bind, and how a setting alters them."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import re
+from dataclasses import dataclass
+
+from hatester.matrix.models import Setting
+from hatester.util.text import brief, quoted
+from provision.guest.answers import NAMED
+
+_BIND = re.compile(
+    r"^[ \t]*bind[ \t]+(?P<addresses>[^ \t\n#]+)(?P<options>(?:[ \t]+[^ \t\n#]+)*)",
+    re.MULTILINE,
+)
+_INTERFACE = re.compile(r"[ \t]interface[ \t]+(\S+)")
+_PORT = re.compile(r"[0-9]{1,9}")
+_GLOBAL = re.compile(r"^global[ \t]*(?:#.*)?$", re.MULTILINE)
+_UNIX = ("/", "abns@")
+_UDP = ("quic4@", "quic6@", "udp4@", "udp6@", "udp@")
+_DATAGRAMS = re.compile(r"^[ \t]*dgram-bind[ \t]+(\S+)", re.MULTILINE)
+_RANGE = re.compile(r"(?:ipv[46]@)?(?P<address>.*):(?P<first>[0-9]{1,5})-(?P<last>[0-9]{1,5})")
+_ANY = {"*": "127.0.0.1", "": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
+
+
+@dataclass(frozen=True)
+class Bind:
+    """An address as a `bind` line has it (HAProxy's configuration manual, section 4.2).
+
+    A UNIX socket has its path, or `abns@NAME`, for an address, and the port 0.
+    """
+
+    address: str
+    port: int
+    interface: str | None = None
+    """The one through which alone it can be reached (the option `interface`)."""
+    answer: str = NAMED
+    """How it is known that it answers, as `provision/guest/answers.py` has it."""
+
+    @property
+    def label(self) -> str:
+        """How results name it: as HAProxy does, `192.168.42.43:80`, `*:81` or `/run/x.sock`."""
+        return f"{self.address}:{self.port}" if self.port else self.address
+
+    @property
+    def is_unix(self) -> bool:
+        """True if it is a UNIX socket."""
+        return not self.port
+
+    @property
+    def is_wildcard(self) -> bool:
+        """Whether it is bound to every address of the guest."""
+        return self.address in _ANY
+
+    @property
+    def can_be_missing(self) -> bool:
+        """True if its address has to be on an interface, from where it can be taken away."""
+        if self.is_unix or self.is_wildcard:
+            return False
+        place = self.place
+        return place is None or not ipaddress.ip_address(place[0]).is_loopback
+
+    @property
+    def target(self) -> str:
+        """The address to connect to."""
+        return _ANY.get(self.address, self.address)
+
+    @property
+    def place(self) -> tuple[str, int] | None:
+        """Return the address, as the kernel has it, and the port; None of a host's name."""
+        if self.is_unix:
+            return self.address, 0
+        if self.address in ("", "*"):
+            return "0.0.0.0", self.port
+        with contextlib.suppress(ValueError):
+            return str(ipaddress.ip_address(self.address)), self.port
+        return None
+
+    def require_address(self) -> None:
+        """Raise ValueError where it is a name, and no address."""
+        if not (self.is_unix or self.is_wildcard):
+            _require_no_zone(self.address)
+            ipaddress.ip_address(self.address)
+
+
+def interface_address(text: str) -> ipaddress.IPv4Interface | ipaddress.IPv6Interface:
+    """An address, with its prefix length or without. Raises ValueError for what is none."""
+    _require_no_zone(text)
+    return ipaddress.ip_interface(text)
+
+
+def interfaces(text: str) -> dict[str, str]:
+    """Return the interfaces to which the binds of a configuration are restricted, by their labels.
+
+    What is not written as an address and a port is left out.
+    """
+    found = {}
+    for match in _BIND.finditer(text):
+        if interface := _INTERFACE.search(match["options"]):
+            for each in match["addresses"].split(","):
+                with contextlib.suppress(ValueError):
+                    found[parse_bind(each).label] = interface[1]
+    return found
+
+
+def ranges(text: str) -> list[tuple[str, int, int]]:
+    """Return the ranges of ports that are bound: the address, the first port, the last one."""
+    found = []
+    for match in _BIND.finditer(text):
+        for each in match["addresses"].split(","):
+            if ports := _RANGE.fullmatch(each):
+                address = ports["address"].strip("[]")
+                anywhere = "0.0.0.0" if address in ("", "*") else address
+                found.append((anywhere, int(ports["first"]), int(ports["last"])))
+    return found
+
+
+def datagrams(text: str) -> list[str]:
+    """Return what a configuration binds by UDP, such as QUIC, as it is written there."""
+    binds = (match["addresses"] for match in _BIND.finditer(text))
+    listed = [each for addresses in binds for each in addresses.split(",")]
+    return [*(each for each in listed if each.startswith(_UDP)), *_DATAGRAMS.findall(text)]
+
+
+def _require_no_zone(address: str) -> None:
+    """A zone (RFC 4007) is a name of this host's alone; to Python, it may be any text."""
+    if "%" in address:
+        raise ValueError(f"{quoted(address)} has a zone")
+
+
+def parse_bind(text: str, interface: str | None = None) -> Bind:
+    """An address and its port, as a `bind` line has them, or a UNIX socket as results name it.
+
+    Raises ValueError for an address without a port.
+    """
+    if text.startswith(_UNIX) and len(text) > 1:
+        return Bind(text, 0)
+    address, _, port = text.rpartition(":")
+    if not _PORT.fullmatch(port) or not 0 < int(port) < 65536:
+        raise ValueError(f"bind {brief(text)} has no port")
+    address = address.strip("[]")
+    # One address can be written in many ways; a name stays what it is.
+    with contextlib.suppress(ValueError):
+        address = str(ipaddress.ip_address(address))
+    return Bind(address, int(port), interface)
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """A plain HAProxy configuration, and the name by which its answers are told from others'.
+
+    `stated` is what it binds, where that need not be read in its text.
+    """
+
+    name: str
+    text: str
+    stated: tuple[Bind, ...] | None = None
+
+    @property
+    def binds(self) -> tuple[Bind, ...]:
+        """What it binds without TLS, each label once, in the order of its lines.
+
+        Raises ValueError for an address without a port.
+        """
+        if self.stated is not None:
+            return self.stated
+        found: dict[str, Bind] = {}
+        for match in _BIND.finditer(self.text):
+            interface = _INTERFACE.search(match["options"])
+            for each in match["addresses"].split(","):
+                bind = parse_bind(each, interface[1] if interface else None)
+                if "ssl" not in match["options"].split():
+                    found.setdefault(bind.label, bind)
+        return tuple(found.values())
+
+    def under(self, setting: Setting) -> str:
+        """The text with the setting's lines in `global` and its options on every `bind`."""
+        text = self.text
+        if setting.global_lines:
+            lines = "".join(f"\n    {line}" for line in setting.global_lines)
+            text, sections = _GLOBAL.subn(lambda found: found[0] + lines, text, count=1)
+            if not sections:
+                text = f"global{lines}\n\n{text}"
+        if setting.bind:
+            options = " ".join(setting.bind)
+            text = _BIND.sub(lambda found: f"{found[0]} {options}", text)
+        return text

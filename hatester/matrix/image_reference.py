@@ -1,0 +1,58 @@
+"""Image references, as skopeo(1) has them: a transport, and what it transports."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from hatester.util.errors import UserError
+from hatester.util.paths import located
+from hatester.util.text import quoted
+
+DOCKER = "docker://"
+"""A registry's; by default, Docker Hub's."""
+_FILES = ("oci:", "oci-archive:", "docker-archive:")
+_IN_A_REGISTRY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]*")
+
+
+def has_transport(text: str) -> bool:
+    """Whether a text begins as a reference with a transport does."""
+    return text.startswith((DOCKER, *_FILES))
+
+
+def reference(text: str) -> str:
+    """A reference with its transport, which is a registry's where none is given.
+
+    Raises ValueError for what is none.
+    """
+    if text.startswith(_FILES) and text.isprintable():
+        if not text.split(":")[1]:
+            raise ValueError(f"{quoted(text)} names no file")
+        return text
+    if not _IN_A_REGISTRY.fullmatch(text.removeprefix(DOCKER)):
+        raise ValueError(
+            f"{quoted(text)} is no image, such as haproxy:1.8.26 or oci:/path/to/layout"
+        )
+    return DOCKER + text.removeprefix(DOCKER)
+
+
+def on_this_host(reference: str) -> Path | None:
+    """The file, or the folder of a layout, that a reference names; None for a registry's."""
+    transport, _, rest = reference.partition(":")
+    # skopeo takes the first colon of the rest to begin a tag.
+    return Path(rest.partition(":")[0]) if f"{transport}:" in _FILES else None
+
+
+def based(reference: str, folder: Path) -> str:
+    """The same, where a path that is not absolute begins at `folder`.
+
+    Raises UserError where that has a colon, with which a tag would begin.
+    """
+    transport, _, rest = reference.partition(":")
+    path, colon, tag = rest.partition(":")
+    if on_this_host(reference) is None or not path:
+        return reference
+    whole = located(path, folder)
+    if ":" in str(whole):
+        raise UserError(f"{whole}: an image cannot be named by a path with a colon.")
+    return f"{transport}:{whole}{colon}{tag}"

@@ -1,0 +1,170 @@
+"""Kernels as --kernel takes them: by the names of declared ones, or by where they come from."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from hatester.artifacts.kernel_source import local_release
+from hatester.artifacts.suite_kernels import Kernels, fitting, flavour_of, is_match, is_release
+from hatester.matrix.models import Kernel, Matrix
+from hatester.matrix.plan import Wanted
+from hatester.util.errors import MeasurementError, UserError
+from hatester.util.paths import is_there
+from hatester.util.text import brief
+from hatester.util.validation import checked, require
+
+FLAG = "--kernel"
+SNAPSHOT = "snapshot:"
+_REFERENCE = re.compile(r"/|\.deb$|^[a-z][a-z-]*(:|$)")
+_LONGEST = 100
+"""A name's length at most (`models.NAME`)."""
+_UNSAFE = re.compile(r"[^A-Za-z0-9.+_-]")
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """A single kernel, by the name that cells have for it.
+
+    `reference` is what --kernel takes for just this one; empty for one that is declared.
+    """
+
+    name: str
+    kernel: Kernel
+    reference: str = ""
+
+
+def with_kernels(matrix: Matrix, wanted: Wanted, kernels: Kernels) -> tuple[Matrix, Wanted]:
+    """A matrix that has all kernels that are selected, and what is wanted, by their names.
+
+    What stands for several kernels becomes these. `kernels` is asked only of what is not declared,
+    or is a pattern. Raises UserError for what leads to no kernel.
+    """
+    words = [*wanted.kernels] or [name for each in matrix.selections for name in each.kernels]
+    chosen = {word: _choose(matrix, word, kernels) for word in dict.fromkeys(words)}
+
+    def names(given: Iterable[str]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(each.name for word in given for each in chosen[word]))
+
+    if not wanted.kernels:
+        selections = [
+            each.model_copy(update={"kernels": names(each.kernels)}) for each in matrix.selections
+        ]
+        matrix = replace(matrix, selections=tuple(selections))
+    found = [each for word in chosen.values() for each in word]
+    return _extended(matrix, found), replace(wanted, kernels=names(wanted.kernels))
+
+
+def with_names(matrix: Matrix, names: Iterable[str], references: Mapping[str, str]) -> Matrix:
+    """A matrix that has the kernels of cells: declared, matching a declared pattern, or else by
+    the references that led to them. It lacks one for which there is none of these."""
+    found = []
+    for name in set(names) - set(matrix.kernels):
+        if kernel := _of_pattern(matrix, name):
+            found.append(_Chosen(name, kernel))
+        elif name in references:
+            found.append(_Chosen(name, parse(references[name]), references[name]))
+    return _extended(matrix, found)
+
+
+def _extended(matrix: Matrix, found: Iterable[_Chosen]) -> Matrix:
+    """A matrix with further kernels. Raises UserError for two by one name."""
+    kernels, references = dict(matrix.kernels), dict(matrix.described_kernels)
+    for each in found:
+        if kernels.setdefault(each.name, each.kernel) != each.kernel:
+            raise UserError(
+                f"{FLAG}: there are two different kernels by the name {each.name}; declare one of "
+                "them in matrix/kernels.yml, by a name of its own."
+            )
+        if each.reference:
+            references[each.name] = each.reference
+    return replace(matrix, kernels=kernels, described_kernels=references)
+
+
+def _choose(matrix: Matrix, word: str, kernels: Kernels) -> list[_Chosen]:
+    """The kernels for which a word stands."""
+    declared = matrix.kernels.get(word) or _of_pattern(matrix, word)
+    if declared and declared.is_pattern:
+        place = f"{matrix.folder / 'kernels.yml'}: {word}"
+        return [_Chosen(each.name, each.kernel) for each in _of_suite(declared, kernels, place)]
+    if declared:
+        return [_Chosen(word, declared)]
+    if not _REFERENCE.search(word):
+        require(word, matrix.kernels, FLAG)
+    kernel = parse(word)
+    if kernel.suite:
+        names = "" if ":" in word else f" ({', '.join(matrix.kernels)} are declared)"
+        return _of_suite(kernel, kernels, f"{FLAG} {brief(word)}{names}")
+    try:
+        name = kernel.snapshot or _safe(local_release(kernel))
+    except MeasurementError as error:
+        raise UserError(f"{FLAG} {brief(word)}: {error}.") from error
+    return [_Chosen(name, kernel, _reference(kernel))]
+
+
+def _of_suite(kernel: Kernel, kernels: Kernels, place: str) -> list[_Chosen]:
+    """Those that a suite has now. Raises UserError, which begins with `place`, for none."""
+    try:
+        found = fitting(kernel, kernels(kernel.suite or ""))
+    except MeasurementError as error:
+        raise UserError(f"{place}: {error}.") from error
+    if not kernel.is_pattern and not is_release(kernel.version):
+        flavour = "" if kernel.flavour == Kernel.model_fields["flavour"].default else kernel.flavour
+        name = "-".join(filter(None, (kernel.suite, kernel.version, flavour)))
+        return [_Chosen(_safe(name), kernel, _reference(kernel))]
+    singles = [_single(kernel, each.release) for each in found]
+    return [_Chosen(_safe(each.version or ""), each, _reference(each)) for each in singles]
+
+
+def _of_pattern(matrix: Matrix, name: str) -> Kernel | None:
+    """The kernel of that release, where it matches a pattern that is declared."""
+    for kernel in matrix.kernels.values():
+        if kernel.is_pattern and is_release(name) and is_match(kernel, name):
+            return _single(kernel, name)
+    return None
+
+
+def _single(kernel: Kernel, release: str) -> Kernel:
+    """Of the kernels for which a declaration stands, the one of a release."""
+    return kernel.model_copy(update={"version": release, "flavour": flavour_of(release)})
+
+
+def parse(word: str) -> Kernel:
+    """The kernel to which a word leads that is no declared name. Raises UserError for a wrong one.
+
+    It is SUITE, SUITE:VERSION, SUITE:VERSION:FLAVOUR, snapshot:RELEASE, or a path: of packages, of
+    a folder with some, or of a kernel's file.
+    """
+    if "/" in word or word.endswith(".deb"):
+        kernel = _written(word, packages=[word])
+        is_kernel = not word.endswith(".deb") and is_there(kernel.packages[0], Path.is_file)
+        return _written(word, vmlinuz=word) if is_kernel else kernel
+    if word.startswith(SNAPSHOT):
+        return _written(word, snapshot=word.removeprefix(SNAPSHOT))
+    suite, version, flavour, *more = [*word.split(":"), "", ""]
+    if any(more):
+        raise UserError(f"{FLAG} {brief(word)}: of a suite it takes SUITE:VERSION:FLAVOUR.")
+    further = {"version": version, "flavour": flavour}
+    kernel = _written(word, suite=suite, **{key: each for key, each in further.items() if each})
+    is_single = is_release(version) and not kernel.is_pattern
+    return _single(kernel, version) if is_single else kernel
+
+
+def _written(word: str, **content: object) -> Kernel:
+    return checked(content, Kernel, f"{FLAG} {brief(word)}", Path.cwd())
+
+
+def _reference(kernel: Kernel) -> str:
+    """The word that leads to a kernel, from any folder."""
+    if kernel.snapshot:
+        return SNAPSHOT + kernel.snapshot
+    if not kernel.suite:
+        return str(kernel.vmlinuz or kernel.packages[0])
+    flavour = "" if is_release(kernel.version) else kernel.flavour
+    return ":".join((kernel.suite, kernel.version or "", flavour)).rstrip(":")
+
+
+def _safe(name: str) -> str:
+    return _UNSAFE.sub("-", name)[:_LONGEST]

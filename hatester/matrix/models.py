@@ -1,0 +1,299 @@
+"""What is tested: the declarations under `matrix/`, checked as they are read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import pydantic
+
+from hatester.matrix import image_reference
+from hatester.util.errors import UserError
+from hatester.util.paths import located
+from hatester.util.text import quoted
+from hatester.util.validation import Declaration, checked, choices, content, load, require
+
+NAME = r"^[A-Za-z0-9][A-Za-z0-9.+_-]{0,99}$"
+"""Names stand in cell ids, file names and `vagrant up NAME`."""
+
+METHODS: Mapping[str, str | None] = {
+    "signal": "1.8",
+    "cli": "1.9",
+    "systemd": "1.8",
+    "soft-finish": None,
+}
+"""How a reload is asked for, and the first HAProxy that knows it; None where every one does.
+
+signal is SIGUSR2 to the master (`-W`; HAProxy's management guide, sections 3 and 4), cli the
+command `reload` of the master CLI (`-S`; section 9.4), systemd the packaged unit, whose master
+tells systemd that it is ready (`-Ws`; section 3), soft-finish a new process without a master that
+tells the old one to finish (`-sf`; section 4).
+"""
+
+DECLARATIONS = ("kernels", "haproxy", "settings")
+"""The files under `matrix/` that declare what there is; every other one selects from it."""
+
+FLAVOURS: Mapping[str, str] = {"cloud": "-cloud-amd64", "generic": "-amd64", "rt": "-rt-amd64"}
+"""Debian's flavours of a kernel, with what its releases (as of `uname -r`) end with."""
+
+KERNEL_SOURCES: Mapping[str, tuple[str, ...]] = {
+    "suite": ("version", "flavour"),
+    "packages": (),
+    "vmlinuz": ("modules",),
+    "urls": (),
+    "snapshot": ("version",),
+}
+"""What a kernel comes from, and the keys that say more of it."""
+
+Name = Annotated[str, pydantic.StringConstraints(pattern=NAME)]
+Line = Annotated[str, pydantic.StringConstraints(pattern=r"^[^\x00-\x08\x0a-\x1f\x7f]+$")]
+SysctlName = Annotated[
+    str, pydantic.StringConstraints(pattern=r"^[a-z0-9_]+([./][A-Za-z0-9_-]+)+$")
+]
+First = Annotated[str, pydantic.StringConstraints(pattern=r"^[0-9]{1,9}(\.[0-9]{1,9})*$")]
+Version = Annotated[str, pydantic.StringConstraints(pattern=r"^[0-9][A-Za-z0-9.+~-]{0,99}$")]
+KernelVersion = Annotated[
+    str, pydantic.StringConstraints(pattern=r"^[0-9*?\[][A-Za-z0-9.+~_*?!\[\]-]{0,99}$")
+]
+Url = Annotated[str, pydantic.StringConstraints(pattern=r"^(https?|file)://[!-~]+$")]
+Sha256 = Annotated[str, pydantic.StringConstraints(pattern=r"^[0-9a-fA-F]{64}$", to_lower=True)]
+
+
+def _some(content: object) -> object:
+    if not isinstance(content, list | tuple) or not content:
+        raise ValueError(f"here belongs a list of at least one name, not {quoted(content)}")
+    return content
+
+
+def _method(name: str) -> str:
+    if name not in METHODS:
+        raise ValueError(f"there is no {quoted(name)}{choices(name, list(METHODS))}")
+    return name
+
+
+def _flavour(name: str) -> str:
+    if name not in FLAVOURS:
+        raise ValueError(f"there is no {quoted(name)}{choices(name, list(FLAVOURS))}")
+    return name
+
+
+def _path(text: object, info: pydantic.ValidationInfo) -> Path:
+    """A path as it is written in a file, relative to that file's folder."""
+    if isinstance(text, Path):
+        return text
+    if not isinstance(text, str) or not text or not text.isprintable():
+        raise ValueError(f"here belongs a path, not {quoted(text)}")
+    try:
+        return Path((info.context or {}).get("folder", "."), Path(text).expanduser()).absolute()
+    except RuntimeError as error:  # there is no such user
+        raise ValueError(f"{quoted(text)} names no folder: {error}") from error
+
+
+Names = Annotated[tuple[str, ...], pydantic.BeforeValidator(_some)]
+Files = Annotated[tuple[Line, ...], pydantic.BeforeValidator(_some)]
+Image = Annotated[str, pydantic.AfterValidator(image_reference.reference)]
+Method = Annotated[str, pydantic.AfterValidator(_method)]
+Methods = Annotated[tuple[Method, ...], pydantic.BeforeValidator(_some)]
+
+
+Flavour = Annotated[str, pydantic.AfterValidator(_flavour)]
+LocalPath = Annotated[Path, pydantic.BeforeValidator(_path)]
+
+
+class Download(Declaration):
+    """A file by its URL, and what it must be."""
+
+    url: Url
+    sha256: Sha256
+
+
+class Kernel(Declaration):
+    """A Linux kernel from one of KERNEL_SOURCES, and the system around it; one guest.
+
+    Of a suite, `version` is what the package's version begins with, a release as of `uname -r`, or
+    a pattern of releases, which stands for several kernels; of the snapshot archive, what the
+    package's version begins with. `packages` are files, folders and patterns of files.
+    """
+
+    suite: Name | None = None
+    version: KernelVersion | None = None
+    flavour: Flavour = "cloud"
+    packages: tuple[LocalPath, ...] = ()
+    vmlinuz: LocalPath | None = None
+    modules: LocalPath | None = None
+    urls: tuple[Download, ...] = ()
+    snapshot: Name | None = None
+    system: Name = "bookworm"
+
+    @pydantic.model_validator(mode="after")
+    def _has_one_source(self) -> Kernel:
+        given = [source for source in KERNEL_SOURCES if getattr(self, source)]
+        if len(given) != 1:
+            raise ValueError(
+                f"a kernel comes from one of {', '.join(KERNEL_SOURCES)}, "
+                f"not from {' and '.join(given) or 'none of them'}"
+            )
+        fitting = {*given, *KERNEL_SOURCES[given[0]], "system"}
+        for key in self.__class__.model_fields:
+            if key in self.model_fields_set - fitting:
+                raise ValueError(f"the key '{key}' says nothing of a kernel by its {given[0]}")
+        if self.is_pattern and not self.suite:
+            raise ValueError(f"only a suite takes a pattern as version, such as '{self.version}'")
+        return self
+
+    @property
+    def is_pattern(self) -> bool:
+        """Whether it stands for all kernels of a suite whose releases match its version."""
+        return self.version is not None and any(each in self.version for each in "*?[")
+
+    @property
+    def linux(self) -> str | None:
+        """Its version, as far as it is declared."""
+        return self.snapshot or self.version
+
+
+class Build(Declaration):
+    """A HAProxy, with where it comes from: a Debian suite, Debian packages on this host (what they
+    depend on is in `suite`), a binary on this host, or an image.
+
+    `version` is what its version begins with; of a suite, one with a revision is wanted exactly.
+    """
+
+    suite: Name | None = None
+    version: Version | None = None
+    packages: Files = ()
+    path: Line | None = None
+    image: Image | None = None
+
+    @pydantic.model_validator(mode="after")
+    def _come_from_one_place(self) -> Build:
+        given = [name for name in ("suite", "packages", "path", "image") if getattr(self, name)]
+        if len(given) != 1 and given != ["suite", "packages"]:
+            found = " and ".join(given) or "none"
+            raise ValueError(f"here belongs one of suite, packages, path, image, not {found}")
+        return self
+
+    @property
+    def has_unit(self) -> bool:
+        """Whether it comes with a unit for systemd, as packages do."""
+        return not self.path and not self.image
+
+    def based(self, folder: Path) -> Build:
+        """The same, where paths that are not absolute begin at `folder`."""
+        return self.model_copy(
+            update={
+                "packages": tuple(str(located(path, folder)) for path in self.packages),
+                "path": self.path and str(located(self.path, folder)),
+                "image": self.image and image_reference.based(self.image, folder),
+            }
+        )
+
+
+class Setting(Declaration):
+    """What is applied before HAProxy starts, and what it needs in order to make sense.
+
+    `linux` and `haproxy` are the first versions that have it, `methods` the ways of reloading to
+    which it makes a difference. Where it is `lenient`, a kernel may lack some of its sysctls.
+    """
+
+    description: str = ""
+    linux: First | None = None
+    haproxy: First | None = None
+    methods: Methods = tuple(METHODS)
+    sysctls: Mapping[SysctlName, Line] = {}
+    lenient: bool = False
+    nofile: Annotated[int, pydantic.Field(gt=0)] | None = None
+    arguments: tuple[Line, ...] = ()
+    global_lines: tuple[Line, ...] = pydantic.Field(default=(), alias="global")
+    bind: tuple[Line, ...] = ()
+
+
+class Selection(Declaration):
+    """The names whose combinations are the cells."""
+
+    kernels: Names
+    haproxy: Names
+    settings: Names
+    scenarios: Names
+    methods: Names
+
+
+class _Kernels(Declaration):
+    kernels: Mapping[Name, Kernel]
+
+
+class _Builds(Declaration):
+    builds: Mapping[Name, Build]
+
+
+class _Settings(Declaration):
+    settings: Mapping[Name, Setting]
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """All that is declared, by name; and the selections of one matrix file, whose union runs."""
+
+    folder: Path
+    name: str
+    kernels: Mapping[str, Kernel]
+    builds: Mapping[str, Build]
+    settings: Mapping[str, Setting]
+    scenarios: tuple[str, ...]
+    selections: tuple[Selection, ...]
+    described_builds: Mapping[str, str] = field(default_factory=dict)
+    """The words of --haproxy that describe builds which are not declared, by their names."""
+    described_kernels: Mapping[str, str] = field(default_factory=dict)
+    """What --kernel was given for those of the kernels that are declared in no file."""
+
+    @property
+    def declared(self) -> Mapping[str, Iterable[str]]:
+        """The names that there are, by the axes of a selection."""
+        return {
+            "kernels": self.kernels,
+            "haproxy": self.builds,
+            "settings": self.settings,
+            "scenarios": self.scenarios,
+            "methods": METHODS,
+        }
+
+
+def load_matrix(folder: Path, name: str = "default") -> Matrix:
+    """Read `folder`, and of its matrix files the one called `name`.
+
+    The scenarios are read only by name, since most runs need few of them. Raises UserError naming
+    the file, the entry and the choices; or the flag `--matrix` when there is no such matrix file.
+    """
+    files = {path.stem for path in folder.glob("*.yml")} - set(DECLARATIONS)
+    require(name, sorted(files), "--matrix")
+    written = _load_selections(folder / f"{name}.yml")
+    matrix = Matrix(
+        folder=folder,
+        name=name,
+        kernels=load(folder / "kernels.yml", _Kernels).kernels,
+        builds={
+            name: build.based(folder)
+            for name, build in load(folder / "haproxy.yml", _Builds).builds.items()
+        },
+        settings=load(folder / "settings.yml", _Settings).settings,
+        scenarios=tuple(sorted(p.parent.name for p in folder.glob("scenarios/*/scenario.yml"))),
+        selections=tuple(written.values()),
+    )
+    for place, selection in written.items():
+        for axis, names in selection:
+            for each in names:
+                require(each, matrix.declared[axis], f"{place}: {axis}")
+    return matrix
+
+
+def _load_selections(path: Path) -> dict[str, Selection]:
+    """The selections of a matrix file, by the places where they are written in it."""
+    written = content(path)
+    entries = {str(path): written}
+    if isinstance(written, list):
+        entries = {f"{path}: entry {i}": entry for i, entry in enumerate(written, start=1)}
+    if not entries:
+        raise UserError(f"{path}: here belongs at least one selection, not [].")
+    return {place: checked(entry, Selection, place) for place, entry in entries.items()}

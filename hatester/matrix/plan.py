@@ -1,0 +1,262 @@
+"""Which cells run: the combinations of what was selected."""
+
+from __future__ import annotations
+
+import fnmatch
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple, dataclass, replace
+from pathlib import Path
+
+from hatester.matrix.build_spec import with_described
+from hatester.matrix.models import METHODS, Build, Matrix, Setting
+from hatester.matrix.scenario import Scenario, load_scenario
+from hatester.util.errors import UserError
+from hatester.util.text import quoted
+from hatester.util.validation import require
+from hatester.util.versions import is_older
+
+FLAGS = {
+    "kernels": "--kernel",
+    "haproxy": "--haproxy",
+    "settings": "--setting",
+    "scenarios": "--scenario",
+    "methods": "--method",
+}
+"""The flag that replaces an axis of every selection, in the order of a cell's id."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One combination; the same string names it, lists it and selects it."""
+
+    kernel: str
+    build: str
+    setting: str
+    scenario: str
+    method: str
+
+    @property
+    def id(self) -> str:
+        return "/".join((self.kernel, self.build, self.setting, self.scenario, self.method))
+
+
+def cell_of(id_: str) -> Cell:
+    """The cell of an id. Raises UserError for what is none."""
+    names = id_.split("/")
+    if len(names) != len(FLAGS):
+        raise UserError(
+            f"{quoted(id_)} is no cell's id, which is kernel/build/setting/scenario/method, such "
+            "as 6.1/2.2/plain/lost-address/signal."
+        )
+    return Cell(*names)
+
+
+BLANK = "-"
+"""Stands for the scenario that a cell does not have yet."""
+
+Task = tuple[Cell, int]
+"""A cell, and which repetition of it."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the user selected; what is empty is as in the matrix file.
+
+    `only` and `skip` are patterns over cell ids, as fnmatch(3) has them without FNM_PATHNAME.
+    """
+
+    kernels: Sequence[str] = ()
+    haproxy: Sequence[str] = ()
+    settings: Sequence[str] = ()
+    scenarios: Sequence[str] = ()
+    methods: Sequence[str] = ()
+    only: Sequence[str] = ()
+    skip: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The cells in the order in which they run, kernel by kernel, and the scenarios they need.
+
+    `left_out` has what was selected and makes no sense, with the reasons; there is always a cell
+    that is not.
+    """
+
+    matrix: Matrix
+    cells: Sequence[Cell]
+    scenarios: Mapping[str, Scenario]
+    left_out: Sequence[tuple[Cell, str]]
+
+    @property
+    def kernels(self) -> list[str]:
+        return list(dict.fromkeys(cell.kernel for cell in self.cells))
+
+    @property
+    def builds(self) -> list[str]:
+        return list(dict.fromkeys(cell.build for cell in self.cells))
+
+
+def make_plan(matrix: Matrix, wanted: Wanted) -> Plan:
+    """The cells that `wanted` selects, without those that make no sense; the plan's matrix also has
+    the builds that `wanted` describes.
+
+    Raises UserError for a name that is not declared, and when no cell remains.
+    """
+    matrix, wanted = _described(matrix, wanted)
+    cells = _picked(_selected(matrix, wanted), wanted)
+    scenarios = load_scenarios(matrix.folder / "scenarios", cells)
+    return _without_unfit_declared(Plan(matrix, cells, scenarios, []))
+
+
+def _described(matrix: Matrix, wanted: Wanted) -> tuple[Matrix, Wanted]:
+    """What the flags describe rather than name, declared like the rest."""
+    matrix, haproxy = with_described(matrix, wanted.haproxy)
+    return matrix, replace(wanted, haproxy=haproxy)
+
+
+def plan_of(
+    matrix: Matrix, cells: Sequence[Cell], place: str, scenarios: Path | None = None
+) -> Plan:
+    """Just these cells; their scenarios are in a folder of their own, if there is one.
+
+    Raises UserError, which begins with `place`, for what is not declared.
+    """
+    folder = scenarios or matrix.folder / "scenarios"
+    there = sorted(path.parent.name for path in folder.glob("*/scenario.yml"))
+    for cell in cells:
+        for axis, name in zip(FLAGS, astuple(cell), strict=True):
+            known = there if axis == "scenarios" else matrix.declared[axis]
+            require(name, known, f"{place}: {axis}")
+    return Plan(matrix, cells, load_scenarios(folder, cells), [])
+
+
+def load_scenarios(folder: Path, cells: Sequence[Cell]) -> dict[str, Scenario]:
+    """The scenarios of cells, by name, from the folder that has them."""
+    names = dict.fromkeys(cell.scenario for cell in cells)
+    return {name: load_scenario(folder / name) for name in names}
+
+
+def without_scenarios(matrix: Matrix, wanted: Wanted) -> Plan:
+    """What `wanted` selects, for a scenario that is yet to be made: each cell has a blank for it.
+
+    `only` and `skip` are left for `with_scenarios`. Raises as `make_plan` does.
+    """
+    matrix, wanted = _described(matrix, wanted)
+    blank = [each.model_copy(update={"scenarios": (BLANK,)}) for each in matrix.selections]
+    cells = _selected(replace(matrix, selections=tuple(blank)), replace(wanted, scenarios=()))
+    return _without_unfit_declared(Plan(matrix, cells, {}, []))
+
+
+def with_scenarios(plan: Plan, wanted: Wanted, names: Sequence[str]) -> Plan:
+    """A plan's cells for each of these scenarios, as far as `only` and `skip` leave them.
+
+    Raises UserError for a pattern that matches none.
+    """
+    cells = [replace(cell, scenario=name) for cell in plan.cells for name in names]
+    return replace(plan, cells=_picked(cells, wanted))
+
+
+def _without_unfit_declared(plan: Plan) -> Plan:
+    """By the versions that are declared; what a mirror has is seen later."""
+    return without_unfit(
+        plan,
+        {name: kernel.linux for name, kernel in plan.matrix.kernels.items()},
+        {name: build.version for name, build in plan.matrix.builds.items()},
+    )
+
+
+def without_unfit(
+    plan: Plan, linux: Mapping[str, str | None], haproxy: Mapping[str, str | None]
+) -> Plan:
+    """A plan without the cells that make no sense with these versions of kernels and builds.
+
+    Raises UserError when no cell remains.
+    """
+    reasons = {
+        cell: reason
+        for cell in plan.cells
+        if (
+            reason := unfit(
+                cell,
+                plan.matrix.settings[cell.setting],
+                plan.matrix.builds[cell.build],
+                linux.get(cell.kernel),
+                haproxy.get(cell.build),
+            )
+        )
+    }
+    cells = [cell for cell in plan.cells if cell not in reasons]
+    if not cells:
+        raise UserError(f"No cell is left: {next(iter(reasons.values()))}.")
+    return replace(plan, cells=cells, left_out=[*plan.left_out, *reasons.items()])
+
+
+def unfit(
+    cell: Cell, setting: Setting, build: Build, linux: str | None, haproxy: str | None
+) -> str | None:
+    """Why a cell makes no sense, as a sentence without its full stop; None when it does.
+
+    `linux` and `haproxy` are the versions of its kernel and its build as far as they are known: a
+    beginning (6.1), an upstream or a package version (1:3.2.26-1+b2), a release as of `uname -r`
+    (6.12.90+deb12-cloud-amd64). What is not known counts as fitting.
+    """
+    if cell.method not in setting.methods:
+        there = ", ".join(setting.methods)
+        return f"{cell.setting} makes no difference by {cell.method}, only by {there}"
+    if cell.method == "systemd" and not build.has_unit:
+        return f"systemd needs HAProxy's packaged unit, and {cell.build} has none"
+    needs = [
+        (cell.method, "HAProxy", METHODS[cell.method], cell.build, haproxy),
+        (cell.setting, "HAProxy", setting.haproxy, cell.build, haproxy),
+        (cell.setting, "Linux", setting.linux, cell.kernel, linux),
+    ]
+    for what, software, first, name, version in needs:
+        if first and version and is_older(version, first):
+            return f"{what} needs {software} {first} or later, and {name} is {version}"
+    return None
+
+
+def _selected(matrix: Matrix, wanted: Wanted) -> list[Cell]:
+    """The union of the matrix's selections: each cell once, those of a kernel together."""
+    given: dict[str, Sequence[str]] = {
+        axis: names for axis in FLAGS if (names := getattr(wanted, axis))
+    }
+    for axis, names in given.items():
+        for name in names:
+            require(name, matrix.declared[axis], FLAGS[axis])
+    cells: dict[Cell, None] = {}
+    for selection in matrix.selections:
+        axes = {**dict(selection), **given}
+        for names in itertools.product(*(dict.fromkeys(axes[axis]) for axis in FLAGS)):
+            cells[Cell(*names)] = None
+    kernels = list(dict.fromkeys(cell.kernel for cell in cells))
+    return sorted(cells, key=lambda cell: kernels.index(cell.kernel))
+
+
+def _picked(cells: Sequence[Cell], wanted: Wanted) -> list[Cell]:
+    """The cells that --only and --skip leave. Raises UserError for a pattern of none of them."""
+    for pattern in wanted.only:
+        _require_match(pattern, "--only", cells)
+    for pattern in wanted.skip:
+        _require_match(pattern, "--skip", cells)
+    picked = [
+        cell
+        for cell in cells
+        if (not wanted.only or _matches(cell, wanted.only)) and not _matches(cell, wanted.skip)
+    ]
+    if not picked:
+        raise UserError("No cell is left: what was selected is skipped as well.")
+    return picked
+
+
+def _matches(cell: Cell, patterns: Sequence[str]) -> bool:
+    return any(fnmatch.fnmatchcase(cell.id, pattern) for pattern in patterns)
+
+
+def _require_match(pattern: str, flag: str, cells: Sequence[Cell]) -> None:
+    if not any(_matches(cell, [pattern]) for cell in cells):
+        raise UserError(
+            f"{flag}: {quoted(pattern)} matches none of the {len(cells)} selected cells, such as "
+            f"{cells[0].id}."
+        )

@@ -1,0 +1,265 @@
+"""Scenarios: a reload sequence as a folder with `scenario.yml` and plain HAProxy configurations."""
+
+from __future__ import annotations
+
+import ipaddress
+import itertools
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Annotated, Literal, NamedTuple
+
+import pydantic
+
+from hatester.matrix.haproxy_config import (
+    Bind,
+    Configuration,
+    interface_address,
+    interfaces,
+    parse_bind,
+)
+from hatester.matrix.models import NAME
+from hatester.matrix.scenario_state import World
+from hatester.matrix.steps import Entries, Reload, Start, Step, Wait
+from hatester.util.errors import UserError
+from hatester.util.text import quoted
+from hatester.util.validation import Declaration, load, require, text_of
+from provision.guest.requests import HOST
+
+InterfaceAddress = ipaddress.IPv4Interface | ipaddress.IPv6Interface
+"""An address with its prefix length."""
+
+
+def _interface_address(text: object) -> InterfaceAddress:
+    try:
+        return interface_address(str(text))
+    except ValueError as error:
+        raise ValueError(f"{quoted(text)} is no address such as 192.168.42.43/32") from error
+
+
+WrittenAddress = Annotated[InterfaceAddress, pydantic.BeforeValidator(_interface_address)]
+
+
+def _different(addresses: tuple[InterfaceAddress, ...]) -> tuple[InterfaceAddress, ...]:
+    seen = set()
+    for each in addresses:
+        if each.ip in seen:
+            raise ValueError(f"{each.ip} comes twice")
+        seen.add(each.ip)
+    return addresses
+
+
+def _place(text: str) -> str:
+    parse_bind(text).require_address()
+    return text
+
+
+Place = Annotated[str, pydantic.AfterValidator(_place)]
+"""An address and a port, such as 192.168.42.43:80, fd00::1:80 or *:81."""
+
+
+WrittenAddresses = Annotated[tuple[WrittenAddress, ...], pydantic.AfterValidator(_different)]
+InterfaceName = Annotated[str, pydantic.Field(pattern=r"^[A-Za-z0-9._-]{1,15}$")]
+VariableName = Annotated[str, pydantic.Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+Answer = Literal["named", "any", "tls", "proxy", "proxy-tls", "close", "connect"]
+"""One of `provision/guest/answers.py`'s."""
+
+
+class Root(Declaration):
+    """What HAProxy's root has beside files: folders, users, groups, and names of hosts that lead
+    somewhere."""
+
+    folders: tuple[str, ...] = ()
+    users: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
+
+
+class Checks(Declaration):
+    """What servers answer to checks: by port a protocol, by port what they say unasked, texts, HTTP
+    statuses by path; and the certificate, with its key, that they have for TLS. Bytes of texts are
+    written as characters of Latin-1."""
+
+    protocols: Mapping[str, Literal["smtp", "mysql", "pgsql", "ldap", "redis", "agent"]] = {}
+    greetings: Mapping[str, str] = {}
+    expected: tuple[str, ...] = ()
+    statuses: Mapping[str, Annotated[int, pydantic.Field(ge=200, le=599)]] = {}
+    certificate: str = ""
+
+
+class _File(Declaration):
+    """The content of scenario.yml."""
+
+    description: str
+    interface: Literal["dummy0", "veth0"] = "dummy0"
+    addresses: WrittenAddresses
+    interfaces: Mapping[InterfaceName, WrittenAddresses] = {}
+    probe_interval: Annotated[float, pydantic.Field(ge=0.005, le=1)] | None = None
+    binds: Mapping[str, Mapping[Place, Answer]] = {}
+    servers: tuple[Place, ...] = ()
+    checks: Checks = Checks()
+    site: str = HOST
+    peer: str = ""
+    env: Mapping[VariableName, str] = {}
+    root: Root = Root()
+    steps: Entries
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A reload sequence.
+
+    `addresses`, with their prefix lengths, are on `interface` at its beginning: dummy0, or veth0,
+    where IPv6 duplicate address detection runs. `files` is what lies beside scenario.yml, by name.
+    `probe_interval` is the seconds between two probes of an address, where it asks for its own.
+    `interfaces` are further ones with their addresses. `servers` are the addresses, such as
+    10.0.0.5:8080, at which somebody is to answer HAProxy, to checks as `checks` says; `site` is the
+    name that HAProxy is asked for, `peer` its own among its peers, `env` are variables of its
+    environment.
+    """
+
+    name: str
+    description: str
+    interface: str
+    addresses: tuple[str, ...]
+    probe_interval: float | None
+    steps: tuple[Step, ...]
+    configurations: Mapping[str, Configuration]
+    files: Mapping[str, str]
+    servers: tuple[str, ...] = ()
+    interfaces: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    checks: Checks = field(default_factory=Checks)
+    site: str = HOST
+    peer: str = ""
+    env: Mapping[str, str] = field(default_factory=dict)
+    root: Root = field(default_factory=Root)
+
+    @property
+    def binds(self) -> tuple[Bind, ...]:
+        """All that its configurations bind, each label once, in the order of checks."""
+        found: dict[str, Bind] = {}
+        for configuration in self.configurations.values():
+            for bind in configuration.binds:
+                found.setdefault(bind.label, bind)
+        return tuple(found.values())
+
+    def world(self) -> World:
+        """What is there at its beginning."""
+        every = itertools.chain(self.addresses, *self.interfaces.values())
+        addresses = {address.partition("/")[0] for address in every}
+        return World(
+            self.interface, [*self.configurations], [*self.files], {self.interface, *addresses}
+        )
+
+
+def load_scenario(folder: Path) -> Scenario:
+    """Read a scenario. Raises UserError naming its file, the step and the choices."""
+    path = folder / "scenario.yml"
+    if not re.fullmatch(NAME, folder.name):
+        raise UserError(f"{folder}: this is no name for a scenario: letters, digits and .+_- are.")
+    content = load(path, _File)
+    files = {
+        file.relative_to(folder).as_posix(): text_of(file)
+        for file in sorted(folder.rglob("*"))
+        if file.is_file()
+    }
+    del files[path.name]
+    stems = [name[:-4] for name in files if name.endswith(".cfg") and "/" not in name]
+    for name in content.binds:
+        require(name, stems, f"{path}: binds")
+    scenario = Scenario(
+        name=folder.name,
+        description=content.description,
+        interface=content.interface,
+        addresses=tuple(str(address) for address in content.addresses),
+        probe_interval=content.probe_interval,
+        steps=tuple(step for entry in content.steps.values() for step in entry.steps),
+        configurations={
+            stem: _configuration(stem, files[f"{stem}.cfg"], content.binds.get(stem))
+            for stem in stems
+        },
+        files=files,
+        servers=content.servers,
+        interfaces={name: tuple(map(str, each)) for name, each in content.interfaces.items()},
+        checks=content.checks,
+        site=content.site,
+        peer=content.peer,
+        env=content.env,
+        root=content.root,
+    )
+    for configuration in scenario.configurations.values():
+        try:
+            _ = configuration.binds
+        except ValueError as error:
+            raise UserError(f"{folder / configuration.name}.cfg: {error}.") from error
+    _check_story(path, content, scenario)
+    return scenario
+
+
+def _configuration(name: str, text: str, answers: Mapping[str, str] | None) -> Configuration:
+    """Return a configuration, with what its scenario says that it binds, if it says so."""
+    if answers is None:
+        return Configuration(name, text)
+    through = interfaces(text)
+    binds = (
+        replace(parse_bind(bind, through.get(parse_bind(bind).label)), answer=answer)
+        for bind, answer in answers.items()
+    )
+    return Configuration(name, text, tuple(binds))
+
+
+def _check_story(path: Path, content: _File, scenario: Scenario) -> None:
+    """What one step alone does not tell, under the numbers that its entries have in the file."""
+    world = scenario.world()
+    for number, entry in content.steps.items():
+        for step in entry.steps:
+            try:
+                world.take(step)
+            except UserError as error:
+                raise UserError(f"{path}: steps: {number}: {error}") from error
+    if not any(isinstance(step, Reload) for step in scenario.steps):
+        raise UserError(f"{path}: steps: HAProxy is never reloaded.")
+
+
+class Presence(NamedTuple):
+    """The binds whose address is there while a start or reload is observed: all the while, and at
+    the end."""
+
+    throughout: tuple[Bind, ...]
+    finally_: tuple[Bind, ...]
+
+
+def presence(scenario: Scenario) -> dict[int, Presence]:
+    """For each start and reload, by its step, the binds whose address is there.
+
+    It is observed up to the next reload, or the next step that waits for the observation's end.
+    """
+    world = scenario.world()
+    throughout: dict[int, set[str]] = {}
+    finally_: dict[int, set[str]] = {}
+    observed: int | None = None
+    for number, step in enumerate(scenario.steps, start=1):
+        is_early = isinstance(step, Wait) and step.until != "steady"
+        if step.after is None and not is_early:
+            observed = None
+        world.take(step)
+        if isinstance(step, Start | Reload):
+            observed, throughout[number] = number, set(world.there)
+        if observed:
+            throughout[observed] &= world.there
+            finally_[observed] = set(world.there)
+    return {
+        number: Presence(_there(scenario, names), _there(scenario, finally_[number]))
+        for number, names in throughout.items()
+    }
+
+
+def _there(scenario: Scenario, names: set[str]) -> tuple[Bind, ...]:
+    return tuple(bind for bind in scenario.binds if _needs(bind, scenario) <= names)
+
+
+def _needs(bind: Bind, scenario: Scenario) -> set[str]:
+    """The address and the interface without which it cannot be reached."""
+    needs = {bind.address} if bind.can_be_missing else set()
+    return needs | ({scenario.interface} & {bind.interface})

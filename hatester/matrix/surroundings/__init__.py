@@ -1,0 +1,1 @@
+"""What a HAProxy configuration needs around it: files, folders, variables, names, servers."""

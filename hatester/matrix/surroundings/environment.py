@@ -1,0 +1,110 @@
+"""Variables of the environment that a HAProxy configuration uses.
+
+HAProxy puts their values into double quotes, and once more into addresses, however these are
+quoted (its configuration manual, section 2.3; parse_line and env_expand in src/tools.c).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+
+from hatester.matrix.haproxy_directives import QUOTED, words
+from hatester.matrix.haproxy_lines import Line
+from hatester.matrix.surroundings.addresses import addresses, positions
+from hatester.util.errors import UserError
+from hatester.util.text import listed, printable
+
+_NAME = r"\.?[A-Za-z_][A-Za-z0-9_]*"
+_VARIABLE = re.compile(
+    rf"\\.|\$\{{(?P<braced>{_NAME})(?P<words>\[\*\])?(?:-(?P<default>[^}}]*))?\}}|\$(?P<bare>{_NAME})"
+)
+_IN_ADDRESS = re.compile(r"\$\{(?P<braced>[A-Za-z0-9_]+)\}|\$(?P<bare>[A-Za-z0-9_]+)")
+_KNOWN = re.compile(
+    r"\.(?:FILE|LINE|SECTION)|HOSTNAME"
+    r"|HAPROXY_(?:BRANCH|CFGFILES|CLI|LOCALPEER|MASTER_CLI|MWORKER|PROCESSES|STARTUP_VERSION"
+    r"|[A-Z_]+_LOG_FMT)"
+)
+"""Variables that HAProxy sets itself (its manual, section 2.3), and the one of every container."""
+
+
+def values_of(lines: Iterable[Line], env: Mapping[str, str]) -> dict[str, str]:
+    """Return the values of an environment and of those variables that a configuration sets."""
+    values = dict(env)
+    for line in lines:
+        match expanded(line, values).texts:
+            case ["setenv", name, value, *_]:
+                values[name] = value
+            case ["presetenv", name, value, *_]:
+                values.setdefault(name, value)
+    return values
+
+
+def expanded(line: Line, values: Mapping[str, str]) -> Line:
+    """Return a line with values in the place of its variables, except those without a value."""
+    if not any("$" in word.raw for word in line.words):
+        return line
+    parts = (QUOTED.sub(lambda found: _in_quotes(found, values), word.raw) for word in line.words)
+    found = words(" ".join(parts))
+    for index in positions([word.text for word in found]):
+        text = _IN_ADDRESS.sub(
+            lambda each: values.get(each["braced"] or each["bare"], each[0]), found[index].text
+        )
+        found[index] = replace(found[index], raw=re.sub(r"([\s\\\"'#])", r"\\\1", text))
+    return replace(line, words=tuple(found))
+
+
+def _in_quotes(found: re.Match[str], values: Mapping[str, str]) -> str:
+    double: str | None = found[3]
+    if double is None:
+        return found[0]
+    return f'"{_VARIABLE.sub(lambda variable: _value(variable, values), double)}"'
+
+
+def _value(found: re.Match[str], values: Mapping[str, str]) -> str:
+    value = values.get(found["braced"] or found["bare"] or "", found["default"])
+    if value is None:
+        return found[0]
+    # `[*]` makes each word of the value a word of the line.
+    parts = value.split() if found["words"] else [value]
+    return '" "'.join(re.sub(r'(["\\$])', r"\\\1", part) for part in parts)
+
+
+def missing(file: str, lines: Iterable[Line], values: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables without a value, each with where it is used first.
+
+    Programs are not started, and what is in a conditional block may be for another environment.
+    """
+    found: dict[str, str] = {}
+    for line in lines:
+        if not line.is_conditional and line.section != "program":
+            for name in _used(line, values):
+                if name not in values and not _KNOWN.fullmatch(name):
+                    found.setdefault(name, f"{file}, line {line.number}")
+    return found
+
+
+def _used(line: Line, values: Mapping[str, str]) -> Iterator[str]:
+    """Return the names of the variables that a line uses without a default value."""
+    for found in (each for word in line.words for each in QUOTED.finditer(word.raw)):
+        for variable in _VARIABLE.finditer(found[3] or ""):
+            if variable["default"] is None and (name := variable["braced"] or variable["bare"]):
+                yield name
+    for address in addresses(expanded(line, values).texts):
+        for variable in _IN_ADDRESS.finditer(address):
+            yield variable["braced"] or variable["bare"]
+
+
+def require(missing: Mapping[str, str]) -> None:
+    """Raise UserError, with the flag that helps, if there is a variable without a value."""
+    if not missing:
+        return
+    flags = " ".join(f"--env {name}=VALUE" for name in missing)
+    if len(missing) == 1:
+        [(name, where)] = missing.items()
+        problem = f"{where}: the variable {name} has no value. Give it with {flags}."
+    else:
+        places = listed(f"{name} ({where})" for name, where in missing.items())
+        problem = f"These variables have no value: {places}. Give them with {flags}."
+    raise UserError(printable(problem))

@@ -1,0 +1,217 @@
+"""What the servers of a configuration have to answer, so that HAProxy's checks of them succeed."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import itertools
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from hatester.matrix.haproxy_directives import words
+from provision.guest.requests import HOST
+
+_PROTOCOLS = {
+    "smtpchk": "smtp",
+    "mysql-check": "mysql",
+    "pgsql-check": "pgsql",
+    "ldap-check": "ldap",
+    "redis-check": "redis",
+}
+"""The protocol of a check by the option that asks for it (configuration manual, section 4.2)."""
+_SHIFTED = re.compile(r"(?P<host>\[.*\]|[0-9.]+)(?::(?P<shift>[+-]\d+))?")
+"""A server's address without a port of its own (configuration manual, section 5.2)."""
+_SECTIONS = ("listen", "backend", "defaults")
+_HOST = re.compile(
+    r"(?:hdr(?:_dom)?\(host\)|ssl_fc_sni|req[._]ssl_sni)\S*(?:\s+-m\s+\w+|\s+-\w+)*"
+    r"\s+([a-z0-9-]+(?:\.[a-z0-9-]+)+)",
+    re.IGNORECASE,
+)
+
+
+@dataclass
+class Checks:
+    """What is told by the text of configurations.
+
+    `protocols` are those of checks by port, `greetings` what servers say unasked by port,
+    `expected` what answers must contain, and `statuses` the HTTP statuses by path. Bytes are
+    written as characters of Latin-1. `servers` are addresses, such as 10.0.0.5:8008 or `*:8008`
+    where the address is not told, at which somebody is looked for beside the servers themselves.
+    `shifted` are servers whose port is that of the client's connection and so many more: their
+    addresses, each with that number.
+    """
+
+    protocols: dict[str, str] = field(default_factory=dict)
+    greetings: dict[str, str] = field(default_factory=dict)
+    expected: list[str] = field(default_factory=list)
+    statuses: dict[str, int] = field(default_factory=dict)
+    servers: list[str] = field(default_factory=list)
+    shifted: list[tuple[str, int]] = field(default_factory=list)
+
+
+def read(texts: Iterable[str]) -> Checks:
+    """Return what the checks in configurations need."""
+    found = Checks()
+    for text in texts:
+        chroot = next((w[1].rstrip("/") for w in _lines(text) if w[0] == "chroot" and w[1:]), "")
+        for name, lines in _sections(text):
+            if name in _SECTIONS:
+                _read_proxy(found, lines, chroot)
+            for line in lines:
+                if name == "resolvers" and line[0] == "nameserver" and len(line) > 2:
+                    _add_place(found, line[2])
+    found.expected = list(dict.fromkeys(found.expected))
+    found.servers = list(dict.fromkeys(found.servers))
+    return found
+
+
+def site(texts: Iterable[str]) -> str:
+    """Return the name of a site that configurations know, to ask for it."""
+    names = (match[1] for text in texts for match in _HOST.finditer(text))
+    return next(names, HOST)
+
+
+def stats_sockets(text: str) -> list[str]:
+    """Return the addresses of HAProxy's own sockets, as results name addresses."""
+    lines = (line for line in _lines(text) if line[:2] == ["stats", "socket"] and len(line) > 2)
+    return [_unprefixed(line[2]) for line in lines]
+
+
+def peers(text: str) -> list[str]:
+    """Return the names of peers, unless HAProxy is told which one it is."""
+    if any(line[0] == "localpeer" for line in _lines(text)):
+        return []
+    return [
+        line[1]
+        for name, lines in _sections(text)
+        for line in lines
+        if name == "peers" and line[0] in ("peer", "server") and len(line) > 2
+    ]
+
+
+def _lines(text: str) -> Iterator[list[str]]:
+    for line in text.split("\n"):
+        if found := [word.text for word in words(line)]:
+            yield found
+
+
+def _sections(text: str) -> Iterator[tuple[str, list[list[str]]]]:
+    """Yield each section's kind and its lines, the first one apart."""
+    name = ""
+    lines: list[list[str]] = []
+    for line in _lines(text):
+        if line[0] in _SECTIONS or line[0] in ("global", "frontend", "resolvers", "peers"):
+            yield name, lines
+            name, lines = line[0], []
+        else:
+            lines.append(line)
+    yield name, lines
+
+
+@dataclass
+class _Proxy:
+    """What the checks of a section's servers are like, as far as it was read."""
+
+    protocol: str = ""
+    path: str = "/"
+    port: str = ""
+    """That is checked, where servers do not say another."""
+    greeting: str = ""
+    """What a check expects before it sends anything."""
+    is_sent: bool = False
+
+
+def _read_proxy(found: Checks, lines: Sequence[list[str]], chroot: str) -> None:
+    proxy = _Proxy()
+    # What servers have by default may stand behind them, and checks as well.
+    for line in sorted(lines, key=lambda each: each[0] == "server"):
+        match line:
+            case ["option", option, *_] if option in _PROTOCOLS:
+                proxy.protocol = _PROTOCOLS[option]
+            case ["option", "httpchk", *rest] if rest:
+                proxy.path = rest[1] if len(rest) > 1 else rest[0]
+            case ["http-check", "send", *rest] if "uri" in rest[:-1]:
+                proxy.path = rest[rest.index("uri") + 1]
+            case ["tcp-check" | "http-check", "connect", *rest] if "port" in rest[:-1]:
+                proxy.port = rest[rest.index("port") + 1]
+            case ["tcp-check", "send" | "send-binary" | "send-lf" | "send-binary-lf", *_]:
+                proxy.is_sent = True
+            case ["http-check" | "tcp-check" as kind, "expect", *rest]:
+                _expect(found, proxy, rest, kind == "tcp-check")
+            case ["default-server", *rest] if "port" in rest[:-1]:
+                proxy.port = rest[rest.index("port") + 1]
+            case ["server" | "server-template", *rest]:
+                _read_server(found, line, rest, proxy, chroot)
+
+
+def _expect(found: Checks, proxy: _Proxy, rest: Sequence[str], is_tcp: bool) -> None:
+    """Take in what a check expects; what must not be there is not there anyway."""
+    text = None
+    match rest:
+        case ["comment", _, *further]:
+            _expect(found, proxy, further, is_tcp)
+        case ["status", status, *_] if status[:3].isdigit():
+            found.statuses[proxy.path] = int(status[:3])
+        case ["string", string, *_]:
+            text = string.encode().decode("latin-1")
+        case ["rstring", pattern, *_]:
+            text = _example(pattern).encode().decode("latin-1")
+        case ["binary", digits, *_]:
+            with contextlib.suppress(ValueError):
+                text = bytes.fromhex(digits).decode("latin-1")
+    if text:
+        found.expected.append(text)
+        if is_tcp and not proxy.is_sent and not proxy.greeting:
+            proxy.greeting = f"{text}\r\n"
+
+
+def _example(pattern: str) -> str:
+    """Return a text that simple patterns match: the first of their choices, without anchors."""
+    first = re.sub(r"\(([^()|]*)\|[^()]*\)", r"\1", pattern).split("|")[0]
+    return re.sub(r"[\^$()]|\.\*", "", first).replace("\\", "")
+
+
+def _read_server(
+    found: Checks, line: Sequence[str], rest: Sequence[str], proxy: _Proxy, chroot: str
+) -> None:
+    options = dict(itertools.pairwise(rest))
+    address = _unprefixed(line[2]) if line[0] == "server" and len(line) > 2 else ""
+    if address.startswith("/"):
+        found.servers.append(chroot + address)
+    host, _, port = address.rpartition(":")
+    if shift := _SHIFTED.fullmatch(address):
+        _add_shifted(found, shift)
+    if "agent-check" in rest and "agent-port" in options:
+        found.protocols[options["agent-port"]] = "agent"
+        _add_place(found, f"{options.get('agent-addr') or host}:{options['agent-port']}")
+    checked = options.get("port") or proxy.port or port
+    if "check" in rest and checked != port:
+        _add_place(found, f"{options.get('addr') or host}:{checked}")
+    if proxy.protocol and checked.isdigit():
+        found.protocols[checked] = proxy.protocol
+    elif proxy.greeting and checked.isdigit():
+        found.greetings[checked] = proxy.greeting
+
+
+def _add_shifted(found: Checks, shift: re.Match[str]) -> None:
+    with contextlib.suppress(ValueError):
+        address = ipaddress.ip_address(shift["host"].strip("[]"))
+        found.shifted.append((str(address), int(shift["shift"] or 0)))
+
+
+def _unprefixed(address: str) -> str:
+    """Return an address without its family."""
+    return re.sub(r"^(?:ipv[46]|unix|tcp[46]?|udp[46]?|stream)@", "", address)
+
+
+def _add_place(found: Checks, text: str) -> None:
+    """Add an address and a port, if there is a port; a name's address is not told."""
+    host, _, port = _unprefixed(text).rpartition(":")
+    if not port.isdigit() or not 0 < int(port) < 65536:
+        return
+    try:
+        address = str(ipaddress.ip_address(host.strip("[]")))
+    except ValueError:
+        address = "*"
+    found.servers.append(f"{address}:{port}")

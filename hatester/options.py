@@ -1,0 +1,147 @@
+"""Flags that are numbers: what the user wrote, as what it means."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from hatester.analysis.outcomes import OUTCOMES
+from hatester.runner.user_config import Own, load_own
+from hatester.util.errors import UserError
+from hatester.util.paths import located
+from hatester.util.text import quoted
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_WHOLE = re.compile("[0-9]{1,9}")
+_SECONDS = re.compile(r"(?P<number>[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?P<unit>ms|s|)")
+_SHORTEST, _LONGEST = 0.005, 1.0
+"""Seconds. Any faster, and the closed connections of 60 s would use up a client's 28232 ports
+(net.ipv4.ip_local_port_range)."""
+_UNITS = {"w": 604800, "d": 86400, "h": 3600, "m": 60, "s": 1}
+_FOR_EVER = 100 * 365 * 86400
+"""Seconds. setitimer(2) takes more, but Python does not."""
+_DURATION = re.compile("".join(rf"(?:(?P<{unit}>[0-9]{{1,9}}){unit})?" for unit in _UNITS))
+
+
+def count(flag: str, text: str, least: int = 1, most: int = 10_000) -> int:
+    """A number of things. Raises UserError for anything but a whole number from `least` on."""
+    if not (_WHOLE.fullmatch(text) and least <= int(text) <= most):
+        raise UserError(f"{flag}: {quoted(text)} is no whole number from {least} to {most}.")
+    return int(text)
+
+
+def seeds(repeat: str, given: Sequence[str]) -> tuple[int, ...]:
+    """The seeds of --seed, or so many as --repeat says, from 0 on.
+
+    Raises UserError for one that is no whole number, and where both are given.
+    """
+    if not given:
+        return tuple(range(count("--repeat", repeat or "1")))
+    if repeat:
+        raise UserError("--seed: with --repeat, the seeds are 0 and those that follow it.")
+    return tuple(dict.fromkeys(count("--seed", each, least=0, most=10**9 - 1) for each in given))
+
+
+def own(
+    config: str,
+    after: str,
+    scenarios: Sequence[str],
+    host: str,
+    file: Sequence[str] = (),
+    env: Sequence[str] = (),
+    is_advised: bool = True,
+) -> Own | None:
+    """The configurations of --config and --after, with what --file and --env add to them.
+
+    Raises UserError for one that cannot be read, and for flags that exclude each other.
+    """
+    files, variables = dict(map(_file, file)), dict(map(_variable, env))
+    if host and (config or scenarios):
+        raise UserError("--host: its configuration makes the scenarios, as --config does.")
+    if not config:
+        if after:
+            raise UserError("--after: without --config there is nothing before it.")
+        if files or variables:
+            flag = "--file" if files else "--env"
+            raise UserError(f"{flag}: without --config there is nothing that needs it.")
+        return None
+    if scenarios:
+        raise UserError("--config: its addresses make the scenarios; --scenario cannot be given.")
+    then = located(after, Path()) if after else None
+    return load_own(located(config, Path()), then, files, variables, is_advised)
+
+
+def _file(text: str) -> tuple[str, Path]:
+    """Read PATH=LOCAL: where HAProxy finds a file, and where it is on this host."""
+    path, sign, local = text.partition("=")
+    if not (sign and local and path.startswith("/") and posixpath.normpath(path) == path):
+        raise UserError(
+            f"--file: {quoted(text)} is not PATH=LOCAL, an absolute path for HAProxy and a file "
+            "here, such as /etc/haproxy/hosts.map=./hosts.map."
+        )
+    return path, located(local, Path())
+
+
+def _variable(text: str) -> tuple[str, str]:
+    """Read NAME=VALUE."""
+    name, sign, value = text.partition("=")
+    if not (sign and _VARIABLE.fullmatch(name)) or not value.isprintable():
+        raise UserError(
+            f"--env: {quoted(text)} is not NAME=VALUE, a variable of HAProxy's environment."
+        )
+    return name, value
+
+
+def step(flag: str, text: str, steps: int) -> int:
+    """The number of a step of a cell that has so many; the last one for an empty text.
+
+    Raises UserError for one that it does not have.
+    """
+    if not text:
+        return steps
+    number = count(flag, text)
+    if number > steps:
+        raise UserError(f"{flag}: there is no step {number}; the last one is step {steps}.")
+    return number
+
+
+def again(failed: str | bool | None) -> tuple[str, ...]:
+    """The outcomes that --failed has measured again; without a value, what was not measured.
+
+    Raises UserError for a value other than `all`.
+    """
+    if failed == "all":
+        return ("error", *OUTCOMES[1:])
+    if isinstance(failed, str) and failed:
+        raise UserError(f"--failed: there is no {quoted(failed)} (there are: all, or nothing).")
+    return ("error",) if failed else ()
+
+
+def interval(flag: str, text: str) -> float | None:
+    """Seconds, given as `20ms` or `0.02s`; None for an empty text.
+
+    Raises UserError for what is no time, or one that no prober can keep.
+    """
+    if not text:
+        return None
+    found = _SECONDS.fullmatch(text)
+    seconds = float(found["number"]) / (1000 if found["unit"] == "ms" else 1) if found else 0.0
+    if not _SHORTEST <= seconds <= _LONGEST:
+        raise UserError(f"{flag}: {quoted(text)} is no time from 5ms to 1s, such as 20ms or 0.05s.")
+    return seconds
+
+
+def duration(flag: str, text: str) -> float | None:
+    """Seconds, given as `90s`, `1h30m`, `2w` or `0`; None for an empty text.
+
+    Raises UserError for what is no such time.
+    """
+    if not text:
+        return None
+    found = _DURATION.fullmatch("0s" if text == "0" else text)
+    parts = (int(found[unit] or 0) * _UNITS[unit] for unit in _UNITS) if found else [_FOR_EVER]
+    if (seconds := sum(parts)) >= _FOR_EVER:
+        raise UserError(f"{flag}: {quoted(text)} is no time such as 90s, 30m, 1h30m, 7d, 2w or 0.")
+    return float(seconds)

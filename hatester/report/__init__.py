@@ -1,0 +1,1 @@
+"""Reports: tables, HTML, Markdown, JUnit, drawings, the live view."""

@@ -1,0 +1,145 @@
+"""Lanes: what became of an address in the whole of a cell, as a drawing shows it.
+
+Times are seconds on the guest's monotonic clock since the cell began.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import itertools
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from hatester.analysis.timeline import Phase, Timeline, holdings, phases
+
+Entry = Mapping[str, Any]
+
+_WILDCARDS = ("*", "0.0.0.0", "::", "")
+
+
+@dataclass(frozen=True)
+class Run:
+    """Connections in a row that ended alike, from when the first was made to the next run's."""
+
+    outcome: str
+    is_expected: bool
+    start: float
+    end: float
+    count: int
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A step, or several alike in quick succession, by the number of the first and the last."""
+
+    first: int
+    last: int
+    verb: str
+    what: str
+    start: float
+    end: float
+
+    @property
+    def text(self) -> str:
+        return f"{self.verb} {self.what}".rstrip()
+
+
+def marks(steps: Sequence[Entry], closest: float) -> list[Mark]:
+    """The steps; those that are alike and less than `closest` seconds apart are one mark."""
+    found: list[Mark] = []
+    for step in steps:
+        number, at = step["step"], step["at"]
+        mark = Mark(number, number, step["verb"], step["what"] or "", at, at)
+        if found and found[-1].text == mark.text and mark.start - found[-1].end < closest:
+            found[-1] = replace(found[-1], last=mark.last, end=mark.end)
+        else:
+            found.append(mark)
+    return found
+
+
+def runs(timeline: Timeline, label: str, idle: Sequence[tuple[float, float]]) -> list[Run]:
+    """An address's runs, in order of time; `idle` is when it is not expected to answer."""
+    probes = timeline.probes.get(label, ())
+    kinds = [
+        (probe.outcome, not any(start <= probe.sent < end for start, end in idle))
+        for probe in probes
+    ]
+    found: list[Run] = []
+    for (outcome, is_expected), group in itertools.groupby(
+        zip(kinds, probes, strict=True), key=lambda each: each[0]
+    ):
+        sent = [probe.sent for _, probe in group]
+        found.append(Run(outcome, is_expected, sent[0], sent[-1] + timeline.interval, len(sent)))
+    return [
+        Run(run.outcome, run.is_expected, run.start, following.start, run.count)
+        for run, following in itertools.pairwise(found)
+    ] + found[-1:]
+
+
+def idle_times(
+    timeline: Timeline, steps: Sequence[Entry], reloads: Sequence[Entry], label: str
+) -> list[tuple[float, float]]:
+    """Start and end of the times in which an address is not expected to answer.
+
+    That is before HAProxy is started, after a start or reload in which it need not answer, and
+    from when it is taken away to the next of them. `reloads` are the entries of `run.json`.
+    """
+    loads = _loads(timeline, steps, reloads)
+    taken = [step["at"] for step in steps if step["verb"] == "remove" and _takes(step, label)]
+    found = [(-math.inf, loads[0][0] if loads else math.inf)]
+    for (start, expected), following in itertools.zip_longest(loads, loads[1:]):
+        end = following[0] if following else math.inf
+        if label not in expected:
+            found.append((start, end))
+        elif gone := [at for at in taken if start <= at < end]:
+            found.append((gone[0], end))
+    return found
+
+
+def _loads(
+    timeline: Timeline, steps: Sequence[Entry], reloads: Sequence[Entry]
+) -> list[tuple[float, Collection[str]]]:
+    """When HAProxy was started and reloaded, and which addresses should answer from then on."""
+    judged = {
+        entry["step"]: [label for label, each in entry["addresses"].items() if each["expected"]]
+        for entry in reloads
+    }
+    found: list[tuple[float, Collection[str]]] = [
+        (step["at"], timeline.configurations.get(step["what"], ()))
+        for step in steps
+        if step["verb"] == "start"
+    ]
+    for reload in timeline.reloads:
+        bound = timeline.configurations.get(reload.config, ())
+        there = [label for label in bound if label in reload.present]
+        found.append((reload.at, judged.get(reload.step, there)))
+    return sorted(found, key=lambda each: each[0])
+
+
+def _takes(step: Entry, label: str) -> bool:
+    """Whether a step that removes an address, or the interface, takes this one away."""
+    address = label.rpartition(":")[0]
+    try:
+        removed = str(ipaddress.ip_interface(step["what"]).ip)
+    except ValueError:
+        return address not in _WILDCARDS
+    return removed == address
+
+
+def owners(timeline: Timeline, label: str) -> list[Phase]:
+    """Who held an address's listener, one after another, in the words that fit each reload.
+
+    What came before the first reload is told in that one's words; what came after the last sample
+    of the listeners is not known.
+    """
+    first = min((each.start for each in timeline.listeners), default=0.0)
+    ends = [each.end for each in timeline.listeners] + [each.end for each in timeline.processes]
+    last = max(ends, default=first)
+    edges = [first, *(reload.at for reload in timeline.reloads[1:]), last]
+    return [
+        phase
+        for reload, (start, end) in zip(timeline.reloads, itertools.pairwise(edges), strict=False)
+        for phase in phases(timeline, holdings(timeline, reload, label), start, end)
+    ]

@@ -1,0 +1,70 @@
+"""report.md: a run in short, for a ticket or a pull request."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hatester.analysis.findings import Finding
+from hatester.analysis.outcomes import OUTCOMES, measured, outcome
+from hatester.report import tables
+from hatester.results.store import Results
+from hatester.util.markup import escaped, printable
+from hatester.util.text import counted
+
+_MOST_COMMANDS = 10
+"""To measure cells again: what is longer is for nobody's ticket."""
+
+
+def render(results: Results, findings: Sequence[Finding]) -> str:
+    """GitHub-flavoured Markdown: what was found, the tables, and how to measure it again."""
+    parts = [
+        f"# hatester {escaped(results.run['run'])}\n\n{escaped(_head(results))}",
+        *(_finding(each) for each in findings),
+        tables.tables(results.cells, table_format="github", title="## {}"),
+    ]
+    if complaints := tables.errors(results.cells):
+        parts.append(f"## Not measured\n\n{_code(complaints)}")
+    if differs := results.run.get("differs"):
+        title = f"## Unlike {escaped(results.run['captured'])}"
+        parts.append(f"{title}\n\n" + _code("\n".join(differs)))
+    if again := _again(results):
+        parts.append(f"## To measure it again\n\n{_code(again)}")
+    return printable("\n\n".join(parts)) + "\n"
+
+
+def _head(results: Results) -> str:
+    """When, on what, and how it went."""
+    run = results.run
+    counts = [
+        f"{number} {name}"
+        for name in (*OUTCOMES, "error")
+        if (number := sum(outcome(cell) == name for cell in results.cells))
+    ]
+    qemu = run["host"].get("qemu")
+    host = ", ".join(str(each) for each in (qemu, *tables.engines(results.cells)) if each)
+    cells = counted(len(results.cells), "cell")
+    return f"{run['started']}, {host or 'host unknown'}. {cells}: {', '.join(counts) or 'none'}."
+
+
+def _finding(finding: Finding) -> str:
+    sentences = (f"- {escaped(each)}" for each in finding.sentences)
+    return "\n".join([f"**{escaped(finding.about)}**", "", *sentences])
+
+
+def _again(results: Results) -> str:
+    """What measures the worst cells again, one of each table."""
+    worst: dict[str, None] = {}
+    for grid in tables.grids(results.cells):
+        cells = measured(each for group in grid.cells.values() for each in group)
+        found = max(cells, key=lambda cell: OUTCOMES.index(outcome(cell)), default=None)
+        if found and outcome(found) not in ("ok", "unasked", "lossy"):
+            worst[results.command(found)] = None
+    return "\n".join([*worst][:_MOST_COMMANDS])
+
+
+def _code(text: str) -> str:
+    """As it is, whatever is in it: fenced by more backticks than it has."""
+    fence = "```"
+    while fence in text:
+        fence += "`"
+    return f"{fence}text\n{text}\n{fence}"

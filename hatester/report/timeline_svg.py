@@ -1,0 +1,265 @@
+"""Drawings: a cell's timeline as a picture, one lane for each address.
+
+They are SVG without a style of their own: the class of a thing says what it is, and its title
+tells of it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hatester.analysis.timeline import Phase, Reload, Timeline, read
+from hatester.report.lanes import Run, idle_times, marks, owners, runs
+from hatester.report.svg import add, box, picture, written
+from provision.guest.connections import OUTCOMES
+
+Entry = Mapping[str, Any]
+
+OWNERS = ("new worker", "old worker", "master", "stranger", None)
+_LEGENDS = {
+    "HAProxy": ["alert"],
+    "connections": [f"run {name}" for name in (*OUTCOMES, "idle")],
+    "listener held by": [
+        "owner new",
+        "owner old",
+        "owner master",
+        "owner stranger",
+        "owner nobody",
+    ],
+}
+"""The rows of the legend, with the classes of what they explain."""
+
+_WIDTH, _LEFT, _RIGHT = 1120.0, 136.0, 16.0
+_ROW = 18.0
+_SPEECH = 44.0
+_LANE, _BAR, _CALM, _BAND = 46.0, 20.0, 10.0, 7.0
+_NARROWEST = 3.0
+"""What one lost connection is drawn with, at least."""
+_CHARACTER = 6.6
+"""About the width of one, of the size in which a drawing is lettered."""
+_LONGEST_NAME = 18
+_MOST_TICKS = 12
+_SIGNS = {
+    "success": "l2 3l4-5",
+    "failure": "l6 0",
+    "untrue": "m0-3l6 6m0-6l-6 6",
+    "nothing": "m3 0l0 0",
+}
+"""What stands in the circle at the end of a reload, from its left on."""
+_ALERT = "l-4-7h8z"
+
+
+def draw(evidence: Entry, cell: Entry) -> str:
+    """The content of a cell's `timeline.json`, with its entry in `run.json`, as SVG.
+
+    Raises LookupError, TypeError or ValueError for what is no timeline.
+    """
+    return _Drawing(read(evidence), evidence["steps"], cell).drawn()
+
+
+class _Drawing:
+    """The steps, what HAProxy says, the lanes, the seconds and a legend, one below the other.
+
+    Each is drawn below `y`, the height so far, and adds to it.
+    """
+
+    def __init__(self, timeline: Timeline, steps: Sequence[Entry], cell: Entry) -> None:
+        self.timeline = timeline
+        self.steps = steps
+        self.entries = cell["reloads"]
+        self.start, self.end = _bounds(timeline, steps)
+        self.svg = picture(f"Timeline of {cell['id']}", str(cell["explanation"]))
+        self.lines = add(self.svg, "g")
+        self.y = 0.0
+        self.legend: dict[str, str] = {}
+        """The words of what was drawn, by its class."""
+
+    def drawn(self) -> str:
+        self._draw_steps()
+        if self.timeline.reloads:
+            self._draw_speech()
+        for label in self.timeline.addresses:
+            self._draw_lane(label)
+        self._draw_seconds()
+        self._draw_legend()
+        return written(self.svg, _WIDTH, self.y)
+
+    def _x(self, at: float) -> float:
+        share = (at - self.start) / (self.end - self.start)
+        return _LEFT + min(max(share, 0.0), 1.0) * (_WIDTH - _LEFT - _RIGHT)
+
+    def _draw_steps(self) -> None:
+        """Each step's number and words, in as many rows as they need, beside a line downwards."""
+        rows: list[float] = []
+        closest = 4 * _CHARACTER * (self.end - self.start) / (_WIDTH - _LEFT - _RIGHT)
+        for mark in marks(self.steps, closest):
+            x = self._x(mark.start)
+            number = str(mark.first) if mark.first == mark.last else f"{mark.first}–{mark.last}"
+            width = _CHARACTER * (len(number) + len(mark.text) + 3)
+            left = min(x, _WIDTH - width)
+            row = next((row for row, end in enumerate(rows) if end <= left), len(rows))
+            rows[row : row + 1] = [left + width]
+            told = f"step {number}: {mark.text}, {self._when(mark.start, mark.end)}"
+            kind = f"step {'load' if mark.verb in ('start', 'reload') else 'change'}"
+            line = add(self.lines, "line", x1=x, x2=x, y1=row * _ROW + 3, kind=kind)
+            add(line, "title", told)
+            label = add(self.svg, "text", x=left + 5, y=(row + 1) * _ROW - 5, kind=kind)
+            add(label, "title", told)
+            add(label, "tspan", number, kind="number")
+            add(label, "tspan", mark.verb, dx=5)
+            add(label, "tspan", mark.what, dx=4, kind="what")
+        self.y = len(rows) * _ROW + 4
+
+    def _draw_speech(self) -> None:
+        """From each reload to HAProxy's word on it, and the alerts in its log."""
+        y = self.y + _SPEECH / 2
+        self._draw_name("HAProxy", y + 4)
+        entries = {entry["step"]: entry for entry in self.entries}
+        reloads = self.timeline.reloads
+        nexts = [*(self._x(reload.at) for reload in reloads[1:]), _WIDTH]
+        for reload, following in zip(reloads, nexts, strict=True):
+            said, told = _said(reload, entries.get(reload.step, {}))
+            end = self._x(reload.until if reload.reported_at is None else reload.reported_at)
+            group = add(self.svg, "g", kind=f"said {said}")
+            add(group, "title", f"the reload of step {reload.step}: {told}")
+            add(group, "line", x1=self._x(reload.at), x2=end, y1=y, y2=y)
+            add(group, "circle", cx=end, cy=y, r=6)
+            add(group, "path", d=f"M{end - 3:.1f} {y:.1f}{_SIGNS[said]}")
+            if end + len(told) * _CHARACTER + 16 <= following:
+                add(group, "text", told, x=end + 11, y=y + 4)
+        for at, line in self.timeline.log:
+            if "[ALERT]" in line:
+                alert = add(self.svg, "path", d=f"M{self._x(at):.1f} {y - 4:.1f}{_ALERT}")
+                alert.set("class", "alert")
+                add(alert, "title", f"{line}, {self._when(at, at)}")
+                self.legend["alert"] = "alert in its log"
+        self.y += _SPEECH
+
+    def _draw_lane(self, label: str) -> None:
+        """What became of an address's connections, and below it who held its listener."""
+        self._draw_name(label, self.y + _BAR / 2 + 4)
+        idle = idle_times(self.timeline, self.steps, self.entries, label)
+        found = runs(self.timeline, label, idle)
+        for run in sorted(found, key=lambda run: run.outcome != "ok"):
+            self._draw_run(label, run)
+        for phase in owners(self.timeline, label):
+            self._draw_owners(label, phase)
+        self.y += _LANE
+
+    def _draw_run(self, label: str, run: Run) -> None:
+        height = _CALM if run.outcome == "ok" else _BAR
+        left, right = self._x(run.start), self._x(run.end)
+        group = add(self.svg, "g", kind=f"run {run.outcome}{'' if run.is_expected else ' idle'}")
+        expectation = "" if run.is_expected else "; it was not expected to answer"
+        count = f"{run.count} connection{'s' * (run.count > 1)}"
+        when = self._when(run.start, run.end)
+        add(group, "title", f"{label}: {count} {run.outcome}, {when}{expectation}")
+        y = self.y + (_BAR - height) / 2
+        box(group, left, max(right, left + _NARROWEST), y, height)
+        if run.outcome != "ok" and right - left > (len(run.outcome) + 2) * _CHARACTER:
+            add(group, "text", run.outcome, x=left + 6, y=self.y + _BAR / 2 + 4)
+        if run.is_expected:
+            self.legend[f"run {run.outcome}"] = run.outcome
+        else:
+            self.legend["run idle"] = "not expected to answer"
+
+    def _draw_owners(self, label: str, phase: Phase) -> None:
+        """Side by side, one above the other, where several held it at once."""
+        there = [owner for owner in OWNERS if owner in phase.owners]
+        height = _BAND / len(there)
+        queue = f", {phase.queue} waiting at most" if phase.queue else ""
+        for number, owner in enumerate(there):
+            kind = f"owner {(owner or 'nobody').partition(' ')[0]}"
+            words = self._owner(owner)
+            y = self.y + _BAR + 3 + number * height
+            held = box(self.svg, self._x(phase.start), self._x(phase.end), y, height)
+            held.set("class", kind)
+            when = self._when(phase.start, phase.end)
+            add(held, "title", f"{label} held by {words}, {when}{queue}")
+            self.legend[kind] = words
+
+    def _owner(self, owner: str | None) -> str:
+        """Who holds a listener; without a master, there are no workers but processes."""
+        has_master = any(process.kind == "master" for process in self.timeline.processes)
+        words = owner or "nobody"
+        return words if has_master else words.replace("worker", "process")
+
+    def _draw_seconds(self) -> None:
+        """The axis, and lines upwards from each of its ticks and downwards from each step."""
+        for at in ticks(self.start, self.end):
+            x = self._x(at)
+            add(self.lines, "line", x1=x, x2=x, y1=self.y, y2=self.y + 5, kind="tick")
+            add(self.svg, "text", f"{at:g} s", x=x, y=self.y + 19, kind="tick")
+        for line in self.lines.iterfind("line[@class!='tick']"):
+            line.set("y2", f"{self.y:g}")
+        add(self.lines, "line", x1=_LEFT, x2=_WIDTH - _RIGHT, y1=self.y, y2=self.y, kind="axis")
+        self.y += 36
+
+    def _draw_legend(self) -> None:
+        """The words of what was drawn: a row for each of HAProxy, connections and listeners."""
+        for name, kinds in _LEGENDS.items():
+            found = [kind for kind in kinds if kind in self.legend]
+            if not found:
+                continue
+            self._draw_name(name, self.y + 11)
+            x = _LEFT
+            for kind in found:
+                group = add(self.svg, "g", kind=kind)
+                box(group, x, x + 14, self.y + 2, 10)
+                add(group, "text", self.legend[kind], x=x + 20, y=self.y + 11, kind="legend")
+                x += len(self.legend[kind]) * _CHARACTER + 42
+            self.y += _ROW
+        self.y += 4
+
+    def _draw_name(self, name: str, y: float) -> None:
+        short = name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
+        label = add(self.svg, "text", x=0, y=y, kind="name")
+        add(label, "tspan", short)
+        if short != name:
+            add(label, "title", name)
+
+    def _when(self, start: float, end: float) -> str:
+        """A time, and how long after the last reload that was."""
+        text = _span(start, end)
+        before = [reload for reload in self.timeline.reloads if reload.at <= start]
+        if not before:
+            return f"{text} s"
+        since = _span(start - before[-1].at, end - before[-1].at, sign="+")
+        return f"{text} s ({since} s after the reload of step {before[-1].step})"
+
+
+def _bounds(timeline: Timeline, steps: Sequence[Entry]) -> tuple[float, float]:
+    """When the first thing happened, and the last."""
+    times = [
+        *(step["at"] for step in steps),
+        *(probe.sent for probes in timeline.probes.values() for probe in probes),
+        *(reload.until for reload in timeline.reloads),
+    ]
+    start, end = min(times, default=0.0), max(times, default=0.0)
+    return start, max(end, start + 1.0)
+
+
+def _said(reload: Reload, entry: Entry) -> tuple[str, str]:
+    """What HAProxy said of a reload, as the class of a mark and in words."""
+    if reload.reported is None:
+        return "nothing", "said nothing"
+    at = "" if reload.reported_at is None else f" {reload.reported_at - reload.at:+.2f} s"
+    if entry.get("true") is False:
+        return "untrue", f"{reload.reported}{at}, not true"
+    return reload.reported, f"{reload.reported}{at}"
+
+
+def _span(start: float, end: float, sign: str = "") -> str:
+    """Two times, or one where they are the same to a hundredth."""
+    low, high = format(start, f"{sign}.2f"), format(end, f"{sign}.2f")
+    return low if low == high else f"{low} to {high}"
+
+
+def ticks(start: float, end: float) -> list[float]:
+    """Round seconds, a dozen steps of 1, 2 or 5 (or ten times as much) at most."""
+    scales = (base * 10.0**power for power in itertools.count(-1) for base in (1, 2, 5))
+    step = next(scale for scale in scales if (end - start) / scale <= _MOST_TICKS)
+    return [number * step for number in range(math.ceil(start / step), int(end // step) + 1)]

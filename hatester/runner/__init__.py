@@ -1,0 +1,1 @@
+"""A run: queue, cell, protocol with the guest, probes from outside, selection, shell, bench."""

@@ -1,0 +1,293 @@
+"""A run of the matrix: guests side by side, in each of them one cell after another."""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import itertools
+import threading
+from collections import Counter, deque
+from collections.abc import Collection, Iterator, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+
+from hatester.artifacts.builder import Materials
+from hatester.guests import engine, machines
+from hatester.guests.checkpoint import Starter
+from hatester.guests.guest import Guest
+from hatester.guests.vagrant import Vagrant
+from hatester.matrix.plan import Plan, Task
+from hatester.report import tables
+from hatester.results.store import Results
+from hatester.runner.cell import Result, not_measured, run_cell
+from hatester.runner.protocol import Order, Tainted
+from hatester.runner.queue import Batch, Schedule
+from hatester.util import process
+from hatester.util.errors import MeasurementError
+from hatester.util.paths import PROJECT
+from hatester.util.progress import Progress
+
+LOSSES = 4
+"""So many guests of a kernel, lost one after another with nothing measured between, are a kernel's
+fault: two cells, each tried twice."""
+_END_POLL_SECONDS = 0.1
+
+
+class Keep(enum.Enum):
+    """Which guests go on after a run: those in which a cell could not be measured, all, or none."""
+
+    NEVER = "never"
+    FAILED = "failed"
+    ALWAYS = "always"
+
+
+@dataclass(frozen=True)
+class How:
+    """In which way a run goes about it: in `jobs` guests at once (0: as many as the host has room
+    for), some of which it may keep; what had one of the outcomes `again` is measured once more."""
+
+    keep: Keep = Keep.NEVER
+    jobs: int = 0
+    again: Collection[str] = ()
+
+
+class Run:
+    """What results lack, on its way to them. `plan` has what is needed to measure it."""
+
+    vagrant: Vagrant
+    """The way to the run's machines, while it runs."""
+    _slots: threading.Semaphore
+
+    def __init__(
+        self, plan: Plan, how: How, materials: Materials, results: Results, progress: Progress
+    ) -> None:
+        self.plan = plan
+        self.how = how
+        self.materials = materials
+        self.results = results
+        self._progress = progress
+        self._tasks = results.left(how.again)
+        self._left = len(self._tasks)
+        self._schedule = Schedule(self._tasks)
+        self._lock = threading.Lock()
+        self._machines: set[str] = set()
+        self._tried: set[Task] = set()
+        self._losses: Counter[str] = Counter()
+        self._is_over = threading.Event()
+
+    @property
+    def planned(self) -> int:
+        """How many measurements the results are to have in the end."""
+        return len(self.results.planned)
+
+    @property
+    def done(self) -> int:
+        """How many of them are there, and need not be measured again."""
+        return self.planned - self._left
+
+    def run(self) -> Vagrant | None:
+        """Measure all cells. Returns the way to the machines that were kept, if any.
+
+        Raises UserError for what only the user can mend.
+        """
+        self._progress.begin(self.planned)
+        with machines.machines_folder(self.results.folder.name) as folder:
+            chosen = engine.choose(self.results.run["clock"])
+            self.vagrant = Vagrant(PROJECT, folder, chosen)
+            jobs = self.how.jobs or engine.guests_at_once(chosen)
+            self._slots = threading.Semaphore(jobs)
+            # On a clock of its own, a guest can be started while others measure.
+            count = jobs + 1 if chosen.is_virtual else jobs
+            with ThreadPoolExecutor(count, "guest") as pool:
+                workers = [pool.submit(self._work) for _ in range(count)]
+                try:
+                    wait(workers, return_when=FIRST_EXCEPTION)
+                finally:
+                    self._end(workers, folder)
+            for worker in workers:
+                worker.result()
+            self.results.finish()
+        return self.vagrant if machines.is_kept(folder) else None
+
+    def _end(self, workers: list[Future[None]], folder: Path) -> None:
+        """Have all workers end: one that waits for a command or a guest hears that it ended."""
+        self._is_over.set()
+        self._progress.is_muted = True
+        while not all(worker.done() for worker in workers):
+            process.stop()
+            machines.end(folder)
+            wait(workers, timeout=_END_POLL_SECONDS)
+
+    def _work(self) -> None:
+        """Start one guest after another, each for the batch that is most wanted then."""
+        while not self._is_over.is_set() and (batch := self._schedule.take()):
+            try:
+                self._run_guest(batch)
+            finally:
+                self._schedule.leave(batch.kernel)
+
+    def _run_guest(self, batch: Batch) -> None:
+        """Measure a batch in a new guest, as long as it is fit for that."""
+        machine = self._take_name(batch.kernel)
+        self._progress.doing(machine, "waiting for its image")
+        is_kept = False
+        left = deque(batch.tasks)
+        try:
+            with self._start(batch.kernel, machine) as guest, self._slot(machine):
+                is_kept = self._run_cells(guest, left)
+        except MeasurementError as error:
+            self._give_up(batch.kernel, left, machine, error)
+        except OSError as error:
+            # The disk may be full, or somebody has removed the files of the machine.
+            reason = MeasurementError(f"on this host: {error}")
+            self._give_up(batch.kernel, left, machine, reason)
+        else:
+            self._schedule.put_back(batch.kernel, left)
+        if is_kept:
+            machines.keep(self.vagrant.folder)
+        else:
+            self._destroy(machine)
+        self._progress.gone(machine)
+
+    def _take_name(self, kernel: str) -> str:
+        """A name for a guest among those that there are: its kernel's, with a number if need be."""
+        names = itertools.chain([kernel], (f"{kernel}-{number}" for number in itertools.count(2)))
+        with self._lock:
+            machine = next(name for name in names if name not in self._machines)
+            self._machines.add(machine)
+        return machine
+
+    def _start(self, kernel: str, machine: str) -> Guest:
+        """A guest that has all builds that the kernel's cells need and that can be had."""
+        image = self.materials.image(kernel)
+        builds = dict.fromkeys(cell.build for cell, _ in self._tasks if cell.kernel == kernel)
+        trees = self.materials.those_of(builds)
+        starter = Starter(image, trees, self.materials.keys, self.vagrant, self._progress)
+        return starter.start(machine)
+
+    @contextlib.contextmanager
+    def _slot(self, machine: str) -> Iterator[None]:
+        """Wait until no more guests measure than may at once."""
+        self._progress.doing(machine, "waiting for its turn")
+        while not self._slots.acquire(timeout=_END_POLL_SECONDS):
+            if self._is_over.is_set():
+                raise MeasurementError("the run is over")
+        try:
+            yield
+        finally:
+            self._slots.release()
+
+    def _run_cells(self, guest: Guest, left: deque[Task]) -> bool:
+        """Measure cell by cell what is left of a batch, as long as the guest lives and is clean.
+
+        Returns whether it is to be kept.
+        """
+        has_failed, is_fresh = False, True
+        while left and not self._is_over.is_set():
+            task = left[0]
+            try:
+                result = self._measure(guest, task)
+            except Tainted as error:
+                if not is_fresh:
+                    return False
+                result = not_measured(*task, f"the guest is not clean, though new: {error}")
+                is_fit = False
+            else:
+                is_fit = result.entry["verdict"] != "error" or guest.is_fit()
+            if not (self._is_chance(result, is_fit) and self._may_try_again(task, result)):
+                left.popleft()
+                self._add(result)
+                has_failed |= result.entry["verdict"] == "error"
+            if not self._goes_on(task[0].kernel, guest, result, is_fit):
+                return False
+            is_fresh = False
+        keep = self.how.keep
+        return keep is Keep.ALWAYS or (keep is Keep.FAILED and has_failed)
+
+    def _goes_on(self, kernel: str, guest: Guest, result: Result, is_fit: bool) -> bool:
+        """Whether a guest can go on. A kernel whose guests are lost again and again is given up."""
+        if is_fit:
+            if result.entry["verdict"] != "error":
+                self._losses[kernel] = 0
+            return True
+        self._losses[kernel] += 1
+        if self._losses[kernel] >= LOSSES:
+            last = result.entry["error"]
+            raise MeasurementError(
+                f"{LOSSES} guests of this kernel were lost one after another, the last: {last}"
+            )
+        return False
+
+    def _measure(self, guest: Guest, task: Task) -> Result:
+        cell, repetition = task
+        try:
+            tree = self.materials.tree(cell.build)
+        except MeasurementError as error:
+            return not_measured(cell, repetition, str(error))
+        order = Order(
+            build=cell.build,
+            setting=self.plan.matrix.settings[cell.setting],
+            scenario=self.plan.scenarios[cell.scenario],
+            method=cell.method,
+            seed=self.results.seed(repetition),
+            probe_interval=self.results.run["probe_interval"],
+        )
+        steps = order.scenario.steps
+
+        def at_step(number: int) -> None:
+            what = f"step {number}: {steps[number - 1]}" if number <= len(steps) else "at its end"
+            self._progress.step(guest.machine, cell.id, what)
+
+        at_step(1)
+        return run_cell(guest, cell, repetition, order, tree, at_step)
+
+    @staticmethod
+    def _is_chance(result: Result, is_fit: bool) -> bool:
+        """Whether it may have been a moment of a busy host, in which HAProxy may even have missed
+        a reload, or the way in which an emulated guest dies now and then."""
+        is_starved = result.entry["verdict"] == "error" and result.entry["quality"]
+        is_unsaid = result.entry["clock"] == "real" and tables.has_unsaid(result.entry)
+        return bool(not is_fit or is_starved or is_unsaid)
+
+    def _may_try_again(self, task: Task, result: Result) -> bool:
+        """Once only."""
+        if task in self._tried or self._is_over.is_set():
+            return False
+        self._tried.add(task)
+        reason = result.entry["error"] or "HAProxy did not say what became of a reload"
+        self._progress.say(f"{task[0].id}: {reason}; once more")
+        return True
+
+    def _give_up(
+        self, kernel: str, left: Sequence[Task], machine: str, error: MeasurementError
+    ) -> None:
+        """What cannot be measured, since no guest of a kernel can be started."""
+        console = self.vagrant.console(machine)
+        self._schedule.put_back(kernel, left)
+        for cell, repetition in self._schedule.give_up(kernel):
+            try:
+                self.materials.tree(cell.build)
+                reason = str(error)
+            except MeasurementError as missing:
+                reason = str(missing)
+            self._add(not_measured(cell, repetition, reason, console))
+
+    def _destroy(self, machine: str) -> None:
+        if self._is_over.is_set():
+            return
+        try:
+            self.vagrant.destroy(vm_name=machine)
+        except MeasurementError as error:
+            # The end of the run ends what is left; the name stays taken.
+            self._progress.say(f"guest {machine}: {error}")
+        else:
+            self._machines.discard(machine)
+
+    def _add(self, result: Result) -> None:
+        with self._lock:
+            if self._is_over.is_set():
+                return
+            self.results.add(result)
+            self._left -= 1
+            self._progress.measured(result.entry, self.done, self.planned)

@@ -1,0 +1,53 @@
+"""A shell in a guest, at a step of a cell."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+
+from hatester.artifacts.builder import Workshop
+from hatester.guests.engine import choose
+from hatester.guests.guest import build_root
+from hatester.guests.session import single_guest
+from hatester.matrix.plan import Cell, Plan
+from hatester.runner.protocol import Order, Tainted, held
+from hatester.util.errors import MeasurementError
+from hatester.util.paths import PROJECT
+from hatester.util.progress import Progress
+
+
+def open_shell(plan: Plan, shop: Workshop, steps: int, progress: Progress) -> None:
+    """Take a guest through so many steps of the plan's one cell, and give the user a shell in it.
+
+    Raises MeasurementError when it cannot be taken there.
+    """
+    [cell] = plan.cells
+    order = Order(
+        build=cell.build,
+        setting=plan.matrix.settings[cell.setting],
+        scenario=plan.scenarios[cell.scenario],
+        method=cell.method,
+    )
+    builds, engine = [cell.build], choose("real")
+    try:
+        with (
+            single_guest(shop, cell.kernel, builds, "shell", progress, engine) as guest,
+            held(guest, order, steps),
+        ):
+            progress.say(_there(cell, order, steps))
+            subprocess.run(
+                guest.vagrant.entry(cell.kernel),
+                check=False,
+                cwd=PROJECT,
+                env={**os.environ, **guest.vagrant.where},
+            )
+    except Tainted as error:
+        raise MeasurementError(f"the guest is not clean, though new: {error}") from error
+
+
+def _there(cell: Cell, order: Order, steps: int) -> str:
+    taken = order.scenario.steps[steps - 1]
+    return (
+        f"guest {cell.kernel} is as {cell.id} has it after step {steps} ({taken}); HAProxy's files "
+        f"are in {build_root(cell.build)}, its log is /run/hatester/haproxy.log; `exit` ends it"
+    )

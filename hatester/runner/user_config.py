@@ -1,0 +1,208 @@
+"""A configuration of the user's own: read, and completed by what it needs around it.
+
+What it needs and nobody gave is made (`hatester/matrix/surroundings/surroundings.py`), so that
+HAProxy accepts it as it is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from hatester.matrix.haproxy_config import datagrams, interfaces, ranges
+from hatester.matrix.surroundings import health_checks, surroundings
+from hatester.matrix.surroundings.placeholder_files import NOBODY
+from hatester.matrix.surroundings.surroundings import Surroundings
+from hatester.runner.protocol import ROOT
+from hatester.util.errors import UserError
+from hatester.util.paths import is_there
+from hatester.util.pem import BEGIN, PRIVATE, LookAlikes
+from hatester.util.validation import text_of
+from provision.guest.root import ETC, RESOLVER
+
+BEFORE, AFTER = "before", "after"
+"""The names of the configurations in the scenarios that are made."""
+_MOST_FILES, _MOST_BYTES = 500, 5_000_000
+_VERIFIED = re.compile(r"\b(?:verifyhost|sni\s+str)[\s(]+([A-Za-z0-9.-]+)")
+_ETC = f"{ETC}/"
+_IMAGES_ETC = "/usr/local/etc/haproxy/"
+
+
+@dataclass(frozen=True)
+class Own:
+    """The configuration in service, the one that is loaded then, and the files that they name.
+
+    `names` are theirs, for messages. Files are by their names in /etc/haproxy, or by their paths in
+    HAProxy's root behind `root/`. `addresses`, with their prefix lengths, are there beside those
+    that are bound. Settings that may help are measured as well where `is_advised`.
+    """
+
+    before: str
+    after: str
+    files: Mapping[str, str]
+    addresses: tuple[str, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+    names: tuple[str, str] = (f"{BEFORE}.cfg", f"{AFTER}.cfg")
+    is_advised: bool = True
+    look_alikes: LookAlikes = field(default_factory=LookAlikes)
+
+    @property
+    def is_changed(self) -> bool:
+        """True if another configuration is loaded than the one in service."""
+        return self.before != self.after
+
+    @cached_property
+    def around(self) -> Surroundings:
+        """Return what it needs around it. Raises UserError for what only a person can give."""
+        texts = dict(zip(self.names, (self.before, self.after), strict=True))
+        given = {_path(name): text for name, text in self.files.items()}
+        return surroundings.surround(texts, given, self.env, self.look_alikes)
+
+    @property
+    def texts(self) -> dict[str, str]:
+        """Return the configurations as they are loaded, by their names in scenarios."""
+        before, after = (self.around.texts[name] for name in self.names)
+        return {BEFORE: before, AFTER: after}
+
+    @property
+    def interfaces(self) -> dict[str, str]:
+        """Return the interfaces to which binds are restricted, by the binds' labels."""
+        return {**interfaces(self.before), **interfaces(self.after)}
+
+    @cached_property
+    def checks(self) -> health_checks.Checks:
+        """Return what servers answer to checks; a resolver is among them."""
+        found = health_checks.read(self.texts.values())
+        found.servers.append(f"{RESOLVER}:53")
+        return found
+
+    @property
+    def ranges(self) -> list[tuple[str, int, int]]:
+        """Return the ranges of ports that are bound, which are asked at their ends."""
+        return [*ranges(self.before), *ranges(self.after)]
+
+    @property
+    def datagrams(self) -> list[str]:
+        """Return what is bound by UDP, which nobody asks."""
+        return list(dict.fromkeys((*datagrams(self.before), *datagrams(self.after))))
+
+    @property
+    def root(self) -> dict[str, Any]:
+        """Return what HAProxy's root has beside files, as scenario.yml has it."""
+        around = self.around
+        return {
+            "folders": list(around.folders),
+            "users": list(around.users),
+            "groups": list(around.groups),
+            "hosts": list(around.hosts),
+        }
+
+    @property
+    def played(self) -> dict[str, Any]:
+        """Return what servers answer to checks, as scenario.yml has it."""
+        return {
+            "protocols": self.checks.protocols,
+            "greetings": self.checks.greetings,
+            "expected": self.checks.expected,
+            "statuses": self.checks.statuses,
+            "certificate": self._certificate,
+        }
+
+    @property
+    def _certificate(self) -> str:
+        """Return a key, and a certificate that is good where a made CA file is asked."""
+        verified = (name for text in self.texts.values() for name in _VERIFIED.findall(text))
+        names = [self.site, *self.around.hosts, *verified]
+        return self.look_alikes.private_key() + self.look_alikes.server_certificate(names, NOBODY)
+
+    @property
+    def peer(self) -> str:
+        """Return the name by which HAProxy finds itself among its peers: the first one's."""
+        return next(
+            (name for text in self.texts.values() for name in health_checks.peers(text)), ""
+        )
+
+    @property
+    def site(self) -> str:
+        """Return the name that is asked for."""
+        return health_checks.site(self.texts.values())
+
+
+def _path(name: str) -> str:
+    return name[len(ROOT) - 1 :] if name.startswith(ROOT) else _ETC + name
+
+
+def _name(path: str) -> str:
+    """Return how a scenario has a file of a path in HAProxy's root."""
+    for folder in (_ETC, _IMAGES_ETC):
+        if path.startswith(folder):
+            return path[len(folder) :]
+    return ROOT + path.lstrip("/")
+
+
+def load_own(
+    config: Path,
+    after: Path | None,
+    given: Mapping[str, Path] | None = None,
+    env: Mapping[str, str] | None = None,
+    is_advised: bool = True,
+) -> Own:
+    """Read a configuration, and what lies beside it and is named in it.
+
+    `given` are further files, by their paths in HAProxy's root. Keys and certificates are replaced,
+    since a run keeps its scenarios. Raises UserError for what cannot be read, is too much, or is
+    missing and cannot be made.
+    """
+    look_alikes = LookAlikes()
+    before = text_of(config)
+    loaded = text_of(after) if after else before
+    beside = {
+        file.relative_to(config.resolve().parent).as_posix(): file
+        for file in _beside(config, before + loaded)
+    }
+    files: dict[str, str] = {}
+    for name, file in {**beside, **{_name(p): f for p, f in (given or {}).items()}}.items():
+        text = text_of(file)
+        files[name] = _replaced(text, look_alikes)
+        _require_few(files, config)
+    names = (config.name, after.name if after and after.name != config.name else AFTER)
+    own = Own(
+        before, loaded, files,
+        env=env or {}, names=names, is_advised=is_advised, look_alikes=look_alikes,
+    )  # fmt: skip
+    _ = own.around
+    return own
+
+
+def _replaced(text: str, look_alikes: LookAlikes) -> str:
+    """Return a file without its keys and certificates; who trusts these, trusts ours as well."""
+    if BEGIN not in text:
+        return text
+    made = look_alikes.pem(text, lambda line, what: None)
+    return made if PRIVATE in made else made + look_alikes.certificate([NOBODY])
+
+
+def _beside(config: Path, texts: str) -> Iterator[Path]:
+    """The files beside a configuration whose names, or those of their folders, stand in texts."""
+    folder = config.resolve().parent
+    try:
+        named = [each for each in sorted(folder.iterdir()) if each.name in texts]
+    except OSError as error:
+        raise UserError(f"{folder} cannot be read: {error.strerror}.") from error
+    for each in named:
+        files = sorted(each.rglob("*")) if is_there(each, Path.is_dir) else [each]
+        for file in files:
+            if is_there(file, Path.is_file) and not file.samefile(config):
+                yield file
+
+
+def _require_few(files: Mapping[str, str], config: Path) -> None:
+    if len(files) > _MOST_FILES or sum(map(len, files.values())) > _MOST_BYTES:
+        raise UserError(
+            f"{config.parent} has too much that {config.name} seems to name: more than "
+            f"{_MOST_FILES} files or {_MOST_BYTES // 10**6} MB."
+        )

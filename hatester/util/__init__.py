@@ -1,0 +1,1 @@
+"""Utilities: errors, text, log, progress, paths, files, locks, processes, validation, versions."""

@@ -1,0 +1,81 @@
+"""Files that are whole at any moment, and what becomes of those that are not as they should be."""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+from hatester.util.errors import UserError
+from hatester.util.log import say
+
+UNFINISHED = "unfinished"
+DAMAGED = "damaged"
+"""Suffixes of hidden names: what was never finished, and what was set aside."""
+
+
+def write_whole(path: Path, content: str) -> None:
+    """Write a file so that a reader, at any moment, sees all of the old content or of the new.
+
+    A folder in its place is set aside, and what processes that were killed have left of the same
+    file is removed. Raises OSError as open(2) and write(2) have it; the old content is there then.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _remove_leftovers(path)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.{UNFINISHED}")
+    try:
+        with unfinished.open("w") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        if path.is_dir() and not path.is_symlink():
+            set_aside(path, "is a folder, where a file should be")
+        unfinished.replace(path)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
+
+
+def _remove_leftovers(path: Path) -> None:
+    for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.{UNFINISHED}"):
+        pid = leftover.name.split(".")[-3]
+        if pid.isdigit() and not Path("/proc", pid).exists():
+            remove(leftover)
+
+
+def set_aside(path: Path, reason: str) -> Path:
+    """Move what cannot be used out of the way, in place of an earlier one, and tell the user.
+
+    Another process may do so at the same time. Returns where it is then. Raises OSError where it
+    cannot be moved.
+    """
+    aside = path.with_name(f".{path.name}.{DAMAGED}")
+    remove(aside)
+    with contextlib.suppress(FileNotFoundError):
+        path.rename(aside)
+        say(f"{path} {reason}; it was set aside as {aside.name}")
+    return aside
+
+
+@contextlib.contextmanager
+def usable(path: Path) -> Iterator[None]:
+    """Raise UserError, with the path, for what the system says of a file or folder in use here."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"{error.filename or path} cannot be used: {error.strerror or error}."
+        ) from error
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder with all that is in it, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(FileNotFoundError):
+            path.unlink()

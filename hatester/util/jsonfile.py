@@ -1,0 +1,118 @@
+"""JSON files that tell by themselves whether they are what was written.
+
+The last line but the brace has the SHA-256 (sha256sum(1)) of all lines before it, as the last of
+the entries. It is no secret, and somebody who wants to can seal what he likes: it is damage that is
+noticed, and what is somebody else's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import stat
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pydantic
+
+from hatester.util.files import set_aside, usable, write_whole
+from hatester.util.text import brief
+
+SEAL = "sha256"
+_CONTENT = "content"
+
+T = TypeVar("T")
+Number = TypeVar("Number", int, float)
+
+
+class Damaged(Exception):
+    """Why something cannot be believed: of a file, to be said after its name; of a folder, as a
+    sentence."""
+
+
+def sealed(content: Mapping[str, Any]) -> str:
+    """A JSON object, which must not be empty, with its seal."""
+    opened = json.dumps(content, indent=1, allow_nan=False).removesuffix("\n}") + ",\n"
+    return opened + _seal(opened.encode()).decode()
+
+
+def _seal(before: bytes) -> bytes:
+    return f' "{SEAL}": "{hashlib.sha256(before).hexdigest()}"\n}}\n'.encode()
+
+
+def unsealed(data: bytes) -> dict[str, Any]:
+    """A JSON object without its seal. Raises Damaged without one that is whole."""
+    content = parsed(data)
+    if SEAL not in content:
+        raise Damaged("has no checksum")
+    before, mark, _ = data.rpartition(f' "{SEAL}": '.encode())
+    if not mark or data != before + _seal(before):
+        raise Damaged("is not as it was written")
+    del content[SEAL]
+    return content
+
+
+def parsed(data: bytes) -> dict[str, Any]:
+    """A JSON object. Raises Damaged for what is none (RFC 8259, so without NaN)."""
+    try:
+        content = json.loads(
+            data, parse_constant=_refuse, parse_int=_number(int), parse_float=_number(float)
+        )
+    except (ValueError, RecursionError) as error:
+        raise Damaged(f"is no JSON ({error})") from error
+    if not isinstance(content, dict):
+        raise Damaged("is no JSON object")
+    return content
+
+
+def _number(read: Callable[[str], Number]) -> Callable[[str], Number]:
+    """What reads a number that a float can be: JSON has no largest one, Python's int neither."""
+
+    def number(text: str) -> Number:
+        if math.isinf(float(text)):
+            raise ValueError(f"{brief(text)} is too large")
+        return read(text)
+
+    return number
+
+
+def _refuse(constant: str) -> object:
+    raise ValueError(f"{constant} is no number")
+
+
+def write(path: Path, content: Any) -> None:
+    """Keep something that JSON can hold. Raises UserError where it cannot be written."""
+    with usable(path):
+        write_whole(path, sealed({_CONTENT: content}))
+
+
+def read(path: Path, form: pydantic.TypeAdapter[T]) -> T:
+    """What was kept.
+
+    Raises Damaged when the file is another than was written, by a single byte, and OSError as
+    open(2) has it.
+    """
+    # A pipe would have it wait for ever.
+    if not stat.S_ISREG(path.lstat().st_mode):
+        raise Damaged("is no file")
+    try:
+        return form.validate_python(unsealed(path.read_bytes()).get(_CONTENT))
+    except pydantic.ValidationError as error:
+        raise Damaged("has another form") from error
+
+
+def recall(path: Path, form: pydantic.TypeAdapter[T]) -> T | None:
+    """What was kept, or None: when there is nothing, or it is damaged and set aside now.
+
+    Raises UserError for a file that cannot be read.
+    """
+    with usable(path):
+        try:
+            return read(path, form)
+        except FileNotFoundError:
+            return None
+        except Damaged as error:
+            set_aside(path, str(error))
+            return None

@@ -1,0 +1,158 @@
+"""Look-alikes of certificates and keys: self-signed, of the same names, all with one fresh key.
+
+With one key, a certificate and its key fit together in whatever files they are.
+"""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+)
+from cryptography.x509.oid import NameOID
+
+from hatester.capture.placeholders import numbered
+
+BEGIN = "-----BEGIN "
+PRIVATE = f"{BEGIN}PRIVATE KEY"
+BLOCK = re.compile(
+    r"-----BEGIN (?P<label>[A-Z0-9. ]+)-----.*?(?:-----END (?P=label)-----|\Z)", re.DOTALL
+)
+_WHOLE = re.compile(r"-----BEGIN [^-]+-----[A-Za-z0-9+/=\s]+-----END [^-]+-----")
+_PUBLIC = ("DH PARAMETERS", "X9.42 DH PARAMETERS", "EC PARAMETERS")
+"""Blocks that hold numbers which everybody may know, and that take long to make."""
+_UNREADABLE = (
+    ValueError,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
+_DAYS = datetime.timedelta(days=3650)
+_STRANGER = "hatester-placeholder.invalid"
+
+Told = Callable[[int, str], None]
+"""Hears of the line of a block, and what it was replaced by."""
+
+
+@dataclass(frozen=True)
+class LookAlikes:
+    """What makes them, with its own key."""
+
+    key: ec.EllipticCurvePrivateKey = field(
+        default_factory=lambda: ec.generate_private_key(ec.SECP256R1())
+    )
+
+    def pem(self, text: str, told: Told) -> str:
+        """A PEM file in which nothing is left but look-alikes of its blocks, in their order."""
+        blocks = []
+        for line, block in numbered(BLOCK, text):
+            label = block["label"]
+            if label in _PUBLIC and _WHOLE.fullmatch(block[0]):
+                blocks.append(block[0] + "\n")
+            elif "CERTIFICATE" in label:
+                made, names = self._certificate(block[0])
+                told(line, f"certificate of {names}, now a self-signed one")
+                blocks.append(made)
+            elif label.endswith("CRL"):
+                told(line, "list of revoked certificates, now an empty one")
+                blocks.append(self._revocations(block[0]))
+            elif label == "PUBLIC KEY":
+                told(line, "public key, now a fresh one")
+                blocks.append(self.public_key())
+            else:
+                told(line, "private key, now a fresh one" if "KEY" in label else "PEM block")
+                blocks.append(self.private_key() if "KEY" in label else "")
+        return "".join(blocks)
+
+    def certificate(self, names: Sequence[str]) -> str:
+        """Return a certificate of at least one host name, as PEM."""
+        return self._signed(_subject(names[0]), [x509.DNSName(name) for name in names])
+
+    def server_certificate(self, names: Sequence[str], issuer: str) -> str:
+        """Return a certificate of at least one host name that the one of `issuer` vouches for."""
+        subject = _subject(names[0])
+        every = [x509.DNSName(name) for name in dict.fromkeys(names)]
+        return self._signed(subject, every, _subject(issuer))
+
+    def revocations(self, issuer: str) -> str:
+        """Return an empty list of revoked certificates, as PEM."""
+        return self._empty_list(_subject(issuer))
+
+    def _certificate(self, block: str) -> tuple[str, str]:
+        """The look-alike, and the names that it has."""
+        try:
+            subject, names = _names(x509.load_pem_x509_certificate(block.encode()))
+        except _UNREADABLE:
+            subject, names = _subject(_STRANGER), []
+        told = [str(each.value) for each in (*subject, *names)]
+        return self._signed(subject, names), ", ".join(dict.fromkeys(told)) or "nobody"
+
+    def _signed(
+        self,
+        subject: x509.Name,
+        names: Sequence[x509.GeneralName],
+        issuer: x509.Name | None = None,
+    ) -> str:
+        now = datetime.datetime.now(datetime.timezone.utc)
+        builder = (
+            x509.CertificateBuilder(issuer or subject, subject, self.key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - datetime.timedelta(days=1))
+            .not_valid_after(now + _DAYS)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        )
+        if names:
+            builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+        return builder.sign(self.key, hashes.SHA256()).public_bytes(Encoding.PEM).decode()
+
+    def _revocations(self, block: str) -> str:
+        try:
+            [*names] = x509.load_pem_x509_crl(block.encode()).issuer.get_attributes_for_oid(
+                NameOID.COMMON_NAME
+            )
+            issuer = _subject(str(names[0].value) if names else _STRANGER)
+        except _UNREADABLE:
+            issuer = _subject(_STRANGER)
+        return self._empty_list(issuer)
+
+    def _empty_list(self, issuer: x509.Name) -> str:
+        now = datetime.datetime.now(datetime.timezone.utc)
+        builder = x509.CertificateRevocationListBuilder(issuer, now, now + _DAYS)
+        return builder.sign(self.key, hashes.SHA256()).public_bytes(Encoding.PEM).decode()
+
+    def private_key(self) -> str:
+        """The fresh one, as PEM."""
+        return self.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
+    def public_key(self) -> str:
+        """Return the fresh one, as PEM."""
+        public = self.key.public_key()
+        return public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+
+
+def _subject(name: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name[:64])])
+
+
+def _names(certificate: x509.Certificate) -> tuple[x509.Name, list[x509.GeneralName]]:
+    """The common name of its subject, and the host names and addresses that it is for."""
+    common = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    subject = _subject(str(common[0].value)) if common else x509.Name([])
+    try:
+        extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    except x509.ExtensionNotFound:
+        return subject, []
+    kinds = (x509.DNSName, x509.IPAddress)
+    return subject, [name for name in extension.value if isinstance(name, kinds)]

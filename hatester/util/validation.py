@@ -1,0 +1,156 @@
+"""Files in which people declare something: YAML, read safely and checked against a model, where a
+mistake is told in one sentence."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pydantic
+import yaml
+
+from hatester.util.errors import UserError
+from hatester.util.text import brief, printable, quoted
+
+MOST_CHARACTERS = 4 << 20
+"""Of a file: PyYAML takes ten seconds for a million."""
+MOST_VALUES = 1_000_000
+"""Where each alias stands for all that it names: a few lines can stand for billions."""
+M = TypeVar("M", bound=pydantic.BaseModel)
+
+
+class Declaration(pydantic.BaseModel):
+    """Anything that a file declares: no unknown keys, never changed."""
+
+    model_config = pydantic.ConfigDict(frozen=True)
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _know_all_keys(cls, content: object) -> object:
+        known = [field.alias or name for name, field in cls.model_fields.items()]
+        if content in ("", None):  # nothing is written there
+            return {}
+        if not isinstance(content, dict):
+            raise ValueError(f"here belong keys ({', '.join(known)}), not {quoted(content)}")
+        for key in content:
+            if key not in known:
+                raise ValueError(f"there is no key {quoted(key)}{choices(key, known)}")
+        return content
+
+
+def load(path: Path, model: type[M]) -> M:
+    """Read a YAML file as `model`. Raises UserError naming the file, the entry and the choices."""
+    return checked(content(path), model, str(path), path.parent)
+
+
+def text_of(path: Path) -> str:
+    """What is in a text file, line ends and all. Raises UserError naming the file."""
+    name = printable(str(path))
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            text = file.read(MOST_CHARACTERS + 1)
+    except OSError as error:
+        raise UserError(f"{name} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{name} is not UTF-8 text.") from error
+    except ValueError as error:
+        raise UserError(f"{name} is no name of a file.") from error
+    if len(text) > MOST_CHARACTERS:
+        raise UserError(f"{name} is too long: more than {MOST_CHARACTERS} characters.")
+    return text
+
+
+def content(path: Path) -> object:
+    """What a YAML file has: strings, and lists and dictionaries of them, by strings.
+
+    Raises UserError naming the file.
+    """
+    text = text_of(path)
+    try:
+        return yaml.load(text, _Loader)
+    except RecursionError as error:
+        raise UserError(f"{path} is nested too deeply.") from error
+    except yaml.MarkedYAMLError as error:
+        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise UserError(f"{path}{line}: {error.problem or error.context}.") from error
+    except yaml.YAMLError as error:
+        raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}.") from error
+    # PyYAML does not check how large a number is, of a character as in "\UFFFFFFFF" for one.
+    except (ValueError, OverflowError) as error:
+        raise UserError(f"{path} is not YAML: a number in it is too large.") from error
+
+
+class _Loader(yaml.BaseLoader):
+    """All scalars are strings, since 5.10 is a version and no number; no key comes twice, and no
+    tag makes anything else of a value."""
+
+    def construct_document(self, node: yaml.Node) -> Any:
+        if _size(node, {}) > MOST_VALUES:
+            raise yaml.MarkedYAMLError(
+                problem=f"with its aliases, this is more than {MOST_VALUES} values",
+                problem_mark=node.start_mark,
+            )
+        return super().construct_document(node)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, str) or key in keys:
+                problem = "comes twice" if isinstance(key, str) else "is no name"
+                raise yaml.MarkedYAMLError(
+                    problem=f"{quoted(key)} {problem}", problem_mark=key_node.start_mark
+                )
+            keys.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def _size(node: yaml.Node, known: dict[yaml.Node, int]) -> int:
+    """How many values a node stands for; it counts as one where it is within itself."""
+    if node not in known:
+        known[node] = 1
+        if isinstance(node, yaml.SequenceNode):
+            known[node] += sum(_size(each, known) for each in node.value)
+        elif isinstance(node, yaml.MappingNode):
+            known[node] += sum(_size(each, known) for pair in node.value for each in pair)
+    return known[node]
+
+
+def checked(content: object, model: type[M], place: str, folder: Path = Path()) -> M:
+    """What was written at a place as `model`; paths in it are relative to `folder`.
+
+    Raises UserError, which begins with `place`.
+    """
+    try:
+        return model.model_validate(content, context={"folder": folder})
+    except pydantic.ValidationError as error:
+        raise UserError(f"{place}: {sentence(error)}") from error
+
+
+def sentence(error: pydantic.ValidationError) -> str:
+    """The first mistake: where it is, what it is, and what was written there."""
+    first = error.errors()[0]
+    place = ": ".join(brief(str(part)) for part in first["loc"])
+    if first["type"] == "value_error":
+        problem = str(first["ctx"]["error"])
+    else:
+        problem = first["msg"][0].lower() + first["msg"][1:]
+        if first["type"] != "missing":
+            problem += f", not {quoted(first['input'])}"
+    return f"{place}: {problem}." if place else f"{problem}."
+
+
+def require(name: str, known: Iterable[str], place: str) -> None:
+    """Raise UserError when `name` is none of `known`; `place` says where it was named."""
+    there = list(known)
+    if name not in there:
+        raise UserError(f"{place}: there is no {quoted(name)}{choices(name, there)}.")
+
+
+def choices(name: str, known: list[str]) -> str:
+    """What there is, for who named something else, and what that may have been meant to be."""
+    close = difflib.get_close_matches(name, known, n=1)
+    guess = f"; did you mean {close[0]}?" if close else ""
+    return printable(f"{guess} (there are: {', '.join(known) or 'none'})")

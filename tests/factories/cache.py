@@ -1,0 +1,86 @@
+"""A cache, made up of what matters when it is cleaned."""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+import time
+from pathlib import Path
+
+import pytest
+
+from hatester.artifacts import cache
+from hatester.artifacts.gc import clean
+from hatester.guests import gc_roots
+
+DAY = 86400.0
+KERNEL, SYSTEM, BUILD, OTHER = (letter * 16 for letter in "abcd")
+SAVED = f"{'1' * 16}-{'2' * 16}"
+GONE = ""
+
+
+def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache, beside a project without machines."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(gc_roots, "PROJECT", tmp_path / "project")
+    monkeypatch.setattr(gc_roots, "MACHINES", tmp_path / "project/.hatester/machines.json")
+    return cache.root()
+
+
+def date(path: Path, days: float) -> Path:
+    """Have a path used so long ago."""
+    then = time.time() - days * DAY
+    os.utime(path, (then, then))
+    return path
+
+
+def kept(name: str, days: float = 40, **files: bytes | str) -> Path:
+    """A path in the cache, with files in it, that was used so long ago."""
+    folder = cache.root() / name
+    folder.mkdir(parents=True)
+    for file, content in files.items():
+        path = folder / file.replace("_", ".")
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return date(folder, days)
+
+
+def disk_on(backing: Path) -> bytes:
+    """The beginning of a qcow2 file, as `qemu-img create -b` makes it."""
+    name = os.fsencode(backing)
+    return struct.pack(">4sIQI", b"QFI\xfb", 3, 64, len(name)).ljust(64, b"\0") + name
+
+
+def saved_guest(days: float = 40) -> list[Path]:
+    """A saved guest, and all that it needs, which was used by nobody else for long."""
+    system = kept(f"systems/{SYSTEM}", system_ext4="x")
+    builds = {"3.0": BUILD}
+    return [
+        kept(
+            f"ready/{SAVED}",
+            days,
+            ready_json=json.dumps({"builds": builds, "kit": KERNEL, "release": "6.1.0"}),
+            disk_qcow2=disk_on(system / "system.ext4"),
+        ),
+        kept(f"kernels/{KERNEL}", kit_json='{"release": "6.1.0", "version": "6.1.1-1"}'),
+        system,
+        kept(f"builds/{BUILD}", build_json='{"version": "3.0.11-1"}', tree_ext4="x"),
+    ]
+
+
+def swept(
+    results: Path, *parts: str, older_than: str = "30d", is_dry: bool = False
+) -> dict[str, str]:
+    """Why each thing is kept, or GONE, by its path in the cache or among the results."""
+    found = clean(results, parts, older_than, is_dry=is_dry)
+    assert all(not fate.failure for fate in found.fates)
+    return {name_of(fate.item.path, results): fate.kept for fate in found.fates}
+
+
+def name_of(path: Path, results: Path) -> str:
+    folder = cache.root() if path.is_relative_to(cache.root()) else results
+    return str(path.relative_to(folder))
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())

@@ -1,0 +1,251 @@
+"""Two runs compared: what is a change, what is noise, and how it is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hatester.analysis.compare import Change, Fate, compare, text
+from tests.factories.entries import ID, entry, unmeasured
+
+GOLDEN = Path(__file__).parents[1] / "resources/compare.txt"
+Cells = list[dict[str, Any]]
+SILENT = entry("down", silent=True)
+
+
+def fate(before: Sequence[Any], after: Sequence[Any]) -> Fate:
+    """What became of the one cell that these are repetitions of."""
+    [change] = compare(before, after).cells
+    return change.fate
+
+
+def lossy(*lost: int, probes: int = 1000) -> Cells:
+    return [entry("lossy" if each else "ok", lost=each, probes=probes) for each in lost]
+
+
+def outages(*seconds: float, lateness: float = 0.0) -> Cells:
+    return [
+        entry("outage", seconds=each, lost=int(each * 50), lateness=lateness) for each in seconds
+    ]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ([entry("ok")], outages(2.0), Fate.WORSE),
+        (outages(2.0), [entry("down")], Fate.WORSE),
+        ([entry("down")], [SILENT], Fate.WORSE),
+        ([SILENT], [entry("down")], Fate.BETTER),
+        ([entry("down")], outages(2.0), Fate.BETTER),
+        ([SILENT], [SILENT], Fate.SAME),
+        ([entry("ok")], [entry("ok"), entry("ok"), SILENT], Fate.WORSE),
+        ([entry("ok"), SILENT], [SILENT], Fate.SAME),
+        ([entry("ok"), SILENT], [entry("ok")], Fate.SAME),
+        ([entry("ok"), SILENT], outages(2.0), Fate.SAME),
+        ([*outages(2.0), SILENT], lossy(1), Fate.BETTER),
+        ([entry("ok"), unmeasured()], [unmeasured(), entry("ok")], Fate.SAME),
+        ([entry("ok")], [unmeasured()], Fate.LOST),
+        ([unmeasured()], [SILENT], Fate.GAINED),
+        ([unmeasured()], [unmeasured()], Fate.NEVER),
+        ([], [unmeasured()], Fate.APPEARED),
+        ([SILENT], [], Fate.DISAPPEARED),
+    ],
+)
+def test_a_cell_is_compared_by_the_outcomes_that_its_repetitions_show(
+    before: Cells, after: Cells, expected: Fate
+) -> None:
+    assert fate(before, after) == expected
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        (lossy(0), lossy(1, probes=2000), Fate.SAME),
+        (lossy(0), lossy(6), Fate.SAME),
+        (lossy(0), lossy(7), Fate.WORSE),
+        (lossy(1), lossy(9), Fate.SAME),
+        (lossy(1), lossy(10), Fate.WORSE),
+        (lossy(30), lossy(0), Fate.BETTER),
+        # Twice as many lost of twice as many probes.
+        (lossy(30), lossy(60, probes=2000), Fate.SAME),
+        # The repetitions together show what one of them would not.
+        (lossy(0, 0), lossy(4, 4), Fate.WORSE),
+        (lossy(0, 0, 0, 30), lossy(30, 0, 0, 0), Fate.SAME),
+        # As many as would overflow what is not a whole number.
+        (lossy(400), lossy(600, probes=2000), Fate.BETTER),
+        ([entry(probes=0)], [entry(probes=0)], Fate.SAME),
+    ],
+)
+def test_lost_connections_are_a_change_when_they_are_more_than_chance(
+    before: Cells, after: Cells, expected: Fate
+) -> None:
+    assert fate(before, after) == expected
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        # Beyond 4 gaps of 20 ms and a quarter of 2 s.
+        (outages(2.0), outages(2.57), Fate.SAME),
+        (outages(2.0), outages(2.59), Fate.WORSE),
+        (outages(2.59), outages(2.0), Fate.BETTER),
+        # A prober that was late knows less well when an outage began and ended.
+        (outages(2.0), outages(2.59, lateness=0.1), Fate.SAME),
+        (outages(2.0, lateness=0.1), outages(2.8, lateness=0.1), Fate.SAME),
+        # Repetitions that lie apart tell how much they vary, when there are enough.
+        (outages(*[2.0] * 4), outages(*[2.09] * 4), Fate.SAME),
+        (outages(*[2.0] * 4), outages(*[2.09] * 5), Fate.WORSE),
+        (outages(*[2.0] * 5), outages(*[2.07] * 5), Fate.SAME),
+        (outages(*[2.0] * 4, 2.3), outages(*[2.2] * 5), Fate.SAME),
+        # Those without an outage have no length.
+        ([entry("ok"), *outages(2.0)], [entry("ok"), *outages(4.0)], Fate.WORSE),
+    ],
+)
+def test_outages_last_longer_when_all_do_beyond_what_is_uncertain(
+    before: Cells, after: Cells, expected: Fate
+) -> None:
+    assert fate(before, after) == expected
+
+
+@pytest.mark.parametrize(
+    ("seconds", "lost", "expected"),
+    [(0.08, 3, Fate.SAME), (0.08, 9, Fate.WORSE), (0.09, 3, Fate.WORSE)],
+)
+def test_an_outage_as_short_as_its_ends_are_uncertain_counts_by_its_lost_connections(
+    seconds: float, lost: int, expected: Fate
+) -> None:
+    assert fate([entry("ok")], [entry("outage", seconds=seconds, lost=lost)]) == expected
+
+
+REPETITIONS = st.one_of(
+    st.just(entry("ok")),
+    st.builds(
+        lambda lost, probes: entry("lossy", lost=lost, probes=probes),
+        st.integers(1, 50),
+        st.integers(50, 3000),
+    ),
+    st.builds(
+        lambda seconds, lateness: entry("outage", seconds=seconds, lost=40, lateness=lateness),
+        st.floats(0.04, 9),
+        st.floats(0, 0.4),
+    ),
+    st.just(entry("down")),
+    st.just(SILENT),
+    st.just(unmeasured()),
+)
+RUNS = st.lists(REPETITIONS, min_size=1, max_size=6)
+MIRRORED = {
+    Fate.WORSE: Fate.BETTER,
+    Fate.BETTER: Fate.WORSE,
+    Fate.LOST: Fate.GAINED,
+    Fate.GAINED: Fate.LOST,
+}
+
+
+@given(RUNS)
+def test_a_run_is_the_same_as_itself(run: Cells) -> None:
+    assert fate(run, run) in {Fate.SAME, Fate.NEVER}
+
+
+@given(REPETITIONS, REPETITIONS)
+def test_single_measurements_are_worse_one_way_and_better_the_other(
+    one: dict[str, Any], other: dict[str, Any]
+) -> None:
+    there, back = fate([one], [other]), fate([other], [one])
+    assert back == MIRRORED.get(there, there)
+
+
+@given(RUNS, RUNS)
+def test_what_got_better_would_be_worse_the_other_way(before: Cells, after: Cells) -> None:
+    if fate(before, after) == Fate.BETTER:
+        assert fate(after, before) == Fate.WORSE
+
+
+ORDER = [Fate.BETTER, Fate.SAME, Fate.WORSE]
+HARMS: dict[str, tuple[Callable[..., Cells], st.SearchStrategy[Any]]] = {
+    "lost": (lossy, st.integers(0, 60)),
+    "seconds": (outages, st.floats(0.5, 9)),
+}
+
+
+@pytest.mark.parametrize("harm", HARMS)
+@given(st.data())
+def test_more_harm_never_makes_it_better(harm: str, data: st.DataObject) -> None:
+    make, amounts = HARMS[harm]
+    before = data.draw(st.lists(amounts, min_size=1, max_size=6))
+    after = data.draw(st.lists(amounts, min_size=1, max_size=6))
+    more = [each + data.draw(amounts) for each in after]
+    found = [fate(make(*before), make(*each)) for each in (after, more)]
+    assert ORDER.index(found[0]) <= ORDER.index(found[1])
+
+
+def id_of(kernel: str, build: str = "2.2", scenario: str = "lost-address") -> str:
+    return f"{kernel}/{build}/plain/{scenario}/signal"
+
+
+BEFORE = [
+    entry(id_=id_of("5.10")),
+    entry("outage", seconds=2.4, lost=120, id_=id_of("6.1")),
+    entry("down", silent=True, id_=id_of("6.1", "3.0")),
+    entry("lossy", lost=1, id_=id_of("6.1", scenario="hitless")),
+    entry(id_=id_of("6.1", scenario="hitless"), repetition=2),
+    entry(id_=id_of("6.12")),
+    unmeasured(id_=id_of("6.12", "3.0")),
+    unmeasured(id_=id_of("6.12", "3.2")),
+    *(entry(id_=id_of("7.2", f"2.{number}")) for number in range(4)),
+]
+NEWER = "6.1.0-50-cloud-amd64"
+AFTER = [
+    entry(id_=id_of("5.10"), accelerator="kvm"),
+    entry("down", lost=400, id_=id_of("6.1"), release=NEWER, lateness=0.03),
+    entry(id_=id_of("6.1", "3.0"), release=NEWER),
+    entry("lossy", lost=30, id_=id_of("6.1", scenario="hitless"), release=NEWER),
+    entry(id_=id_of("6.1", scenario="hitless"), repetition=2, release=NEWER),
+    unmeasured("the mirror has no suite trixie", id_=id_of("6.12")),
+    entry(id_=id_of("6.12", "3.0")),
+    unmeasured(id_=id_of("6.12", "3.2")),
+    entry("down", id_=id_of("7.3")),
+]
+
+
+def test_a_comparison_is_told_as_in_the_golden_file() -> None:
+    assert f"{text(compare(BEFORE, AFTER))}\n" == GOLDEN.read_text()
+
+
+def test_where_nothing_changed_there_is_the_summary_alone() -> None:
+    assert text(compare(BEFORE[:2], BEFORE[:2])) == (
+        "0 cells got worse, 0 better, 2 are the same within the noise"
+    )
+
+
+def test_the_cells_of_a_fate_keep_their_repetitions() -> None:
+    before, after = lossy(0, 1), lossy(40)
+    assert compare(before, after).of(Fate.WORSE) == [Change(ID, Fate.WORSE, before, after)]
+
+
+def test_what_only_one_run_has_is_no_other_condition() -> None:
+    assert not compare([entry(release="6.1.1")], [unmeasured()]).conditions
+    assert compare([entry(), entry(interval=0.05)], [entry()]).conditions == {
+        "probe interval": ("0.02 s, 0.05 s", "0.02 s")
+    }
+
+
+def test_runs_on_different_clocks_are_said_to_be_so() -> None:
+    real, virtual = entry("outage", seconds=2.4), entry("outage", seconds=2.0, clock="virtual")
+    compared = compare([real], [virtual | {"cpus": 1}])
+    assert compared.conditions == {
+        "clock": ("real", "virtual"), "processors of a guest": ("2", "1"),
+    }  # fmt: skip
+    assert "The two runs have different clocks" in text(compared)
+    assert "different clocks" not in text(compare([real], [real | {"cpus": 1}]))
+
+
+def test_the_sign_in_a_version_needs_no_legend() -> None:
+    told = text(compare([entry(release="7.3~rc1")], [entry(release="7.3~rc2")]))
+    assert "7.3~rc1 → 7.3~rc2" in told
+    assert "late" not in told

@@ -1,0 +1,161 @@
+"""Expectations: what is read as one, what is said of what is none, and what differs from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hatester.analysis.expectation import Expectation, load, text
+from hatester.analysis.outcomes import OUTCOMES
+from hatester.util.errors import UserError
+from tests.factories.entries import entry, stored, unmeasured
+
+PLANNED = [
+    "6.1/2.2/plain/address-returns/signal",
+    "6.1/3.0/plain/address-returns/signal",
+    "6.1/3.0/nonlocal-bind/lost-address/signal",
+    "6.1/3.0/plain/hitless/signal",
+]
+PATTERNS = """
+"*/*/nonlocal-bind/*": [ok, lossy]
+"*/2.2/plain/address-returns/*": ok
+"*/plain/address-returns/*": silent
+"""
+
+
+def written(folder: Path, content: str) -> str:
+    file = folder / "expected.yml"
+    file.write_text(content)
+    return str(file)
+
+
+def test_the_first_pattern_that_matches_a_cell_decides(tmp_path: Path) -> None:
+    expectation = load(tmp_path, written(tmp_path, PATTERNS), PLANNED)
+    assert [expectation.outcomes.get(id_) for id_ in PLANNED] == [
+        ("ok",),
+        ("silent",),
+        ("ok", "lossy"),
+        None,
+    ]
+
+
+def test_a_file_of_patterns_may_have_any_name(tmp_path: Path) -> None:
+    file = tmp_path / "expected"
+    file.write_text("'*': down")
+    assert load(tmp_path, str(file), PLANNED).outcomes[PLANNED[0]] == ("down",)
+
+
+def test_a_stored_run_expects_every_outcome_that_a_cell_shows(tmp_path: Path) -> None:
+    folder = stored(
+        tmp_path,
+        entry("down", silent=True, id_=PLANNED[0]),
+        entry("ok", id_=PLANNED[0], repetition=2),
+        entry("down", id_=PLANNED[1]),
+        unmeasured(id_=PLANNED[2]),
+        entry("ok", id_="9/2.2/plain/hitless/signal"),
+    ).folder
+    for name in ("latest", folder.name, str(folder), str(folder / "run.json")):
+        assert load(tmp_path, name, PLANNED).outcomes == {
+            PLANNED[0]: ("ok", "silent"),
+            PLANNED[1]: ("down",),
+        }
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (
+            "'*/plain/*': [ok, lossi]",
+            "{file}: */plain/*: there is no 'lossi'; did you mean lossy? "
+            "(there are: ok, unasked, lossy, outage, down, silent).",
+        ),
+        (
+            "'*': error",
+            "{file}: *: there is no 'error' (there are: ok, unasked, lossy, outage, down, silent).",
+        ),
+        ("", "{file}: here belong patterns over cell ids with outcomes, not nothing."),
+        ("[ok]", "{file}: here belong patterns over cell ids with outcomes, not ['ok']."),
+        (
+            "'*':",
+            "{file}: *: here belongs an outcome (ok, unasked, lossy, outage, down, silent) or a "
+            "list of "
+            "some, not ''.",
+        ),
+        (
+            "'*': []",
+            "{file}: *: here belongs an outcome (ok, unasked, lossy, outage, down, silent) or a "
+            "list of "
+            "some, not [].",
+        ),
+        ("'*': [[ok]]", "{file}: *: 0: input should be a valid string, not ['ok']."),
+        ("'*': ok\n'*': down", "{file}, line 2: '*' comes twice."),
+        (
+            "'*/2.4/*': ok\n'9/*': ok",
+            "{file}: nothing there is about any of the 4 cells to be run, such as "
+            "6.1/2.2/plain/address-returns/signal.",
+        ),
+    ],
+)
+def test_what_is_wrong_in_a_file_is_named(tmp_path: Path, content: str, sentence: str) -> None:
+    file = written(tmp_path, content)
+    with pytest.raises(UserError) as raised:
+        load(tmp_path, file, PLANNED)
+    assert str(raised.value) == sentence.format(file=file)
+
+
+def test_what_is_not_there_is_named(tmp_path: Path) -> None:
+    stored(tmp_path, entry(id_=PLANNED[0]))
+    with pytest.raises(UserError, match=r"there is no 'lastest'; did you mean latest\?"):
+        load(tmp_path, "lastest", PLANNED)
+    with pytest.raises(UserError, match=r"missing\.yml cannot be read: No such file"):
+        load(tmp_path, str(tmp_path / "missing.yml"), PLANNED)
+
+
+def test_a_run_of_other_cells_expects_nothing(tmp_path: Path) -> None:
+    stored(tmp_path, unmeasured(id_=PLANNED[0]), entry(id_="9/2.2/plain/hitless/signal"))
+    with pytest.raises(UserError, match=r"^latest: nothing there is about any of the 4 cells"):
+        load(tmp_path, "latest", PLANNED)
+
+
+OUTCOMES_BY_ID: Mapping[str, tuple[str, ...]] = {PLANNED[0]: ("ok", "lossy"), PLANNED[1]: ("down",)}
+
+
+def test_differences_are_told_with_their_reasons() -> None:
+    differences = Expectation(OUTCOMES_BY_ID, {}).differences(
+        [
+            entry("outage", seconds=2.0, id_=PLANNED[0]),
+            entry("lossy", lost=1, id_=PLANNED[0], repetition=2),
+            entry("down", id_=PLANNED[1]),
+            entry("down", id_=PLANNED[2]),
+            unmeasured(id_=PLANNED[1]),
+            entry("down", silent=True, id_=PLANNED[1], repetition=2),
+        ]
+    )
+    assert text(differences) == (
+        "not as expected: 6.1/2.2/plain/address-returns/signal is outage, not ok or lossy\n"
+        "  because it is outage\n"
+        "not as expected: 6.1/3.0/plain/address-returns/signal (repetition 2) is silent, not down\n"
+        "  because it is down"
+    )
+
+
+@given(st.lists(st.sampled_from(OUTCOMES), min_size=1, unique=True), st.sampled_from(OUTCOMES))
+def test_an_outcome_differs_unless_it_is_expected(expected: list[str], found: str) -> None:
+    cell = entry("down", silent=True) if found == "silent" else entry(found)
+    differences = Expectation({cell["id"]: tuple(expected)}, {}).differences([cell])
+    assert bool(differences) == (found not in expected)
+    assert all(each.found == found for each in differences)
+
+
+@pytest.mark.parametrize(("verdict", "lost", "differs"), [("lossy", 3, False), ("lossy", 30, True)])
+def test_of_a_stored_run_chance_may_lose_a_connection_and_no_more(
+    tmp_path: Path, verdict: str, lost: int, differs: bool
+) -> None:
+    folder = stored(tmp_path, entry("ok", id_=PLANNED[0])).folder
+    expectation = load(tmp_path, str(folder), PLANNED)
+    found = expectation.difference(entry(verdict, id_=PLANNED[0], lost=lost))
+    assert bool(found) is differs

@@ -1,0 +1,222 @@
+"""Timelines: the arithmetic on stretches, owners and lateness."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hatester.analysis.timeline import Holding, cut, holdings, percentile, phases, read, stretches
+from tests.factories.evidence import (
+    A44,
+    AT,
+    LABELS,
+    MASTER,
+    NEW,
+    OLD,
+    STRANGER,
+    UNTIL,
+    evidence,
+    held,
+    listener,
+    reload,
+)
+
+OUTCOMES = ["refused", "reset", "timeout", "unreachable", "empty", "wrong"]
+
+
+@settings(max_examples=60)
+@given(
+    interval=st.sampled_from([0.01, 0.02, 0.05]),
+    start=st.floats(AT + 0.2, AT + 1.0),
+    length=st.floats(0.11, 2.0),
+    outcome=st.sampled_from(OUTCOMES),
+)
+def test_a_stretch_is_right_to_one_interval_at_either_end(
+    interval: float, start: float, length: float, outcome: str
+) -> None:
+    failures = {A44: [(start, start + length, outcome)]}
+    timeline = read(evidence(failures, interval=interval))
+    [found] = stretches(timeline, timeline.reloads[0], A44)
+    assert start - interval <= found.start <= start + 1e-9
+    assert start + length - 1e-9 <= found.end <= start + length + interval
+    assert found.is_over
+
+
+def test_a_stretch_to_the_end_is_not_over_and_ends_with_the_observation() -> None:
+    timeline = read(evidence({A44: [(2.0, 9.0, "refused")]}))
+    [found] = stretches(timeline, timeline.reloads[0], A44)
+    assert (found.end, found.is_over) == (UNTIL, False)
+
+
+def test_an_address_that_failed_already_when_the_reload_was_asked_for_does_from_then_on() -> None:
+    timeline = read(evidence({A44: [(AT - 0.1, 2.0, "refused")]}))
+    [found] = stretches(timeline, timeline.reloads[0], A44)
+    assert found.start == AT
+
+
+def test_the_last_success_before_may_be_just_before_the_reload() -> None:
+    timeline = read(evidence({A44: [(AT, 2.0, "refused")]}))
+    [found] = stretches(timeline, timeline.reloads[0], A44)
+    assert AT - timeline.interval <= found.start < AT
+
+
+def test_single_failures_are_no_stretch() -> None:
+    singles = [(at, at + 0.019, "reset") for at in (2.0, 2.5, UNTIL - 0.02)]
+    timeline = read(evidence({A44: singles}))
+    assert stretches(timeline, timeline.reloads[0], A44) == []
+
+
+def test_a_stretch_that_outlasts_an_overtaken_reload_ends_in_the_next() -> None:
+    first = reload(step=4, until=2.0, steady=False)
+    last = reload(step=5, at=2.01)
+    timeline = read(evidence({A44: [(1.5, 2.5, "refused")]}, reloads=[first, last]))
+    (before,), (after,) = (stretches(timeline, each, A44) for each in timeline.reloads)
+    assert before.end == after.end == pytest.approx(2.5, abs=0.02)
+    assert before.is_over
+    assert after.start == 2.01
+
+
+def test_a_reload_that_was_observed_to_its_end_is_not_mended_by_the_next() -> None:
+    first = reload(step=4, until=2.0)
+    last = reload(step=5, at=2.01)
+    timeline = read(evidence({A44: [(1.5, 2.5, "refused")]}, reloads=[first, last]))
+    [before] = stretches(timeline, timeline.reloads[0], A44)
+    assert (before.end, before.is_over) == (2.0, False)
+
+
+def owners(listeners: Sequence[dict[str, object]]) -> list[Holding]:
+    timeline = read(evidence(listeners=listeners))
+    return cut(holdings(timeline, timeline.reloads[0], A44), AT, UNTIL)
+
+
+def test_owners_are_named_as_the_reload_has_it_and_gaps_are_nobodys() -> None:
+    assert owners(
+        [
+            listener(A44, 0.3, 1.5, OLD),
+            listener(A44, 2.0, 3.0, MASTER, queue=7),
+            listener(A44, 3.05, 4.0, NEW),
+            listener(A44, 4.5, 6.0, STRANGER),
+        ]
+    ) == [
+        Holding(A44, "old worker", OLD, AT, 1.5, 0),
+        Holding(A44, None, None, 1.5, 2.0, 0),
+        Holding(A44, "master", MASTER, 2.0, 3.0, 7),
+        Holding(A44, "new worker", NEW, 3.05, 4.0, 0),
+        Holding(A44, None, None, 4.0, 4.5, 0),
+        Holding(A44, "stranger", STRANGER, 4.5, UNTIL, 0),
+    ]
+
+
+def test_a_socket_that_is_handed_over_is_each_processs_for_its_own_time() -> None:
+    found = owners(
+        [
+            listener(A44, 0.3, 1.5, OLD),
+            listener(A44, 1.55, 2.0, OLD, NEW, queue=3),
+            listener(A44, 2.05, 6.0, NEW),
+        ]
+    )
+    assert found == [
+        Holding(A44, "old worker", OLD, AT, 2.0, 3),
+        Holding(A44, "new worker", NEW, 1.55, UNTIL, 3),
+    ]
+
+
+def test_a_process_that_is_not_haproxys_is_a_stranger() -> None:
+    assert [each.owner for each in owners([listener(A44, 0.0, 6.0, 9999)])] == ["stranger"]
+
+
+def test_a_socket_of_which_no_holder_was_found_is_no_gap() -> None:
+    assert owners([listener(A44, 0.0, 6.0)]) == []
+
+
+def test_an_address_that_never_had_a_listener_is_one_gap() -> None:
+    other = listener(LABELS[2], 0.0, 6.0, OLD)
+    assert owners([other]) == [Holding(A44, None, None, AT, UNTIL, 0)]
+
+
+def test_what_the_last_sample_saw_held_is_not_told_to_be_let_go_after_it() -> None:
+    listeners = [listener(A44, 0.3, UNTIL - 0.3, OLD), listener(LABELS[2], 0.3, 3.0, OLD)]
+    seen = [{"pid": OLD, "kind": "worker", "from": 0.0, "to": UNTIL - 0.3}]
+    timeline = read(evidence(listeners=listeners, processes=seen))
+    [reload] = timeline.reloads
+    assert [each.owner for each in holdings(timeline, reload, A44)] == ["old worker"]
+    [_, gap] = holdings(timeline, reload, LABELS[2])
+    assert (gap.owner, gap.start, gap.end) == (None, 3.0, UNTIL)
+
+
+def test_without_any_listener_nothing_is_said() -> None:
+    assert owners([]) == []
+
+
+@settings(max_examples=60)
+@given(st.lists(st.tuples(st.integers(0, 119), st.integers(0, 30), st.sampled_from([OLD, MASTER]))))
+def test_a_sample_time_is_in_a_gap_exactly_if_no_listener_was_seen_then(
+    spans: list[tuple[int, int, int]],
+) -> None:
+    seen = [(start, min(start + length, 120), pid) for start, length, pid in spans]
+    listeners = [listener(A44, start / 20, end / 20, pid) for start, end, pid in seen]
+    listeners.append(listener(LABELS[2], 0.0, 6.0, OLD))
+    gaps = [each for each in owners(listeners) if each.owner is None]
+    for sample in range(25, 104):
+        at = sample / 20
+        is_seen = any(start <= sample <= end for start, end, _ in seen)
+        assert is_seen != any(each.start < at < each.end for each in gaps)
+
+
+def test_phases_leave_out_what_is_shorter_than_the_samples_tell() -> None:
+    listeners = held((0.0, 1.24, (OLD,)), (1.25, 2.0, (MASTER,), 9), (3.0, 6.0, (OLD,)))
+    timeline = read(evidence(listeners=listeners))
+    found = holdings(timeline, timeline.reloads[0], A44)
+    told = [(each.owners, each.start, each.end, each.queue) for each in phases(
+        timeline, found, AT, 3.02
+    )]  # fmt: skip
+    assert told == [({"master"}, 1.25, 2.0, 9), ({None}, 2.0, 3.0, 0)]
+    assert [each.owners for each in phases(timeline, found, 1.21, 1.24)] == [{"old worker"}]
+
+
+@given(st.lists(st.integers(0, 1000), min_size=1))
+def test_a_percentile_is_the_smallest_that_enough_values_do_not_exceed(values: list[int]) -> None:
+    for share in (0.5, 0.99, 1.0):
+        found = percentile(values, share)
+        assert sum(value <= found for value in values) >= share * len(values)
+        assert sum(value < found for value in values) < share * len(values)
+    assert percentile(values, 1.0) == max(values)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        (
+            {"probes": [[-1, 0.0, 0.0, 0.0, "ok", None, None]]},
+            "probes: 0: 0: input should be great",
+        ),
+        ({"probes": [[4, 0.0, 0.0, 0.0, "ok", None, None]]}, "an address was asked that is not"),
+        ({"probes": [[0, 0.0, math.nan, 0.0, "ok", None, None]]}, "probes: 0: 2: input should be"),
+        ({"probes": [[0, 0.0, "0", 0.0, "ok", None, None]]}, "probes: 0: 2: input should be a val"),
+        ({"probes": [[0, 0.0, 0.0, 0.0, "fine", None, None]]}, "probes: 0: 4: string should match"),
+        ({"interval": 0.0}, "interval: input should be greater than 0, not 0.0"),
+        ({"interval": 1e308}, "interval: input should be less than"),
+        ({"addresses": [*LABELS, A44]}, "an address comes twice"),
+        ({"reloads": [reload(until=AT - 0.1)]}, "reloads: 0: it ends before it begins"),
+        ({"reloads": [reload(), reload()]}, "a step comes twice"),
+        ({"reloads": [reload(reported="maybe")]}, "reloads: 0: reported: input should be 'succ"),
+        ({"listeners": [listener(A44, 2.0, 1.0)]}, "listeners: 0: it ends before it begins"),
+        ({"processes": [{"pid": 1, "kind": "x", "from": 0, "to": 1}]}, "processes: 0: kind: input"),
+        ({"checks": [{"at": math.nan}]}, "checks: 0: step: field required"),
+    ],
+)
+def test_what_no_guest_has_written_is_refused(changes: dict[str, object], sentence: str) -> None:
+    with pytest.raises(ValueError, match=f"^{sentence}"):
+        read(evidence() | changes)
+
+
+def test_reading_leaves_the_evidence_as_it_is() -> None:
+    original = evidence(listeners=held((0.0, 6.0, (OLD,))))
+    before = copy.deepcopy(original)
+    read(original)
+    assert original == before

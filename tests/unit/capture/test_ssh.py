@@ -1,0 +1,143 @@
+"""Entering a host over real SSH: whom it believes, and that nothing hangs it."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import paramiko
+import pytest
+
+from hatester.capture import ssh
+from hatester.capture.remote import Remote
+from hatester.util.errors import UserError
+from tests.factories.servers import BEHAVIOURS, closed_port, server
+from tests.factories.ssh_server import Behaviour, drips, floods, is_silent, says, ssh_server
+
+
+@pytest.fixture(autouse=True)
+def _nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the keys nor the agent of who runs the tests."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+
+
+def test_a_host_whose_key_is_known_runs_commands(tmp_path: Path) -> None:
+    with (
+        ssh_server(tmp_path) as place,
+        ssh.visit("production", ssh_config=place.config) as there,
+    ):
+        answer = Remote(there.run).ask({"words": 'echo "it\'s" $((40 + 2))', "none": "false"})
+    assert answer["words"].text == "it's 42\n"
+    assert answer["none"].problem == "failed with status 1"
+
+
+def test_a_host_whose_key_is_not_known_is_refused_and_how_to_know_it_is_told(
+    tmp_path: Path,
+) -> None:
+    with ssh_server(tmp_path) as place:
+        (tmp_path / "known_hosts").unlink()
+        with (
+            pytest.raises(UserError) as caught,
+            ssh.visit("production", ssh_config=place.config),
+        ):
+            pass
+    assert str(caught.value) == (
+        f"[127.0.0.1]:{place.port}: its host key is not known; log in once with "
+        f"`ssh -p {place.port} tester@production`, which shows the key and remembers it."
+    )
+
+
+def test_a_host_with_another_key_than_the_known_one_is_refused(tmp_path: Path) -> None:
+    with ssh_server(tmp_path) as place:
+        place.know(paramiko.ECDSAKey.generate())
+        with (
+            pytest.raises(UserError, match="another host key than the one that is known"),
+            ssh.visit("production", ssh_config=place.config),
+        ):
+            pass
+
+
+def test_who_has_not_the_right_key_is_told(tmp_path: Path) -> None:
+    with ssh_server(tmp_path) as place:
+        paramiko.ECDSAKey.generate().write_private_key_file(str(tmp_path / "key"))
+        with (
+            pytest.raises(UserError, match="production does not let tester in with the keys"),
+            ssh.visit("production", ssh_config=place.config),
+        ):
+            pass
+
+
+def test_a_key_with_a_passphrase_is_for_the_agent(tmp_path: Path) -> None:
+    with ssh_server(tmp_path) as place:
+        (tmp_path / "key").unlink()
+        words = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "correct horse", "-f"]
+        subprocess.run([*words, tmp_path / "key"], check=True)
+        with (
+            pytest.raises(UserError, match="ssh-add"),
+            ssh.visit("production", ssh_config=place.config),
+        ):
+            pass
+
+
+def test_a_host_on_the_way_has_to_be_known_too(tmp_path: Path) -> None:
+    with ssh_server(tmp_path) as place:
+        config = Path(place.config)
+        jump = config.read_text().replace("Host production", "Host jump")
+        jump = jump.replace("/known_hosts", "/none")
+        config.write_text(
+            f"{jump}\nHost behind\n  HostName 192.0.2.1\n  ProxyJump jump\n"
+            f"  UserKnownHostsFile {tmp_path}/known_hosts\n"
+        )
+        with (
+            pytest.raises(UserError, match=r"ssh -p \d+ tester@jump"),
+            ssh.visit("behind", ssh_config=place.config),
+        ):
+            pass
+
+
+def test_what_is_not_there_is_told(tmp_path: Path) -> None:
+    for host, port, sentence in (
+        ("127.0.0.1", closed_port(), "refuses connections"),
+        ("no-such-host.invalid", 0, "no host of that name is known"),
+    ):
+        with pytest.raises(UserError, match=sentence), ssh.visit(host, port=port):
+            pass
+    missing = str(tmp_path / "missing")
+    with pytest.raises(UserError, match="--ssh-config"), ssh.visit("x", ssh_config=missing):
+        pass
+
+
+@pytest.mark.parametrize("behaviour", ["is silent", "speaks no HTTP", "closes", "resets"])
+def test_what_is_no_ssh_server_is_told(monkeypatch: pytest.MonkeyPatch, behaviour: str) -> None:
+    monkeypatch.setattr(ssh, "STEP_SECONDS", 1)
+    with (
+        server(BEHAVIOURS[behaviour]) as port,
+        pytest.raises(UserError, match=r"127\.0\.0\.1 cannot be entered: "),
+        ssh.visit("127.0.0.1", port=port),
+    ):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "sentence"),
+    [
+        (None, "did not tell all within 2 s"),
+        (is_silent, "connection lost"),
+        (drips, "did not tell all within 2 s"),
+        (floods, "more than can be true"),
+        (says(b"This account is currently not available.\n"), "runs no commands"),
+    ],
+)
+def test_a_hostile_host_cannot_hang_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, behaviour: Behaviour | None, sentence: str
+) -> None:
+    monkeypatch.setattr(ssh, "SECONDS", 2.0)
+    monkeypatch.setattr(ssh, "STEP_SECONDS", 1)
+    monkeypatch.setattr(ssh, "ANSWER_BYTES", 1 << 20)
+    with (
+        ssh_server(tmp_path, behaviour) as place,
+        pytest.raises(UserError, match=sentence),
+        ssh.visit("production", ssh_config=place.config) as there,
+    ):
+        Remote(there.run).ask({"x": "echo x"})

@@ -1,0 +1,60 @@
+"""What a run needs of the host, and what is said where it is not there."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from hatester.guests import host
+from hatester.util.errors import UserError
+
+
+@pytest.fixture(autouse=True)
+def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+
+
+def test_this_host_has_all_that_a_run_needs() -> None:
+    assert [each for each in host.findings() if not each.is_ok] == []
+    host.require()
+
+
+def test_a_disk_without_room_is_told_with_the_place_and_the_need(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=3 * 2**30))
+    with pytest.raises(UserError, match=r"space: 3\.0 GiB free in .*, 4\.0 GiB .*invoke clean"):
+        host.require()
+    # A cache that has its system needs room for the guests only.
+    (tmp_path / "hatester/systems/made").mkdir(parents=True)
+    host.require()
+
+
+def test_a_command_that_is_missing_is_told_with_its_purpose(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    which: Callable[[str], str | None] = shutil.which
+    monkeypatch.setattr(shutil, "which", lambda name: None if name == "cpio" else which(name))
+    with pytest.raises(UserError, match="cpio: is not installed; it makes kernel kits"):
+        host.require()
+
+
+@pytest.mark.parametrize(("choice", "is_ok"), [("tcg", True), ("kvm", True), ("xen", False)])
+def test_the_user_decides_what_guests_run_with_among_the_choices(
+    choice: str, is_ok: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HATESTER_ACCEL", choice)
+    [found] = [each for each in host.findings() if each.name == "KVM"]
+    assert found.is_ok is is_ok
+    assert ("the choices are" in found.text) is not is_ok
+
+
+def test_the_host_is_described_by_what_measured() -> None:
+    described = host.describe()
+    assert described["qemu"].startswith("QEMU emulator version")
+    assert described["vagrant"].startswith("Vagrant ")
+    assert described["processors"] >= 1

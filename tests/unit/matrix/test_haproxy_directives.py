@@ -1,0 +1,87 @@
+"""Words of a configuration's lines, and the files that they name."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hatester.matrix.haproxy_directives import bases, named, named_by_list, words
+
+
+@pytest.mark.parametrize(
+    ("line", "texts"),
+    [
+        ("  bind *:80 # all", ["bind", "*:80"]),
+        (r"a \# \ b \"c", ["a", "#", " b", '"c']),
+        (r"""x "a \"b\" 'c'"d'e "f" \g' """, ["x", 'a "b" \'c\'de "f" \\g']),
+        ("a#b c", ["a"]),
+        ('x "no end # here', ["x", "no end # here"]),
+        ("\t# nothing\r", []),
+    ],
+)
+def test_words_are_as_haproxy_reads_them(line: str, texts: list[str]) -> None:
+    assert [word.text for word in words(line)] == texts
+
+
+@given(st.text().filter(lambda text: "\n" not in text))
+def test_a_word_is_where_it_says(line: str) -> None:
+    for word in words(line):
+        assert line[word.start : word.end] == word.raw
+        assert word.raw
+
+
+@pytest.mark.parametrize(
+    ("line", "files"),
+    [
+        ("bind :443 ssl crt a.pem crt /b ca-file @system-ca crl-file c alpn h2",
+         {("a.pem", "certificate", "crt-base"), ("/b", "certificate", "crt-base"),
+          ("c", "certificates", "ca-base")}),
+        ("bind :443 ssl crt-list /l tls-ticket-keys /t",
+         {("/l", "certificate list", ""), ("/t", "ticket keys", "")}),
+        ("load crt a.pem key b.key", {("a.pem", "certificate", "crt-base"),
+                                      ("b.key", "certificates", "key-base")}),
+        ("errorfile 503 /e", {("/e", "error file", "")}),
+        ("http-request deny errorfile /e if { path -i -f /l }",
+         {("/e", "error file", ""), ("/l", "list", "")}),
+        ("http-request return status 200 lf-file /e", {("/e", "error file", "")}),
+        ("use_backend %[path,map_beg(/m.map,default),lower]", {("/m.map", "list", "")}),
+        ("lua-load-per-thread /x.lua argument", {("/x.lua", "Lua", "")}),
+        ("lua-prepend-path /etc/lua/?.lua", {("/etc/lua/", "Lua", "")}),
+        ("filter spoe engine x config /spoe.cfg", {("/spoe.cfg", "configuration", "")}),
+        ("http-request set-map(/m.map) a b if { src,map_ip(/n.map) }",
+         {("/m.map", "list", ""), ("/n.map", "list", "")}),
+        ("http-request del-acl(/a.lst) %[src]", {("/a.lst", "list", "")}),
+        ("acl a http_auth_bearer,jwt_verify(txn.alg,'/k.pem') 1", {("/k.pem", "certificates", "")}),
+        ("acl a http_auth_bearer,jwt_verify(txn.alg,txn.key) 1", set()),
+        ("httpclient.ssl.ca-file c.pem", {("c.pem", "certificates", "ca-base")}),
+        ("ssl-f-use crt a.pem key a.key", {("a.pem", "certificate", "crt-base"),
+                                           ("a.key", "certificates", "key-base")}),
+        ("acl bad path /etc/shadow /key /file", set()),
+        ("server crt 127.0.0.1:80", {("127.0.0.1:80", "certificate", "crt-base")}),
+    ],
+)  # fmt: skip
+def test_the_files_that_a_line_names(line: str, files: set[tuple[str, str, str]]) -> None:
+    assert {(each.path, each.kind, each.base) for each in named(words(line))} == files
+
+
+def test_what_makes_a_word_the_path_of_a_file() -> None:
+    line = "http-request return errorfile /e if { path,map(/m) } || { src -f /l } || { crt /c }"
+    assert [each.keyword for each in named(words(line))] == ["errorfile", "map", "-f", "crt"]
+    assert [each.keyword for each in named_by_list(words("/a [ca-file /c]"))] == ["crt", "ca-file"]
+
+
+def test_the_files_that_a_list_of_certificates_names() -> None:
+    found = named_by_list(words("/a.pem [ca-file c.pem verify optional] www.example.org"))
+    assert {(each.path, each.kind) for each in found} == {
+        ("/a.pem", "certificate"), ("c.pem", "certificates"),
+    }  # fmt: skip
+
+
+def test_relative_paths_have_their_folders() -> None:
+    assert bases({"/etc/haproxy/a.cfg": "global\n  crt-base /etc/ssl\n  ca-base ca"}, "/srv") == {
+        "": "/srv", "crt-base": "/etc/ssl", "ca-base": "/srv/ca",
+    }  # fmt: skip
+    for line, folder in (("origin /x", "/x"), ("config", "/etc/haproxy"), ("parent", "/etc")):
+        text = f"global\n  default-path {line}\n"
+        assert bases({"/etc/haproxy/a.cfg": text}, "/") == {"": folder}

@@ -1,0 +1,68 @@
+"""A connection's outcome, against servers that do each of them for real."""
+
+from __future__ import annotations
+
+import errno
+import socket
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from provision.guest.answers import CONNECT, answered_by
+from provision.guest.connections import Target, connect, failure
+from tests.factories.servers import BEHAVIOURS, closed_port, server
+
+
+def target(port: int, interface: str | None = None) -> Target:
+    return Target(f"127.0.0.1:{port}", "127.0.0.1", port, interface)
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "outcome", "answer"),
+    [
+        ("answers", "ok", "with"),
+        ("answers late", "ok", "late"),
+        ("resets", "reset", None),
+        ("closes", "empty", None),
+        ("answers 503", "wrong", None),
+        ("answers another", "wrong", None),
+        ("speaks no HTTP", "wrong", None),
+        ("is silent", "timeout", None),
+    ],
+)
+def test_each_way_to_answer_is_told_apart(behaviour: str, outcome: str, answer: str | None) -> None:
+    with server(BEHAVIOURS[behaviour]) as port:
+        found = connect(target(port), seconds=0.3 if outcome == "timeout" else 10)
+    assert (found["outcome"], found["answer"]) == (outcome, answer)
+    assert (found["errno"] == "ECONNRESET") is (outcome == "reset")
+
+
+def test_where_nobody_listens_the_connection_is_refused() -> None:
+    found = connect(target(closed_port()), seconds=10)
+    assert (found["outcome"], found["errno"]) == ("refused", "ECONNREFUSED")
+
+
+def test_a_full_accept_queue_is_a_timeout() -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
+        port = listener.getsockname()[1]
+        with socket.create_connection(("127.0.0.1", port)):
+            assert connect(target(port), seconds=0.3)["outcome"] == "timeout"
+
+
+def test_through_an_interface_that_is_not_there_nothing_is_reached() -> None:
+    found = connect(target(closed_port(), "nosuch0"), seconds=10)
+    assert (found["outcome"], found["errno"]) == ("unreachable", "ENODEV")
+
+
+@given(st.integers(100, 599), st.from_regex(r"[A-Za-z0-9.+_-]{1,20}", fullmatch=True))
+def test_only_a_200_names_the_configuration(status: int, name: str) -> None:
+    assert answered_by(status, f"<p>OK - {name}</p>") == (name if status == 200 else None)
+
+
+def test_a_connection_that_is_reset_was_made() -> None:
+    reset = ConnectionResetError(errno.ECONNRESET, "reset")
+    assert failure(reset) == ("reset", "ECONNRESET")
+    assert failure(reset, CONNECT) == ("ok", "ECONNRESET")
+    refused = ConnectionRefusedError(errno.ECONNREFUSED, "refused")
+    assert failure(refused, CONNECT) == ("refused", "ECONNREFUSED")

@@ -1,0 +1,120 @@
+"""Who owns the listening sockets: this very process, which is HAProxy or a stranger by its root."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from provision.guest.connections import Target
+from provision.guest.counters import growth, read
+from provision.guest.listeners import Sampler
+from tests.factories.servers import closed_port
+
+INTERVAL = 0.02
+SECONDS = 1.0
+"""Long enough for strangers to be found among all the processes of a busy machine."""
+
+
+@contextlib.contextmanager
+def sampled(tree: Path, *targets: Target) -> Iterator[dict[str, Any]]:
+    """Sample while the block runs; what was seen is there when it has ended."""
+    context = multiprocessing.get_context("fork")
+    here, there = context.Pipe()
+    sampler = Sampler(list(targets), tree, INTERVAL, time.monotonic())
+    process = context.Process(target=sampler.run, args=(there,), daemon=True)
+    process.start()
+    there.close()
+    seen: dict[str, Any] = {}
+    try:
+        yield seen
+        here.send("stop")
+        seen |= here.recv()
+        process.join(10)
+        assert process.exitcode == 0
+    finally:
+        process.kill()
+
+
+def target(port: int, address: str = "127.0.0.1") -> Target:
+    return Target(f"{address}:{port}", address, port, None)
+
+
+@pytest.fixture
+def build(tmp_path: Path) -> Path:
+    """The tree of a build whose program is on the disk of this process's."""
+    program = tmp_path / "usr/sbin/haproxy"
+    program.parent.mkdir(parents=True)
+    program.symlink_to(sys.executable)
+    return tmp_path
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+@pytest.mark.parametrize("kind", ["haproxy", "stranger"])
+def test_a_listener_is_seen_with_its_owner_its_queue_and_the_gaps_about_it(
+    build: Path, kind: str, address: str
+) -> None:
+    if kind == "stranger":
+        (build / "usr/sbin/haproxy").unlink()
+    port = closed_port()
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with sampled(build, target(port, address)) as seen:
+        time.sleep(0.2)
+        with socket.create_server((address, port), family=family) as listener:
+            clients = [socket.create_connection((address, port)) for _ in range(3)]
+            time.sleep(SECONDS)
+            for client in clients:
+                client.close()
+            listener.close()
+        time.sleep(0.2)
+    stretches = [each for each in seen["listeners"] if os.getpid() in each["pids"]]
+    assert {each["address"] for each in stretches} == {f"{address}:{port}"}
+    assert max(each["queue"] for each in stretches) == 3
+    first, last = stretches[0]["from"], stretches[-1]["to"]
+    assert 0 < first < last < seen["sampling"]["seconds"]
+    [owner] = [each for each in seen["processes"] if each["pid"] == os.getpid()]
+    assert owner["kind"] == kind
+    assert 0 < seen["sampling"]["cpu_seconds"] < seen["sampling"]["seconds"]
+    assert seen["sampling"]["samples"] > 5
+
+
+def test_a_wildcard_socket_is_every_addresss_and_other_ports_are_nobodys() -> None:
+    with (
+        socket.create_server(("0.0.0.0", 0)) as wildcard,
+        sampled(Path("/"), target(wildcard.getsockname()[1]), target(closed_port())) as seen,
+    ):
+        time.sleep(0.3)
+        expected = f"127.0.0.1:{wildcard.getsockname()[1]}"
+    assert {each["address"] for each in seen["listeners"]} == {expected}
+
+
+def test_a_process_is_there_from_its_beginning_to_its_end(build: Path) -> None:
+    with sampled(build, target(closed_port())) as seen:
+        time.sleep(0.3)
+        with subprocess.Popen(["sleep", "60"]) as process:
+            time.sleep(SECONDS)
+            process.kill()
+        time.sleep(SECONDS)
+    [entry] = [each for each in seen["processes"] if each["pid"] == process.pid]
+    assert 0.2 < entry["from"] < entry["to"]
+    assert entry["to"] < seen["sampling"]["seconds"] - SECONDS / 2
+    [ours] = [each for each in seen["processes"] if each["pid"] == os.getpid()]
+    assert ours["from"] < entry["from"]
+    assert ours["to"] > entry["to"]
+
+
+def test_the_kernel_counts_the_resets_that_it_sends() -> None:
+    before = read()
+    for _ in range(5):
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", closed_port()))
+    assert growth(before)["Tcp.OutRsts"] >= 5

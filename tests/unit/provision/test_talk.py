@@ -1,0 +1,113 @@
+"""What servers that are played say: every check of HAProxy's is answered."""
+
+from __future__ import annotations
+
+import ssl
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hatester.util.pem import LookAlikes
+from provision.guest.servers import tls_context
+from provision.guest.talk import Part, Talk
+
+PART = Part(
+    {"25": "smtp", "3306": "mysql", "5432": "pgsql", "389": "ldap", "6379": "redis", "99": "agent"},
+    {"143": "* OK\r\n"}, ["role:master"], {"/health": 429}, "",
+)  # fmt: skip
+GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+def talk(port: int = 80) -> Talk:
+    return Talk(PART, port, None)
+
+
+def test_http_is_answered_with_the_status_and_the_text_that_a_check_expects() -> None:
+    server = talk()
+    assert server.begin() == b""
+    assert not server.is_over
+    answer = server.hear(GET)
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert b"role:master" in answer
+    assert server.is_over
+    assert talk().hear(GET.replace(b"/ ", b"/health ")).startswith(b"HTTP/1.1 429 ")
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n",
+        b"PROXY UNKNOWN\r\n",
+        b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c" + bytes(12),
+    ],
+)
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_what_comes_behind_a_proxy_header_is_answered(header: bytes, size: int) -> None:
+    server, text = talk(), header + GET
+    answers = [server.hear(text[i : i + size]) for i in range(0, len(text), size)]
+    assert b"".join(answers).startswith(b"HTTP/1.1 200 ")
+    assert not any(answers[:-1])
+
+
+@pytest.mark.parametrize(
+    ("port", "first"),
+    [(25, b"220 "), (3306, b"\x4a\0\0\0\x0a"), (99, b"up"), (143, b"* OK"), (80, b"")],
+)
+def test_some_servers_speak_first(port: int, first: bytes) -> None:
+    server = talk(port)
+    assert server.begin().startswith(first)
+    assert server.is_over == (port == 99)
+
+
+@pytest.mark.parametrize(
+    ("port", "question", "answer"),
+    [
+        (25, b"EHLO x\r\n", b"250 "),
+        (6379, b"PING\r\n", b"+PONG"),
+        (5432, b"\0\0\0\x1b\0\x03\0\0user\0x\0\0", b"R\0\0\0\x08\0\0\0\0"),
+        (389, b"0\x0c\x02\x01\x01`\x07\x02\x01\x03\x04\0\x80\0", b"0\x0c\x02\x01\x01a"),
+        (26379, b"info replication\r\n", b"role:master\r\n"),
+    ],
+)
+def test_checks_by_other_protocols_are_answered(port: int, question: bytes, answer: bytes) -> None:
+    server = talk(port)
+    assert server.hear(question).startswith(answer)
+    assert not server.is_over
+
+
+def test_http_2_is_answered_stream_by_stream() -> None:
+    server = talk()
+    settings, headers = b"\0\0\0\x04\0\0\0\0\0", b"\0\0\x01\x01\x05\0\0\0\x03\x82"
+    answer = server.hear(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + settings)
+    assert answer == settings + b"\0\0\0\x04\x01\0\0\0\0"
+    assert server.hear(headers) == b"\0\0\x01\x01\x05\0\0\0\x03\x88"
+
+
+def test_tls_is_answered_and_what_is_inside() -> None:
+    made = LookAlikes()
+    context = tls_context(made.private_key() + made.certificate(["x.example"]))
+    server = Talk(PART, 443, context)
+    asking = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    asking.check_hostname, asking.verify_mode = False, ssl.CERT_NONE
+    received, sent = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = asking.wrap_bio(received, sent)
+    answer = b""
+    for _ in range(10):
+        try:
+            client.do_handshake()
+            client.write(GET)
+            received.write(server.hear(sent.read()))
+            answer = client.read()
+            break
+        except ssl.SSLWantReadError:
+            received.write(server.hear(sent.read()))
+    assert answer.startswith(b"HTTP/1.1 200 ")
+
+
+@given(st.lists(st.binary(max_size=80), max_size=6), st.sampled_from([80, 25, 3306, 99]))
+def test_whatever_is_said_a_server_goes_on(parts: list[bytes], port: int) -> None:
+    server = talk(port)
+    server.begin()
+    for part in parts:
+        assert isinstance(server.hear(part), bytes)

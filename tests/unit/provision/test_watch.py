@@ -1,0 +1,74 @@
+"""The watch: prober, sampler and log together, as a sequence has them."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from provision.guest import watch
+from provision.guest.connections import Target
+from provision.guest.watch import Watch
+from tests.factories.servers import BEHAVIOURS, closed_port, server
+
+
+@pytest.fixture
+def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    path = tmp_path / "haproxy.log"
+    path.touch()
+    monkeypatch.setattr(watch, "LOG", path)
+    return path
+
+
+def test_what_is_seen_is_on_one_clock_and_steadiness_is_what_it_says(log: Path) -> None:
+    port = closed_port()
+    target = Target(f"127.0.0.1:{port}", "127.0.0.1", port, None)
+    watched = Watch([target], Path("/"), 0.02, 1.0, time.monotonic())
+    try:
+        assert watched.wait(lambda: watched.is_steady(0.3), 30)
+        assert watched.outcome(0) == "refused"
+        assert watched.unanswered() > 0.3
+        with server(BEHAVIOURS["answers"], port):
+            assert watched.wait(lambda: watched.outcome(0) == "ok", 30)
+            assert not watched.is_steady(0.3)
+            assert watched.wait(lambda: watched.is_steady(0.3), 30)
+            assert watched.unanswered() < 0.3
+            before = watched.now()
+            with log.open("a") as file:
+                file.write("Loading success.\nunfin")
+            assert watched.wait(lambda: bool(watched.log), 30)
+        assert not watched.wait(lambda: False, 0.1)
+    finally:
+        watched.stop()
+    [(at, line)] = watched.log
+    assert line == "Loading success."
+    assert before <= at + 0.001 <= watched.now()
+    records = watched.probes["probes"]
+    assert records[0][4] == "refused"
+    dues = [record[1] for record in records]
+    assert dues == sorted(dues)
+    assert watched.listeners["sampling"]["samples"] > 5
+    assert watched.probes["probing"]["cpu_seconds"] > 0
+
+
+def test_each_line_has_the_time_at_which_it_was_written(log: Path) -> None:
+    target = Target("x", "127.0.0.1", closed_port(), None)
+    log.write_text("early\n")
+    watched = Watch([target], Path("/"), 0.02, 1.0, time.monotonic())
+    written = []
+    try:
+        with log.open("a") as file:
+            for number in range(5):
+                time.sleep(0.15)
+                written.append(watched.now())
+                file.write(f"{number}\n")
+                file.flush()
+            file.write("the last\n")
+    finally:
+        watched.stop()
+    assert [line for _, line in watched.log] == ["early", *map(str, range(5)), "the last"]
+    late = [at - real for (at, _), real in zip(watched.log[1:], written, strict=False)]
+    assert min(late) >= -0.001
+    # Nor only when the next one comes.
+    assert min(late) < 0.15

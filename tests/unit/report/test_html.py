@@ -1,0 +1,297 @@
+"""The page of a run: everything is on it, and nothing from the run becomes markup."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from hatester.analysis.findings import Finding
+from hatester.matrix.plan import Cell
+from hatester.report.html import render
+from hatester.report.tables import grids, lines
+from hatester.results.store import Results
+from hatester.runner.cell import Result, not_measured
+from tests.factories.evidence import A44, STATS
+from tests.factories.runs import EVIDENCE, aged, measured, stored, varied
+
+CELL = Cell("6.1", "2.2", "plain", "lost-address", "signal")
+VOID = {"meta", "input", "br"}
+HOSTILE = "</style></pre><script>alert(1)</script><img src=x onerror=alert(1)>&\"'{{ 7*7 }}\x00\x1b"
+
+
+class Reader(HTMLParser):
+    """The elements and the text of a page. Fails where elements are not nested."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self._open: list[str] = []
+        self.feed(page)
+        self.close()
+        assert self._open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self._open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self._open[-1:] != ["style"]:
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+    def all(self, tag: str, kind: str = "") -> list[dict[str, str | None]]:
+        return [
+            attributes
+            for name, attributes in self.elements
+            if name == tag and kind in ("", *(attributes.get("class") or "").split())
+        ]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Results:
+    return varied(tmp_path)
+
+
+def test_the_page_says_what_the_run_was(run: Results) -> None:
+    text = Reader(render(run, [Finding("hitless by cli", ("All was well.",))])).text
+    for told in (
+        f"Run {run.run['run']}", "Linux-6.1", "QEMU 7.2", "tcg", "not yet, or it was interrupted",
+        "7 cells", "2 outage", "1 silent", "1 error", "hitless by cli", "All was well.",
+    ):  # fmt: skip
+        assert told in text
+    run.finish()
+    assert "interrupted" not in render(run, [])
+
+
+def test_each_cell_says_what_the_tables_say_and_leads_to_its_story(run: Results) -> None:
+    page = Reader(render(run, []))
+    assert len(page.all("a", "cell")) == 7
+    stories = {each["id"] for each in page.all("article", "story")}
+    assert {f"#{story}" for story in stories} == {each["href"] for each in page.all("a", "cell")}
+    for grid in grids(run.cells):
+        for cells in grid.cells.values():
+            for line in lines(cells):
+                assert line.replace(" ~", "\N{NO-BREAK SPACE}~") in page.text.replace(" ", " ")
+
+
+def test_every_link_within_the_page_has_its_target(run: Results) -> None:
+    page = Reader(render(run, []))
+    ids = [attributes["id"] for _, attributes in page.elements if attributes.get("id")]
+    assert len(ids) == len(set(ids))
+    links = {each["href"] for each in page.all("a")}
+    assert {link[1:] for link in links if link and link.startswith("#")} <= set(ids)
+
+
+def test_a_story_has_the_evidence(tmp_path: Path) -> None:
+    run = stored(tmp_path, [measured(CELL, EVIDENCE["outage"], console="Kernel panic")])
+    page = Reader(render(run, []))
+    entry = run.cells[0]
+    told = page.text.casefold()
+    for clause in entry["explanation"].split("; "):
+        assert clause.casefold() in told
+    assert run.command(entry) in page.text
+    assert f"{A44} outage 2.02 s 200 100 refused" in page.text
+    assert "HAProxy reported failure at +2.05 s, which was true" in page.text
+    assert "+2.00 s after the reload of step 6" in page.text
+    assert "refused outside empty" in page.text
+    assert "cannot bind socket" in page.text
+    assert "Kernel panic" in page.text
+    assert "late by 0 ms at the median" in page.text
+    assert len(page.all("svg")) == 1
+    for link in (each["href"] for each in page.all("a")):
+        assert link
+        assert link.startswith("#") or (run.folder / link).exists()
+
+
+def test_what_haproxy_reported_wrongly_is_said_so(tmp_path: Path) -> None:
+    run = stored(tmp_path, [measured(CELL, EVIDENCE["silent"])])
+    assert "reported success at +2.05 s, which was not true" in Reader(render(run, [])).text
+
+
+def test_counters_that_grew_are_named(tmp_path: Path) -> None:
+    result = measured(CELL, EVIDENCE["ok"])
+    result.entry["reloads"][0]["counters"] = {"ListenDrops": 12, "ListenOverflows": 0}
+    text = Reader(render(stored(tmp_path, [result]), [])).text
+    assert "Counters that grew: ListenDrops by 12" in text
+    assert "ListenOverflows" not in text
+
+
+def test_addresses_that_are_well_are_told_together(tmp_path: Path) -> None:
+    text = Reader(render(stored(tmp_path, [measured(CELL, EVIDENCE["lossy"])]), [])).text
+    assert f"{A44} lossy 200 1 reset" in text
+    assert f"192.168.42.45:80, {STATS} ok 400" in text
+
+
+def test_only_the_end_of_a_long_log_is_on_the_page(tmp_path: Path) -> None:
+    console = "".join(f"line {number}.\n" for number in range(1, 1001))
+    run = stored(tmp_path, [measured(CELL, EVIDENCE["ok"], console=console)])
+    text = Reader(render(run, [])).text
+    assert "900 lines stand before" in text
+    assert "line 901." in text
+    assert "line 900." not in text
+
+
+def test_repetitions_of_a_cell_are_one_story_with_several_drawings(tmp_path: Path) -> None:
+    run = stored(tmp_path, [measured(CELL, EVIDENCE["ok"])], seeds=(3, 8))
+    run.add(measured(CELL, EVIDENCE["outage"], repetition=2))
+    page = Reader(render(run, []))
+    [cell] = page.all("a", "cell")
+    assert "outage" in (cell["class"] or "").split()
+    assert len(page.all("article", "story")) == 1
+    assert len(page.all("svg")) == 2
+    assert "ok 1/2 outage 2.0 s refused 1/2" in page.text
+    assert "1 cell, 2 measurements" in page.text
+    assert [f"Seed {seed} " in page.text for seed in (3, 8, 2)] == [True, True, False]
+
+
+def test_cells_without_a_result_are_told_with_the_reason(run: Results) -> None:
+    text = Reader(render(run, [])).text
+    assert "Not measured no image 6.1/3.0/plain/address-returns/signal" in text
+    assert "no-fd-passing needs HAProxy 3.0 6.1/2.2/no-fd-passing/lost-address/signal" in text
+
+
+@pytest.mark.parametrize(
+    ("timeline", "told"),
+    [
+        ('{"reloads": [], "checks": []}', "It ended before any connection was made."),
+        ('{"probes": [[0]]}', "timeline.json is no timeline that can be drawn: ValueError"),
+        ("[", "timeline.json is no JSON (Expecting value"),
+        ("[" * 100_000, "timeline.json is no JSON (maximum recursion depth"),
+        ("[]", "timeline.json is no JSON object."),
+        (None, "timeline.json is not there."),
+    ],
+)
+def test_a_cell_without_a_timeline_is_told_as_far_as_it_goes(
+    tmp_path: Path, timeline: str | None, told: str
+) -> None:
+    run = aged(stored(tmp_path, [measured(CELL, EVIDENCE["outage"])]))
+    folder = run.evidence(run.cells[0])
+    shutil.rmtree(folder)
+    if timeline is not None:
+        folder.mkdir()
+        (folder / "timeline.json").write_text(timeline)
+    page = Reader(render(run, []))
+    assert told in page.text
+    assert page.all("svg") == []
+    assert "outage 2.0 s refused" in page.text
+
+
+def test_evidence_that_is_not_as_it_was_written_is_not_shown(tmp_path: Path) -> None:
+    run = stored(tmp_path, [measured(CELL, EVIDENCE["outage"], console="panic")])
+    for name in ("timeline.json", "haproxy.log", "console.log"):
+        file = run.evidence(run.cells[0]) / name
+        file.write_text(file.read_text().replace("1", "2", 1) + "never said")
+    page = Reader(render(run, []))
+    for name in ("timeline.json", "haproxy.log", "console.log"):
+        assert f"{name} is not as it was written." in page.text
+    assert page.all("svg") == []
+    assert "never said" not in page.text
+    assert "outage 2.0 s refused" in page.text
+
+
+def test_a_cell_that_never_began_is_told_so(tmp_path: Path) -> None:
+    page = Reader(render(stored(tmp_path, [not_measured(CELL, 1, "no image")]), []))
+    assert "Nothing of it was stored: the cell never began." in page.text
+
+
+def test_a_run_without_cells_has_a_page(tmp_path: Path) -> None:
+    assert "0 cells" in Reader(render(stored(tmp_path, []), [])).text
+
+
+def test_there_is_a_filter_for_what_differs_and_for_nothing_else(run: Results) -> None:
+    page = Reader(render(run, []))
+    # Kernels, builds, scenarios and verdicts; there is one setting, and one method.
+    assert len(page.all("fieldset")) == 4
+    assert len(page.all("input")) == 2 + 2 + 2 + 6
+    one = stored(run.folder.parent, [measured(CELL, EVIDENCE["ok"])])
+    assert Reader(render(one, [])).all("form") == []
+
+
+def test_nothing_is_fetched_and_nothing_runs(run: Results) -> None:
+    page = Reader(render(run, []))
+    assert {tag for tag, _ in page.elements} & {
+        "script",
+        "link",
+        "img",
+        "iframe",
+        "object",
+    } == set()
+    for _, attributes in page.elements:
+        assert not [name for name in attributes if name.startswith("on") or name == "src"]
+        assert not (attributes.get("href") or "").startswith(("http", "//", "javascript"))
+    [style] = re.findall(r"<style>(.*?)</style>", render(run, []), re.DOTALL)
+    assert "url(" not in style
+    assert "@import" not in style
+
+
+def spoilt(folder: Path, text: str) -> Results:
+    """A run that has a text wherever a run has texts."""
+    name = text.replace("/", "") or "nothing"
+    cell = Cell(name, name, name, name, name)
+    evidence = json.loads(json.dumps(EVIDENCE["outage"]))
+    evidence["log"] = [[2.0, f"[ALERT] {text}"]]
+    result = measured(cell, evidence)
+    entry = result.entry | {"explanation": text}
+    entry["kernel"] |= {"release": text, "accelerator": text}
+    entry["reloads"][0] |= {"config": text, "reported": text, "counters": {text: 1}}
+    entry["reloads"][0]["addresses"][text] = entry["reloads"][0]["addresses"][A44]
+    lost = not_measured(Cell(f"x{name}", name, name, name, name), 1, text)
+    run = Results(
+        folder,
+        {
+            "run": text,
+            "started": "2026-11-25T21:16:59+00:00",
+            "finished": None,
+            "host": {"system": text, "qemu": text},
+            "planned": [cell.id, lost.entry["id"]],
+            "seeds": [0],
+            "clock": "virtual",
+            "left_out": [{"id": text, "reason": text}],
+            "cells": [],
+        },
+    )
+    # Not every name can be that of a file, and what cannot has left no evidence.
+    if "\0" in name or len(name.encode(errors="replace")) > 60:
+        run.cells.extend({**each, "seed": 0} for each in (entry, lost.entry))
+        return run
+    for each in (Result(entry, result.timeline, text), lost):
+        run.add(each)
+    return run
+
+
+@given(st.text(max_size=20).map(lambda text: text + HOSTILE) | st.just(HOSTILE.replace("\0", "")))
+@settings(
+    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_hostile_texts_stay_texts(tmp_path: Path, text: str) -> None:
+    shutil.rmtree(tmp_path)
+    tmp_path.mkdir()
+    page = render(spoilt(tmp_path, text), [Finding(text, (text,))])
+    read = Reader(page)
+    assert {tag for tag, _ in read.elements} & {"script", "img"} == set()
+    for _, attributes in read.elements:
+        assert not [name for name in attributes if name.startswith("on")]
+    assert "{{ 7*7 }}" in read.text
+    assert page.encode()
+    assert not re.search("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]", page)
+    # Filters know names by their numbers only.
+    [style] = re.findall(r"<style>(.*?)</style>", page, re.DOTALL)
+    assert "alert(1)" not in style

@@ -1,0 +1,127 @@
+"""Lanes: what became of an address in the whole of a cell."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hatester.analysis.timeline import read
+from hatester.analysis.verdict import judge
+from hatester.report.lanes import idle_times, marks, owners, runs
+from tests.factories.evidence import (
+    A43,
+    A44,
+    AT,
+    MASTER,
+    NEW,
+    OLD,
+    STATS,
+    evidence,
+    held,
+    listener,
+    reload,
+)
+
+START = {"step": 1, "verb": "start", "what": "with", "at": 0.1}
+
+
+def step(number: int, verb: str, what: str | None, at: float) -> dict[str, Any]:
+    return {"step": number, "verb": verb, "what": what, "at": at}
+
+
+def idle(label: str, *steps: dict[str, Any]) -> list[tuple[float, float]]:
+    made = evidence()
+    return idle_times(read(made), [START, *steps], judge(made).reloads, label)
+
+
+@given(st.lists(st.sampled_from(["ok", "refused", "reset"]), min_size=1, max_size=60))
+def test_runs_tell_every_connection_once_and_leave_no_gap(outcomes: list[str]) -> None:
+    made = evidence(labels=[A44])
+    made["probes"] = [
+        [0, number / 50, number / 50, number / 50, outcome, None, None]
+        for number, outcome in enumerate(outcomes)
+    ]
+    found = runs(read(made), A44, [])
+    assert [run.outcome for run in found for _ in range(run.count)] == outcomes
+    assert all(one.outcome != other.outcome for one, other in itertools.pairwise(found))
+    assert [run.end for run in found[:-1]] == [run.start for run in found[1:]]
+
+
+def test_a_run_ends_where_the_address_is_expected_no_more() -> None:
+    found = runs(read(evidence()), A44, [(2.0, 3.0)])
+    assert [(run.is_expected, round(run.start, 1)) for run in found] == [
+        (True, 0.0),
+        (False, 2.0),
+        (True, 3.0),
+    ]
+
+
+def test_what_need_not_answer_in_a_reload_is_idle_from_it_on() -> None:
+    assert idle(A44) == [(-math.inf, 0.1)]
+    assert idle(A43) == [(-math.inf, 0.1), (AT, math.inf)]
+
+
+@pytest.mark.parametrize(
+    ("what", "label", "is_taken"),
+    [
+        ("192.168.42.44", A44, True),
+        ("192.168.42.44/32", A44, True),
+        ("192.168.42.4", A44, False),
+        ("dummy0", A44, True),
+        ("dummy0", STATS, False),
+        ("fd00:42::43", "fd00:42::43:80", True),
+    ],
+)
+def test_what_is_taken_away_is_idle_until_the_next_reload(
+    what: str, label: str, is_taken: bool
+) -> None:
+    made = evidence(labels=[label])
+    made["configurations"] = {"with": [label]}
+    made["reloads"] = [reload(present=[label])]
+    found = idle_times(read(made), [START, step(2, "remove", what, 0.6)], [], label)
+    assert ((0.6, AT) in found) is is_taken
+
+
+def test_a_cell_that_was_not_judged_goes_by_its_configurations() -> None:
+    made = evidence()
+    assert idle_times(read(made), [START], [], A43)[1:] == [(AT, math.inf)]
+    assert idle_times(read(made), [START], [], A44)[1:] == []
+
+
+def test_steps_alike_in_quick_succession_are_one_mark() -> None:
+    steps = [START, *(step(number, "reload", "with", number / 10) for number in (2, 3, 4))]
+    far = step(5, "reload", "with", 2.0)
+    other = step(6, "check", None, 2.05)
+    found = marks([*steps, far, other], 0.15)
+    assert [(mark.first, mark.last, mark.text) for mark in found] == [
+        (1, 1, "start with"),
+        (2, 4, "reload with"),
+        (5, 5, "reload with"),
+        (6, 6, "check"),
+    ]
+
+
+def test_owners_are_told_in_the_words_of_each_reload() -> None:
+    listeners = held((0.0, 1.3, (OLD,)), (1.3, 3.0, (MASTER,)), (3.0, 9.0, (NEW,)))
+    second = reload(step=8, at=6.0, until=8.0)
+    found = owners(read(evidence(listeners=listeners, reloads=[reload(), second])), A44)
+    assert [set(phase.owners) for phase in found] == [
+        {"old worker"},
+        {"master"},
+        {"new worker"},
+        {"old worker"},
+    ]
+    assert [phase.end for phase in found][-2:] == [6.0, 9.0]
+
+
+def test_nothing_is_told_of_listeners_after_the_last_sample() -> None:
+    listeners = [listener(A44, 0.0, 5.0, OLD)]
+    processes = [{"pid": OLD, "kind": "worker", "from": 0.0, "to": 5.0}]
+    made = evidence(listeners=listeners, processes=processes, reloads=[reload(until=5.9)])
+    assert [phase.end for phase in owners(read(made), A44)] == [5.0]
+    assert owners(read(evidence()), A44) == []

@@ -1,0 +1,89 @@
+"""Tables, as people see them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hatester.analysis.labels import short_names
+from hatester.matrix.plan import Cell
+from hatester.report.tables import errors, left_out, lines, tables
+from tests.factories.cells import cell, error
+from tests.factories.evidence import A44, STATS, everywhere
+
+GOLDEN = Path(__file__).parents[1] / "resources/tables.txt"
+LABELS = ["192.168.42.44:80", "192.168.42.45:80", "*:81"]
+
+
+MIXED = everywhere((1.22, 2.8, "reset"), (2.8, 3.52, "refused"))
+LOST = {A44: [(2.0, 2.019, "reset"), (2.5, 2.519, "refused")], STATS: [(3.0, 3.019, "reset")]}
+CELLS = [
+    cell("5.10", "2.2", MIXED),
+    cell("5.10", "3.0", everywhere((1.22, 3.22, "refused"))),
+    cell("5.10", "3.2", {}),
+    cell("6.1", "2.2", {A44: [(1.22, 9.0, "refused")]}),
+    cell("6.1", "3.0", everywhere((1.22, 9.0, "refused")), reported="success"),
+    cell("6.1", "3.2", {}, late=0.03),
+    error("6.12", "2.2"),
+    cell("6.12", "3.0", LOST),
+    cell("6.1", "2.2", {A44: [(1.22, 2.2, "reset")]}, scenario="hitless", repetition=1),
+    cell("6.1", "2.2", {}, scenario="hitless", repetition=2),
+    cell("6.1", "2.2", {A44: [(1.22, 2.4, "reset")]}, scenario="hitless", repetition=3),
+    cell("6.1", "2.2", {}, scenario="hitless", repetition=4),
+    cell("6.1", "2.2", {}, scenario="hitless", repetition=5, late=0.03),
+    *(
+        cell(
+            "6.1",
+            "3.0",
+            everywhere((1.22, 3.22 + number / 5, "refused")),
+            scenario="hitless",
+            repetition=number + 1,
+        )
+        for number in range(3)
+    ),
+]
+
+
+def test_tables_are_as_in_the_golden_file() -> None:
+    assert f"{tables(CELLS)}\n\n{errors(CELLS)}\n" == GOLDEN.read_text()
+
+
+def test_the_legend_is_there_only_where_it_is_needed() -> None:
+    assert "~" not in tables(CELLS[:5])
+
+
+def test_kinds_in_another_order_are_the_same_result() -> None:
+    first = cell("6.1", "2.2", MIXED, repetition=1)
+    mostly_refused = everywhere((1.22, 1.5, "reset"), (1.5, 3.52, "refused"))
+    second = cell("6.1", "2.2", mostly_refused, repetition=2)
+    assert tables([first, second]).endswith("outage 2.3 s refused+reset 2/2")
+
+
+def test_errors_of_the_same_reason_are_told_together() -> None:
+    assert errors([error("6.1", "2.2"), error("6.1", "2.4")]) == (
+        "not measured: 6.1/2.2/plain/lost-address/signal, 6.1/2.4/plain/lost-address/signal\n"
+        "  because the mirror has no suite bullseye"
+    )
+    assert errors(CELLS[:2]) == ""
+
+
+def test_cells_that_were_left_out_are_told_by_reason() -> None:
+    cells = [Cell("6.1", build, "plain", "lost-address", "cli") for build in ("1.8", "2.2")]
+    reasons = ["it has no reload on its CLI", "it has no reload on its CLI"]
+    assert left_out(list(zip(cells, reasons, strict=True))) == (
+        "left out: 6.1/1.8/plain/lost-address/cli, 6.1/2.2/plain/lost-address/cli\n"
+        "  because it has no reload on its CLI"
+    )
+
+
+def test_short_names_are_used_only_where_they_are_clear() -> None:
+    assert short_names(LABELS) == {LABELS[0]: ".44", LABELS[1]: ".45", LABELS[2]: ":81"}
+    ambiguous = ["10.0.0.1:80", "10.0.0.1:443"]
+    assert short_names(ambiguous) == {label: label for label in ambiguous}
+    assert short_names(["fd00:42::43:80"]) == {"fd00:42::43:80": ":43"}
+
+
+def test_a_reload_of_which_haproxy_says_nothing_is_marked_unless_another_overtook_it() -> None:
+    unsaid = cell("6.1", "3.0", {}, reported=None)
+    assert lines([unsaid]) == ["ok, no word"]
+    [entry] = unsaid["reloads"]
+    assert lines([unsaid | {"reloads": [entry | {"steady": False}]}]) == ["ok"]

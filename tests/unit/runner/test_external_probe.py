@@ -1,0 +1,54 @@
+"""The view from outside, against servers that do each of the outcomes for real."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from hatester.matrix.haproxy_config import Bind
+from hatester.runner import external_probe
+from tests.factories.servers import BEHAVIOURS, closed_port, server
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "outcome"),
+    [
+        ("answers", "ok"),
+        ("resets", "reset"),
+        ("closes", "empty"),
+        ("answers 503", "wrong"),
+        ("answers another", "wrong"),
+        ("speaks no HTTP", "wrong"),
+        ("is silent", "timeout"),
+    ],
+)
+def test_each_way_to_answer_is_told_apart(
+    behaviour: str, outcome: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(external_probe, "SECONDS", 0.3 if outcome == "timeout" else 10)
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")  # must not be asked
+    with server(BEHAVIOURS[behaviour]) as port:
+        assert external_probe.request(port) == outcome
+
+
+def test_all_addresses_are_looked_at_and_told_apart() -> None:
+    good, bad = Bind("192.168.42.44", 80), Bind("192.168.42.45", 80)
+    with server(BEHAVIOURS["answers"]) as port, ThreadPoolExecutor() as pool:
+        found = external_probe.look(pool, {good: port, bad: closed_port()})
+        assert found == {good.label: "ok", bad.label: "refused"}
+
+
+def test_an_address_that_is_silent_delays_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(external_probe, "SECONDS", 0.3)
+    binds = [Bind(f"192.168.42.{number}", 80) for number in range(44, 48)]
+    with (
+        ThreadPoolExecutor(len(binds)) as pool,
+        server(BEHAVIOURS["is silent"]) as silent,
+        server(BEHAVIOURS["answers"]) as good,
+    ):
+        found = external_probe.look(
+            pool, dict(zip(binds, [silent, good, silent, good], strict=True))
+        )
+    assert list(found.values()) == ["timeout", "ok", "timeout", "ok"]
+    assert list(found) == [bind.label for bind in binds]

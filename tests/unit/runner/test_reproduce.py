@@ -1,0 +1,151 @@
+"""Guests like a captured host: what is the same, and what is told to differ."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hatester.artifacts.apt import Archive
+from hatester.artifacts.mirrors import Mirrors
+from hatester.capture.host import Host, write_host
+from hatester.matrix.models import Build, Kernel, load_matrix
+from hatester.matrix.plan import Wanted
+from hatester.runner.reproduce import Likeness, likeness
+from hatester.util.errors import MeasurementError, UserError
+from hatester.util.paths import MATRIX
+
+RELEASE = "6.1.0-18-amd64"
+VERSION = "2.6.12-1+deb12u1"
+FILES = {
+    "/etc/haproxy/haproxy.cfg": "global\n",
+    "/etc/haproxy/conf.d/more.cfg": "frontend web\n",
+    "/etc/haproxy/errors/503.http": "no\n",
+    "/etc/ssl/site.pem": "pem\n",
+}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+def host(**changes: Any) -> Host:
+    return Host.model_validate(
+        {
+            "kernel": {"release": RELEASE, "architecture": "amd64"},
+            "system": {"id": "debian", "suite": "bookworm"},
+            "haproxy": {"version": VERSION, "package": "haproxy"},
+            "unit": {"text": "# /usr/lib/systemd/system/haproxy.service\n", "reload": "systemd"},
+            "arguments": ["-Ws", "-S", "/run/haproxy-master.sock", "-n", "2000"],
+            "configuration": list(FILES)[:2],
+            "files": list(FILES),
+            "sysctls": {"net.core.somaxconn": "1000"},
+            "limits": {"nofile": 8192},
+            "addresses": [
+                {"address": "192.0.2.10/24", "interface": "eth0", "kind": "ether"},
+                {"address": "127.0.0.1/8", "interface": "lo", "kind": "loopback"},
+                {"address": "fe80::1/64", "interface": "eth0", "kind": "ether"},
+            ],
+            **changes,
+        }
+    )
+
+
+@pytest.fixture
+def market(monkeypatch: pytest.MonkeyPatch) -> dict[str, set[Any]]:
+    """What there is: kernels and builds as declarations have them."""
+    there: dict[str, set[Any]] = {"kernels": set(), "builds": set()}
+
+    def kit_version(_archive: object, kernel: Kernel, _say: object) -> str:
+        if (kernel.suite, kernel.version, kernel.snapshot) in there["kernels"]:
+            return "1"
+        raise MeasurementError("there is none")
+
+    def of_suite(_archive: object, suite: str, version: str | None) -> None:
+        if (suite, version) not in there["builds"]:
+            raise MeasurementError("there is none")
+
+    monkeypatch.setattr("hatester.runner.reproduce.kit_version", kit_version)
+    monkeypatch.setattr("hatester.artifacts.haproxy_packages.of_suite", of_suite)
+    return there
+
+
+def like(folder: Path, captured: Host, wanted: Wanted | None = None) -> Likeness:
+    write_host(folder, "lb1", "lb1", captured, FILES)
+    archive = Archive(Mirrors("http://nowhere", "http://nowhere", "http://nowhere"))
+    return likeness(load_matrix(MATRIX), wanted or Wanted(), folder, "lb1", archive, print)
+
+
+def test_what_is_to_be_had_is_the_same(tmp_path: Path, market: dict[str, set[Any]]) -> None:
+    market["kernels"].add(("bookworm-backports", RELEASE, None))
+    market["builds"].add(("bookworm", VERSION))
+    found = like(tmp_path, host())
+    assert found.differs == ()
+    assert found.matrix.kernels[RELEASE] == Kernel(suite="bookworm-backports", version=RELEASE)
+    assert found.matrix.builds[VERSION] == Build(suite="bookworm", version=VERSION)
+    assert found.wanted == Wanted([RELEASE], [VERSION], ["lb1"], (), ["systemd"])
+    setting = found.matrix.settings["lb1"]
+    assert setting.arguments == ("-n", "2000")
+    assert (setting.nofile, setting.lenient) == (8192, True)
+    assert dict(setting.sysctls) == {"net.core.somaxconn": "1000"}
+
+
+def test_its_configuration_is_one_and_every_other_file_is_in_its_place(
+    tmp_path: Path, market: dict[str, set[Any]]
+) -> None:
+    own = like(tmp_path, host()).own
+    assert own.before == own.after == "global\n\nfrontend web\n"
+    assert own.files == {"errors/503.http": "no\n", "root/etc/ssl/site.pem": "pem\n"}
+    assert own.addresses == ("192.0.2.10/32",)
+
+
+def test_a_kernel_is_looked_for_in_the_snapshot_archive_before_another_one_is_taken(
+    tmp_path: Path, market: dict[str, set[Any]]
+) -> None:
+    market["kernels"].add((None, None, RELEASE))
+    assert like(tmp_path, host()).matrix.kernels[RELEASE].snapshot == RELEASE
+    market["kernels"] = {("bookworm", "6.1", None)}
+    found = like(tmp_path, host())
+    assert found.matrix.kernels[RELEASE].version == "6.1"
+    assert found.matrix.kernels[RELEASE].flavour == "generic"
+    assert f"Linux {RELEASE} is not to be had; the guest has the newest 6.1 of bookworm" in (
+        found.differs
+    )
+
+
+def test_all_that_differs_is_told(tmp_path: Path, market: dict[str, set[Any]]) -> None:
+    unit = {"text": "# /usr/lib/a\n[Unit]\n\n# /etc/systemd/b\n", "reload": "systemd"}
+    captured = host(
+        kernel={"release": "6.8.0-31-generic", "architecture": "arm64"},
+        system={"id": "ubuntu", "suite": "noble"},
+        haproxy={"version": "2.8.5-1ubuntu3"},
+        unit=unit,
+    )
+    assert like(tmp_path, captured).differs == (
+        "its system is ubuntu, and the guest's is Debian bookworm",
+        "it is arm64, and the guest amd64",
+        "Linux 6.8.0-31-generic is not to be had; the guest has the newest kernel of bookworm",
+        "HAProxy 2.8.5-1ubuntu3 is not to be had as a package; the guest has the newest of "
+        "bookworm",
+        "its unit has drop-ins, and the guest's is the package's alone",
+    )
+
+
+def test_what_else_is_wanted_takes_the_place_of_its_own(
+    tmp_path: Path, market: dict[str, set[Any]]
+) -> None:
+    wanted = Wanted(["7.3"], ["3.4"], ["plain"], (), ["signal"], only=["*"])
+    found = like(tmp_path, host(), wanted)
+    assert found.wanted == wanted
+    assert found.differs == ()
+
+
+def test_a_host_that_was_not_captured_is_named(tmp_path: Path) -> None:
+    archive: Any = None
+    with pytest.raises(UserError, match="--host: there is no 'lb2'"):
+        likeness(load_matrix(MATRIX), Wanted(), tmp_path, "lb2", archive, print)

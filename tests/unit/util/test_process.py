@@ -1,0 +1,115 @@
+"""Host commands: bounded, ended with all that they started, and telling why they failed."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from hatester.util import process as commands
+from hatester.util.errors import UserError
+from tests.helpers import has_ended, is_running
+
+
+def written(path: Path) -> int:
+    """The number that a command writes to a file, when it has."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        if path.exists() and (text := path.read_text().strip()):
+            return int(text)
+        time.sleep(0.01)
+    pytest.fail(f"nothing was written to {path}")
+
+
+def test_standard_output_is_returned_and_nothing_is_read() -> None:
+    assert commands.run(["sh", "-c", "cat; echo out; echo err >&2"], seconds=10) == "out\n"
+
+
+def test_a_failure_shows_the_status_and_the_last_words() -> None:
+    with pytest.raises(commands.CommandError, match=r"sh failed with status 3:\n(.*\n)*no disk"):
+        commands.run(["sh", "-c", "echo trying; echo no disk >&2; exit 3"], seconds=10)
+
+
+def test_what_a_terminal_would_take_as_a_command_is_not_shown() -> None:
+    with pytest.raises(commands.CommandError) as caught:
+        commands.run(["sh", "-c", r"printf '\033]0;mine\a\tno disk\r\n'; exit 3"], seconds=10)
+    assert str(caught.value) == "sh failed with status 3:\n?]0;mine?       no disk"
+
+
+def test_what_takes_too_long_ends_with_all_that_it_started(tmp_path: Path) -> None:
+    script = f"sleep 60 & echo $! >{tmp_path}/pid; echo waiting >&2; wait"
+    with pytest.raises(commands.CommandError, match="did not end within 1 s"):
+        commands.run(["sh", "-c", script], seconds=1)
+    assert has_ended(written(tmp_path / "pid"))
+
+
+def test_what_is_not_installed_is_named() -> None:
+    with pytest.raises(UserError, match="no-such-command is not installed"):
+        commands.run(["no-such-command"], seconds=10)
+
+
+def run_for_long(path: Path) -> None:
+    commands.run(["sh", "-c", f"echo $$ >{path}; exec sleep 60"], seconds=100)
+
+
+def test_a_command_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
+    parent = multiprocessing.Process(target=run_for_long, args=(tmp_path / "pid",))
+    parent.start()
+    pid = written(tmp_path / "pid")
+    assert parent.pid
+    assert is_running(pid)
+    os.kill(parent.pid, signal.SIGKILL)
+    parent.join(timeout=10)
+    assert has_ended(pid)
+
+
+def stop_amid(path: Path, said: multiprocessing.Queue[str]) -> None:
+    """What becomes of a command in another thread, and of one after it."""
+
+    def try_to_run(*command: str) -> None:
+        try:
+            commands.run(command, seconds=60)
+        except commands.CommandError as error:
+            said.put(str(error))
+
+    thread = threading.Thread(target=try_to_run, args=("sh", "-c", f"echo $$ >{path}; sleep 60"))
+    thread.start()
+    written(path)
+    commands.stop()
+    thread.join()
+    try_to_run("true")
+
+
+def test_all_commands_end_when_they_are_stopped_and_no_other_begins(tmp_path: Path) -> None:
+    said: multiprocessing.Queue[str] = multiprocessing.Queue()
+    process = multiprocessing.Process(target=stop_amid, args=(tmp_path / "pid", said))
+    process.start()
+    # It writes its number a moment before its own process knows that it has begun.
+    ended = ("sh failed with status -15", "sh was not let begin")
+    assert said.get(timeout=10).startswith(ended)
+    assert "true was not let begin" in said.get(timeout=10)
+    process.join(timeout=10)
+    assert has_ended(written(tmp_path / "pid"))
+
+
+def test_each_command_is_told_as_a_line_that_a_shell_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commands, "_listeners", [])
+    monkeypatch.setattr(commands, "_exported", {})
+    said: list[str] = []
+    commands.tell_each(said.append)
+    commands.tell_environment({"PLACE": "a b"})
+    script = 'echo "$PLACE" "$MOOD" "$1"'
+    output = commands.run(
+        ["sh", "-c", script, "sh", "it's"], seconds=10, env={"PLACE": "a b", "MOOD": "so; so"}
+    )
+    assert len(said) == 2
+    in_shell = subprocess.run(
+        ["sh"], check=True, input="\n".join(said), capture_output=True, text=True
+    )
+    assert in_shell.stdout == output == "a b so; so it's\n"

@@ -1,0 +1,78 @@
+"""What is told while a run goes on: lines, or a live view for who looks on."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from hatester.report.live import View, shown
+from hatester.util.progress import Progress
+from tests.factories.entries import ID, entry, unmeasured
+
+
+def told(view: View, console: Console) -> str:
+    with console.capture() as captured:
+        console.print(view.render())
+    return captured.get()
+
+
+def looked_at(width: int = 100) -> tuple[View, Console]:
+    console = Console(file=io.StringIO(), width=width, force_terminal=True, color_system=None)
+    return View(console), console
+
+
+def test_without_a_terminal_each_event_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with shown() as progress:
+        progress.begin(2)
+        progress.doing("6.1", "booting 6.1.0-49")
+        progress.step("6.1", ID, "step 3: remove 192.168.42.43")
+        progress.measured(entry("down", silent=True, lost=9) | {"seconds": 9.14}, 1, 2)
+        progress.gone("6.1")
+    assert capsys.readouterr() == (
+        "",
+        f"guest 6.1: booting 6.1.0-49\n[1/2] {ID}: down refused, silent (9.1 s)\n",
+    )
+
+
+def test_what_fails_since_the_run_was_told_to_end_is_not_told(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    progress = Progress()
+    progress.is_muted = True
+    progress.doing("6.1", "booting it")
+    assert capsys.readouterr().err == ""
+
+
+def test_the_view_shows_what_each_guest_does_and_what_is_left() -> None:
+    view, console = looked_at()
+    view.begin(50)
+    view.doing("6.1", "waiting for its image")
+    view.step("7.3", ID, "step 6: reload with")
+    view.measured(entry("ok") | {"seconds": 9.0}, 12, 50)
+    view.measured(unmeasured() | {"seconds": 1.0}, 13, 50)
+    seen = told(view, console)
+    assert "guest 6.1  waiting for its image" in seen
+    assert f"guest 7.3  {ID}  step 6: reload with" in seen
+    assert "13 of 50 cells" in seen
+    assert "to go" in seen
+    assert "1 ok  1 error" in seen
+    assert isinstance(console.file, io.StringIO)
+    assert f"[13/50] {ID}: error" in console.file.getvalue()
+
+
+def test_a_guest_that_has_gone_is_not_shown() -> None:
+    view, console = looked_at()
+    view.doing("6.1", "booting")
+    view.gone("6.1")
+    assert "6.1" not in told(view, console)
+
+
+def test_time_to_go_is_by_what_this_run_measured() -> None:
+    view, console = looked_at()
+    view.begin(100)
+    assert "to go" not in told(view, console)
+    # 90 were there already, from a run that was interrupted.
+    view.measured(entry("ok") | {"seconds": 0.0}, 91, 100)
+    assert "0:00 to go" in told(view, console)
