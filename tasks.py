@@ -13,10 +13,13 @@ from tabulate import tabulate
 
 from hatester import cli_artifacts, options
 from hatester.analysis import compare as comparison
-from hatester.analysis import expectation
+from hatester.analysis import expectation, reasons
 from hatester.analysis.outcomes import OUTCOMES, outcome
 from hatester.artifacts import gc as cleaning
 from hatester.artifacts import usage
+from hatester.artifacts.apt import debian
+from hatester.artifacts.builder import workshop
+from hatester.artifacts.suite_kernels import kernels_of
 from hatester.capture import capture as capturing
 from hatester.capture import host as hosts
 from hatester.capture import ssh
@@ -27,22 +30,19 @@ from hatester.cli import (
     SKIP_COMMIT,
     STOP_BISECTION,
     conclude,
-    debian,
-    kernels_of,
     limited,
     mirror,
     orderly,
     require_table_format,
     show_kept,
     show_run,
-    workshop,
 )
 from hatester.guests import engine
 from hatester.guests import host as this_host
 from hatester.matrix.kernel_spec import with_kernels, with_names
 from hatester.matrix.models import FLAVOURS, METHODS, load_matrix
 from hatester.matrix.plan import Wanted, cell_of, make_plan, plan_of, without_unfit
-from hatester.report import tables
+from hatester.report.live import shown
 from hatester.results.store import find
 from hatester.runner import bench as benchmarks
 from hatester.runner.runner import How, Keep
@@ -50,6 +50,7 @@ from hatester.runner.selection import Market, like_host, new_run, newest_run
 from hatester.runner.shell import open_shell
 from hatester.runner.start import New, measure
 from hatester.util import process
+from hatester.util.duration import duration
 from hatester.util.errors import UserError
 from hatester.util.log import say
 from hatester.util.paths import HOSTS, MATRIX, RESULTS
@@ -149,7 +150,7 @@ def matrix(
         )
         at_once = options.count("--jobs", jobs, least=0)
         how = How(Keep(keep), at_once, options.again(failed))
-        limit = options.duration("--time-limit", time_limit)
+        limit = duration("--time-limit", time_limit)
         declared = load_matrix(MATRIX, matrix)
         market = Market(lambda: debian(c.hatester), kernels_of(c.hatester), say)
         if resume or how.again:
@@ -167,8 +168,8 @@ def matrix(
             print("\n".join(cell.id for cell in choice.plan.cells))
             return
         this_host.require()
-        with limited(limit):
-            measured = measure(debian(c.hatester), choice.plan, how, choice.run)
+        with limited(limit), shown() as progress:
+            measured = measure(debian(c.hatester), choice.plan, how, choice.run, progress)
         show_run(measured.results, table_format, expected)
         if measured.kept:
             show_kept(measured.kept)
@@ -229,7 +230,8 @@ def bisect(
         require(clock, engine.CLOCKS, "--clock")
         new = New(options.seeds(repeat, seed), clock)
         this_host.require()
-        measured = measure(debian(c.hatester), plan, How(), new)
+        with shown() as progress:
+            measured = measure(debian(c.hatester), plan, How(), new, progress)
         show_run(measured.results, "plain")
         if measured.interruption:
             raise measured.interruption
@@ -323,7 +325,7 @@ def plan(
         wanted = Wanted(kernel, haproxy, setting, scenario, method, only, skip)
         made = make_plan(*with_kernels(load_matrix(MATRIX, matrix), wanted, kernels_of(c.hatester)))
         cells = made.cells
-        if left_out := tables.left_out(made.left_out):
+        if left_out := reasons.left_out(made.left_out):
             say(left_out)
     if json:
         print(dumps([{"id": cell.id, **asdict(cell)} for cell in cells], indent=1))

@@ -8,32 +8,22 @@ import shlex
 import signal
 import sys
 from collections.abc import Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
 from types import FrameType
 from typing import Any
 
 from invoke.exceptions import Exit
 from tabulate import tabulate_formats
 
-from hatester.analysis import expectation, findings
+from hatester.analysis import expectation, findings, reasons
 from hatester.analysis.answer import answer
 from hatester.analysis.expectation import Expectation
 from hatester.analysis.outcomes import outcome
-from hatester.artifacts import cache
-from hatester.artifacts.apt import Archive
-from hatester.artifacts.builder import Workshop
-from hatester.artifacts.mirrors import find_mirrors
-from hatester.artifacts.ssh_keys import find_keys
-from hatester.artifacts.suite_kernels import Kernels, suite_kernels
+from hatester.artifacts.apt import debian
 from hatester.guests import host, machines
 from hatester.guests.vagrant import Vagrant
-from hatester.matrix.models import Matrix
 from hatester.report import tables, writer
 from hatester.results.store import Results
-from hatester.util import process
 from hatester.util.errors import MeasurementError, TimeIsUp, UserError
-from hatester.util.locks import shared
-from hatester.util.log import Say
 from hatester.util.text import displayable
 from hatester.util.validation import require
 
@@ -104,18 +94,6 @@ def limited(seconds: float | None) -> Iterator[None]:
         signal.setitimer(signal.ITIMER_REAL, 0)
 
 
-def debian(settings: Any) -> Archive:
-    """Debian's archive, at the mirrors that `invoke.yaml`'s settings or the host name."""
-    return Archive(
-        find_mirrors(settings.mirror, settings.security_mirror, settings.snapshot_archive)
-    )
-
-
-def kernels_of(settings: Any) -> Kernels:
-    """Which kernels the mirror has, for who asks; nobody does whose kernels are all declared."""
-    return lambda suite: suite_kernels(debian(settings), suite)
-
-
 def mirror(settings: Any) -> host.Finding:
     """Whether Debian's archive can be reached, which the first run needs."""
     try:
@@ -124,27 +102,6 @@ def mirror(settings: Any) -> host.Finding:
     except UserError as error:
         return host.Finding("mirror", False, str(error))
     return host.Finding("mirror", True, archive.mirrors.main)
-
-
-@contextlib.contextmanager
-def side_by_side() -> Iterator[Executor]:
-    """Threads in which things are made; none of them, nor a command that it runs, stays behind."""
-    pool = ThreadPoolExecutor(host.makers())
-    try:
-        yield pool
-    except BaseException:
-        pool.shutdown(wait=False, cancel_futures=True)
-        process.stop()
-        raise
-    finally:
-        pool.shutdown()
-
-
-@contextlib.contextmanager
-def workshop(archive: Archive, matrix: Matrix, say: Say) -> Iterator[Workshop]:
-    """Where kernels and builds are made, while it is open."""
-    with shared(cache.use_lock(), "cleans the cache"), side_by_side() as pool:
-        yield Workshop(archive, matrix, find_keys(), pool, say)
 
 
 def require_table_format(name: str) -> None:
@@ -165,7 +122,7 @@ def show_run(results: Results, table_format: str, expected: Expectation | None =
     told = displayable(findings.text(found))
     parts = [
         *((told, tabled) if answered else (tabled, told)),
-        displayable(tables.errors(results.cells)),
+        displayable(reasons.errors(results.cells)),
         displayable(differences(results)),
     ]
     print("\n\n".join(part for part in parts if part), flush=True)

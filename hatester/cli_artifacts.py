@@ -11,10 +11,11 @@ from invoke.exceptions import Exit
 from tabulate import tabulate
 
 from hatester.artifacts import haproxy_releases, oci
-from hatester.artifacts.apt import Archive
+from hatester.artifacts.apt import Archive, debian
+from hatester.artifacts.builder import workshop
 from hatester.artifacts.image import tell_vagrant
-from hatester.artifacts.suite_kernels import suite_kernels
-from hatester.cli import NOT_MEASURED, debian, kernels_of, workshop
+from hatester.artifacts.suite_kernels import kernels_of, suite_kernels
+from hatester.cli import NOT_MEASURED
 from hatester.guests import host
 from hatester.matrix.build_spec import with_described
 from hatester.matrix.kernel_spec import with_kernels

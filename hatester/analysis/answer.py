@@ -7,10 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hatester.analysis.findings import EFFECTS, Finding, builds_of, grouped, named_builds
+from hatester.analysis.metrics import failure_kinds, hit_labels, longest_outage
 from hatester.analysis.outcomes import outcome, worst
-from hatester.report.tables import failure_kinds, hit_labels, longest_outage
-from hatester.runner.config_scenarios import ABSENT, BACK, LOST, RELOAD, RELOAD_SAME
-from hatester.runner.config_survey import PLAIN
+from hatester.matrix.config_scenario_names import ABSENT, BACK, LOST, PLAIN, RELOAD, RELOAD_SAME
 from hatester.util.text import counted, listed, were
 from provision.guest.answers import CONNECT
 

@@ -11,9 +11,9 @@ from typing import Any
 
 from tabulate import tabulate
 
+from hatester.analysis import metrics, reasons
 from hatester.analysis.outcomes import measured
 from hatester.analysis.significance import trend
-from hatester.report import tables
 
 Entry = Mapping[str, Any]
 
@@ -152,7 +152,7 @@ def text(comparison: Comparison) -> str:
         )
     # A version may have the sign as well, but never after a space.
     if any(" ~" in each for each in told):
-        told.append(tables.LEGEND)
+        told.append(metrics.LEGEND)
     return "\n\n".join([*told, comparison.summary])
 
 
@@ -163,11 +163,11 @@ def _group(fate: Fate, changes: Sequence[Change]) -> str:
     rows = [(each.id, f"{_line(each.before)} → {_line(each.after)}") for each in changes]
     if fate != Fate.LOST:
         return _rows(rows)
-    return f"{_rows(rows)}\n{tables.errors([cell for each in changes for cell in each.after])}"
+    return f"{_rows(rows)}\n{reasons.errors([cell for each in changes for cell in each.after])}"
 
 
 def _line(repetitions: Sequence[Entry]) -> str:
-    return "; ".join(tables.lines(repetitions))
+    return "; ".join(metrics.lines(repetitions))
 
 
 def _rows(rows: Sequence[tuple[str, str]]) -> str:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hatester.analysis.labels import short_names
-from hatester.report.tables import failure_kinds, hit_addresses, lines, longest_outage
+from hatester.analysis.metrics import failure_kinds, hit_addresses, lines, longest_outage
 from hatester.util.text import listed, number, spread
 from hatester.util.versions import numbers
 

@@ -302,3 +302,33 @@ def is_same_version(said: str, package: str) -> bool:
     """
     upstream = package.partition(":")[2] or package
     return said == re.sub(r"\+b\d+$", "", upstream)
+
+
+def judged(timeline: Mapping[str, Any]) -> dict[str, Any]:
+    """What `run.json` says of a cell by its evidence alone, now or at any later time."""
+    if "failed" in timeline:
+        return unjudged(timeline["failed"], timeline["checks"])
+    found = judge(timeline)
+    return {
+        "verdict": found.name,
+        "silent": found.silent,
+        "ended": found.ended,
+        "error": found.explanation if found.name == "error" else None,
+        "explanation": found.explanation,
+        "quality": found.quality,
+        "checks": timeline["checks"],
+        "reloads": found.reloads,
+    }
+
+
+def unjudged(reason: str, checks: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "verdict": "error",
+        "silent": None,
+        "ended": None,
+        "error": reason,
+        "explanation": reason,
+        "quality": None,
+        "checks": checks,
+        "reloads": [],
+    }

@@ -12,18 +12,19 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pydantic
 
 from hatester.artifacts import cache
 from hatester.artifacts.apt_lists import PackageLists
-from hatester.artifacts.mirrors import Mirrors
+from hatester.artifacts.mirrors import Mirrors, find_mirrors
 from hatester.util import jsonfile, process
 from hatester.util.errors import MeasurementError, UserError, tail
 from hatester.util.files import usable, write_whole
 from hatester.util.locks import locked
 from hatester.util.text import quoted
+from hatester.util.versions import matches
 
 T = TypeVar("T")
 
@@ -305,17 +306,6 @@ def _reason(output: str) -> str:
     return reasons[0].rstrip(".") if reasons else tail(output, 1)
 
 
-def matches(version: str, beginning: str | None) -> bool:
-    """Whether a version begins with another: 6.1 with 6.1.176-1, but not with 6.12.107-1.
-
-    An epoch (deb-version(7)) is passed over.
-    """
-    if beginning is None:
-        return True
-    upstream = version.partition(":")[2] or version
-    return re.match(re.escape(beginning) + r"(?!\d)", upstream) is not None
-
-
 def required_version(suite: str, packages: list[Package], name: str, beginning: str | None) -> str:
     """The version of the package `name` among `packages`.
 
@@ -325,3 +315,10 @@ def required_version(suite: str, packages: list[Package], name: str, beginning: 
     if not matches(version, beginning):
         raise MeasurementError(f"suite {suite} has {name} {version}, not {beginning}")
     return version
+
+
+def debian(settings: Any) -> Archive:
+    """Debian's archive, at the mirrors that `invoke.yaml`'s settings or the host name."""
+    return Archive(
+        find_mirrors(settings.mirror, settings.security_mirror, settings.snapshot_archive)
+    )

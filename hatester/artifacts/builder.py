@@ -7,21 +7,25 @@ what others need is still being made. What cannot be made costs the cells that n
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Mapping
-from concurrent.futures import Executor, Future
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from hatester.artifacts import cache
 from hatester.artifacts.apt import Archive
 from hatester.artifacts.haproxy import build_version, make_build
 from hatester.artifacts.image import Image
 from hatester.artifacts.kernel import Kit, kit_version, make_kit
 from hatester.artifacts.rootfs import Tree
-from hatester.artifacts.ssh_keys import Keys
+from hatester.artifacts.ssh_keys import Keys, find_keys
 from hatester.artifacts.system import make_system
 from hatester.matrix.models import Matrix
+from hatester.util import process
 from hatester.util.errors import MeasurementError
+from hatester.util.locks import shared
 from hatester.util.log import Say
+from hatester.util.process import processors
 
 
 @dataclass(frozen=True)
@@ -111,3 +115,29 @@ def _had(versions: Mapping[str, Future[str]]) -> dict[str, str]:
         for name, version in versions.items()
         if not isinstance(version.exception(), MeasurementError)
     }
+
+
+def makers() -> int:
+    """How many things to make at once: while some wait for the network, others take processors."""
+    return processors() + 2
+
+
+@contextlib.contextmanager
+def side_by_side() -> Iterator[Executor]:
+    """Threads in which things are made; none of them, nor a command that it runs, stays behind."""
+    pool = ThreadPoolExecutor(makers())
+    try:
+        yield pool
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        process.stop()
+        raise
+    finally:
+        pool.shutdown()
+
+
+@contextlib.contextmanager
+def workshop(archive: Archive, matrix: Matrix, say: Say) -> Iterator[Workshop]:
+    """Where kernels and builds are made, while it is open."""
+    with shared(cache.use_lock(), "cleans the cache"), side_by_side() as pool:
+        yield Workshop(archive, matrix, find_keys(), pool, say)

@@ -16,12 +16,12 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from hatester import options
 from hatester.artifacts import cache, usage
 from hatester.artifacts.usage import CACHED, FOREIGN, LEFTOVERS, PARTS, RESULTS, SAVED, Item
 from hatester.guests import gc_roots
 from hatester.guests import machines as runs
 from hatester.util import files, locks
+from hatester.util.duration import duration
 from hatester.util.errors import UserError
 from hatester.util.log import say
 from hatester.util.text import printable
@@ -118,7 +118,7 @@ def clean(results: Path, parts: Sequence[str], older_than: str, *, is_dry: bool)
     """
     for name in parts:
         require(name, PARTS, "--part")
-    seconds = options.duration("--older-than", older_than)
+    seconds = duration("--older-than", older_than)
     if seconds is None:
         raise UserError("--older-than: it needs a time, such as 30d.")
     chosen = parts or (*CACHED, FOREIGN)

@@ -12,13 +12,14 @@ from typing import Protocol
 import pydantic
 
 from hatester.artifacts import cache, haproxy_packages, oci, rootfs
-from hatester.artifacts.apt import Archive, matches
+from hatester.artifacts.apt import Archive
 from hatester.artifacts.elf import Program, read_program
 from hatester.artifacts.root_folder import Root
 from hatester.artifacts.rootfs import Content, Tree
 from hatester.matrix.models import Build
 from hatester.util.errors import MeasurementError
 from hatester.util.log import Say
+from hatester.util.versions import matches
 
 RECIPE = 1
 """How a tree is made of the ingredients of its source. Raise it with a change in this file,

@@ -20,8 +20,9 @@ from hatester.artifacts.apt import Archive, Package
 from hatester.artifacts.deb import Deb, read_deb, unpack
 from hatester.artifacts.download import fetch
 from hatester.artifacts.snapshot_archive import snapshot_kernel
-from hatester.artifacts.suite_kernels import fitting, suite_kernels
+from hatester.artifacts.suite_kernels import suite_kernels
 from hatester.matrix.models import Kernel
+from hatester.matrix.suite_kernel import fitting
 from hatester.util.checksum import checksum
 from hatester.util.errors import MeasurementError, UserError
 from hatester.util.log import Say

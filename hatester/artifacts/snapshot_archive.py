@@ -14,14 +14,13 @@ from urllib.parse import quote
 import pydantic
 
 from hatester.artifacts import cache
-from hatester.artifacts.apt import matches
 from hatester.artifacts.deb import Deb, read_deb
 from hatester.artifacts.download import NotThere, fetch, fetch_json
-from hatester.artifacts.suite_kernels import IMAGE
+from hatester.matrix.suite_kernel import IMAGE
 from hatester.util import jsonfile
 from hatester.util.errors import MeasurementError
 from hatester.util.log import Say
-from hatester.util.versions import debian_order
+from hatester.util.versions import debian_order, matches
 
 RECIPE = 1
 """How the files of a kernel are found. Raise it with a change in this file, debs.py or versions.py

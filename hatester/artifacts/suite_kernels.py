@@ -2,39 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
-import fnmatch
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from typing import Any
 
-from hatester.artifacts.apt import Archive, matches
-from hatester.matrix.models import FLAVOURS, Kernel
-from hatester.util.errors import MeasurementError
+from hatester.artifacts.apt import Archive, debian
+from hatester.matrix.suite_kernel import IMAGE, Kernels, SuiteKernel, flavour_of
 from hatester.util.versions import debian_order
 
-IMAGE = "linux-image-"
 _KERNEL = re.compile(rf"{IMAGE}(?P<release>[0-9].*-amd64)")
 """Of the packages that are a kernel: neither its debugging symbols nor an unsigned one."""
-_SOME = 4
-_CLOSE = 0.4
-
-
-@dataclass(frozen=True)
-class SuiteKernel:
-    """A kernel of a suite: its release as of `uname -r`, its package's version, its flavour."""
-
-    release: str
-    version: str
-    flavour: str
-
-    @property
-    def package(self) -> str:
-        return IMAGE + self.release
-
-
-Kernels = Callable[[str], Sequence[SuiteKernel]]
-"""What a suite has, by the suite's name; raises as `suite_kernels` does."""
 
 
 def suite_kernels(archive: Archive, suite: str) -> list[SuiteKernel]:
@@ -50,54 +26,6 @@ def suite_kernels(archive: Archive, suite: str) -> list[SuiteKernel]:
     return sorted(kernels, key=lambda each: (debian_order(each.version), each.flavour))
 
 
-def is_release(version: str | None) -> bool:
-    """Whether it is the whole of what `uname -r` says (or a pattern of that) on one of Debian's
-    kernels, which has the flavour in it."""
-    return version is not None and version.endswith("-amd64")
-
-
-def flavour_of(release: str) -> str:
-    """The flavour of which a release is."""
-    ends = [name for name, ending in FLAVOURS.items() if release.endswith(ending)]
-    return max(ends, key=lambda name: len(FLAVOURS[name]))
-
-
-def is_match(kernel: Kernel, release: str) -> bool:
-    """Whether a release is one of those for which a pattern stands."""
-    is_flavour = is_release(kernel.version) or flavour_of(release) == kernel.flavour
-    return is_flavour and fnmatch.fnmatchcase(release, kernel.version or "")
-
-
-def fitting(kernel: Kernel, there: Sequence[SuiteKernel]) -> list[SuiteKernel]:
-    """Those of a suite's kernels that a declaration means: all that match a pattern, else the
-    newest one that fits.
-
-    Raises MeasurementError when there is none, with what is closest.
-    """
-    if kernel.is_pattern:
-        found = [each for each in there if is_match(kernel, each.release)]
-    elif is_release(kernel.version):
-        found = [each for each in there if each.release == kernel.version]
-    else:
-        found = [
-            each
-            for each in there
-            if each.flavour == kernel.flavour and matches(each.version, kernel.version)
-        ][-1:]
-    if not found:
-        raise MeasurementError(_lack(kernel, there))
-    return found
-
-
-def _lack(kernel: Kernel, there: Sequence[SuiteKernel]) -> str:
-    is_any = is_release(kernel.version)
-    what = "kernel" if is_any else f"{kernel.flavour} kernel"
-    releases = [each.release for each in there if is_any or each.flavour == kernel.flavour]
-    wanted = f" {kernel.version}" if kernel.version else ""
-    lack = f"suite {kernel.suite} has no {what}{wanted}"
-    close = difflib.get_close_matches(wanted, releases, n=_SOME, cutoff=_CLOSE)
-    known = sorted(close, key=releases.index) or releases[-_SOME:]
-    if not known:
-        return lack
-    more = f" and {len(releases) - len(known)} more" if len(releases) > len(known) else ""
-    return f"{lack} (there are: {', '.join(known)}{more})"
+def kernels_of(settings: Any) -> Kernels:
+    """Which kernels the mirror has, for who asks; nobody does whose kernels are all declared."""
+    return lambda suite: suite_kernels(debian(settings), suite)

@@ -14,8 +14,8 @@ from typing import Any
 
 from hatester.artifacts import cache
 from hatester.guests import machines
-from hatester.results.folders import LATEST
 from hatester.util.files import DAMAGED, UNFINISHED
+from hatester.util.paths import LATEST
 
 SAVED, LEFTOVERS, RESULTS, FOREIGN = "ready", "leftovers", "results", "foreign"
 _DIGEST = "[0-9a-f]{16}"

@@ -7,7 +7,6 @@ import collections
 import itertools
 import math
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -64,15 +63,6 @@ class Placeholders:
             placeholder = placeholder.encode().hex()
         self.issued.add(placeholder)
         return placeholder
-
-
-def numbered(pattern: re.Pattern[str], text: str) -> Iterator[tuple[int, re.Match[str]]]:
-    """What a pattern finds, each with the number of its line."""
-    line, position = 1, 0
-    for found in pattern.finditer(text):
-        line += text.count("\n", position, found.start())
-        position = found.start()
-        yield line, found
 
 
 def is_hexadecimal(text: str) -> bool:

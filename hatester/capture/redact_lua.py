@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from hatester.capture.placeholders import numbered
 from hatester.capture.redaction import SENSITIVE, Redaction
+from hatester.util.text import numbered
 
 # Comments and strings, of Lua's reference manual, section 3.1; one that does not end ends the file
 # or its line.

@@ -12,15 +12,9 @@ import re
 import secrets
 from dataclasses import dataclass, replace
 
-from hatester.capture.placeholders import (
-    RUN,
-    Form,
-    Placeholders,
-    Replaced,
-    looks_random,
-    numbered,
-)
+from hatester.capture.placeholders import RUN, Form, Placeholders, Replaced, looks_random
 from hatester.util.pem import BLOCK
+from hatester.util.text import numbered
 
 SENSITIVE = re.compile(
     r"passw|passphrase|passwd|pwd|secret|token|credential|bearer|session|signature|cookie"

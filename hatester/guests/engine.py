@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 from hatester.guests import host
+from hatester.util import process
 from hatester.util.errors import UserError
 from hatester.util.versions import is_older
 
@@ -58,7 +59,7 @@ def guests_at_once(engine: Engine) -> int:
     one processor busy (docs/performance.md).
     """
     each = 2 if engine.accelerator == "tcg" and not engine.is_virtual else 1
-    return max(1, min(host.processors() // each, host.has_memory_for()))
+    return max(1, min(process.processors() // each, host.has_memory_for()))
 
 
 def finding() -> host.Finding:

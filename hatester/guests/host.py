@@ -149,16 +149,6 @@ def has_memory_for() -> int:
     return _available() // MEMORY_BYTES
 
 
-def makers() -> int:
-    """How many things to make at once: while some wait for the network, others take processors."""
-    return processors() + 2
-
-
-def processors() -> int:
-    """Those that this process may use."""
-    return len(os.sched_getaffinity(0))
-
-
 def qemu_version() -> str:
     """Which QEMU runs the guests."""
     return _version("qemu-system-x86_64")

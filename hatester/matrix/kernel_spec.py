@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hatester.artifacts.kernel_source import local_release
-from hatester.artifacts.suite_kernels import Kernels, fitting, flavour_of, is_match, is_release
 from hatester.matrix.models import Kernel, Matrix
 from hatester.matrix.plan import Wanted
+from hatester.matrix.suite_kernel import Kernels, fitting, flavour_of, is_match, is_release
 from hatester.util.errors import MeasurementError, UserError
 from hatester.util.paths import is_there
 from hatester.util.text import brief

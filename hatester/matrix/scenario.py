@@ -31,6 +31,11 @@ InterfaceAddress = ipaddress.IPv4Interface | ipaddress.IPv6Interface
 """An address with its prefix length."""
 
 
+ROOT, MADE = "root/", "made/"
+"""What a scenario has in here goes to the same place in HAProxy's root; of `made`, only where the
+build has nothing there."""
+
+
 def _interface_address(text: object) -> InterfaceAddress:
     try:
         return interface_address(str(text))

@@ -11,10 +11,12 @@ from typing import Any
 import jinja2
 
 from hatester.analysis.findings import Finding
+from hatester.analysis.metrics import LEGEND, is_late, lines
 from hatester.analysis.outcomes import MEANINGS, outcome, worst
+from hatester.analysis.reasons import by_reason
 from hatester.report.html_cell import rows, story
 from hatester.report.html_filters import Filters
-from hatester.report.tables import LEGEND, by_reason, engines, grids, is_late, lines
+from hatester.report.tables import engines, grids
 from hatester.results.store import Results
 from hatester.util.markup import printable
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 from xml.etree import ElementTree as ET
 
+from hatester.analysis import metrics
 from hatester.analysis.expectation import Expectation
 from hatester.analysis.outcomes import outcome
 from hatester.report import tables
@@ -60,7 +61,7 @@ def _case(
     if found == "error":
         ET.SubElement(case, "error", message=cell["error"])
     elif difference or (expectation is None and found not in GOOD):
-        message = f"{', '.join(tables.lines([cell]))}; expected {' or '.join(expected)}"
+        message = f"{', '.join(metrics.lines([cell]))}; expected {' or '.join(expected)}"
         ET.SubElement(case, "failure", message=message).text = cell["explanation"]
     ET.SubElement(case, "system-out").text = f"{cell['explanation']}\n{command}"
 

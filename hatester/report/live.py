@@ -14,6 +14,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from hatester.analysis import metrics
 from hatester.analysis.outcomes import COLOURS, outcome
 from hatester.util import progress
 from hatester.util.progress import Progress
@@ -29,7 +30,7 @@ def shown() -> Iterator[Progress]:
     """A live view where standard error is a terminal that can show one, else lines."""
     console = progress.CONSOLE
     if not console.is_terminal or console.is_dumb_terminal:
-        yield Progress()
+        yield Lines()
         return
     view = View(console)
     with Live(
@@ -39,6 +40,13 @@ def shown() -> Iterator[Progress]:
         transient=True,
     ):
         yield view
+
+
+class Lines(Progress):
+    """Progress as one line per event."""
+
+    def measured(self, entry: Mapping[str, Any], done: int, planned: int) -> None:
+        self.say(line(entry, done, planned))
 
 
 class View(Progress):
@@ -77,7 +85,7 @@ class View(Progress):
             self._before = self._before or done - 1
             self._done, self._planned = done, planned
             self._outcomes[found] = self._outcomes.get(found, 0) + 1
-        self.write(progress.line(entry, done, planned), _style(found))
+        self.write(line(entry, done, planned), _style(found))
 
     def render(self) -> Group:
         """The view as it is now."""
@@ -116,3 +124,9 @@ def _minutes(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def line(entry: Mapping[str, Any], done: int, planned: int) -> str:
+    """A cell's outcome, in the words of the tables, and how far the run is."""
+    [outcome] = metrics.lines([entry])
+    return f"[{done}/{planned}] {entry['id']}: {outcome} ({entry['seconds']:.1f} s)"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from hatester.analysis import reasons
 from hatester.analysis.findings import Finding
 from hatester.analysis.outcomes import OUTCOMES, measured, outcome
 from hatester.report import tables
@@ -22,7 +23,7 @@ def render(results: Results, findings: Sequence[Finding]) -> str:
         *(_finding(each) for each in findings),
         tables.tables(results.cells, table_format="github", title="## {}"),
     ]
-    if complaints := tables.errors(results.cells):
+    if complaints := reasons.errors(results.cells):
         parts.append(f"## Not measured\n\n{_code(complaints)}")
     if differs := results.run.get("differs"):
         title = f"## Unlike {escaped(results.run['captured'])}"

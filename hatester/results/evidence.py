@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from hatester.analysis.model import Result
 from hatester.analysis.timeline import UNFIT
+from hatester.analysis.verdict import judged
 from hatester.results.schema import keep, read, require_fit
-from hatester.runner.cell import Result, judged
 from hatester.util.checksum import checksum
 from hatester.util.jsonfile import Damaged, parsed
 

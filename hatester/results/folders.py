@@ -9,9 +9,8 @@ from pathlib import Path
 from hatester.results.recovery import PLAN, RUN
 from hatester.results.schema import writing
 from hatester.util.errors import UserError
+from hatester.util.paths import LATEST
 from hatester.util.validation import require
-
-LATEST = "latest"
 
 
 def require_place(parent: Path) -> None:

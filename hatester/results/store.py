@@ -13,13 +13,13 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from hatester.analysis.model import Result
 from hatester.analysis.outcomes import measured, outcome
+from hatester.matrix.config_scenario_names import AFTER, BEFORE
 from hatester.matrix.plan import FLAGS, Cell, Task, cell_of
+from hatester.matrix.scenario import ROOT
 from hatester.results import evidence, folders, recovery
 from hatester.results.schema import keep_sealed
-from hatester.runner.cell import Result
-from hatester.runner.protocol import ROOT
-from hatester.runner.user_config import AFTER, BEFORE
 from hatester.util import locks
 from hatester.util.errors import UserError
 from hatester.util.files import UNFINISHED, remove

@@ -22,10 +22,13 @@ from typing import Any
 
 from tabulate import tabulate
 
+from hatester.analysis.metrics import longest_outage
 from hatester.analysis.timeline import percentile
 from hatester.artifacts import cache
+from hatester.artifacts.apt import debian
+from hatester.artifacts.builder import workshop
+from hatester.artifacts.suite_kernels import kernels_of
 from hatester.artifacts.usage import SAVED, disk_bytes
-from hatester.cli import debian, kernels_of, workshop
 from hatester.guests import engine, host, machines
 from hatester.guests.checkpoint import Starter
 from hatester.guests.guest import Guest
@@ -33,7 +36,6 @@ from hatester.guests.vagrant import Vagrant
 from hatester.matrix.kernel_spec import with_kernels
 from hatester.matrix.models import load_matrix
 from hatester.matrix.plan import Plan, Wanted, make_plan
-from hatester.report.tables import longest_outage
 from hatester.results.store import Results, find
 from hatester.runner.cell import run_cell
 from hatester.runner.protocol import Order

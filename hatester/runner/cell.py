@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from typing import Any
 
 from hatester.analysis import verdict
+from hatester.analysis.model import Result
+from hatester.analysis.verdict import judged, unjudged
 from hatester.artifacts.rootfs import Tree
 from hatester.guests.guest import Guest
 from hatester.matrix.plan import Cell
 from hatester.runner import protocol
 from hatester.runner.protocol import Evidence, Order
 from hatester.util.errors import MeasurementError
-
-
-@dataclass(frozen=True)
-class Result:
-    """A cell's entry in `run.json`, and what lies beside it."""
-
-    entry: dict[str, Any]
-    timeline: dict[str, Any] = field(default_factory=dict)
-    console: str = ""
 
 
 def run_cell(
@@ -69,23 +61,6 @@ def run_cell(
     return Result(entry, evidence.timeline, console)
 
 
-def judged(timeline: Mapping[str, Any]) -> dict[str, Any]:
-    """What `run.json` says of a cell by its evidence alone, now or at any later time."""
-    if "failed" in timeline:
-        return _unjudged(timeline["failed"], timeline["checks"])
-    found = verdict.judge(timeline)
-    return {
-        "verdict": found.name,
-        "silent": found.silent,
-        "ended": found.ended,
-        "error": found.explanation if found.name == "error" else None,
-        "explanation": found.explanation,
-        "quality": found.quality,
-        "checks": timeline["checks"],
-        "reloads": found.reloads,
-    }
-
-
 def not_measured(cell: Cell, repetition: int, reason: str, console: str = "") -> Result:
     """The result of a cell that could not even begin."""
     entry = {
@@ -95,22 +70,9 @@ def not_measured(cell: Cell, repetition: int, reason: str, console: str = "") ->
         "clock": None,
         "cpus": None,
         "seconds": 0.0,
-        **_unjudged(reason, []),
+        **unjudged(reason, []),
     }
     return Result(entry, console=console)
-
-
-def _unjudged(reason: str, checks: list[dict[str, Any]]) -> dict[str, Any]:
-    return {
-        "verdict": "error",
-        "silent": None,
-        "ended": None,
-        "error": reason,
-        "explanation": reason,
-        "quality": None,
-        "checks": checks,
-        "reloads": [],
-    }
 
 
 def _head(cell: Cell, repetition: int) -> dict[str, Any]:

@@ -12,17 +12,21 @@ from typing import Any
 
 import yaml
 
+from hatester.matrix.config_scenario_names import (
+    ABSENT,
+    AFTER,
+    ALL,
+    BACK,
+    BEFORE,
+    LOST,
+    RELOAD,
+    RELOAD_SAME,
+)
 from hatester.matrix.haproxy_config import parse_bind
-from hatester.runner.protocol import MADE
+from hatester.matrix.scenario import MADE
 from hatester.runner.survey import Survey
-from hatester.runner.user_config import AFTER, BEFORE, Own
+from hatester.runner.user_config import Own
 
-RELOAD, RELOAD_SAME = "reload", "reload-same"
-"""Nothing is lost: the next configuration is loaded, or the same again."""
-LOST, BACK, ABSENT = "lost", "back", "absent"
-"""An address is lost before a reload; comes back while HAProxy reloads; is not there at the start.
-"""
-ALL = "all"
 PROBE_INTERVAL = 0.1
 """Seconds: a connection that is encrypted, passed on and logged costs HAProxy more than one of our
 scenarios, and an emulated guest has no time for fifty of them a second."""

@@ -7,18 +7,15 @@ from functools import cached_property
 from typing import Any
 
 from hatester.guests.guest import Guest
+from hatester.matrix.config_scenario_names import ABSENT, AFTER, BEFORE, LOST, PLAIN
 from hatester.matrix.plan import Plan
+from hatester.matrix.scenario import MADE
 from hatester.matrix.surroundings.surroundings import foreign_words
 from hatester.runner import config_scenarios
-from hatester.runner.config_scenarios import ABSENT, LOST
-from hatester.runner.protocol import MADE, laid
+from hatester.runner.protocol import laid
 from hatester.runner.survey import Survey, survey
-from hatester.runner.user_config import AFTER, BEFORE, Own
+from hatester.runner.user_config import Own
 from hatester.util.errors import MeasurementError
-
-PLAIN = "plain"
-ADVISED = (PLAIN, "nonlocal-bind", "transparent")
-"""Settings by which HAProxy binds what is not there, beside none."""
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from hatester.guests import qmp
 from hatester.guests.guest import Guest, build_root
 from hatester.matrix.haproxy_config import Bind
 from hatester.matrix.models import Setting
-from hatester.matrix.scenario import Presence, Scenario, presence
+from hatester.matrix.scenario import MADE, ROOT, Presence, Scenario, presence
 from hatester.matrix.steps import Add, Check, Reload, Start, Step, Wait
 from hatester.runner import chance
 from hatester.runner.external_probe import look
@@ -74,9 +74,6 @@ class Evidence:
     timeline: dict[str, Any] = field(default_factory=lambda: {"reloads": [], "checks": []})
 
 
-ROOT, MADE = "root/", "made/"
-"""What a scenario has in here goes to the same place in HAProxy's root; of `made`, only where the
-build has nothing there."""
 _QUOTE = 80
 LAST_EVENTS = ("end", "failed", "tainted", "broken")
 """With one of them a sequence ends."""

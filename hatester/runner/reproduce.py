@@ -13,11 +13,11 @@ from typing import TypeVar
 from hatester.artifacts import haproxy_packages
 from hatester.artifacts.apt import Archive
 from hatester.artifacts.kernel import kit_version
-from hatester.artifacts.suite_kernels import flavour_of, is_release
 from hatester.capture.host import Host, copy_of, load_host
 from hatester.matrix.models import NAME, Build, Kernel, Matrix, Setting
 from hatester.matrix.plan import Wanted
-from hatester.runner.protocol import ROOT
+from hatester.matrix.scenario import ROOT
+from hatester.matrix.suite_kernel import flavour_of, is_release
 from hatester.runner.user_config import Own
 from hatester.util.errors import MeasurementError
 from hatester.util.log import Say

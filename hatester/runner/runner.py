@@ -12,15 +12,16 @@ from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 
+from hatester.analysis import metrics
+from hatester.analysis.model import Result
 from hatester.artifacts.builder import Materials
 from hatester.guests import engine, machines
 from hatester.guests.checkpoint import Starter
 from hatester.guests.guest import Guest
 from hatester.guests.vagrant import Vagrant
 from hatester.matrix.plan import Plan, Task
-from hatester.report import tables
 from hatester.results.store import Results
-from hatester.runner.cell import Result, not_measured, run_cell
+from hatester.runner.cell import not_measured, run_cell
 from hatester.runner.protocol import Order, Tainted
 from hatester.runner.queue import Batch, Schedule
 from hatester.util import process
@@ -247,7 +248,7 @@ class Run:
         """Whether it may have been a moment of a busy host, in which HAProxy may even have missed
         a reload, or the way in which an emulated guest dies now and then."""
         is_starved = result.entry["verdict"] == "error" and result.entry["quality"]
-        is_unsaid = result.entry["clock"] == "real" and tables.has_unsaid(result.entry)
+        is_unsaid = result.entry["clock"] == "real" and metrics.has_unsaid(result.entry)
         return bool(not is_fit or is_starved or is_unsaid)
 
     def _may_try_again(self, task: Task, result: Result) -> bool:

@@ -7,18 +7,17 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from hatester.artifacts.apt import Archive
-from hatester.artifacts.suite_kernels import Kernels
 from hatester.matrix.build_spec import with_given
+from hatester.matrix.config_scenario_names import ADVISED
 from hatester.matrix.kernel_spec import with_kernels, with_names
 from hatester.matrix.models import Matrix
 from hatester.matrix.plan import Plan, Wanted, make_plan, plan_of, without_scenarios
-from hatester.results.folders import LATEST
+from hatester.matrix.suite_kernel import Kernels
 from hatester.results.store import Results, find
-from hatester.runner.config_survey import ADVISED
 from hatester.runner.reproduce import Likeness, likeness
 from hatester.runner.start import New
 from hatester.util.log import Say
-from hatester.util.paths import HOSTS, RESULTS
+from hatester.util.paths import HOSTS, LATEST, RESULTS
 
 
 class Choice(NamedTuple):

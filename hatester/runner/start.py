@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
+from hatester.analysis import reasons
 from hatester.artifacts.apt import Archive
-from hatester.artifacts.builder import Workshop
-from hatester.cli import workshop
+from hatester.artifacts.builder import Workshop, workshop
 from hatester.guests import engine, host
 from hatester.guests.session import single_guest
 from hatester.guests.vagrant import Vagrant
 from hatester.matrix.plan import Plan, Wanted, load_scenarios, with_scenarios, without_unfit
-from hatester.report import live, tables
 from hatester.results.folders import require_place
 from hatester.results.store import Results, begin
 from hatester.runner import config_scenarios
@@ -50,7 +49,9 @@ class Measured(NamedTuple):
     interruption: KeyboardInterrupt | None
 
 
-def measure(archive: Archive, plan: Plan, how: How, run: Results | New) -> Measured:
+def measure(
+    archive: Archive, plan: Plan, how: How, run: Results | New, progress: Progress
+) -> Measured:
     """Measure the cells of a plan in a new run, or those that a stored one lacks.
 
     Raises UserError for what only the user can mend, and KeyboardInterrupt when there is nothing
@@ -60,7 +61,7 @@ def measure(archive: Archive, plan: Plan, how: How, run: Results | New) -> Measu
     kept = interruption = None
     require_place(RESULTS)
     try:
-        with live.shown() as progress, workshop(archive, plan.matrix, progress.say) as shop:
+        with workshop(archive, plan.matrix, progress.say) as shop:
             if isinstance(run, New):
                 plan, results = _begin(shop, plan, run, progress)
             assert results is not None
@@ -77,7 +78,7 @@ def measure(archive: Archive, plan: Plan, how: How, run: Results | New) -> Measu
 def _begin(shop: Workshop, plan: Plan, new: New, progress: Progress) -> tuple[Plan, Results]:
     """What can be measured of a plan, and a folder for its results."""
     plan = without_unfit(plan, *shop.versions(plan.kernels, plan.builds))
-    if left_out := tables.left_out(plan.left_out):
+    if left_out := reasons.left_out(plan.left_out):
         progress.say(left_out)
     for difference in new.differs:
         progress.say(f"unlike {new.captured}: {difference}")

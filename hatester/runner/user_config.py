@@ -13,19 +13,18 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from hatester.matrix.config_scenario_names import AFTER, BEFORE
 from hatester.matrix.haproxy_config import datagrams, interfaces, ranges
+from hatester.matrix.scenario import ROOT
 from hatester.matrix.surroundings import health_checks, surroundings
 from hatester.matrix.surroundings.placeholder_files import NOBODY
 from hatester.matrix.surroundings.surroundings import Surroundings
-from hatester.runner.protocol import ROOT
 from hatester.util.errors import UserError
 from hatester.util.paths import is_there
 from hatester.util.pem import BEGIN, PRIVATE, LookAlikes
 from hatester.util.validation import text_of
 from provision.guest.root import ETC, RESOLVER
 
-BEFORE, AFTER = "before", "after"
-"""The names of the configurations in the scenarios that are made."""
 _MOST_FILES, _MOST_BYTES = 500, 5_000_000
 _VERIFIED = re.compile(r"\b(?:verifyhost|sni\s+str)[\s(]+([A-Za-z0-9.-]+)")
 _ETC = f"{ETC}/"

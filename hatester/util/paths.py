@@ -17,6 +17,8 @@ MACHINES = PROJECT / ".hatester/machines.json"
 RUN_SCHEMA = PROJECT / "docs" / "run.schema.json"
 """What a `run.json` has, as JSON Schema has it."""
 
+LATEST = "latest"
+
 
 def located(path: str, folder: Path) -> Path:
     """A path as users write it: `~` is their home, and what is not absolute is in `folder`."""

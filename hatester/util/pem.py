@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import NameOID
 
-from hatester.capture.placeholders import numbered
+from hatester.util.text import numbered
 
 BEGIN = "-----BEGIN "
 PRIVATE = f"{BEGIN}PRIVATE KEY"

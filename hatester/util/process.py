@@ -134,3 +134,8 @@ def end(process: subprocess.Popen[str]) -> None:
             os.killpg(process.pid, deadly)
             process.communicate(timeout=END_SECONDS)
             return
+
+
+def processors() -> int:
+    """Those that this process may use."""
+    return len(os.sched_getaffinity(0))

@@ -7,7 +7,6 @@ from typing import Any
 
 from rich.console import Console
 
-from hatester.report import tables
 from hatester.util.log import say
 
 CONSOLE = Console(stderr=True)
@@ -43,10 +42,3 @@ class Progress:
 
     def measured(self, entry: Mapping[str, Any], done: int, planned: int) -> None:
         """A cell's entry of `run.json`, now that it is there."""
-        self.say(line(entry, done, planned))
-
-
-def line(entry: Mapping[str, Any], done: int, planned: int) -> str:
-    """A cell's outcome, in the words of the tables, and how far the run is."""
-    [outcome] = tables.lines([entry])
-    return f"[{done}/{planned}] {entry['id']}: {outcome} ({entry['seconds']:.1f} s)"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import reprlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 _NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 _BRIEF = reprlib.Repr()
@@ -57,3 +58,12 @@ def were(count: int) -> str:
 def spread(low: str, high: str, between: str = " to ") -> str:
     """A range of numbers, or the one that both are."""
     return low if low == high else f"{low}{between}{high}"
+
+
+def numbered(pattern: re.Pattern[str], text: str) -> Iterator[tuple[int, re.Match[str]]]:
+    """What a pattern finds, each with the number of its line."""
+    line, position = 1, 0
+    for found in pattern.finditer(text):
+        line += text.count("\n", position, found.start())
+        position = found.start()
+        yield line, found

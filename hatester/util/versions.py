@@ -45,3 +45,14 @@ def _weight(sign: str) -> int:
     if sign == "~":
         return -1
     return ord(sign) if sign.isalpha() else ord(sign) + 256
+
+
+def matches(version: str, beginning: str | None) -> bool:
+    """Whether a version begins with another: 6.1 with 6.1.176-1, but not with 6.12.107-1.
+
+    An epoch (deb-version(7)) is passed over.
+    """
+    if beginning is None:
+        return True
+    upstream = version.partition(":")[2] or version
+    return re.match(re.escape(beginning) + r"(?!\d)", upstream) is not None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hatester.runner.cell import judged
+from hatester.analysis.verdict import judged
 from tests.factories.evidence import Failures, evidence, reload
 
 

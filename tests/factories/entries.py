@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from hatester.analysis.model import Result
 from hatester.matrix.plan import cell_of
 from hatester.results.store import Results, begin
-from hatester.runner.cell import Result
 from tests.factories.evidence import A43, A44
 
 ID = "6.1/2.2/plain/lost-address/signal"

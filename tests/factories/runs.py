@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from hatester.analysis.model import Result
+from hatester.analysis.verdict import judged
 from hatester.matrix.plan import Cell
 from hatester.results.store import Results, begin
-from hatester.runner.cell import Result, judged, not_measured
+from hatester.runner.cell import not_measured
 from tests.factories.evidence import (
     A44,
     AT,

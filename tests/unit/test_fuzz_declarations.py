@@ -19,7 +19,6 @@ from hatester import options
 from hatester.analysis import expectation
 from hatester.artifacts.apt import Archive
 from hatester.artifacts.mirrors import Mirrors
-from hatester.artifacts.suite_kernels import SuiteKernel
 from hatester.capture.capture import capture
 from hatester.capture.host import load_host, name_of, write_host
 from hatester.matrix.build_spec import with_described
@@ -27,9 +26,11 @@ from hatester.matrix.kernel_spec import with_kernels
 from hatester.matrix.models import METHODS, NAME, Setting, load_matrix
 from hatester.matrix.plan import Wanted, cell_of, make_plan
 from hatester.matrix.scenario import Scenario, load_scenario
+from hatester.matrix.suite_kernel import SuiteKernel
 from hatester.runner.protocol import Order, guest_plan
 from hatester.runner.reproduce import likeness
 from hatester.runner.user_config import load_own
+from hatester.util.duration import duration
 from hatester.util.errors import MeasurementError
 from hatester.util.paths import MATRIX
 from tests.factories.hostile import NAMES, examples, mutated, names, refused, scribbled
@@ -212,7 +213,7 @@ def test_any_word_is_a_flag_s_value_or_refused(folder: Path, word: str) -> None:
         lambda: options.seeds("", [word]),
         lambda: options.step("--step", word, 7),
         lambda: options.interval("--probe-interval", word),
-        lambda: options.duration("--time-limit", word),
+        lambda: duration("--time-limit", word),
         lambda: options.again(word),
         lambda: name_of(word),
         lambda: name_of("x", word),

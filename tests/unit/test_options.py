@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hatester.options import again, count, duration, interval, seeds, step
+from hatester.options import again, count, interval, seeds, step
+from hatester.util.duration import duration
 from hatester.util.errors import UserError
 
 

@@ -11,10 +11,9 @@ import pytest
 import yaml
 
 from hatester.artifacts.apt import Archive
-from hatester.artifacts.builder import Workshop
+from hatester.artifacts.builder import Workshop, side_by_side
 from hatester.artifacts.mirrors import find_mirrors
 from hatester.artifacts.ssh_keys import find_keys
-from hatester.cli import side_by_side
 from hatester.guests import qmp
 from hatester.guests.engine import choose
 from hatester.guests.session import single_guest

@@ -16,10 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hatester.analysis.findings import find
-from hatester.analysis.verdict import SEVERITY, judge
+from hatester.analysis.verdict import SEVERITY, judge, judged
 from hatester.report.tables import tables
 from hatester.report.timeline_svg import draw
-from hatester.runner.cell import judged
 from provision.guest import connections
 from tests.factories.cells import head
 from tests.factories.evidence import (

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from hatester.artifacts.apt import Archive, Package, base_suite, matches, required_version
+from hatester.artifacts.apt import Archive, Package, base_suite, required_version
 from hatester.artifacts.mirrors import Mirrors, find_mirrors
 from hatester.util.errors import MeasurementError, UserError
+from hatester.util.versions import matches
 from tests.factories.servers import closed_port
 
 

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hatester import cli
-from hatester.artifacts import cache, usage
+from hatester.artifacts import builder, cache, usage
 from hatester.artifacts.apt import Archive
 from hatester.artifacts.gc import Fate, Swept, age, clean, size, text
 from hatester.artifacts.mirrors import Mirrors
@@ -92,10 +91,10 @@ def test_of_two_who_clean_at_once_one_is_told(results: Path) -> None:
 def test_where_kernels_and_builds_are_made_nobody_cleans(
     results: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cli, "find_keys", lambda: None)
+    monkeypatch.setattr(builder, "find_keys", lambda: None)
     archive = Archive(Mirrors("http://127.0.0.1:9", "http://127.0.0.1:9"))
     with (
-        cli.workshop(archive, load_matrix(MATRIX), lambda _: None),
+        builder.workshop(archive, load_matrix(MATRIX), lambda _: None),
         pytest.raises(UserError, match="The cache is in use"),
     ):
         swept(results)

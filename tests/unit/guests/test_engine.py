@@ -8,6 +8,7 @@ import pytest
 
 from hatester.guests import engine, host
 from hatester.guests.engine import Engine, choose, guests_at_once, virtual_cpus
+from hatester.util import process
 from hatester.util.errors import UserError
 
 OLD = "QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7+deb12u18)\nCopyright (c) 2003-2022"
@@ -77,7 +78,7 @@ def test_where_qemu_does_not_say_its_version_one_processor_is_safe() -> None:
 def test_guests_at_once_have_room_on_processors_and_in_memory(
     chosen: Engine, processors: int, gibibytes: int, guests: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(host, "processors", lambda: processors)
+    monkeypatch.setattr(process, "processors", lambda: processors)
     monkeypatch.setattr(host, "has_memory_for", lambda: gibibytes)
     assert guests_at_once(chosen) == guests
 

@@ -14,10 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hatester.artifacts.apt import Archive
-from hatester.artifacts.suite_kernels import SuiteKernel, suite_kernels
+from hatester.artifacts.suite_kernels import suite_kernels
 from hatester.matrix.kernel_spec import parse, with_kernels, with_names
 from hatester.matrix.models import NAME, Kernel, Matrix, load_matrix
 from hatester.matrix.plan import Wanted, make_plan
+from hatester.matrix.suite_kernel import SuiteKernel
 from hatester.util.errors import MeasurementError, UserError
 from hatester.util.paths import MATRIX
 from tests.factories.kernels import RELEASE, MadeUpArchive, bzimage, kernel_deb

@@ -17,10 +17,11 @@ from markdown_it.token import Token
 
 from hatester import cli
 from hatester.analysis.findings import Finding
+from hatester.analysis.verdict import judged
 from hatester.matrix.plan import Cell
 from hatester.report import html, junit, markdown
 from hatester.results.store import Results
-from hatester.runner.cell import judged, not_measured
+from hatester.runner.cell import not_measured
 from hatester.util.log import say
 from hatester.util.markup import printable
 from tests.factories.cells import head

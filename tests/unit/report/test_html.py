@@ -13,11 +13,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hatester.analysis.findings import Finding
+from hatester.analysis.metrics import lines
+from hatester.analysis.model import Result
 from hatester.matrix.plan import Cell
 from hatester.report.html import render
-from hatester.report.tables import grids, lines
+from hatester.report.tables import grids
 from hatester.results.store import Results
-from hatester.runner.cell import Result, not_measured
+from hatester.runner.cell import not_measured
 from tests.factories.evidence import A44, STATS
 from tests.factories.runs import EVIDENCE, aged, measured, stored, varied
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from hatester.analysis.labels import short_names
+from hatester.analysis.metrics import lines
+from hatester.analysis.reasons import errors, left_out
 from hatester.matrix.plan import Cell
-from hatester.report.tables import errors, left_out, lines, tables
+from hatester.report.tables import tables
 from tests.factories.cells import cell, error
 from tests.factories.evidence import A44, STATS, everywhere
 

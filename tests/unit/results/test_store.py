@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
+from hatester.analysis.model import Result
+from hatester.analysis.verdict import judged
 from hatester.matrix.plan import Cell
 from hatester.results.store import begin, find
-from hatester.runner.cell import Result, judged, not_measured
+from hatester.runner.cell import not_measured
 from hatester.util.errors import UserError
 from tests.factories.evidence import evidence
 from tests.factories.runs import aged

@@ -10,12 +10,13 @@ from typing import Any, cast
 
 import pytest
 
+from hatester.analysis.model import Result
 from hatester.guests.vagrant import Vagrant
 from hatester.matrix.models import load_matrix
 from hatester.matrix.plan import Cell, Wanted, make_plan
 from hatester.results.store import begin
 from hatester.runner import runner
-from hatester.runner.cell import Result, not_measured
+from hatester.runner.cell import not_measured
 from hatester.runner.protocol import Tainted
 from hatester.runner.runner import LOSSES, How, Run
 from hatester.util.errors import MeasurementError
