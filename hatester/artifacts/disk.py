@@ -1,6 +1,6 @@
 """Disk images, made without root.
 
-A change of what is made here raises RECIPE of builds.py, kits.py and systems.py.
+A change of what is made here raises RECIPE of haproxy.py, kernel.py and system.py.
 """
 
 from __future__ import annotations

@@ -23,8 +23,8 @@ from hatester.util.versions import matches
 
 RECIPE = 1
 """How a tree is made of the ingredients of its source. Raise it with a change in this file,
-binaries.py, disks.py, oci.py (how an image becomes a tree), packages.py, roots.py or trees.py that
-makes another tree of the same ingredients, or refuses them."""
+elf.py, disk.py, oci.py (how an image becomes a tree), haproxy_packages.py, root_folder.py or
+rootfs.py that makes another tree of the same ingredients, or refuses them."""
 
 
 class _Told(pydantic.BaseModel):

@@ -26,8 +26,8 @@ from hatester.util.log import Say
 from hatester.util.paths import PROVISION
 
 RECIPE = 1
-"""How a kit is made of its ingredients. Raise it with a change in this file, debs.py, disks.py,
-kernel_sources.py, module_order.py or vmlinuz.py that makes another kit of the same ingredients, or
+"""How a kit is made of its ingredients. Raise it with a change in this file, deb.py, disk.py,
+kernel_source.py, kmod.py or vmlinuz.py that makes another kit of the same ingredients, or
 refuses them. BOOT_MODULES, USED and the content of INIT are ingredients."""
 INIT = PROVISION / "guest/initramfs-init"
 BUSYBOX = "busybox-static"

@@ -28,7 +28,7 @@ from hatester.util.log import Say
 
 RECIPE = 1
 """How an image is fetched by its reference. Raise it with a change in this file that fetches
-something else, or keeps it in another form. The one of builds.py stands for how an image becomes a
+something else, or keeps it in another form. The one of haproxy.py stands for how an image becomes a
 tree."""
 SECONDS = 600.0
 """Bound of one command that fetches or unpacks an image."""

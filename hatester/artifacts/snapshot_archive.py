@@ -23,7 +23,7 @@ from hatester.util.log import Say
 from hatester.util.versions import debian_order, matches
 
 RECIPE = 1
-"""How the files of a kernel are found. Raise it with a change in this file, debs.py or versions.py
+"""How the files of a kernel are found. Raise it with a change in this file, deb.py or versions.py
 that finds other files for the same kernel, or keeps the answer in another form."""
 ARCHITECTURES = ("amd64", "all")
 _Version = Annotated[str, pydantic.StringConstraints(pattern=r"^([0-9]+:)?[0-9][A-Za-z0-9.+~-]*$")]

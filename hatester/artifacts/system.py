@@ -18,7 +18,7 @@ from hatester.util.log import Say
 from hatester.util.paths import PROVISION
 
 RECIPE = 1
-"""How a system is made of its ingredients. Raise it with a change in this file or disks.py that
+"""How a system is made of its ingredients. Raise it with a change in this file or disk.py that
 makes another image of the same ingredients. NEEDLESS, DISK_SIZE and the contents of OVERLAY and
 CUSTOMISE are ingredients."""
 OVERLAY = PROVISION / "guest/system"

@@ -33,8 +33,8 @@ from hatester.util.progress import Progress
 RECIPE = 1
 """How a guest is prepared and saved, and how others go on from it. Raise it with a change that
 makes another guest of the same ingredients, or gives it another command line of QEMU: in this file,
-guests.py, images.py, monitor.py, the Vagrantfile, provision/qemu_provider.rb or provision/qemu/.
-The program that is uploaded to it (provision/guest/*.py) is an ingredient."""
+guest.py, vagrant.py, qmp.py, artifacts/image.py, the Vagrantfile, provision/qemu_provider.rb or
+provision/qemu/. The program that is uploaded to it (provision/guest/*.py) is an ingredient."""
 KIND = "ready"
 COPY_SECONDS = 120.0
 
