@@ -163,7 +163,11 @@ def matrix(
             choice = new_run(declared, wanted, new, market)
         if expect and isinstance(choice.run, New) and choice.run.own:
             raise UserError("--expect: of a configuration, the cells are not known beforehand.")
-        expected = expectation.load(RESULTS, expect, choice.planned) if expect else None
+        expected = (
+            expectation.load(expect, choice.planned, lambda run: find(RESULTS, run).cells)
+            if expect
+            else None
+        )
         if c.config.run.dry:
             print("\n".join(cell.id for cell in choice.plan.cells))
             return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +12,6 @@ import pydantic
 
 from hatester.analysis.outcomes import OUTCOMES, measured, outcome
 from hatester.analysis.significance import trend
-from hatester.results import store
 from hatester.util.errors import UserError
 from hatester.util.paths import is_there
 from hatester.util.text import brief, quoted
@@ -74,20 +73,22 @@ def _again(repetition: int) -> str:
     return "" if repetition == 1 else f" (repetition {repetition})"
 
 
-def load(parent: Path, given: str, planned: Sequence[str]) -> Expectation:
-    """What `given` expects of the cells that are planned, by their ids; there is at least one.
+def load(
+    given: str, planned: Sequence[str], cells_of: Callable[[str], Sequence[Entry]]
+) -> Expectation:
+    """Return what `given` expects of the planned cells, by their ids; there is at least one.
 
     `given` is a file of patterns, or a stored run that is to be met: its folder, its `run.json`,
-    or its name in `parent`, such as `latest`. Raises UserError naming what is wrong there, and
-    when nothing is expected of any planned cell.
+    or its name, such as `latest`; `cells_of` finds the cells of a run. Raises UserError naming what
+    is wrong there, and when nothing is expected of any planned cell.
     """
     path = Path(given)
     if path.name == "run.json":
-        found = _shown(parent, str(path.parent), planned)
+        found = _shown(cells_of(str(path.parent)), planned)
     elif path.suffix in (".yml", ".yaml") or is_there(path, _is_no_folder):
         found = Expectation(_written(path, planned), {})
     else:
-        found = _shown(parent, given, planned)
+        found = _shown(cells_of(given), planned)
     if not found.outcomes:
         raise UserError(
             f"{given}: nothing there is about any of the {len(planned)} cells to be run, such as "
@@ -100,15 +101,15 @@ def _is_no_folder(path: Path) -> bool:
     return path.exists() and not path.is_dir()
 
 
-def _shown(parent: Path, run: str, planned: Sequence[str]) -> Expectation:
+def _shown(cells: Sequence[Entry], planned: Sequence[str]) -> Expectation:
     """Every outcome that the repetitions of a cell show in a stored run."""
     shown: dict[str, list[Entry]] = {}
-    for cell in measured(store.find(parent, run).cells):
+    for cell in measured(cells):
         if cell["id"] in planned:
             shown.setdefault(cell["id"], []).append(cell)
     outcomes = {
-        id_: tuple(sorted(set(map(outcome, cells)), key=OUTCOMES.index))
-        for id_, cells in shown.items()
+        id_: tuple(sorted(set(map(outcome, several)), key=OUTCOMES.index))
+        for id_, several in shown.items()
     }
     return Expectation(outcomes, shown)
 

@@ -155,7 +155,7 @@ def test_an_expectation_is_read_or_refused(folder: Path, content: bytes) -> None
     file = folder / "expected.yml"
     file.write_bytes(content)
     with refused(str(file)):
-        expectation.load(folder, str(file), PLANNED)
+        expectation.load(str(file), PLANNED, lambda _: ())
 
 
 @examples(0.4)

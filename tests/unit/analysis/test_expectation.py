@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from hatester.analysis.expectation import Expectation, load, text
 from hatester.analysis.outcomes import OUTCOMES
+from hatester.results.store import find
 from hatester.util.errors import UserError
 from tests.factories.entries import entry, stored, unmeasured
 
@@ -27,6 +28,10 @@ PATTERNS = """
 """
 
 
+def loaded(parent: Path, given: str) -> Expectation:
+    return load(given, PLANNED, lambda run: find(parent, run).cells)
+
+
 def written(folder: Path, content: str) -> str:
     file = folder / "expected.yml"
     file.write_text(content)
@@ -34,7 +39,7 @@ def written(folder: Path, content: str) -> str:
 
 
 def test_the_first_pattern_that_matches_a_cell_decides(tmp_path: Path) -> None:
-    expectation = load(tmp_path, written(tmp_path, PATTERNS), PLANNED)
+    expectation = loaded(tmp_path, written(tmp_path, PATTERNS))
     assert [expectation.outcomes.get(id_) for id_ in PLANNED] == [
         ("ok",),
         ("silent",),
@@ -46,7 +51,7 @@ def test_the_first_pattern_that_matches_a_cell_decides(tmp_path: Path) -> None:
 def test_a_file_of_patterns_may_have_any_name(tmp_path: Path) -> None:
     file = tmp_path / "expected"
     file.write_text("'*': down")
-    assert load(tmp_path, str(file), PLANNED).outcomes[PLANNED[0]] == ("down",)
+    assert loaded(tmp_path, str(file)).outcomes[PLANNED[0]] == ("down",)
 
 
 def test_a_stored_run_expects_every_outcome_that_a_cell_shows(tmp_path: Path) -> None:
@@ -59,7 +64,7 @@ def test_a_stored_run_expects_every_outcome_that_a_cell_shows(tmp_path: Path) ->
         entry("ok", id_="9/2.2/plain/hitless/signal"),
     ).folder
     for name in ("latest", folder.name, str(folder), str(folder / "run.json")):
-        assert load(tmp_path, name, PLANNED).outcomes == {
+        assert loaded(tmp_path, name).outcomes == {
             PLANNED[0]: ("ok", "silent"),
             PLANNED[1]: ("down",),
         }
@@ -103,22 +108,22 @@ def test_a_stored_run_expects_every_outcome_that_a_cell_shows(tmp_path: Path) ->
 def test_what_is_wrong_in_a_file_is_named(tmp_path: Path, content: str, sentence: str) -> None:
     file = written(tmp_path, content)
     with pytest.raises(UserError) as raised:
-        load(tmp_path, file, PLANNED)
+        loaded(tmp_path, file)
     assert str(raised.value) == sentence.format(file=file)
 
 
 def test_what_is_not_there_is_named(tmp_path: Path) -> None:
     stored(tmp_path, entry(id_=PLANNED[0]))
     with pytest.raises(UserError, match=r"there is no 'lastest'; did you mean latest\?"):
-        load(tmp_path, "lastest", PLANNED)
+        loaded(tmp_path, "lastest")
     with pytest.raises(UserError, match=r"missing\.yml cannot be read: No such file"):
-        load(tmp_path, str(tmp_path / "missing.yml"), PLANNED)
+        loaded(tmp_path, str(tmp_path / "missing.yml"))
 
 
 def test_a_run_of_other_cells_expects_nothing(tmp_path: Path) -> None:
     stored(tmp_path, unmeasured(id_=PLANNED[0]), entry(id_="9/2.2/plain/hitless/signal"))
     with pytest.raises(UserError, match=r"^latest: nothing there is about any of the 4 cells"):
-        load(tmp_path, "latest", PLANNED)
+        loaded(tmp_path, "latest")
 
 
 OUTCOMES_BY_ID: Mapping[str, tuple[str, ...]] = {PLANNED[0]: ("ok", "lossy"), PLANNED[1]: ("down",)}
@@ -156,6 +161,6 @@ def test_of_a_stored_run_chance_may_lose_a_connection_and_no_more(
     tmp_path: Path, verdict: str, lost: int, differs: bool
 ) -> None:
     folder = stored(tmp_path, entry("ok", id_=PLANNED[0])).folder
-    expectation = load(tmp_path, str(folder), PLANNED)
+    expectation = loaded(tmp_path, str(folder))
     found = expectation.difference(entry(verdict, id_=PLANNED[0], lost=lost))
     assert bool(found) is differs

@@ -88,7 +88,7 @@ def test_a_case_passes_when_its_addresses_went_on_answering() -> None:
 def test_with_an_expectation_a_case_passes_when_it_is_met(tmp_path: Path) -> None:
     file = tmp_path / "expected.yml"
     file.write_text("'*/3.0/*': outage\n'*': ok\n")
-    expected = expectation.load(tmp_path, str(file), [ID, OTHER])
+    expected = expectation.load(str(file), [ID, OTHER], lambda _: ())
     cells = [entry("outage", seconds=2.0), entry("outage", seconds=2.0, id_=OTHER)]
     found = cases(junit.render(run(*cells), expected))
     assert (results_of(found[ID]), results_of(found[OTHER])) == (["failure"], [])
