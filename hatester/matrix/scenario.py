@@ -82,12 +82,15 @@ class Root(Declaration):
 
 
 class Checks(Declaration):
-    """What servers answer to checks: by port a protocol, by port what they say unasked, texts, HTTP
-    statuses by path; and the certificate, with its key, that they have for TLS. Bytes of texts are
-    written as characters of Latin-1."""
+    """What servers answer to checks.
+
+    By port a protocol, or what they say unasked and to each message; what bodies of HTTP have, and
+    HTTP statuses by path; the certificate, with its key, that they have for TLS. Bytes are written
+    as characters of Latin-1.
+    """
 
     protocols: Mapping[str, Literal["smtp", "mysql", "pgsql", "ldap", "redis", "agent"]] = {}
-    greetings: Mapping[str, str] = {}
+    scripts: Mapping[str, tuple[str, ...]] = {}
     expected: tuple[str, ...] = ()
     statuses: Mapping[str, Annotated[int, pydantic.Field(ge=200, le=599)]] = {}
     certificate: str = ""

@@ -105,7 +105,7 @@ class Own:
         """Return what servers answer to checks, as scenario.yml has it."""
         return {
             "protocols": self.checks.protocols,
-            "greetings": self.checks.greetings,
+            "scripts": self.checks.scripts,
             "expected": self.checks.expected,
             "statuses": self.checks.statuses,
             "certificate": self._certificate,

@@ -73,7 +73,7 @@ def run(trees: list[Path]) -> None:
 def _play() -> None:
     """Play servers, and end them."""
     checks: dict[str, Any] = {
-        "protocols": {}, "greetings": {}, "expected": [], "statuses": {}, "certificate": "",
+        "protocols": {}, "scripts": {}, "expected": [], "statuses": {}, "certificate": "",
     }  # fmt: skip
     servers = Servers([f"{RESOLVER}:53"], [], checks)
     try:

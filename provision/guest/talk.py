@@ -21,10 +21,14 @@ _OK = b"\x88"  # `:status: 200` (RFC 7541, appendix A)
 
 # src/tcpcheck.c has what each check sends and expects.
 _MYSQL = (
-    b"\x4a\0\0\0\x0a8.0.0\0\x01\0\0\0aaaaaaaa\0\xff\xf7\x21\x02\0\xff\x81\x15\0\0\0\0\0\0\0\0\0\0"
+    b"\x0a8.0.0\0\x01\0\0\0aaaaaaaa\0\xff\xf7\x21\x02\0\xff\x81\x15\0\0\0\0\0\0\0\0\0\0"
     b"bbbbbbbbbbbb\0mysql_native_password\0"
 )
-_FIRST = {"smtp": b"220 hatester ESMTP\r\n", "mysql": _MYSQL, "agent": b"up 100%\n"}
+_FIRST = {
+    "smtp": b"220 hatester ESMTP\r\n",
+    "mysql": bytes([len(_MYSQL), 0, 0, 0]) + _MYSQL,
+    "agent": b"up 100%\n",
+}
 _LATER = {
     "smtp": b"250 hatester\r\n",
     "mysql": b"\x07\0\0\x02\0\0\0\x02\0\0\0",
@@ -35,12 +39,15 @@ _LATER = {
 
 
 class Part(NamedTuple):
-    """What servers are to say: by port the protocol of their checks, by port what they say unasked,
-    what checks expect, by path the HTTP status that they expect, and a certificate with its key.
-    Bytes are written as characters of Latin-1."""
+    """What servers are to say.
+
+    By port the protocol of their checks, or what they say unasked and to each message; what checks
+    expect in bodies of HTTP, and by path the status; a certificate with its key. Bytes are written
+    as characters of Latin-1.
+    """
 
     protocols: Mapping[str, str]
-    greetings: Mapping[str, str]
+    scripts: Mapping[str, list[str]]
     expected: list[str]
     statuses: Mapping[str, int]
     certificate: str
@@ -57,19 +64,20 @@ class Talk:
     def __init__(self, part: Part, port: int, context: ssl.SSLContext | None) -> None:
         self._part = part
         self._protocol = part.protocols.get(str(port), "")
-        self._greeting = part.greetings.get(str(port), "").encode("latin-1")
+        self._script = [each.encode("latin-1") for each in part.scripts.get(str(port), ())]
         self._expected = [each.encode("latin-1") for each in part.expected]
         self._context = context
         self._tls: ssl.SSLObject | None = None
         self._received, self._sent = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._heard = b""
+        self._messages = 0
         self.is_over = False
         """Whether the server closes the connection now."""
 
     def begin(self) -> bytes:
         """Return what the server says before it is asked."""
         self.is_over = self._protocol == "agent"
-        return _FIRST.get(self._protocol) or self._greeting
+        return _FIRST.get(self._protocol) or next(iter(self._script), b"")
 
     def hear(self, data: bytes) -> bytes:
         """Return the answer to what was received, as far as there is one."""
@@ -111,8 +119,10 @@ class Talk:
         if not heard or _begins_request(heard):
             return b""
         self._heard = b""
-        expected = b"\r\n".join(self._expected) or b"OK"
-        return _LATER.get(self._protocol) or expected + b"\r\n"
+        self._messages += 1
+        if self._messages < len(self._script):
+            return self._script[self._messages]
+        return _LATER.get(self._protocol) or b"OK\r\n"
 
     def _http(self, path: str) -> bytes:
         status = self._part.statuses.get(path, 200)

@@ -34,16 +34,16 @@ _HOST = re.compile(
 class Checks:
     """What is told by the text of configurations.
 
-    `protocols` are those of checks by port, `greetings` what servers say unasked by port,
-    `expected` what answers must contain, and `statuses` the HTTP statuses by path. Bytes are
-    written as characters of Latin-1. `servers` are addresses, such as 10.0.0.5:8008 or `*:8008`
-    where the address is not told, at which somebody is looked for beside the servers themselves.
-    `shifted` are servers whose port is that of the client's connection and so many more: their
-    addresses, each with that number.
+    `protocols` are those of checks by port, `scripts` what servers say by port: unasked, and to
+    each message. `expected` is what the bodies of HTTP must contain, and `statuses` are HTTP's by
+    path. Bytes are written as characters of Latin-1. `servers` are addresses, such as
+    10.0.0.5:8008 or `*:8008` where the address is not told, at which somebody is looked for beside
+    the servers themselves. `shifted` are servers whose port is that of the client's connection and
+    so many more: their addresses, each with that number.
     """
 
     protocols: dict[str, str] = field(default_factory=dict)
-    greetings: dict[str, str] = field(default_factory=dict)
+    scripts: dict[str, list[str]] = field(default_factory=dict)
     expected: list[str] = field(default_factory=list)
     statuses: dict[str, int] = field(default_factory=dict)
     servers: list[str] = field(default_factory=list)
@@ -117,9 +117,10 @@ class _Proxy:
     path: str = "/"
     port: str = ""
     """That is checked, where servers do not say another."""
-    greeting: str = ""
-    """What a check expects before it sends anything."""
-    is_sent: bool = False
+    script: list[str] = field(default_factory=lambda: [""])
+    """What a check expects before it sends anything, and after each time that it does."""
+    is_asked: bool = False
+    """Whether it has sent something for which it has not expected anything yet."""
 
 
 def _read_proxy(found: Checks, lines: Sequence[list[str]], chroot: str) -> None:
@@ -136,7 +137,8 @@ def _read_proxy(found: Checks, lines: Sequence[list[str]], chroot: str) -> None:
             case ["tcp-check" | "http-check", "connect", *rest] if "port" in rest[:-1]:
                 proxy.port = rest[rest.index("port") + 1]
             case ["tcp-check", "send" | "send-binary" | "send-lf" | "send-binary-lf", *_]:
-                proxy.is_sent = True
+                proxy.script += [] if proxy.is_asked else [""]
+                proxy.is_asked = True
             case ["http-check" | "tcp-check" as kind, "expect", *rest]:
                 _expect(found, proxy, rest, kind == "tcp-check")
             case ["default-server", *rest] if "port" in rest[:-1]:
@@ -160,10 +162,11 @@ def _expect(found: Checks, proxy: _Proxy, rest: Sequence[str], is_tcp: bool) -> 
         case ["binary", digits, *_]:
             with contextlib.suppress(ValueError):
                 text = bytes.fromhex(digits).decode("latin-1")
-    if text:
+    if text and is_tcp:
+        proxy.script[-1] += f"{text}\r\n"
+        proxy.is_asked = False
+    elif text:
         found.expected.append(text)
-        if is_tcp and not proxy.is_sent and not proxy.greeting:
-            proxy.greeting = f"{text}\r\n"
 
 
 def _example(pattern: str) -> str:
@@ -190,8 +193,8 @@ def _read_server(
         _add_place(found, f"{options.get('addr') or host}:{checked}")
     if proxy.protocol and checked.isdigit():
         found.protocols[checked] = proxy.protocol
-    elif proxy.greeting and checked.isdigit():
-        found.greetings[checked] = proxy.greeting
+    elif any(proxy.script) and checked.isdigit():
+        found.scripts[checked] = proxy.script
 
 
 def _add_shifted(found: Checks, shift: re.Match[str]) -> None:

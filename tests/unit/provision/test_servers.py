@@ -16,7 +16,7 @@ from provision.guest.errors import GuestError
 from provision.guest.servers import Servers
 from tests.factories.servers import closed_port
 
-NOTHING = {"protocols": {}, "greetings": {}, "expected": [], "statuses": {}, "certificate": ""}
+NOTHING = {"protocols": {}, "scripts": {}, "expected": [], "statuses": {}, "certificate": ""}
 GET = b"GET / HTTP/1.1\r\n\r\n"
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root makes networks")

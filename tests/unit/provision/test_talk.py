@@ -14,7 +14,8 @@ from provision.guest.talk import Part, Talk
 
 PART = Part(
     {"25": "smtp", "3306": "mysql", "5432": "pgsql", "389": "ldap", "6379": "redis", "99": "agent"},
-    {"143": "* OK\r\n"}, ["role:master"], {"/health": 429}, "",
+    {"143": ["* OK\r\n"], "26379": ["", "+OK\r\n", "role:master\r\n"]},
+    ["synced"], {"/health": 429}, "",
 )  # fmt: skip
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -29,7 +30,7 @@ def test_http_is_answered_with_the_status_and_the_text_that_a_check_expects() ->
     assert not server.is_over
     answer = server.hear(GET)
     assert answer.startswith(b"HTTP/1.1 200 ")
-    assert b"role:master" in answer
+    assert b"synced" in answer
     assert server.is_over
     assert talk().hear(GET.replace(b"/ ", b"/health ")).startswith(b"HTTP/1.1 429 ")
 
@@ -52,7 +53,7 @@ def test_what_comes_behind_a_proxy_header_is_answered(header: bytes, size: int) 
 
 @pytest.mark.parametrize(
     ("port", "first"),
-    [(25, b"220 "), (3306, b"\x4a\0\0\0\x0a"), (99, b"up"), (143, b"* OK"), (80, b"")],
+    [(25, b"220 "), (3306, b"\x49\0\0\0\x0a"), (99, b"up"), (143, b"* OK"), (80, b"")],
 )
 def test_some_servers_speak_first(port: int, first: bytes) -> None:
     server = talk(port)
@@ -67,13 +68,22 @@ def test_some_servers_speak_first(port: int, first: bytes) -> None:
         (6379, b"PING\r\n", b"+PONG"),
         (5432, b"\0\0\0\x1b\0\x03\0\0user\0x\0\0", b"R\0\0\0\x08\0\0\0\0"),
         (389, b"0\x0c\x02\x01\x01`\x07\x02\x01\x03\x04\0\x80\0", b"0\x0c\x02\x01\x01a"),
-        (26379, b"info replication\r\n", b"role:master\r\n"),
+        (26379, b"AUTH x\r\n", b"+OK\r\n"),
+        (9000, b"PING\r\n", b"OK\r\n"),
     ],
 )
 def test_checks_by_other_protocols_are_answered(port: int, question: bytes, answer: bytes) -> None:
     server = talk(port)
     assert server.hear(question).startswith(answer)
     assert not server.is_over
+
+
+def test_each_message_of_a_check_has_its_answer() -> None:
+    server = talk(26379)
+    assert server.begin() == b""
+    assert [server.hear(each) for each in (b"AUTH x\r\n", b"info\r\n", b"QUIT\r\n")] == [
+        b"+OK\r\n", b"role:master\r\n", b"OK\r\n",
+    ]  # fmt: skip
 
 
 def test_http_2_is_answered_stream_by_stream() -> None:

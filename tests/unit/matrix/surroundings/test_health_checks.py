@@ -33,6 +33,7 @@ backend cache
     tcp-check expect string +PONG
     tcp-check expect rstring ^role:(master|replica)$
     server c1 unix@/run/redis.sock check
+    server c2 192.0.2.63:6379 check
 backend imap
     option tcp-check
     tcp-check expect string "* OK"
@@ -46,6 +47,7 @@ backend api
     option httpchk
     http-check send meth HEAD uri /health
     http-check expect status 429
+    http-check expect string synced
     server a1 192.0.2.80:80 check agent-check agent-port 9999
 """
 
@@ -54,8 +56,11 @@ def test_servers_are_asked_as_the_text_says() -> None:
     found = read([CONFIGURATION])
     assert found.protocols == {"25": "smtp", "9200": "mysql", "9999": "agent"}
     assert found.shifted == [("192.0.2.26", 0), ("2001:db8::26", 1000)]
-    assert found.expected == ["+PONG", "role:master", "* OK", "\n\x01\0"]
-    assert found.greetings == {"143": "* OK\r\n"}
+    assert found.expected == ["synced"]
+    assert found.scripts == {
+        "143": ["* OK\r\n", "\n\x01\0\r\n"],
+        "6379": ["", "+PONG\r\nrole:master\r\n"],
+    }
     assert found.statuses == {"/status": 204, "/health": 429}
     assert sorted(found.servers) == [
         "/var/lib/haproxy/run/redis.sock", "192.0.2.33:9200", "192.0.2.53:53", "192.0.2.54:5353",
