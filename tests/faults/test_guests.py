@@ -52,7 +52,7 @@ FAULTS = {
     "panic": (inside("echo c >/proc/sysrq-trigger"), "QEMU has ended", 2),
     "killed": (kill, "QEMU has ended", 2),
     "stopped": (stop, "silent for", 2),
-    "no network": (inside("ip link set eth0 down"), "silent for", 2),
+    "no network": (inside("ip link set hatester0 down"), "silent for", 2),
     "sshd killed": (inside("pkill -9 sshd"), "program ended", 2),
     "program killed": (inside("pkill -9 -f opt/hatester/gues[t]"), "program ended", 2),
     # HAProxy may come through it, but no other cell begins there.

@@ -278,7 +278,7 @@ def test_a_guest_has_no_way_out(guest: Guest) -> None:
 
 def test_a_guest_has_no_ipv6_but_its_own(guest: Guest) -> None:
     assert guest.run("ip -6 route show default") == ""
-    assert guest.run("ip -6 -brief address show dev eth0 scope site") == ""
+    assert guest.run("ip -6 -brief address show dev hatester0 scope site") == ""
 
 
 def test_qemu_and_what_it_starts_get_no_more_privileges(guest: Guest) -> None:
