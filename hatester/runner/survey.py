@@ -13,6 +13,8 @@ from hatester.guests.guest import PROGRAM, TALK, Guest, build_root
 from hatester.util.errors import MeasurementError
 
 _FILE = f"{TALK}/survey.json"
+SECONDS = 600
+"""For a survey in which every wait in the guest takes as long as it may."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ def survey(guest: Guest, build: str, plan: Mapping[str, Any]) -> Survey:
         text = json.dumps({"tree": build_root(build), **plan})
         guest.connection.put(io.BytesIO(text.encode()), _FILE)
     try:
-        found = json.loads(guest.run(f"python3 {PROGRAM} survey {shlex.quote(_FILE)}"))
+        found = json.loads(guest.run(f"python3 {PROGRAM} survey {shlex.quote(_FILE)}", SECONDS))
     finally:
         guest.run(f"rm -f {shlex.quote(_FILE)}")
     if reason := found.get("refused"):

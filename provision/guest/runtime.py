@@ -10,7 +10,8 @@ from pathlib import Path
 
 from provision.guest.errors import GuestError
 
-_SECONDS = 10.0
+_SECONDS = 120.0
+"""Of the guest's time, which runs ahead while the host reads a disk."""
 _POLL_SECONDS = 0.1
 _UNKNOWN, _FAILED = "0", "2"
 """Results of checks (enum chk_result of include/haproxy/check-t.h); a server that is not checked
