@@ -48,26 +48,26 @@ def _watched(configuration: Mapping[str, Any]) -> tuple[str, ...]:
         reasons.setdefault(reason, []).append(label)
     missed = "; ".join(f"{_some(labels)}, since {why}" for why, labels in reasons.items())
     count = len(every) - len(unwatched)
-    told = [
+    said = [
         f"watched {count} of {counted(len(every), 'bind')}"
         + (f" (not watched: {missed})" if missed else "")
     ]
     if by_connection := [label for label, each in binds.items() if each == CONNECT]:
-        told.append(
+        said.append(
             f"{_some(by_connection)} {were(len(by_connection))} asked for no more than a "
-            "connection, since no answer can be told from a failure there"
+            "connection, since no answer can be said from a failure there"
         )
     groups = configuration["groups"].values()
     if single := [addresses[0] for addresses in groups if len(addresses) == 1]:
-        told.append(f"can be lost: {_some(single)}")
+        said.append(f"can be lost: {_some(single)}")
     else:
-        told.append(
+        said.append(
             "no address can be missing, since it binds every address of the host or the loopback "
             "alone; measured instead: a reload with nothing missing"
         )
     if configuration["failing"]:
-        told.append(f"checks fail of {_some(configuration['failing'])}")
-    return (*told, *configuration["said"])
+        said.append(f"checks fail of {_some(configuration['failing'])}")
+    return (*said, *configuration["said"])
 
 
 def _some(names: Sequence[str]) -> str:
@@ -102,7 +102,7 @@ def _costs(cells: Sequence[Entry]) -> tuple[str, ...]:
     by_setting = grouped(cells, lambda cell: cell["setting"])
     base = PLAIN if PLAIN in by_setting else next(iter(by_setting))
     plain = _by_build(by_setting[base])
-    told = _sentences(plain, "" if base == PLAIN else f"{base}: ")
+    said = _sentences(plain, "" if base == PLAIN else f"{base}: ")
     effects: dict[str, list[str]] = {}
     for setting, group in by_setting.items():
         if setting == base:
@@ -113,14 +113,14 @@ def _costs(cells: Sequence[Entry]) -> tuple[str, ...]:
         elif after == {build: plain.get(build) for build in after}:
             effects.setdefault("same", []).append(setting)
         else:
-            told += _sentences(after, f"{setting}: ")
+            said += _sentences(after, f"{setting}: ")
     if set(plain.values()) == {_NOTHING}:
         effects.pop("same", None)
-    told += [
+    said += [
         f"{listed(settings)} {EFFECTS[effect][0 if len(settings) == 1 else 1]}"
         for effect, settings in effects.items()
     ]
-    return tuple(told)
+    return tuple(said)
 
 
 def _by_build(cells: Sequence[Entry]) -> dict[str, str]:
