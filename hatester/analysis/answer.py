@@ -158,7 +158,8 @@ def _costs_of(gravest: str, cells: Sequence[Entry]) -> str:
     if any(cell["ended"] for cell in cells):
         return "HAProxy ends"
     if gravest == "unasked":
-        said = {each["reported"] for cell in cells for each in cell["reloads"]}
+        reloads = [each for cell in cells for each in cell["reloads"]]
+        said = {each["reported"] for each in reloads if each["verdict"] == "unasked"}
         became = "failed" if "failure" in said else "succeeded" if "success" in said else "went on"
         return f"nothing is left to ask, and the reload {became}"
     hit = _hit(cells)
