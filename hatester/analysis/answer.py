@@ -55,7 +55,7 @@ def _watched(configuration: Mapping[str, Any]) -> tuple[str, ...]:
     if by_connection := [label for label, each in binds.items() if each == CONNECT]:
         said.append(
             f"{_some(by_connection)} {were(len(by_connection))} asked for no more than a "
-            "connection, since no answer can be said from a failure there"
+            "connection, since no answer can be distinguished from a failure there"
         )
     groups = configuration["groups"].values()
     if single := [addresses[0] for addresses in groups if len(addresses) == 1]:
