@@ -39,8 +39,8 @@ def test_what_was_watched_and_what_can_be_lost_comes_first() -> None:
     assert told()["haproxy.cfg"] == (
         "watched 3 of 5 binds (not watched: *:8404, since it takes no connection; quic4@:443, "
         "since it is bound by UDP)",
-        "192.0.2.12:80 was asked for no more than a connection, since no answer can be distinguished from a "
-        "failure there",
+        "192.0.2.12:80 was asked for no more than a connection, since no answer can be "
+        "distinguished from a failure there",
         "can be lost: 192.0.2.10 and 192.0.2.11",
         "checks fail of app/a1",
         "made a certificate for /etc/ssl/site.pem",
