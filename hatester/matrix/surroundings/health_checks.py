@@ -72,12 +72,6 @@ def site(texts: Iterable[str]) -> str:
     return next(names, HOST)
 
 
-def stats_sockets(text: str) -> list[str]:
-    """Return the addresses of HAProxy's own sockets, as results name addresses."""
-    lines = (line for line in _lines(text) if line[:2] == ["stats", "socket"] and len(line) > 2)
-    return [_unprefixed(line[2]) for line in lines]
-
-
 def peers(text: str) -> list[str]:
     """Return the names of peers, unless HAProxy is told which one it is."""
     if any(line[0] == "localpeer" for line in _lines(text)):
