@@ -13,6 +13,8 @@ from provision.guest.processes import disk, disk_of, pids, program
 BASELINE = Path("/run/hatester/baseline.json")
 _SYSCTL_BYTES = 1024
 _SYSCTLS = ("net/core", "net/ipv4", "net/ipv6")
+_MADE = "tcp_fastopen_key"
+"""Linux makes it up when a socket first wants it (ip-sysctl.rst), and it changes nothing else."""
 _FILLED = ("/", "/run", "/dev/shm")
 _LEAST_BYTES = 32 * 2**20
 """Of free space, less than which a cell could not do without."""
@@ -61,6 +63,8 @@ def _sysctls() -> list[str]:
     for top in _SYSCTLS:
         for folder, _, names in os.walk(f"/proc/sys/{top}"):
             for name in names:
+                if name == _MADE:
+                    continue
                 path = f"{folder}/{name}"
                 with contextlib.suppress(OSError):  # a sysctl that is only written
                     found.append(f"{path[10:]} = {_content(path)}")

@@ -188,7 +188,10 @@ def _read_server(
     if proxy.protocol and checked.isdigit():
         found.protocols[checked] = proxy.protocol
     elif any(proxy.script) and checked.isdigit():
-        found.scripts[checked] = proxy.script
+        # The same servers may be checked for several things.
+        before = found.scripts.get(checked, [])
+        both = itertools.zip_longest(before, proxy.script, fillvalue="")
+        found.scripts[checked] = [old if new in old else old + new for old, new in both]
 
 
 def _add_shifted(found: Checks, shift: re.Match[str]) -> None:

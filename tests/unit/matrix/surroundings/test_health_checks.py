@@ -34,6 +34,12 @@ backend cache
     tcp-check expect rstring ^role:(master|replica)$
     server c1 unix@/run/redis.sock check
     server c2 192.0.2.63:6379 check
+backend replicas
+    option tcp-check
+    tcp-check send PING\r\n
+    tcp-check expect string +PONG
+    tcp-check expect string role:slave
+    server c2 192.0.2.63:6379 check
 backend imap
     option tcp-check
     tcp-check expect string "* OK"
@@ -59,7 +65,7 @@ def test_servers_are_asked_as_the_text_says() -> None:
     assert found.expected == ["synced"]
     assert found.scripts == {
         "143": ["* OK\r\n", "\n\x01\0\r\n"],
-        "6379": ["", "+PONG\r\nrole:master\r\n"],
+        "6379": ["", "+PONG\r\nrole:master\r\n+PONG\r\nrole:slave\r\n"],
     }
     assert found.statuses == {"/status": 204, "/health": 429}
     assert sorted(found.servers) == [
