@@ -24,6 +24,7 @@ _MYSQL = (
     b"\x0a8.0.0\0\x01\0\0\0aaaaaaaa\0\xff\xf7\x21\x02\0\xff\x81\x15\0\0\0\0\0\0\0\0\0\0"
     b"bbbbbbbbbbbb\0mysql_native_password\0"
 )
+_REDIS_CHECK = b"*1\r\n$4\r\nPING\r\n"
 _FIRST = {
     "smtp": b"220 hatester ESMTP\r\n",
     "mysql": bytes([len(_MYSQL), 0, 0, 0]) + _MYSQL,
@@ -119,6 +120,8 @@ class Talk:
         if not heard or _begins_request(heard):
             return b""
         self._heard = b""
+        if heard.startswith(_REDIS_CHECK):
+            return _LATER["redis"]
         self._messages += 1
         if self._messages < len(self._script):
             return self._script[self._messages]

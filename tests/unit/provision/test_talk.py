@@ -66,6 +66,7 @@ def test_some_servers_speak_first(port: int, first: bytes) -> None:
     [
         (25, b"EHLO x\r\n", b"250 "),
         (6379, b"PING\r\n", b"+PONG"),
+        (26379, b"*1\r\n$4\r\nPING\r\n", b"+PONG"),
         (5432, b"\0\0\0\x1b\0\x03\0\0user\0x\0\0", b"R\0\0\0\x08\0\0\0\0"),
         (389, b"0\x0c\x02\x01\x01`\x07\x02\x01\x03\x04\0\x80\0", b"0\x0c\x02\x01\x01a"),
         (26379, b"AUTH x\r\n", b"+OK\r\n"),
