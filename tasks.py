@@ -435,9 +435,10 @@ def lint(c: Context) -> None:
 
 @task(lint, help={"faults": "All of tests/faults, an hour or more, instead of all tests."})
 def test(c: Context, faults: bool = False) -> None:
-    """All tests: lint, the unit tests, and those that use real guests, some faults among them."""
+    """Run all tests: lint, unit, integration, and those that use guests, some faults among them."""
     if faults:
         c.run("pytest tests/faults --faults")
     else:
-        c.run("pytest tests/unit --numprocesses auto --dist worksteal")
+        for kind in ("unit", "integration"):
+            c.run(f"pytest tests/{kind} --numprocesses auto --dist worksteal")
         c.run("pytest tests/vm tests/faults")

@@ -12,8 +12,8 @@ import pytest
 
 from hatester.guests import machines
 from hatester.util import orphans
-from tests.helpers import copy_project
-from tests.machines import machines_of_runs
+from tests.factories.live_run import machines_of_runs
+from tests.factories.project import copy_project
 
 ALL = {"kill": 100, "damage": 24, "twice": 6}
 FEW = {"kill": 1, "damage": 0, "twice": 1}

@@ -17,8 +17,8 @@ from hatester.artifacts.mirrors import find_mirrors
 from hatester.artifacts.ssh_keys import find_keys
 from hatester.matrix.models import load_matrix
 from hatester.util.paths import MATRIX
-from tests.helpers import invoke
-from tests.machines import QUICK, comes_through, newest
+from tests.factories.live_run import QUICK, comes_through, newest
+from tests.factories.project import invoke
 
 WORDS = (*QUICK, "--jobs", "1", "--probe-interval", "100ms")
 KINDS = ("kernels", "systems", "builds", "ready")

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from hatester.artifacts import cache
-from tests.helpers import invoke
-from tests.machines import QUICK, machines_of_runs, newest, running
+from tests.factories.live_run import QUICK, machines_of_runs, newest, running
+from tests.factories.project import invoke
 
 WORDS = (*QUICK, "--jobs", "1", "--probe-interval", "100ms", "--repeat", "2")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.machines import (
+from tests.factories.live_run import (
     POLL_SECONDS,
     QUICK,
     Matrix,

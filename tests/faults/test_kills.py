@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.machines import QUICK, Matrix, awaited, comes_through, newest, running
+from tests.factories.live_run import QUICK, Matrix, awaited, comes_through, newest, running
 
 MOST_SECONDS = 16.0
 """Until the kill: a run begins, starts its guest and measures a cell meanwhile."""

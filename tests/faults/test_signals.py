@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers import invoke
-from tests.machines import QUICK, machines_of_runs, newest, running
+from tests.factories.live_run import QUICK, machines_of_runs, newest, running
+from tests.factories.project import invoke
 
 TWICE = (*QUICK, "--jobs", "1", "--repeat", "2", "--probe-interval", "100ms")
 

@@ -13,8 +13,16 @@ import pytest
 
 from hatester.guests import machines
 from hatester.util import orphans
-from tests.helpers import has_ended, invoke
-from tests.machines import QUICK, awaited, comes_through, machines_of_runs, newest, running
+from tests.factories.live_run import (
+    QUICK,
+    awaited,
+    comes_through,
+    machines_of_runs,
+    newest,
+    running,
+)
+from tests.factories.processes import has_ended
+from tests.factories.project import invoke
 
 pytestmark = pytest.mark.long
 WORDS = (*QUICK, "--jobs", "1", "--probe-interval", "100ms")

@@ -15,9 +15,9 @@ from hatester.util.paths import PROJECT
 from tests.factories import runs
 from tests.factories.entries import ID, entry, stored, unmeasured
 from tests.factories.kernels import RELEASE, kernel_deb
+from tests.factories.project import copy_project, invoke
 from tests.factories.servers import BEHAVIOURS, server
 from tests.factories.ssh_server import ssh_server
-from tests.helpers import copy_project, invoke
 
 
 @pytest.fixture

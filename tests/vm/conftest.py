@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers import copy_project
+from tests.factories.project import copy_project
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -35,7 +35,7 @@ from hatester.util import process as commands
 from hatester.util.errors import MeasurementError
 from hatester.util.paths import MATRIX
 from hatester.util.progress import Progress
-from tests.helpers import LOOPBACK, listening_addresses
+from tests.factories.processes import LOOPBACK, listening_addresses
 
 KERNEL = "6.1"
 

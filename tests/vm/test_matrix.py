@@ -20,8 +20,8 @@ from typing import Any
 
 import pytest
 
-from tests.helpers import copy_project, invoke
-from tests.machines import comes_through, machines_of_runs, newest
+from tests.factories.live_run import comes_through, machines_of_runs, newest
+from tests.factories.project import copy_project, invoke
 
 MISSING = "192.168.42.43:80"
 PRESENT = ["192.168.42.44:80", "192.168.42.45:80", "*:81"]

@@ -21,8 +21,8 @@ from hatester.matrix.models import load_matrix
 from hatester.util.log import say
 from hatester.util.paths import MATRIX
 from hatester.util.progress import Progress
-from tests.helpers import invoke
-from tests.machines import comes_through, machines_of_runs, newest
+from tests.factories.live_run import comes_through, machines_of_runs, newest
+from tests.factories.project import invoke
 
 CONFIGURATION = """
 global

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers import invoke
-from tests.machines import machines_of_runs, newest
+from tests.factories.live_run import machines_of_runs, newest
+from tests.factories.project import invoke
 
 CELL = "6.1/2.2/plain/lost-address/signal"
 LOOK = """

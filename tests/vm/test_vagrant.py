@@ -14,7 +14,8 @@ import pytest
 from hatester.artifacts.ssh_keys import GUEST
 from hatester.guests import machines as runs
 from hatester.util import orphans
-from tests.helpers import LOOPBACK, invoke, listening_addresses
+from tests.factories.processes import LOOPBACK, listening_addresses
+from tests.factories.project import invoke
 
 KERNEL = "6.1"
 

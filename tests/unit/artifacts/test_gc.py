@@ -33,7 +33,7 @@ from tests.factories.cache import (
     swept,
 )
 from tests.factories.entries import entry, stored
-from tests.helpers import invoke
+from tests.factories.project import invoke
 
 GOLDEN = Path(__file__).parents[1] / "resources/clean.txt"
 

@@ -26,7 +26,7 @@ from tests.factories.cache import (
     saved_guest,
     swept,
 )
-from tests.helpers import has_ended, is_running
+from tests.factories.processes import has_ended, is_running
 
 
 @pytest.fixture(autouse=True)

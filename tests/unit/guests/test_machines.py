@@ -15,7 +15,7 @@ import pytest
 
 from hatester.guests import machines
 from hatester.util import orphans
-from tests.helpers import has_ended, is_running
+from tests.factories.processes import has_ended, is_running
 
 
 @pytest.fixture(autouse=True)

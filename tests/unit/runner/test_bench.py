@@ -9,7 +9,7 @@ import pytest
 
 from hatester.runner import bench
 from hatester.runner.bench import Figure, store
-from tests.helpers import invoke
+from tests.factories.project import invoke
 
 
 def test_a_row_has_the_least_the_median_and_the_most() -> None:

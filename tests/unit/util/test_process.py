@@ -14,7 +14,7 @@ import pytest
 
 from hatester.util import process as commands
 from hatester.util.errors import UserError
-from tests.helpers import has_ended, is_running
+from tests.factories.processes import has_ended, is_running
 
 
 def written(path: Path) -> int:
