@@ -33,7 +33,6 @@ from tests.factories.cache import (
     swept,
 )
 from tests.factories.entries import entry, stored
-from tests.factories.project import invoke
 
 GOLDEN = Path(__file__).parents[1] / "resources/clean.txt"
 
@@ -295,22 +294,3 @@ def test_an_age_is_told_in_whole_units_of_which_there_are_some(seconds: float) -
     length = {"s": 1, "min": 60, "h": 3600, "d": 86400}[unit]
     assert int(number) * length <= seconds < (int(number) + 1) * length
     assert int(number) > 0 or seconds < 1
-
-
-def test_the_command_says_what_it_would_free_and_names_what_is_wrong(
-    root: Path, tmp_path: Path
-) -> None:
-    kept(f"kernels/{KERNEL}", vmlinuz="x")
-    done = invoke("clean", "--dry-run", "--part", "kernels", XDG_CACHE_HOME=str(root.parent))
-    assert done.returncode == 0, done.stderr
-    assert "40 d  would be removed" in done.stdout
-    assert done.stdout.splitlines()[-1].startswith("would free ")
-    assert (root / "kernels" / KERNEL).exists()
-    for words, sentence in (
-        (("--part", "kernel"), "--part: there is no 'kernel'; did you mean kernels?"),
-        (("--older-than", "30"), "--older-than: '30' is no time such as 90s"),
-        (("--older-than", ""), "--older-than: it needs a time"),
-    ):
-        wrong = invoke("clean", *words, XDG_CACHE_HOME=str(root.parent))
-        assert (wrong.returncode, wrong.stdout) == (2, "")
-        assert wrong.stderr.startswith(sentence)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -48,14 +46,3 @@ def test_a_program_is_packed_once_and_is_made_of_paths_and_contents_alone(progra
     assert pack_program() == first
     pack_program.cache_clear()
     assert pack_program() != first
-
-
-def test_the_program_that_is_packed_runs(program: Path, tmp_path: Path) -> None:
-    (tmp_path / "program.zip").write_bytes(pack_program())
-    unpack = [sys.executable, "-m", "zipfile", "-e", "program.zip", "program"]
-    subprocess.run(unpack, check=True, cwd=tmp_path)
-    done = subprocess.run(
-        [sys.executable, "program", "no-such-command"],
-        check=False, capture_output=True, text=True, cwd=tmp_path,
-    )  # fmt: skip
-    assert "no-such-command" in done.stderr

@@ -9,7 +9,6 @@ import pytest
 
 from hatester.runner import bench
 from hatester.runner.bench import Figure, store
-from tests.factories.project import invoke
 
 
 def test_a_row_has_the_least_the_median_and_the_most() -> None:
@@ -35,9 +34,3 @@ def test_a_figure_that_could_not_be_had_is_said_and_costs_no_other(
     subject = bench.Subject.__new__(bench.Subject)
     assert bench.measure(["all"], subject, said.append) == figures
     assert said == ["memory: not measured", "start: 1.0 s"]
-
-
-def test_a_part_that_there_is_not_is_named() -> None:
-    done = invoke("bench", "--part", "start")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "--part: there is no 'start'; did you mean starts?" in done.stderr

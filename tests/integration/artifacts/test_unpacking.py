@@ -21,7 +21,7 @@ from hatester.artifacts.root_folder import Root
 from hatester.util.errors import MeasurementError
 from tests.factories.elf import haproxy
 from tests.factories.hostile import examples
-from tests.unit.artifacts.test_haproxy_packages import OwnArchive
+from tests.integration.artifacts.test_haproxy_packages import OwnArchive
 
 Member = tuple[tarfile.TarInfo, bytes]
 NAMES = (
