@@ -11,7 +11,7 @@ from hatester.analysis.metrics import failure_kinds, hit_labels, longest_outage
 from hatester.analysis.outcomes import outcome, worst
 from hatester.matrix.config_scenario_names import ABSENT, BACK, LOST, PLAIN, RELOAD, RELOAD_SAME
 from hatester.util.text import counted, listed, were
-from provision.guest.answers import CONNECT
+from provision.guest.connections import CONNECT
 
 Entry = Mapping[str, Any]
 _MOST = 12

@@ -18,7 +18,7 @@ from qemu.qmp import QMPClient, QMPError
 
 from hatester.matrix.haproxy_config import Bind
 from hatester.util.errors import MeasurementError
-from provision.guest.answers import ANY, CLOSE, NAMED, TLS
+from provision.guest.connections import ANY, CLOSE, NAMED, TLS
 
 SECONDS = 20.0
 NETWORK = "net"

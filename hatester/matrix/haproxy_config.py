@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from hatester.matrix.models import Setting
 from hatester.util.text import brief, quoted
-from provision.guest.answers import NAMED
+from provision.guest.connections import NAMED
 
 _BIND = re.compile(
     r"^[ \t]*bind[ \t]+(?P<addresses>[^ \t\n#]+)(?P<options>(?:[ \t]+[^ \t\n#]+)*)",
@@ -37,7 +37,7 @@ class Bind:
     interface: str | None = None
     """The one through which alone it can be reached (the option `interface`)."""
     answer: str = NAMED
-    """How it is known that it answers, as `provision/guest/answers.py` has it."""
+    """How it is known that it answers, as `provision/guest/connections.py` has it."""
 
     @property
     def label(self) -> str:

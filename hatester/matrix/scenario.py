@@ -25,7 +25,7 @@ from hatester.matrix.steps import Entries, Reload, Start, Step, Wait
 from hatester.util.errors import UserError
 from hatester.util.text import quoted
 from hatester.util.validation import Declaration, load, require, text_of
-from provision.guest.requests import HOST
+from provision.guest.connections import HOST
 
 InterfaceAddress = ipaddress.IPv4Interface | ipaddress.IPv6Interface
 """An address with its prefix length."""
@@ -68,7 +68,7 @@ WrittenAddresses = Annotated[tuple[WrittenAddress, ...], pydantic.AfterValidator
 InterfaceName = Annotated[str, pydantic.Field(pattern=r"^[A-Za-z0-9._-]{1,15}$")]
 VariableName = Annotated[str, pydantic.Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 Answer = Literal["named", "any", "tls", "proxy", "proxy-tls", "close", "connect"]
-"""One of `provision/guest/answers.py`'s."""
+"""One of `provision/guest/connections.py`'s."""
 
 
 class Root(Declaration):

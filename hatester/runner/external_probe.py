@@ -17,7 +17,7 @@ import requests
 import urllib3.exceptions
 
 from hatester.matrix.haproxy_config import Bind
-from provision.guest.answers import CLOSE, NAMED, TLS, answered_by
+from provision.guest.connections import CLOSE, NAMED, TLS, answered_by
 
 SECONDS = 5.0
 """Of one request: as long as a connection of a check inside the guest may take."""

@@ -21,8 +21,8 @@ SECONDS = 600
 class Survey:
     """What a configuration does.
 
-    `binds` has how each address answers by its label, as `provision/guest/answers.py` has it; None
-    where it does not take connections. `servers` are those that it talks to, such as 10.0.0.5:8080,
+    `binds` has how each address answers by its label (`provision/guest/connections.py`); None where
+    it does not take connections. `servers` are those that it talks to, such as 10.0.0.5:8080,
     `failing` the names of those whose checks fail, and `made` the paths of files that the build
     does not have.
     """

@@ -6,7 +6,7 @@ import json
 import sys
 from pathlib import Path
 
-from provision.guest import haproxy, rehearsal, server, state, survey
+from provision.guest import agent, cleanliness, haproxy, rehearsal, survey
 from provision.guest.errors import GuestError
 
 
@@ -19,12 +19,12 @@ def main() -> None:
     if command == "save":
         trees = sorted(Path(sys.argv[2]).iterdir())
         haproxy.save_words(trees)
-        state.save()
+        cleanliness.save()
         rehearsal.run(trees)
     elif command == "traces":
-        print(json.dumps(state.traces()))
+        print(json.dumps(cleanliness.traces()))
     elif command == "serve":
-        server.run(Path(sys.argv[2]))
+        agent.run(Path(sys.argv[2]))
     elif command == "survey":
         try:
             found = survey.run(json.loads(Path(sys.argv[2]).read_text()))

@@ -1,15 +1,85 @@
-"""One connection to an address, and how it ended."""
+"""One connection to an address: what it asks, how it ends, and whether that is an answer."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import functools
+import re
 import socket
+import ssl
 import time
 from typing import Any, NamedTuple
 
-from provision.guest.answers import BY_BYTES, CONNECT, NAMED, judge
-from provision.guest.requests import request
+NAMED, ANY, CLOSE, CONNECT = "named", "any", "close", "connect"
+TLS, PROXY, PROXY_TLS = "tls", "proxy", "proxy-tls"
+ANSWERS = (NAMED, ANY, TLS, PROXY, PROXY_TLS, CLOSE, CONNECT)
+"""How it is known that an address answers. Asked by HTTP: by 200 with `OK - NAME` in the body, as
+our scenarios have it (`named`), by any byte (`any`), or by no more than an orderly end of the
+connection (`close`). By any byte after a TLS hello (`tls`), an HTTP request behind a PROXY header
+(`proxy`), or both (`proxy-tls`). By no more than that a connection is made (`connect`)."""
+BY_BYTES = (ANY, TLS, PROXY, PROXY_TLS)
+
+_MARK = re.compile(r"OK - ([A-Za-z0-9.+_-]+)")
+
+
+class Judged(NamedTuple):
+    outcome: str
+    """ok, empty or wrong."""
+    configuration: str | None
+    """The one that answered, where it said so."""
+
+
+def answered_by(status: int, body: str) -> str | None:
+    """The name of the configuration that answered; None for a wrong answer."""
+    found = _MARK.search(body) if status == 200 else None
+    return found[1] if found else None
+
+
+def judge(answer: str, received: bytes) -> Judged:
+    """What all that was received, up to an orderly end, is where `answer` is expected."""
+    if answer in (CLOSE, CONNECT) or (answer in BY_BYTES and received):
+        return Judged("ok", None)
+    if not received:
+        return Judged("empty", None)
+    head, _, body = received.partition(b"\r\n\r\n")
+    words = head.split(b" ", 2)
+    is_http = words[0].startswith(b"HTTP/1.") and len(words) > 1 and words[1].isdigit()
+    name = answered_by(int(words[1]) if is_http else 0, body.decode("utf-8", "replace"))
+    return Judged("ok" if name else "wrong", name)
+
+
+HOST = "hatester"
+"""The name of the site that is asked for, where no other is known."""
+_PROXY = b"PROXY UNKNOWN\r\n"
+"""A header that says nothing of the client (HAProxy's doc/proxy-protocol.txt, section 2.1)."""
+
+
+@functools.cache
+def request(answer: str, host: str = HOST) -> bytes:
+    """Return what is sent to an address that answers in a way of `ANSWERS`."""
+    header = _PROXY if answer in (PROXY, PROXY_TLS) else b""
+    if answer in (TLS, PROXY_TLS):
+        return header + _client_hello(host)
+    return header + f"GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode()
+
+
+def _client_hello(host: str) -> bytes:
+    """Return the first message of a TLS handshake (RFC 8446, section 4.1.2).
+
+    Its answer takes all that a handshake takes of the server, and nothing of the client.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.set_alpn_protocols(["http/1.1"])
+    received, sent = ssl.MemoryBIO(), ssl.MemoryBIO()
+    try:
+        context.wrap_bio(received, sent, server_hostname=host).do_handshake()
+    except ssl.SSLWantReadError:
+        return sent.read()
+    raise AssertionError("a handshake cannot end without an answer")
+
 
 OUTCOMES = ("ok", "refused", "reset", "timeout", "unreachable", "empty", "wrong")
 REQUEST = request(NAMED)
@@ -29,7 +99,7 @@ _BY_ERRNO = {
 
 
 class Target(NamedTuple):
-    """Where to connect to, and how it is asked (one of `answers.ANSWERS`).
+    """Where to connect to, and how it is asked (one of `ANSWERS`).
 
     `address` is an IP address, or a UNIX socket: its path, or its name in the abstract namespace
     (unix(7)). `interface` names the one to come through, where that matters.

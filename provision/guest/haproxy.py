@@ -16,12 +16,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from provision.guest import requests, root, transcript
-from provision.guest.connections import Target
+from provision.guest import root, transcript
+from provision.guest.connections import Target, request
 from provision.guest.errors import GuestError, HAProxyEnded
-from provision.guest.libc import bind, mount, mount_over, unmount
-from provision.guest.network import listeners, unix_sockets
-from provision.guest.processes import disk_of, disk_of_build, pids
+from provision.guest.kernel import (
+    bind,
+    disk_of,
+    disk_of_build,
+    listening_places,
+    mount,
+    mount_over,
+    pids,
+    unix_sockets,
+    unmount,
+)
 
 CONFIGURATION = "/etc/haproxy/haproxy.cfg"
 PID_FILE = "/run/haproxy.pid"
@@ -165,8 +173,8 @@ class HAProxy:
         elif address.startswith(ABSTRACT):
             # src/proto_uxst.c binds the whole of sun_path.
             address = f"\0{address[len(ABSTRACT) :]}".ljust(_PATH_BYTES, "\0")
-        request = requests.request(answer, site)
-        return Target(where["label"], address, where["port"], where["interface"], answer, request)
+        asked = request(answer, site)
+        return Target(where["label"], address, where["port"], where["interface"], answer, asked)
 
     def file(self, name: str) -> Path:
         """A file of /etc/haproxy."""
@@ -217,7 +225,7 @@ class HAProxy:
         it takes too long.
         """
         deadline = time.monotonic() + START_SECONDS
-        while missing := {*places} - listeners() - {(name, 0) for name, _ in unix_sockets()}:
+        while missing := {*places} - listening_places() - {(name, 0) for name, _ in unix_sockets()}:
             if process.poll():
                 raise HAProxyEnded(
                     f"HAProxy ended with status {process.returncode} at its start: {last_lines()}"

@@ -15,7 +15,8 @@ from pathlib import Path
 from provision.guest import transcript
 from provision.guest.errors import GuestError, HAProxyEnded
 from provision.guest.haproxy import LOG, PID_FILE, HAProxy, Place, last_lines, word
-from provision.guest.libc import bind, unmount
+from provision.guest.kernel import bind, unmount
+from provision.guest.runtime_api import ask, send
 
 _SOCKET = "run/haproxy-master.sock"
 _SOCKET_SECONDS = 5.0
@@ -126,6 +127,13 @@ class Signal:
         """What the master says of its workers, where it can be asked."""
         return None
 
+    def _show_proc(self) -> str:
+        """Return the master CLI's answer to `show proc` (management guide, section 9.4)."""
+        try:
+            return ask(self.haproxy.tree / _SOCKET, "show proc", _SOCKET_SECONDS)
+        except GuestError as error:
+            return str(error)
+
     def stop(self) -> None:
         """End HAProxy, and take back what was done for it."""
         self.haproxy.stop()
@@ -140,10 +148,10 @@ class Cli(Signal):
         path = str(self.haproxy.tree / _SOCKET)
         talk = f"cli.connect({path!r}); cli.send(b'reload\\n'); print(cli.recv(65536).decode())"
         transcript.note("python3", "-c", f"import socket; cli = socket.socket(1); {talk}")
-        return _CliReload(_ask(self.haproxy, "reload"))
+        return _CliReload(send(self.haproxy.tree / _SOCKET, "reload", _SOCKET_SECONDS))
 
     def show_processes(self) -> str | None:
-        return _show_processes(self.haproxy)
+        return self._show_proc()
 
 
 class SoftFinish(Signal):
@@ -182,7 +190,7 @@ class Systemd(Signal):
         self._notify.touch()
         bind(_NOTIFY, self._notify)
         shutil.copy(unit, _UNITS / UNIT)
-        options = environment("EXTRAOPTS", ["-S", f"/{_SOCKET}", *self.haproxy.arguments])
+        options = systemd_variable("EXTRAOPTS", ["-S", f"/{_SOCKET}", *self.haproxy.arguments])
         self._drop_in.mkdir()
         (self._drop_in / "hatester.conf").write_text(
             "[Unit]\nStartLimitIntervalSec=0\n"
@@ -215,7 +223,7 @@ class Systemd(Signal):
         return self.pid
 
     def show_processes(self) -> str | None:
-        return _show_processes(self.haproxy)
+        return self._show_proc()
 
     def stop(self) -> None:
         if self._drop_in.exists():
@@ -228,7 +236,7 @@ class Systemd(Signal):
         super().stop()
 
 
-def environment(name: str, words: Sequence[str]) -> str:
+def systemd_variable(name: str, words: Sequence[str]) -> str:
     """A variable as `Environment=` has it (systemd.exec(5)), which a command line that has it as a
     word of its own takes apart into these words again.
 
@@ -256,32 +264,6 @@ def _systemctl(*arguments: str) -> str:
     if done.returncode:
         raise GuestError(f"{' '.join(command)}: {done.stderr.strip()}\n{last_lines()}")
     return done.stdout
-
-
-def _ask(haproxy: HAProxy, command: str) -> socket.socket:
-    """A connection to the master CLI at which a command has been sent."""
-    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    connection.settimeout(_SOCKET_SECONDS)
-    try:
-        connection.connect(str(haproxy.tree / _SOCKET))
-        connection.sendall(f"{command}\n".encode())
-    except OSError as error:
-        connection.close()
-        raise GuestError(f"the master CLI cannot be asked to {command}: {error}") from error
-    return connection
-
-
-def _show_processes(haproxy: HAProxy) -> str:
-    """The answer to `show proc` (management guide, section 9.4)."""
-    answer = b""
-    try:
-        with _ask(haproxy, "show proc") as connection:
-            connection.shutdown(socket.SHUT_WR)
-            while chunk := connection.recv(65536):
-                answer += chunk
-    except (GuestError, OSError) as error:
-        return str(error)
-    return answer.decode("utf-8", "replace")
 
 
 METHODS = {"signal": Signal, "cli": Cli, "systemd": Systemd, "soft-finish": SoftFinish}

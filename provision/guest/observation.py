@@ -6,10 +6,9 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from provision.guest import counters
+from provision.guest.kernel import counter_growth, is_asleep, read_counters
 from provision.guest.methods import Reload
-from provision.guest.processes import is_asleep
-from provision.guest.watch import Watch
+from provision.guest.recorder import Recorder
 
 REPORT_SECONDS = 30.0
 """HAProxy has to say what became of a reload; a failed one takes it two seconds on a fast host."""
@@ -55,13 +54,13 @@ class Observation:
     """One reload, from the moment before it is asked for."""
 
     def __init__(
-        self, watch: Watch, number: int, step: Mapping[str, Any], master: int | None
+        self, watch: Recorder, number: int, step: Mapping[str, Any], master: int | None
     ) -> None:
         self.watch = watch
         self._idleness = Idleness(master, watch.now)
         self.request: Reload | None = None
         self._line = len(watch.log)
-        self._counters = counters.read()
+        self._counters = read_counters()
         self.entry: dict[str, Any] = {
             "step": number,
             "config": step["what"],
@@ -127,5 +126,5 @@ class Observation:
             "exit_code": self.request.exit_code,
             "answer": self.request.answer,
             "processes": None,
-            "counters": counters.growth(self._counters),
+            "counters": counter_growth(self._counters),
         }

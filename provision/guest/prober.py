@@ -20,8 +20,7 @@ from multiprocessing.connection import Connection
 from typing import Any, NamedTuple, Optional
 
 from provision.guest import clock
-from provision.guest.answers import BY_BYTES, CONNECT, judge
-from provision.guest.connections import Target, failure
+from provision.guest.connections import BY_BYTES, CONNECT, Target, failure, judge
 
 Record = tuple[int, float, float, float, str, Optional[str], Optional[str]]
 """Index of the target; when the probe was due, sent and ended, in seconds since the origin; its

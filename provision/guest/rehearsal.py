@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from provision.guest import sequence
-from provision.guest.answers import NAMED
+from provision.guest.connections import NAMED
 from provision.guest.errors import GuestError
 from provision.guest.events import Events
+from provision.guest.mock_servers import MockServers
 from provision.guest.root import RESOLVER
-from provision.guest.servers import Servers
 
 _ADDRESS = "192.168.42.43"
 _CONFIGURATION = f"""
@@ -75,7 +75,7 @@ def _play() -> None:
     checks: dict[str, Any] = {
         "protocols": {}, "scripts": {}, "expected": [], "statuses": {}, "certificate": "",
     }  # fmt: skip
-    servers = Servers([f"{RESOLVER}:53"], [], checks)
+    servers = MockServers([f"{RESOLVER}:53"], [], checks)
     try:
         servers.start(Path("/"))
     finally:

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from provision.guest import names
+from provision.guest.mock_replies import address_of
 
 ETC = "/etc/haproxy"
 RESOLVER = "198.18.0.53"
-"""The address of the resolver, which is one of the servers that are played (`servers.py`)."""
+"""The address of the resolver, which is one of the servers that are played (`mock_servers.py`)."""
 _IMAGES_ETC = "usr/local/etc/haproxy"
 """Where the images of HAProxy's maintainers have their configuration."""
 _FOLDERS = ("run/haproxy", "var/lib/haproxy/dev", "var/log", "var/tmp", "etc/haproxy/conf.d")
@@ -79,7 +79,7 @@ def _add_accounts(file: Path, wanted: list[str], form: str) -> None:
 
 def _name_hosts(folder: Path, hosts: list[str]) -> None:
     """Have the C library find hosts in a file first, and ask the resolver for the rest."""
-    named = [f"{names.address_of(host)} {host}" for host in hosts if host != "localhost"]
+    named = [f"{address_of(host)} {host}" for host in hosts if host != "localhost"]
     lines = ["127.0.0.1 localhost", "::1 localhost", *named]
     (folder / "hosts").write_text("\n".join([*lines, ""]))
     (folder / "resolv.conf").write_text(f"nameserver {RESOLVER}\n")

@@ -16,12 +16,14 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
-from provision.guest import clock, network, state, transcript
+from provision.guest import cleanliness, clock, transcript
 from provision.guest.connections import Target, connect
+from provision.guest.environment import Environment, set_sysctl
 from provision.guest.errors import GuestError, HAProxyEnded
 from provision.guest.events import Events
 from provision.guest.haproxy import LOG, HAProxy
 from provision.guest.methods import METHODS
+from provision.guest.mock_servers import MockServers
 from provision.guest.observation import (
     DIGITS,
     SETTLE_SECONDS,
@@ -29,9 +31,7 @@ from provision.guest.observation import (
     Idleness,
     Observation,
 )
-from provision.guest.servers import Servers
-from provision.guest.watch import Watch
-from provision.guest.world import World
+from provision.guest.recorder import Recorder
 
 RACING = "racing"
 """Stands where a step comes so long after the last reload as the cell's seed says: a share, `race`
@@ -45,7 +45,7 @@ def run(plan: dict[str, Any], commands: TextIO, events: TextIO) -> None:
     signal.signal(signal.SIGALRM, _too_long)
     signal.alarm(plan["seconds"])
     said = Events(events)
-    if found := state.traces():
+    if found := cleanliness.traces():
         said.report("tainted", traces=found)
         return
     sequence = Sequence(plan, commands, said)
@@ -76,10 +76,12 @@ class Sequence:
         clock.sleep_until(self.origin)
         haproxy = HAProxy(Path(plan["tree"]), plan["arguments"], plan["nofile"])
         self.method = METHODS[plan["method"]](haproxy)
-        self.world = World(plan["interface"], plan["interfaces"], haproxy)
-        self.servers = Servers(plan["servers"], chain(*plan["interfaces"].values()), plan["checks"])
+        self.environment = Environment(plan["interface"], plan["interfaces"], haproxy)
+        self.servers = MockServers(
+            plan["servers"], chain(*plan["interfaces"].values()), plan["checks"]
+        )
         self.targets: list[Target] = []
-        self.watch: Watch | None = None
+        self.watch: Recorder | None = None
         self.observation: Observation | None = None
         self.mark = 0.0
         """When the last start or reload was asked for."""
@@ -95,7 +97,7 @@ class Sequence:
             "steps": [], "reloads": [], "lacking": [], "ended": None,
             "interval": plan["probe_interval"], "life": plan["connection_seconds"],
             "addresses": [target["label"] for target in plan["targets"]],
-            **Watch.NOTHING,
+            **Recorder.NOTHING,
         }  # fmt: skip
 
     def run(self) -> None:
@@ -107,8 +109,8 @@ class Sequence:
             haproxy.prepare(self.plan["root"])
             targets, site = self.plan["targets"], self.plan["site"]
             self.targets = [haproxy.target(each, site) for each in targets]
-            undo.callback(self.world.end)
-            self.world.make()
+            undo.callback(self.environment.end)
+            self.environment.make()
             undo.callback(self.servers.end)
             self.servers.start(haproxy.tree)
             for name, value in self.plan["sysctls"].items():
@@ -148,13 +150,13 @@ class Sequence:
     def _set_sysctl(self, name: str, value: str, undo: contextlib.ExitStack) -> None:
         """Set it for the cell; where the setting is lenient, only if the kernel takes it."""
         try:
-            before = network.set_sysctl(name, value)
+            before = set_sysctl(name, value)
         except GuestError:
             if not self.plan["lenient"]:
                 raise
             self.evidence["lacking"].append(name)
         else:
-            undo.callback(network.set_sysctl, name, before)
+            undo.callback(set_sysctl, name, before)
 
     def _hold(self) -> None:
         """Leave everything as it is, unwatched, until the host says a word."""
@@ -176,7 +178,7 @@ class Sequence:
                 getattr(self, f"do_{verb}")(number, step, at)
             else:
                 self._sleep_until(at)
-                getattr(self.world, {"break": "break_"}.get(verb, verb))(step["what"])
+                getattr(self.environment, {"break": "break_"}.get(verb, verb))(step["what"])
         taken = {
             "step": number,
             "verb": verb,
@@ -228,7 +230,7 @@ class Sequence:
         self.method.start([(address, port) for address, port in step["places"]])
         self.turn = clock.following(self._now(), 0.0, self.grid)
         self._sleep_until(self.turn)
-        self.watch = Watch(
+        self.watch = Recorder(
             self.targets,
             self.method.haproxy.tree,
             self.plan["probe_interval"],

@@ -16,14 +16,22 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from provision.guest import network
-from provision.guest.answers import ANY, CLOSE, CONNECT, PROXY, PROXY_TLS, TLS
-from provision.guest.connections import connect, exchange
+from provision.guest import environment, kernel
+from provision.guest.connections import (
+    ANY,
+    CLOSE,
+    CONNECT,
+    PROXY,
+    PROXY_TLS,
+    TLS,
+    connect,
+    exchange,
+)
+from provision.guest.environment import Interface
 from provision.guest.errors import GuestError
 from provision.guest.haproxy import HAProxy, Place, first_alert
-from provision.guest.network import Interface
-from provision.guest.runtime import Runtime
-from provision.guest.servers import Servers
+from provision.guest.mock_servers import MockServers
+from provision.guest.runtime_api import RuntimeAPI
 
 _SYSCTLS = ("net.ipv4.ip_nonlocal_bind", "net.ipv6.ip_nonlocal_bind")
 _SOCKET = "run/hatester-stats.sock"
@@ -48,9 +56,9 @@ def run(plan: Mapping[str, Any]) -> dict[str, Any]:
     """Survey a configuration: its `text`, in the `tree` of a build with what its `root` has.
 
     `interfaces` names those that must be there, with the one through which each label of `through`
-    is reached; `servers` and `checks` are as `Servers` takes them, as far as the text tells, and
+    is reached; `servers` and `checks` are as `MockServers` takes them, as far as the text says;
     `shifted` are addresses of servers whose ports are those of binds and so many more. Returns
-    `binds`, by label how each answers (one of `answers.ANSWERS`, or None where it does not even
+    `binds`, by label how each answers (one of `ANSWERS`, or None where it does not even
     take a connection), `servers`, those that it talks to, `failing`, those whose checks fail, and
     `made`, the paths of files that the build does not have. Raises GuestError when HAProxy does not
     start, with its first alert.
@@ -89,7 +97,7 @@ class _Survey:
         self._haproxy = HAProxy(Path(plan["tree"]), ["-db", *peer])
         self.servers: list[str] = list(plan["servers"])
         self.made: list[str] = []
-        self._played: Servers | None = None
+        self._played: MockServers | None = None
         self._interfaces: dict[str, Interface] = {}
 
     def prepare(self, undo: contextlib.ExitStack) -> None:
@@ -99,7 +107,7 @@ class _Survey:
         self._haproxy.configure(self._plan["text"])
         self._haproxy.file("hatester.cfg").write_text(_ASKING)
         for name in _SYSCTLS:
-            undo.callback(network.set_sysctl, name, network.set_sysctl(name, "1"))
+            undo.callback(environment.set_sysctl, name, environment.set_sysctl(name, "1"))
         for name, addresses in {"dummy0": [], **self._plan["interfaces"]}.items():
             self._interfaces[name] = interface = Interface(name, addresses)
             undo.callback(interface.delete)
@@ -125,16 +133,16 @@ class _Survey:
         return name if name in self._interfaces else "dummy0"
 
     def _play(self, undo: contextlib.ExitStack, own: Iterable[str]) -> None:
-        self._played = Servers(self.servers, own, self._plan["checks"])
+        self._played = MockServers(self.servers, own, self._plan["checks"])
         undo.callback(self._played.end)
         self._played.start(self._haproxy.tree)
 
     @contextlib.contextmanager
-    def started(self) -> Iterator[Runtime]:
+    def started(self) -> Iterator[RuntimeAPI]:
         """Run HAProxy with its configuration, and a socket at which it can be asked."""
         haproxy = self._haproxy
         process = haproxy.launch("-f", "/etc/haproxy/hatester.cfg", "-W")
-        runtime = Runtime(haproxy.tree / _SOCKET)
+        runtime = RuntimeAPI(haproxy.tree / _SOCKET)
         try:
             deadline = time.monotonic() + _SECONDS
             seen: set[Place] = set()
@@ -152,7 +160,7 @@ class _Survey:
             process.terminate()
             process.wait(_SECONDS)
 
-    def places(self, runtime: Runtime) -> list[Place]:
+    def places(self, runtime: RuntimeAPI) -> list[Place]:
         """Return where HAProxy listens, its own command line's sockets apart."""
         found = self._listening() - runtime.cli_sockets() - {(f"/{_SOCKET}", 0)}
         return sorted(each for each in found if not self._is_inside(each))
@@ -171,8 +179,8 @@ class _Survey:
             for link in Path(f"/proc/{pid}/fd").iterdir():
                 with contextlib.suppress(OSError):  # it was closed in between
                     own.add(os.readlink(link))  # noqa: PTH115
-        found = [(address, port, inode) for address, port, inode in network.listening_sockets()]
-        found += [(name, 0, inode) for name, inode in network.unix_sockets()]
+        found = [(address, port, inode) for address, port, inode in kernel.listening_sockets()]
+        found += [(name, 0, inode) for name, inode in kernel.unix_sockets()]
         return {(name, port) for name, port, inode in found if f"socket:[{inode}]" in own}
 
     def ask(self, places: list[Place]) -> dict[str, str | None]:

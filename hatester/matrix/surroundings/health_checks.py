@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from hatester.matrix.haproxy_directives import words
-from provision.guest.requests import HOST
+from provision.guest.connections import HOST
 
 _PROTOCOLS = {
     "smtpchk": "smtp",

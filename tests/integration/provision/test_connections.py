@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provision.guest.answers import CONNECT, answered_by
-from provision.guest.connections import Target, connect, failure
+from provision.guest.connections import CONNECT, Target, answered_by, connect, failure
 from tests.factories.servers import BEHAVIOURS, closed_port, server
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from provision.guest.connections import Target
-from provision.guest.counters import growth, read
+from provision.guest.kernel import counter_growth, read_counters
 from provision.guest.listeners import Sampler
 from tests.factories.servers import closed_port
 
@@ -113,8 +113,8 @@ def test_a_process_is_there_from_its_beginning_to_its_end(build: Path) -> None:
 
 
 def test_the_kernel_counts_the_resets_that_it_sends() -> None:
-    before = read()
+    before = read_counters()
     for _ in range(5):
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.1", closed_port()))
-    assert growth(before)["Tcp.OutRsts"] >= 5
+    assert counter_growth(before)["Tcp.OutRsts"] >= 5

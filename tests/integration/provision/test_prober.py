@@ -12,8 +12,7 @@ from typing import Any
 
 import pytest
 
-from provision.guest.answers import CONNECT
-from provision.guest.connections import Target
+from provision.guest.connections import CONNECT, Target
 from provision.guest.prober import News, Prober, Record
 from tests.factories.servers import BEHAVIOURS, closed_port, server
 

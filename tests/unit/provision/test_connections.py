@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provision.guest.answers import ANY, CLOSE, CONNECT, NAMED, PROXY_TLS, TLS, judge
+from provision.guest.connections import ANY, CLOSE, CONNECT, NAMED, PROXY_TLS, TLS, judge
 
 OURS = b"HTTP/1.1 200 OK\r\n\r\nOK - with\n"
 OTHER = b"HTTP/1.1 503 Service Unavailable\r\n\r\n"

@@ -14,7 +14,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar
 
-from provision.guest import clock, libc
+from provision.guest import clock, kernel
 from provision.guest.connections import Target
 from provision.guest.errors import GuestError
 from provision.guest.haproxy import LOG, is_own
@@ -34,7 +34,7 @@ _STANDARD_ERROR = 2
 _DIGITS = 5
 
 
-class Watch:
+class Recorder:
     """Two processes, and a thread that takes what they and HAProxy's log say.
 
     All times are seconds on the monotonic clock since `origin`.
@@ -177,8 +177,8 @@ class Watch:
 
 def _growth(path: Path) -> BinaryIO:
     """What can be read from whenever a file has grown (inotify(7))."""
-    file = libc.call("inotify_init1", os.O_CLOEXEC)
-    libc.call("inotify_add_watch", file, os.fsencode(path), _IN_MODIFY)
+    file = kernel.call("inotify_init1", os.O_CLOEXEC)
+    kernel.call("inotify_add_watch", file, os.fsencode(path), _IN_MODIFY)
     return open(file, "rb", buffering=0)  # noqa: PTH123
 
 
@@ -200,7 +200,7 @@ class _Child:
 
     @staticmethod
     def _run(run: Callable[[Connection], None], there: Connection, is_prompt: bool) -> None:
-        libc.call("prctl", _PR_SET_PDEATHSIG, signal.SIGKILL)
+        kernel.call("prctl", _PR_SET_PDEATHSIG, signal.SIGKILL)
         if is_prompt:
             # Before whatever else wants the processor: a prober that is late sees less.
             os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))

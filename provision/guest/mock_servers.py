@@ -19,15 +19,15 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from provision.guest import libc, names
+from provision.guest import kernel
+from provision.guest.environment import ip
 from provision.guest.errors import GuestError
-from provision.guest.network import ip
-from provision.guest.processes import pids
+from provision.guest.kernel import pids
+from provision.guest.mock_replies import Part, Talk, resolve
 from provision.guest.root import place_of
-from provision.guest.talk import Part, Talk
 
 _NAMED = "198.18.0.0/15"
-"""Where names lead to (`names.py`), and the resolver is."""
+"""Where names lead to (`mock_replies.py`), and the resolver is."""
 _ALWAYS = (53, 80, 443)
 """Ports at which somebody may be looked for without being named: of names and services."""
 _CLONE_NEWNET = 0x40000000  # unshare(2)
@@ -43,7 +43,7 @@ _FAR = ("198.19.254.2/30", "fd00:198:19:254::2/64")
 _TABLE = "100"
 
 
-class Servers:
+class MockServers:
     """Servers at addresses such as 10.0.0.5:8080, at a port of any address (`*:8080`), or at the
     path of a UNIX socket; `own` are the addresses of HAProxy's host, and `part` is what they say.
     """
@@ -198,8 +198,8 @@ def _play(
 ) -> None:
     """Serve until this process is ended; what it cannot do is said to its parent."""
     try:
-        libc.call("prctl", _PR_SET_PDEATHSIG, signal.SIGKILL)
-        libc.call("unshare", _CLONE_NEWNET)
+        kernel.call("prctl", _PR_SET_PDEATHSIG, signal.SIGKILL)
+        kernel.call("unshare", _CLONE_NEWNET)
         os.write(said, b"ready\n")
         if not os.read(heard, 16):
             return
@@ -281,7 +281,7 @@ class _Stage:
     def _resolve(sock: socket.socket) -> None:
         """Answer a name server's client from the address that it has asked (ip(7), IP_PKTINFO)."""
         query, packet, _, client = sock.recvmsg(_BYTES, _ANCILLARY_BYTES)
-        if response := names.answer(query):
+        if response := resolve(query):
             sock.sendmsg([response], packet, 0, client)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from provision.guest.errors import GuestError
-from provision.guest.servers import Servers
+from provision.guest.mock_servers import MockServers
 from tests.factories.servers import closed_port
 
 NOTHING = {"protocols": {}, "scripts": {}, "expected": [], "statuses": {}, "certificate": ""}
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root makes netwo
 
 @contextmanager
 def played(root: Path, *servers: str, own: tuple[str, ...] = ()) -> Iterator[None]:
-    playing = Servers(servers, own, NOTHING)
+    playing = MockServers(servers, own, NOTHING)
     try:
         playing.start(root)
         yield

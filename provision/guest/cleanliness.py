@@ -7,8 +7,7 @@ import json
 import os
 from pathlib import Path
 
-from provision.guest.network import listeners
-from provision.guest.processes import disk, disk_of, pids, program
+from provision.guest.kernel import disk, disk_of, listening_places, pids, program
 
 BASELINE = Path("/run/hatester/baseline.json")
 _SYSCTL_BYTES = 1024
@@ -40,7 +39,7 @@ def _state() -> dict[str, list[str]]:
     return {
         "process": _foreign_processes(),
         "interface": sorted(path.name for path in Path("/sys/class/net").iterdir()),
-        "listener": sorted(f"{address}:{port}" for address, port in listeners()),
+        "listener": sorted(f"{address}:{port}" for address, port in listening_places()),
         "mount": Path("/proc/mounts").read_text().splitlines(),
         "sysctl": _sysctls(),
         "full disk": [path for path in _FILLED if _free(path) < _LEAST_BYTES],

@@ -22,7 +22,37 @@ _CONFIGURED = 2
 """The bit of a server's check state that says that it is checked (CHK_ST_CONFIGURED)."""
 
 
-class Runtime:
+def send(path: Path, command: str, seconds: float) -> socket.socket:
+    """Return a connection to a CLI socket over which a command was sent.
+
+    It takes `seconds` at most, as does each of its answers. Raises GuestError.
+    """
+    connection = socket.socket(socket.AF_UNIX)
+    connection.settimeout(seconds)
+    try:
+        connection.connect(str(path))
+        connection.sendall(f"{command}\n".encode())
+    except OSError as error:
+        connection.close()
+        raise GuestError(f"HAProxy cannot be asked to {command}: {error}") from error
+    return connection
+
+
+def ask(path: Path, command: str, seconds: float) -> str:
+    """Return the answer to a command, until HAProxy ends the connection. Raises GuestError."""
+    answer = b""
+    with send(path, command, seconds) as connection:
+        try:
+            # The master CLI waits for further commands.
+            connection.shutdown(socket.SHUT_WR)
+            while chunk := connection.recv(65536):
+                answer += chunk
+        except OSError as error:
+            raise GuestError(f"HAProxy does not answer to {command}: {error}") from error
+    return answer.decode(errors="replace")
+
+
+class RuntimeAPI:
     """A stats socket, at a path of the guest's own root."""
 
     def __init__(self, path: Path) -> None:
@@ -36,17 +66,7 @@ class Runtime:
         return False
 
     def _ask(self, command: str) -> str:
-        answer = b""
-        try:
-            with socket.socket(socket.AF_UNIX) as connection:
-                connection.settimeout(_SECONDS)
-                connection.connect(str(self._path))
-                connection.sendall(f"{command}\n".encode())
-                while chunk := connection.recv(65536):
-                    answer += chunk
-        except OSError as error:
-            raise GuestError(f"HAProxy cannot be asked to {command}: {error}") from error
-        return answer.decode(errors="replace")
+        return ask(self._path, command, _SECONDS)
 
     def _servers(self) -> list[dict[str, str]]:
         lines = self._ask("show servers state").strip().splitlines()[1:]

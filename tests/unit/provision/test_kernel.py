@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 
-from provision.guest.network import LISTENERS, listeners, listening
+from provision.guest.kernel import LISTENERS, listening, listening_places
 
 
 def test_a_listening_socket_is_found_by_its_address_and_port() -> None:
@@ -14,9 +14,9 @@ def test_a_listening_socket_is_found_by_its_address_and_port() -> None:
         socket.create_server(("::1", 0), family=socket.AF_INET6) as second,
     ):
         address = first.getsockname()
-        assert address in listeners()
-        assert ("::1", second.getsockname()[1]) in listeners()
-    assert address not in listeners()
+        assert address in listening_places()
+        assert ("::1", second.getsockname()[1]) in listening_places()
+    assert address not in listening_places()
 
 
 def test_of_all_sockets_only_the_listening_are_read_and_all_of_them() -> None:
@@ -26,7 +26,7 @@ def test_of_all_sockets_only_the_listening_are_read_and_all_of_them() -> None:
     heading, *lines = listening(table).decode().splitlines()
     assert "local_address" in heading
     assert {line.split()[3] for line in lines} == {"0A"}
-    assert {each.getsockname() for each in servers} <= listeners()
+    assert {each.getsockname() for each in servers} <= listening_places()
     os.close(table)
     for each in (*servers, *clients):
         each.close()

@@ -1,27 +1,21 @@
-"""The guest's network: the scenario's interface and addresses, sysctls, listening sockets."""
+"""What is around HAProxy, and what a scenario's steps change there."""
 
 from __future__ import annotations
 
-import os
-import re
+import contextlib
 import shlex
 import socket
 import subprocess
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from provision.guest import transcript
 from provision.guest.errors import GuestError
+from provision.guest.haproxy import HAProxy
 
 _SYSCTLS = Path("/proc/sys")
 _INTERFACES = Path("/sys/class/net")
-LISTENERS = {"/proc/net/tcp": socket.AF_INET, "/proc/net/tcp6": socket.AF_INET6}
-"""The kernel's tables of TCP sockets (proc_pid_net(5))."""
-# The first line that is not of TCP_LISTEN (include/net/tcp_states.h).
-_OTHER = re.compile(rb"\n *\d+: \S+ \S+ (?!0A)\w\w ")
-_ACCEPTING = 1 << 16  # __SO_ACCEPTCON of include/uapi/linux/net.h
-_TEMPORARY = re.compile(r"\.\d+\.tmp$")
-_CHUNK = 1200  # the heading and seven sockets
 _PAIR = ["link add veth0 type veth peer name veth1", "link set veth1 up"]
 _READY_SECONDS = 10.0
 _POLL_SECONDS = 0.02
@@ -101,62 +95,82 @@ def set_sysctl(name: str, value: str) -> str:
     return before
 
 
-def listeners() -> set[tuple[str, int]]:
-    """Address and port of every listening TCP socket."""
-    return {(address, port) for address, port, _ in listening_sockets()}
+class Environment:
+    """Interfaces with their addresses, other processes' ports, and HAProxy's files.
 
-
-def listening_sockets() -> list[tuple[str, int, str]]:
-    """Address, port and inode of every listening TCP socket."""
-    found = []
-    for path, family in LISTENERS.items():
-        with open(path, "rb", buffering=0) as table:  # noqa: PTH123  # it is read in parts
-            for line in listening(table.fileno()).decode().splitlines()[1:]:
-                fields = line.split()
-                address, _, port = fields[1].partition(":")
-                found.append((_address(address, family), int(port, 16), fields[9]))
-    return found
-
-
-def listening(table: int) -> bytes:
-    """The heading and the listening sockets of an open table of LISTENERS.
-
-    The kernel lists them first (tcp4_seq_show of net/ipv4/tcp_ipv4.c), and prints no more than it
-    is asked for: of the others there may be thousands.
+    Its verbs are those of scenario.yml. Each raises GuestError when it cannot be done.
     """
-    found = b""
-    while chunk := os.pread(table, _CHUNK, len(found)):
-        found += chunk
-        if other := _OTHER.search(found):
-            return found[: other.start()]
-    return found
 
+    def __init__(
+        self, interface: str, interfaces: Mapping[str, list[str]], haproxy: HAProxy
+    ) -> None:
+        self.interface = Interface(interface, interfaces[interface])
+        """The one that steps can name."""
+        self._further = [Interface(*each) for each in interfaces.items() if each[0] != interface]
+        self.haproxy = haproxy
+        self._strangers: dict[str, socket.socket] = {}
+        self._broken: dict[str, bytes] = {}
 
-def unix_sockets() -> list[tuple[str, str]]:
-    """Return name and inode of every listening UNIX socket that has a name (proc_pid_net(5)).
+    def make(self) -> None:
+        """Make the interfaces with their addresses."""
+        for interface in (self.interface, *self._further):
+            interface.make()
 
-    The name is a path, or `abns@NAME` in the abstract namespace. HAProxy binds a path under another
-    name, which stays the kernel's (`uxst_bind_listener()` of src/proto_uxst.c).
-    """
-    found = []
-    for line in Path("/proc/net/unix").read_text(errors="replace").splitlines()[1:]:
-        fields = line.split(maxsplit=7)
-        if len(fields) == 8 and int(fields[3], 16) & _ACCEPTING:
-            name = _TEMPORARY.sub("", fields[7])
-            found.append((f"abns@{name.strip('@')}" if name[0] == "@" else name, fields[6]))
-    return found
+    def add(self, what: str) -> None:
+        """An address such as 192.168.42.43/32, or the interface with what it had."""
+        if what == self.interface.name:
+            self.interface.make()
+        else:
+            self._home(what).add(what)
 
+    def remove(self, what: str) -> None:
+        if what == self.interface.name:
+            self.interface.delete()
+        else:
+            self._home(what).remove(what)
 
-def _address(digits: str, family: int) -> str:
-    """The kernel prints an address as 32-bit words in the host's byte order."""
-    words = [digits[start : start + 8] for start in range(0, len(digits), 8)]
-    packed = b"".join(int(word, 16).to_bytes(4, "little") for word in words)
-    return socket.inet_ntop(family, packed)
+    def _home(self, address: str) -> Interface:
+        """Return the interface that has an address, or had it at the beginning."""
+        ip = address.partition("/")[0]
+        for interface in self._further:
+            if ip in interface.known:
+                return interface
+        return self.interface
 
+    def occupy(self, what: str) -> None:
+        """Listen at ADDRESS:PORT, as another program would."""
+        address, _, port = what.rpartition(":")
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        place = ("" if address == "*" else address, int(port))
+        listen = f"listener = socket.create_server({place!r}, family={int(family)})"
+        transcript.note(
+            "python3", "-c", f"import signal, socket; {listen}; signal.pause()", tail="&"
+        )
+        try:
+            self._strangers[what] = socket.create_server(place, family=family)
+        except OSError as error:
+            raise GuestError(f"{what} cannot be occupied: {error.strerror}") from error
 
-def printed(address: str, port: int) -> str:
-    """An address and a port as /proc/net/tcp and tcp6 have them."""
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    packed = socket.inet_pton(family, address)
-    words = [packed[start : start + 4] for start in range(0, len(packed), 4)]
-    return "".join(f"{int.from_bytes(word, 'little'):08X}" for word in words) + f":{port:04X}"
+    def free(self, what: str) -> None:
+        transcript.note("kill", tail="%%")
+        self._strangers.pop(what).close()
+
+    def break_(self, what: str) -> None:
+        """Take a file of /etc/haproxy away."""
+        file = self.haproxy.file(what)
+        transcript.note("mv", str(file), f"{file}.away")
+        self._broken[what] = file.read_bytes()
+        file.unlink()
+
+    def mend(self, what: str) -> None:
+        file = self.haproxy.file(what)
+        transcript.note("mv", f"{file}.away", str(file))
+        file.write_bytes(self._broken.pop(what))
+
+    def end(self) -> None:
+        """Take back what was not taken back yet; HAProxy's files go with HAProxy."""
+        for stranger in self._strangers.values():
+            stranger.close()
+        for interface in (self.interface, *self._further):
+            with contextlib.suppress(GuestError):
+                interface.delete()

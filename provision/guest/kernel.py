@@ -1,0 +1,196 @@
+"""What only the kernel knows or does: processes, listening sockets, counters, mounts."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import re
+import socket
+from pathlib import Path
+
+LISTENERS = {"/proc/net/tcp": socket.AF_INET, "/proc/net/tcp6": socket.AF_INET6}
+"""The kernel's tables of TCP sockets (proc_pid_net(5))."""
+# The first line that is not of TCP_LISTEN (include/net/tcp_states.h).
+_OTHER = re.compile(rb"\n *\d+: \S+ \S+ (?!0A)\w\w ")
+_ACCEPTING = 1 << 16  # __SO_ACCEPTCON of include/uapi/linux/net.h
+_TEMPORARY = re.compile(r"\.\d+\.tmp$")
+_CHUNK = 1200  # the heading and seven sockets
+
+
+def pids() -> set[int]:
+    """All of them."""
+    return {int(name) for name in os.listdir("/proc") if name.isdigit()}  # noqa: PTH208
+
+
+def disk(path: str) -> int | None:
+    """The number of the file system that a path leads to (stat(2)); None if it leads nowhere.
+
+    Each build has one of its own, so this tells whose program a process runs, wherever it is
+    rooted: HAProxy itself can be told to go to another root, and systemd gives a unit's processes
+    a mount namespace with other names for all of them.
+    """
+    try:
+        return os.stat(path).st_dev  # noqa: PTH116
+    except OSError:
+        return None
+
+
+def disk_of(pid: int) -> int | None:
+    """Where a process's program is (proc_pid_exe(5)); None for one that has ended, and the
+    kernel's."""
+    return disk(f"/proc/{pid}/exe")
+
+
+def disk_of_build(tree: Path) -> int | None:
+    """Return the number of the file system of a build's HAProxy.
+
+    It is not the one of its root, where an overlay lies over it (the kernel's
+    Documentation/filesystems/overlayfs.rst, section Inode properties).
+    """
+    return disk(f"{tree}/usr/sbin/haproxy")
+
+
+def is_asleep(pid: int) -> bool:
+    """Whether a process waits for something, or has ended (proc_pid_stat(5))."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "R"
+    except OSError:
+        return True
+
+
+def program(pid: int) -> str:
+    """The name of a process's program (proc_pid_comm(5)), or nothing if it has ended."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""
+
+
+def listening_places() -> set[tuple[str, int]]:
+    """Address and port of every listening TCP socket."""
+    return {(address, port) for address, port, _ in listening_sockets()}
+
+
+def listening_sockets() -> list[tuple[str, int, str]]:
+    """Address, port and inode of every listening TCP socket."""
+    found = []
+    for path, family in LISTENERS.items():
+        with open(path, "rb", buffering=0) as table:  # noqa: PTH123  # it is read in parts
+            for line in listening(table.fileno()).decode().splitlines()[1:]:
+                fields = line.split()
+                address, _, port = fields[1].partition(":")
+                found.append((_address(address, family), int(port, 16), fields[9]))
+    return found
+
+
+def listening(table: int) -> bytes:
+    """The heading and the listening sockets of an open table of LISTENERS.
+
+    The kernel lists them first (tcp4_seq_show of net/ipv4/tcp_ipv4.c), and prints no more than it
+    is asked for: of the others there may be thousands.
+    """
+    found = b""
+    while chunk := os.pread(table, _CHUNK, len(found)):
+        found += chunk
+        if other := _OTHER.search(found):
+            return found[: other.start()]
+    return found
+
+
+def unix_sockets() -> list[tuple[str, str]]:
+    """Return name and inode of every listening UNIX socket that has a name (proc_pid_net(5)).
+
+    The name is a path, or `abns@NAME` in the abstract namespace. HAProxy binds a path under another
+    name, which stays the kernel's (`uxst_bind_listener()` of src/proto_uxst.c).
+    """
+    found = []
+    for line in Path("/proc/net/unix").read_text(errors="replace").splitlines()[1:]:
+        fields = line.split(maxsplit=7)
+        if len(fields) == 8 and int(fields[3], 16) & _ACCEPTING:
+            name = _TEMPORARY.sub("", fields[7])
+            found.append((f"abns@{name.strip('@')}" if name[0] == "@" else name, fields[6]))
+    return found
+
+
+def _address(digits: str, family: int) -> str:
+    """The kernel prints an address as 32-bit words in the host's byte order."""
+    words = [digits[start : start + 8] for start in range(0, len(digits), 8)]
+    packed = b"".join(int(word, 16).to_bytes(4, "little") for word in words)
+    return socket.inet_ntop(family, packed)
+
+
+def printed(address: str, port: int) -> str:
+    """An address and a port as /proc/net/tcp and tcp6 have them."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    packed = socket.inet_pton(family, address)
+    words = [packed[start : start + 4] for start in range(0, len(packed), 4)]
+    return "".join(f"{int.from_bytes(word, 'little'):08X}" for word in words) + f":{port:04X}"
+
+
+COUNTERS = (
+    "TcpExt.ListenOverflows",
+    "TcpExt.ListenDrops",
+    "TcpExt.TCPReqQFullDrop",
+    "TcpExt.TCPMigrateReqSuccess",
+    "TcpExt.TCPMigrateReqFailure",
+    "TcpExt.TCPAbortOnClose",
+    "Tcp.OutRsts",
+    "Tcp.EstabResets",
+    "Tcp.AttemptFails",
+)
+"""Those of /proc/net/snmp and /proc/net/netstat (proc_pid_net(5), net/ipv4/proc.c) that tell of
+lost connections. An older kernel lacks some."""
+
+
+def read_counters() -> dict[str, int]:
+    """How far each of COUNTERS that this kernel has is."""
+    found = {}
+    for file in ("snmp", "netstat"):
+        lines = Path("/proc/net", file).read_text().splitlines()
+        # Names and values are two lines, which begin alike: `Tcp:`, `TcpExt:`.
+        for names, values in zip(lines[::2], lines[1::2]):
+            group, *keys = names.split()
+            for key, value in zip(keys, values.split()[1:]):
+                found[f"{group[:-1]}.{key}"] = int(value)
+    return {name: found[name] for name in COUNTERS if name in found}
+
+
+def counter_growth(before: dict[str, int]) -> dict[str, int]:
+    """How much each has grown since it was read."""
+    return {name: count - before[name] for name, count in read_counters().items()}
+
+
+_LIBRARY = ctypes.CDLL(None, use_errno=True)
+_MS_BIND = 4096  # mount(2)
+
+
+def call(name: str, *arguments: object) -> int:
+    """What a function returns. Raises OSError where it fails."""
+    result: int = getattr(_LIBRARY, name)(*arguments)
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{name}: {os.strerror(number)}")
+    return result
+
+
+def mount(kind: str, place: Path) -> None:
+    """Mount a file system of the kernel's own, such as proc."""
+    call("mount", b"hatester", os.fsencode(place), kind.encode(), ctypes.c_ulong(0), None)
+
+
+def mount_over(place: Path, changes: Path) -> None:
+    """A folder as it is, but that what is written to it goes to `changes`, which must be empty
+    (the kernel's Documentation/filesystems/overlayfs.rst)."""
+    upper, work = changes / "upper", changes / "work"
+    upper.mkdir()
+    work.mkdir()
+    options = f"lowerdir={place},upperdir={upper},workdir={work}"
+    call("mount", b"hatester", os.fsencode(place), b"overlay", ctypes.c_ulong(0), options.encode())
+
+
+def bind(source: Path, place: Path) -> None:
+    call("mount", os.fsencode(source), os.fsencode(place), None, ctypes.c_ulong(_MS_BIND), None)
+
+
+def unmount(place: Path) -> None:
+    call("umount2", os.fsencode(place), 0)
