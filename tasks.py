@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import asdict, astuple
 from json import dumps
@@ -49,14 +50,14 @@ from hatester.runner.runner import How, Keep
 from hatester.runner.selection import Market, like_host, new_run, newest_run
 from hatester.runner.shell import open_shell
 from hatester.runner.start import New, measure
-from hatester.util import process
 from hatester.util.duration import duration
 from hatester.util.errors import UserError
-from hatester.util.log import say
 from hatester.util.paths import HOSTS, MATRIX, RESULTS
 from hatester.util.progress import Progress
 from hatester.util.text import displayable
 from hatester.util.validation import require
+
+log = logging.getLogger("hatester.tasks")
 
 DESCRIBED = (
     "a Debian suite, a path (with a slash) of a binary, one of a .deb file, or an image, such as "
@@ -88,7 +89,7 @@ CLOCK = (
     "What a guest's time follows: the instructions that it executes (virtual, which emulates it), "
     "or the host's time (real); auto, the default, is virtual where guests are emulated."
 )
-VERBOSE = "Tell every command as well, on the host and in the guests, ready to be pasted."
+VERBOSE = "Log every command as well, on the host and in the guests, ready to be pasted."
 
 
 @task(iterable=[*NAMES, "seed", "file", "env"], optional=["failed"], help={
@@ -134,9 +135,7 @@ def matrix(
     met, 2 a mistake was found before anything booted, 3 some cell could not be measured,
     130 interrupted.
     """
-    with orderly():
-        if verbose:
-            process.tell_each(say)
+    with orderly(is_verbose=verbose):
         require(keep, [each.value for each in Keep], "--keep")
         require_table_format(table_format)
         wanted = Wanted(kernel, haproxy, setting, scenario, method, only, skip)
@@ -152,7 +151,7 @@ def matrix(
         how = How(Keep(keep), at_once, options.again(failed))
         limit = duration("--time-limit", time_limit)
         declared = load_matrix(MATRIX, matrix)
-        market = Market(lambda: debian(c.hatester), kernels_of(c.hatester), say)
+        market = Market(lambda: debian(c.hatester), kernels_of(c.hatester))
         if resume or how.again:
             if any(astuple(wanted)) or new != New() or matrix != "default" or host:
                 raise UserError("--resume: which cells, and how, is said by the run already.")
@@ -190,9 +189,7 @@ def shell(
     c: Context, cell: str, kernel: Sequence[str], step: str = "", verbose: bool = False
 ) -> None:
     """Take a guest to a step of a cell and open a shell in it: `invoke shell CELL --step 4`."""
-    with orderly():
-        if verbose:
-            process.tell_each(say)
+    with orderly(is_verbose=verbose):
         wanted = cell_of(cell)
         declared = load_matrix(MATRIX)
         if kernel:
@@ -201,7 +198,7 @@ def shell(
         [scenario] = plan.scenarios.values()
         steps = options.step("--step", step, len(scenario.steps))
         this_host.require()
-        with workshop(debian(c.hatester), plan.matrix, say) as shop:
+        with workshop(debian(c.hatester), plan.matrix) as shop:
             plan = without_unfit(plan, *shop.versions(plan.kernels, plan.builds))
             open_shell(plan, shop, steps, Progress())
 
@@ -225,9 +222,7 @@ def bisect(
     Exit codes: 0 good, 1 bad, 125 skip this commit since it could not be measured, 129 a mistake
     in a file or flag and 130 interrupted, with both of which git stops.
     """
-    with orderly(mistake=STOP_BISECTION, not_measured=SKIP_COMMIT):
-        if verbose:
-            process.tell_each(say)
+    with orderly(STOP_BISECTION, SKIP_COMMIT, is_verbose=verbose):
         require(bad, OUTCOMES[1:-1], "--bad")
         wanted = Wanted(kernel, haproxy, setting, scenario, method, only, skip)
         plan = make_plan(*with_kernels(load_matrix(MATRIX, matrix), wanted, kernels_of(c.hatester)))
@@ -244,7 +239,7 @@ def bisect(
         raise Exit("bad", code=NOT_MET)
     if "error" in outcomes:
         raise Exit("Some cells could not be measured.", code=SKIP_COMMIT)
-    say("good")
+        log.info("good")
 
 
 @task(help={
@@ -261,11 +256,11 @@ def report(c: Context, run: str, recompute: bool = False, table_format: str = "p
             changed, kept = results.recompute()
             there = len(results.cells)
             judged = there - len(kept)
-            say(f"judged {judged} cells again: {len(changed)} are told differently now")
+            log.info(f"judged {judged} cells again: {len(changed)} are told differently now")
             for id_ in changed:
-                say(id_)
+                log.info(id_)
             if kept:
-                say(
+                log.info(
                     f"{len(kept)} of {there} cells could not be judged again and stay as they were "
                     "measured"
                 )
@@ -330,7 +325,7 @@ def plan(
         made = make_plan(*with_kernels(load_matrix(MATRIX, matrix), wanted, kernels_of(c.hatester)))
         cells = made.cells
         if left_out := reasons.left_out(made.left_out):
-            say(left_out)
+            log.info(left_out)
     if json:
         print(dumps([{"id": cell.id, **asdict(cell)} for cell in cells], indent=1))
     else:

@@ -23,6 +23,7 @@ from hatester.guests import host, machines
 from hatester.guests.vagrant import Vagrant
 from hatester.report import tables, writer
 from hatester.results.store import Results
+from hatester.util import log
 from hatester.util.errors import MeasurementError, TimeIsUp, UserError
 from hatester.util.text import displayable
 from hatester.util.validation import require
@@ -40,8 +41,11 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)
 
 
 @contextlib.contextmanager
-def orderly(mistake: int = MISTAKE, not_measured: int = NOT_MEASURED) -> Iterator[None]:
-    """How a command ends that does not reach its end.
+def orderly(
+    mistake: int = MISTAKE, not_measured: int = NOT_MEASURED, *, is_verbose: bool = False
+) -> Iterator[None]:
+    """How a command ends that does not reach its end; it shows the log, with each command that it
+    runs where it `is_verbose`.
 
     What the user can mend ends with its sentence and the exit code `mistake`, and where there is
     nothing to measure, with `not_measured`; the first signal ends it in order, with all that it
@@ -52,7 +56,8 @@ def orderly(mistake: int = MISTAKE, not_measured: int = NOT_MEASURED) -> Iterato
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _interrupt)
     try:
-        yield
+        with log.shown(is_verbose=is_verbose):
+            yield
     except UserError as error:
         raise Exit(displayable(str(error)), code=mistake) from error
     except MeasurementError as error:

@@ -22,7 +22,6 @@ from hatester.matrix.kernel_spec import with_kernels
 from hatester.matrix.models import FLAVOURS, NAME, Matrix, load_matrix
 from hatester.matrix.plan import Wanted
 from hatester.util.errors import MeasurementError, UserError
-from hatester.util.log import say
 from hatester.util.paths import MACHINES, MATRIX
 from hatester.util.text import displayable, quoted
 from hatester.util.validation import require
@@ -46,7 +45,7 @@ def make_images(settings: Any, kernels: Sequence[str], is_refreshed: bool) -> No
         found = [declared.kernels[name] for name in names]
         _renew(archive, [suite for each in found for suite in (each.suite, each.system)])
         declared, names = chosen()  # of a pattern there may be more now
-    with workshop(archive, declared, say) as shop:
+    with workshop(archive, declared) as shop:
         materials = shop.make(names, [])
         images, lacks = _had(materials.image, names)
     tell_vagrant(MACHINES, {name: image.machine(materials.keys) for name, image in images.items()})
@@ -60,12 +59,12 @@ def make_builds(settings: Any, builds: Sequence[str], is_refreshed: bool) -> Non
     host.require()
     names = described or list(declared.builds)
     archive = debian(settings)
-    with workshop(archive, declared, say) as shop:
+    with workshop(archive, declared) as shop:
         if is_refreshed:
             chosen = [declared.builds[name] for name in names]
             _renew(archive, [build.suite for build in chosen])
             for image in [build.image for build in chosen if build.image]:
-                oci.fetch_again(image, say)
+                oci.fetch_again(image)
         materials = shop.make([], names)
         trees, lacks = _had(materials.tree, names)
     rows = [(name, tree.version, tree.disk) for name, tree in trees.items()]
@@ -76,7 +75,7 @@ def list_versions(settings: Any, builds: Sequence[str]) -> None:
     """Which builds are behind their branch. Raises UserError where HAProxy's index is not there."""
     declared, described = with_described(load_matrix(MATRIX), builds)
     names = described or list(declared.builds)
-    with workshop(debian(settings), declared, say) as shop:
+    with workshop(debian(settings), declared) as shop:
         _, known = shop.versions([], names)
     branches = dict.fromkeys(haproxy_releases.branch_of(version) for version in known.values())
     newest = haproxy_releases.newest(settings.releases, branches)

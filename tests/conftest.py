@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import hypothesis
 import pytest
+
+from hatester.util import log
 
 # How long an example takes says nothing here. `pytest --hypothesis-profile=thorough` tries more.
 hypothesis.settings.register_profile("hatester", deadline=None)
@@ -18,3 +22,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--configurations", action="store_true", help="try all configurations, and not just a few"
     )
+
+
+@pytest.fixture(autouse=True)
+def _log() -> Iterator[None]:
+    """The log is shown, as by a command."""
+    with log.shown():
+        yield

@@ -7,13 +7,15 @@ newer.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
 from hatester.artifacts.manifest import Manifest
 from hatester.util.files import remove
 from hatester.util.jsonfile import Damaged
-from hatester.util.log import say
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class PackageLists:
         except Damaged as error:
             gone = [manifest.file, *manifest.folder.glob(manifest.pattern)]
             if any(path.exists() for path in gone):
-                say(
+                log.warning(
                     f"{manifest.folder} is not what was fetched: {error}; what it has of "
                     f"{self.suite} is thrown away, and fetched again"
                 )

@@ -24,7 +24,6 @@ from hatester.matrix.models import Matrix
 from hatester.util import process
 from hatester.util.errors import MeasurementError
 from hatester.util.locks import shared
-from hatester.util.log import Say
 from hatester.util.process import processors
 
 
@@ -78,7 +77,6 @@ class Workshop:
     matrix: Matrix
     keys: Keys
     pool: Executor
-    say: Say
 
     def versions(
         self, kernels: Iterable[str], builds: Iterable[str]
@@ -86,11 +84,11 @@ class Workshop:
         """The versions that kernels and builds have, of as many as can be had."""
         matrix = self.matrix
         linux = {
-            name: self.pool.submit(kit_version, self.archive, matrix.kernels[name], self.say)
+            name: self.pool.submit(kit_version, self.archive, matrix.kernels[name])
             for name in kernels
         }
         haproxy = {
-            name: self.pool.submit(build_version, self.archive, matrix.builds[name], self.say)
+            name: self.pool.submit(build_version, self.archive, matrix.builds[name])
             for name in builds
         }
         return _had(linux), _had(haproxy)
@@ -99,12 +97,10 @@ class Workshop:
         """Begin to make all that these need: the system, which takes longest, first."""
         names = list(kernels)
         suites = dict.fromkeys(self.matrix.kernels[name].system for name in names)
-        submit, archive, say = self.pool.submit, self.archive, self.say
-        systems = {suite: submit(make_system, archive, suite, self.keys, say) for suite in suites}
-        kits = {name: submit(make_kit, archive, self.matrix.kernels[name], say) for name in names}
-        trees = {
-            name: submit(make_build, archive, self.matrix.builds[name], say) for name in builds
-        }
+        submit, archive = self.pool.submit, self.archive
+        systems = {suite: submit(make_system, archive, suite, self.keys) for suite in suites}
+        kits = {name: submit(make_kit, archive, self.matrix.kernels[name]) for name in names}
+        trees = {name: submit(make_build, archive, self.matrix.builds[name]) for name in builds}
         return Materials(self.matrix, self.keys, systems, kits, trees)
 
 
@@ -130,14 +126,15 @@ def side_by_side() -> Iterator[Executor]:
         yield pool
     except BaseException:
         pool.shutdown(wait=False, cancel_futures=True)
-        process.stop()
+        with process.stopped():
+            pool.shutdown()
         raise
     finally:
         pool.shutdown()
 
 
 @contextlib.contextmanager
-def workshop(archive: Archive, matrix: Matrix, say: Say) -> Iterator[Workshop]:
+def workshop(archive: Archive, matrix: Matrix) -> Iterator[Workshop]:
     """Where kernels and builds are made, while it is open."""
     with shared(cache.use_lock(), "cleans the cache"), side_by_side() as pool:
-        yield Workshop(archive, matrix, find_keys(), pool, say)
+        yield Workshop(archive, matrix, find_keys(), pool)

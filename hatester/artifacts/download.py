@@ -24,7 +24,6 @@ from hatester.util.checksum import checksum
 from hatester.util.errors import MeasurementError, UserError
 from hatester.util.files import set_aside, usable
 from hatester.util.locks import locked
-from hatester.util.log import Say
 
 CONNECT_SECONDS = 10.0
 READ_SECONDS = 30.0
@@ -66,7 +65,7 @@ class _Transfer:
     pieces: Iterable[bytes]
 
 
-def fetch(url: str, wanted: str, say: Say) -> Path:
+def fetch(url: str, wanted: str) -> Path:
     """The file at an http, https or file URL, from then on in the cache.
 
     `wanted` is its SHA-256 or its SHA-1, in hexadecimal digits; what has another by now is set
@@ -78,7 +77,7 @@ def fetch(url: str, wanted: str, say: Say) -> Path:
         if not _is_there(target, wanted):
             with locked(target.with_name(f".{wanted}.lock"), f"fetches {url}"):
                 if not _is_there(target, wanted):
-                    _fetch(url, wanted, target, say)
+                    _fetch(url, wanted, target)
         return cache.use(target)
 
 
@@ -86,14 +85,14 @@ def _is_there(target: Path, wanted: str) -> bool:
     return target.is_file() and checksum(target, _ALGORITHMS[len(wanted)]) == wanted
 
 
-def _fetch(url: str, wanted: str, target: Path, say: Say) -> None:
+def _fetch(url: str, wanted: str, target: Path) -> None:
     partial = target.with_name(f".{wanted}.partial")
     if os.path.lexists(target):
         set_aside(target, "is damaged: it has another checksum than its name")
     if os.path.lexists(partial) and not partial.is_file():
         set_aside(partial, "is damaged: it is no file")
     deadline = time.monotonic() + SECONDS
-    _tried(url, lambda: _complete(url, wanted, partial, deadline, say))
+    _tried(url, lambda: _complete(url, wanted, partial, deadline))
     partial.rename(target)
 
 
@@ -125,14 +124,14 @@ def _tried(url: str, attempt: Callable[[], T]) -> T:
     raise MeasurementError(f"{url} cannot be fetched: {reason}")
 
 
-def _complete(url: str, wanted: str, partial: Path, deadline: float, say: Say) -> None:
+def _complete(url: str, wanted: str, partial: Path, deadline: float) -> None:
     """Bring a partial file, of which there may be nothing yet, to its verified end."""
     algorithm = _ALGORITHMS[len(wanted)]
     begun = partial.stat().st_size if partial.exists() else 0
     if begun and checksum(partial, algorithm) == wanted:
         return
     try:
-        _receive(url, partial, begun, deadline, say)
+        _receive(url, partial, begun, deadline)
     except _Useless:
         partial.unlink()
         raise
@@ -144,12 +143,12 @@ def _complete(url: str, wanted: str, partial: Path, deadline: float, say: Say) -
         raise MeasurementError(f"{url} is another file than was wanted: {reason}")
 
 
-def _receive(url: str, partial: Path, begun: int, deadline: float, say: Say) -> None:
+def _receive(url: str, partial: Path, begun: int, deadline: float) -> None:
     """Add to a partial file what it lacks."""
     name = urlsplit(url).path.rpartition("/")[2] or url
     with (
         _opened(url, begun) as transfer,
-        download_progress.told(name, transfer.total, say) as arrived,
+        download_progress.told(name, transfer.total) as arrived,
     ):
         try:
             with partial.open("ab" if transfer.start else "wb") as file:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -10,8 +11,9 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-from hatester.util.log import Say
 from hatester.util.progress import CONSOLE
+
+log = logging.getLogger(__name__)
 
 LINE_SECONDS = 5.0
 Arrived = Callable[[int], None]
@@ -49,16 +51,16 @@ _BARS = Bars(CONSOLE)
 
 
 @contextmanager
-def told(name: str, total: int | None, say: Say) -> Iterator[Arrived]:
+def told(name: str, total: int | None) -> Iterator[Arrived]:
     """While a file of `total` bytes, if that is known, is transferred."""
     if CONSOLE.is_terminal and not CONSOLE.is_dumb_terminal:
         with _BARS.told(name, total) as arrived:
             yield arrived
     else:
-        yield _lines(name, total, say)
+        yield _lines(name, total)
 
 
-def _lines(name: str, total: int | None, say: Say) -> Arrived:
+def _lines(name: str, total: int | None) -> Arrived:
     next_at = time.monotonic() + LINE_SECONDS
 
     def arrived(size: int) -> None:
@@ -66,6 +68,6 @@ def _lines(name: str, total: int | None, say: Say) -> Arrived:
         if time.monotonic() >= next_at:
             next_at = time.monotonic() + LINE_SECONDS
             of = f" of {total / 1e6:.1f}" if total else ""
-            say(f"fetching {name}: {size / 1e6:.1f}{of} MB")
+            log.info(f"fetching {name}: {size / 1e6:.1f}{of} MB")
 
     return arrived

@@ -8,6 +8,7 @@ never the newest run.
 from __future__ import annotations
 
 import contextlib
+import logging
 import shutil
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -23,9 +24,10 @@ from hatester.guests import machines as runs
 from hatester.util import files, locks
 from hatester.util.duration import duration
 from hatester.util.errors import UserError
-from hatester.util.log import say
 from hatester.util.text import printable
 from hatester.util.validation import require
+
+log = logging.getLogger(__name__)
 
 HEADERS = ("part", "what", "size", "unused for", "")
 _ALIGNED = ("left", "left", "right", "right", "left")
@@ -125,7 +127,7 @@ def clean(results: Path, parts: Sequence[str], older_than: str, *, is_dry: bool)
     with contextlib.ExitStack() as held:
         if is_dry:
             if locks.is_held(cache.use_lock()):
-                say("the cache is in use: it can be cleaned when that has ended")
+                log.info("the cache is in use: it can be cleaned when that has ended")
         elif set(chosen) != {RESULTS}:
             sentence = "The cache is in use, by a run or the like; clean it when that has ended."
             held.enter_context(locks.taken(cache.use_lock(), sentence))

@@ -3,6 +3,7 @@ build is declared to come from."""
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 from dataclasses import dataclass
@@ -18,8 +19,9 @@ from hatester.artifacts.root_folder import Root
 from hatester.artifacts.rootfs import Content, Tree
 from hatester.matrix.models import Build
 from hatester.util.errors import MeasurementError
-from hatester.util.log import Say
 from hatester.util.versions import matches
+
+log = logging.getLogger(__name__)
 
 RECIPE = 1
 """How a tree is made of the ingredients of its source. Raise it with a change in this file,
@@ -61,25 +63,25 @@ class _Binary:
         return self.program.content
 
 
-def build_version(archive: Archive, build: Build, say: Say) -> str:
+def build_version(archive: Archive, build: Build) -> str:
     """The version that a build has, or would have; raises as `make_build` does.
 
     Only a suite tells it beforehand.
     """
     if build.suite and not build.packages:
         return haproxy_packages.of_suite(archive, build.suite, build.version).version
-    return make_build(archive, build, say).version
+    return make_build(archive, build).version
 
 
-def make_build(archive: Archive, build: Build, say: Say) -> Tree:
+def make_build(archive: Archive, build: Build) -> Tree:
     """The tree of a build, made now if the cache has none.
 
     Raises MeasurementError when there is no such HAProxy to be had, and UserError without network.
     """
-    source = _source(archive, build, say)
+    source = _source(archive, build)
 
     def make(folder: Path) -> None:
-        say(f"making the build of {source.title}")
+        log.info(f"making the build of {source.title}")
         scratch = folder / "scratch"
         scratch.mkdir()
         content = source.content(scratch)
@@ -98,13 +100,13 @@ def make_build(archive: Archive, build: Build, say: Say) -> Tree:
     return tree
 
 
-def _source(archive: Archive, build: Build, say: Say) -> Source:
+def _source(archive: Archive, build: Build) -> Source:
     if build.packages:
         return haproxy_packages.on_this_host(archive, build.packages, build.suite)
     if build.path:
         return _Binary(build.path, read_program(Root(Path("/")), build.path, _own_folders()))
     if build.image:
-        return oci.fetch(build.image, say)
+        return oci.fetch(build.image)
     assert build.suite
     return haproxy_packages.of_suite(archive, build.suite, build.version)
 

@@ -7,6 +7,7 @@ A kit is `vmlinuz`, `initrd` (a static busybox, the virtio modules and our init)
 from __future__ import annotations
 
 import hashlib
+import logging
 import lzma
 import re
 import shutil
@@ -22,8 +23,9 @@ from hatester.artifacts.kmod import load_order
 from hatester.matrix.models import Kernel
 from hatester.util import process
 from hatester.util.errors import MeasurementError
-from hatester.util.log import Say
 from hatester.util.paths import PROVISION
+
+log = logging.getLogger(__name__)
 
 RECIPE = 1
 """How a kit is made of its ingredients. Raise it with a change in this file, deb.py, disk.py,
@@ -66,18 +68,18 @@ class Kit:
         return self.folder / "modules.ext4"
 
 
-def kit_version(archive: Archive, kernel: Kernel, say: Say) -> str:
+def kit_version(archive: Archive, kernel: Kernel) -> str:
     """The package version that a kit has, or would have; raises as `make_kit` does."""
-    return find_source(archive, kernel, say).version
+    return find_source(archive, kernel).version
 
 
-def make_kit(archive: Archive, kernel: Kernel, say: Say) -> Kit:
+def make_kit(archive: Archive, kernel: Kernel) -> Kit:
     """The kit of a kernel, made now if the cache has none.
 
     Raises MeasurementError when there is no such kernel, or it cannot be a guest's, and UserError
     without network.
     """
-    source = find_source(archive, kernel, say)
+    source = find_source(archive, kernel)
     tools = [p for p in archive.resolve(kernel.system, BUSYBOX) if p.name == BUSYBOX]
     # Read once, so that the name of the entry is that of its content.
     init = INIT.read_bytes()
@@ -90,7 +92,7 @@ def make_kit(archive: Archive, kernel: Kernel, say: Say) -> Kit:
     }
 
     def make(folder: Path) -> None:
-        say(f"making the kit of Linux {source.version}")
+        log.info(f"making the kit of Linux {source.version}")
         tree = folder / "tree"
         source.unpack(tree)
         unpack_of_suite(archive, kernel.system, tools, tree)

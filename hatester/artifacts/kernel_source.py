@@ -25,7 +25,6 @@ from hatester.matrix.models import Kernel
 from hatester.matrix.suite_kernel import fitting
 from hatester.util.checksum import checksum
 from hatester.util.errors import MeasurementError, UserError
-from hatester.util.log import Say
 from hatester.util.paths import is_there
 from hatester.util.versions import debian_order
 
@@ -51,7 +50,7 @@ class Source(Protocol):
         """Lay it into a folder."""
 
 
-def find_source(archive: Archive, kernel: Kernel, say: Say) -> Source:
+def find_source(archive: Archive, kernel: Kernel) -> Source:
     """The source of a kernel; what is given by URL or by the snapshot archive is downloaded.
 
     Raises MeasurementError when there is no such kernel, and UserError for a file that is not
@@ -65,7 +64,7 @@ def find_source(archive: Archive, kernel: Kernel, say: Say) -> Source:
     if kernel.vmlinuz:
         return OfFiles(kernel.vmlinuz, *_modules(kernel.vmlinuz, kernel.modules))
     if kernel.urls:
-        return OfPackages(_parts([fetch(each.url, each.sha256, say) for each in kernel.urls]))
+        return OfPackages(_parts([fetch(each.url, each.sha256) for each in kernel.urls]))
     if kernel.snapshot:
         base = archive.mirrors.snapshot
         if base is None:
@@ -73,7 +72,7 @@ def find_source(archive: Archive, kernel: Kernel, say: Say) -> Source:
                 f"Where Debian's snapshot archive is, which has the kernel {kernel.snapshot}, must "
                 "be said: `snapshot_archive` in invoke.yaml, or INVOKE_HATESTER_SNAPSHOT_ARCHIVE."
             )
-        return OfPackages(_parts(snapshot_kernel(base, kernel.snapshot, kernel.version, say)))
+        return OfPackages(_parts(snapshot_kernel(base, kernel.snapshot, kernel.version)))
     return OfPackages(_parts(_local(kernel.packages)))
 
 

@@ -7,6 +7,7 @@ lead out of the folder that it is unpacked in.
 
 from __future__ import annotations
 
+import logging
 import posixpath
 import re
 import shutil
@@ -24,7 +25,8 @@ from hatester.matrix.image_reference import on_this_host
 from hatester.util import process
 from hatester.util.checksum import checksum
 from hatester.util.errors import MeasurementError, UserError, tail
-from hatester.util.log import Say
+
+log = logging.getLogger(__name__)
 
 RECIPE = 1
 """How an image is fetched by its reference. Raise it with a change in this file that fetches
@@ -83,23 +85,23 @@ class Image:
             process.run(["chmod", "-R", "u+rwX", scratch], seconds=SECONDS)
 
 
-def fetch(reference: str, say: Say) -> Image:
+def fetch(reference: str) -> Image:
     """An image, fetched now if the cache has none.
 
     One of this host is fetched again when it changes. Raises MeasurementError when it cannot be
     had, and UserError when what fetches it is not installed.
     """
-    return Image(reference, cache.entry("images", _name(reference), _fetcher(reference, say)))
+    return Image(reference, cache.entry("images", _name(reference), _fetcher(reference)))
 
 
-def fetch_again(reference: str, say: Say) -> None:
+def fetch_again(reference: str) -> None:
     """Fetch an image, even if there is one; which stays where that fails, as `fetch` does."""
-    cache.renew("images", _name(reference), _fetcher(reference, say))
+    cache.renew("images", _name(reference), _fetcher(reference))
 
 
-def _fetcher(reference: str, say: Say) -> Callable[[Path], None]:
+def _fetcher(reference: str) -> Callable[[Path], None]:
     def make(folder: Path) -> None:
-        say(f"fetching the image {reference}")
+        log.info(f"fetching the image {reference}")
         try:
             _run(
                 folder, "skopeo", *_PLATFORM, "copy", "--quiet", "--digestfile", "digest",

@@ -19,7 +19,6 @@ from hatester.artifacts.download import NotThere, fetch, fetch_json
 from hatester.matrix.suite_kernel import IMAGE
 from hatester.util import jsonfile
 from hatester.util.errors import MeasurementError
-from hatester.util.log import Say
 from hatester.util.versions import debian_order, matches
 
 RECIPE = 1
@@ -53,7 +52,7 @@ class _Files(pydantic.BaseModel):
     result: list[_File]
 
 
-def snapshot_kernel(base: str, release: str, beginning: str | None, say: Say) -> list[Path]:
+def snapshot_kernel(base: str, release: str, beginning: str | None) -> list[Path]:
     """The files of the packages of a Debian kernel, by its release as of `uname -r`.
 
     `base` is where the snapshot archive is. Of several package versions of that release the newest
@@ -64,12 +63,12 @@ def snapshot_kernel(base: str, release: str, beginning: str | None, say: Say) ->
     answer = cache.subfolder("snapshot") / name
     if known := jsonfile.recall(answer, _ANSWER):
         cache.use(answer)
-        return [_fetch(base, sha1, say) for sha1 in known]
+        return [_fetch(base, sha1) for sha1 in known]
     version = _newest(base, release, beginning)
     files: dict[str, Path] = {}
     todo = [IMAGE + release]
     for package in todo:
-        files[package] = _fetch(base, _sha1(base, package, version), say)
+        files[package] = _fetch(base, _sha1(base, package, version))
         todo += [each for each in _parts(read_deb(files[package]), release) if each not in todo]
     jsonfile.write(answer, [file.name for file in files.values()])
     return list(files.values())
@@ -111,8 +110,8 @@ def _asked(url: str, model: type[M]) -> M:
         raise MeasurementError(f"{url} has another form than the snapshot archive's") from error
 
 
-def _fetch(base: str, sha1: str, say: Say) -> Path:
-    return fetch(f"{base}/file/{sha1}", sha1, say)
+def _fetch(base: str, sha1: str) -> Path:
+    return fetch(f"{base}/file/{sha1}", sha1)
 
 
 def _parts(deb: Deb, release: str) -> list[str]:

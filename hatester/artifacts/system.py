@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import logging
 import shlex
 import tarfile
 from collections.abc import Sequence
@@ -14,8 +15,9 @@ from hatester.artifacts import cache, disk
 from hatester.artifacts.apt import Archive
 from hatester.artifacts.ssh_keys import Keys
 from hatester.util import process
-from hatester.util.log import Say
 from hatester.util.paths import PROVISION
+
+log = logging.getLogger(__name__)
 
 RECIPE = 1
 """How a system is made of its ingredients. Raise it with a change in this file or disk.py that
@@ -45,7 +47,7 @@ class _OwnFile:
         return self.path, self.mode, hashlib.sha256(self.content).hexdigest()
 
 
-def make_system(archive: Archive, suite: str, keys: Keys, say: Say) -> Path:
+def make_system(archive: Archive, suite: str, keys: Keys) -> Path:
     """The disk image of a system that `keys` open, made now if the cache has none.
 
     Raises MeasurementError when the mirror has no such suite, and UserError without network.
@@ -60,7 +62,7 @@ def make_system(archive: Archive, suite: str, keys: Keys, say: Say) -> Path:
     }
 
     def make(folder: Path) -> None:
-        say(f"making the system of {suite}")
+        log.info(f"making the system of {suite}")
         _make(archive, suite, files, folder)
 
     return cache.entry("systems", cache.digest(RECIPE, ingredients), make) / "system.ext4"

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -29,6 +30,8 @@ from hatester.util import process as commands
 from hatester.util.errors import MeasurementError, UserError
 from hatester.util.files import usable
 from hatester.util.progress import Progress
+
+log = logging.getLogger(__name__)
 
 RECIPE = 1
 """How a guest is prepared and saved, and how others go on from it. Raise it with a change that
@@ -90,7 +93,7 @@ class Starter:
         try:
             return self._go_on(machine, self._find() or self._make(machine))
         except MeasurementError as error:
-            self.progress.say(f"guest {machine}: {error}")
+            log.info(f"guest {machine}: {error}")
             self.progress.doing(machine, f"booting {self.image.kit.release}")
             self.vagrant.destroy(vm_name=machine)
             return self.boot(machine)

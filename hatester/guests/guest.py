@@ -167,9 +167,9 @@ class Guest:
         """What its kernel and its first processes have written so far."""
         return self.vagrant.console(self.machine)
 
-    def tell(self, command: str) -> None:
-        """Tell of a shell command that is run in it, to who wants to know of each."""
-        commands.tell(self.vagrant.entry(self.machine, command))
+    def log_command(self, command: str) -> None:
+        """Log a shell command that is run in the guest."""
+        commands.log_command(self.vagrant.entry(self.machine, command))
 
     def _file(self, name: str) -> str:
         """The text of a file of its machine, or nothing."""
@@ -194,7 +194,7 @@ class Guest:
         """
         # What ends only the wait here would leave the command running there. On the virtual clock,
         # minutes may pass there while the host reads a disk.
-        self.tell(command)
+        self.log_command(command)
         there = seconds * _RACE if self.engine.is_virtual else seconds
         bounded = f"timeout {there} sh -euc {shlex.quote(command)}"
         with self.reachable(f"`{command}`"):
@@ -327,7 +327,7 @@ def start(machine: str, image: Image, keys: Keys, vagrant: Vagrant, **further: A
     vagrant.up(vm_name=machine)
     guest = Guest(machine, image, keys, vagrant)
     if process := guest.process():
-        commands.tell((process / "cmdline").read_text().rstrip("\0").split("\0"))
+        commands.log_command((process / "cmdline").read_text().rstrip("\0").split("\0"))
     guest.accelerator = "kvm" if qmp.is_accelerated(guest.folder) else "tcg"
     guest.connect()
     return guest

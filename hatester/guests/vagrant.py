@@ -30,7 +30,6 @@ class Vagrant(vagrant.Vagrant):
         # its own package of Vagrant asks for newer versions.
         aside = {"VAGRANT_NO_PLUGINS": "1", "VAGRANT_CHECKPOINT_DISABLE": "1"}
         env = {**self.where, "HATESTER_ACCEL": engine.accelerator, **aside}
-        process.tell_environment(env)
         super().__init__(root=str(root), env=env)
 
     @property

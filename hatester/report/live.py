@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -19,6 +20,8 @@ from hatester.analysis.outcomes import COLOURS, outcome
 from hatester.util import progress
 from hatester.util.progress import Progress
 from hatester.util.text import displayable, printable
+
+log = logging.getLogger(__name__)
 
 _REFRESHES = 4
 """A second: the eye is content, and the processors are the guests'."""
@@ -46,11 +49,11 @@ class Lines(Progress):
     """Progress as one line per event."""
 
     def measured(self, entry: Mapping[str, Any], done: int, planned: int) -> None:
-        self.say(line(entry, done, planned))
+        log.info(line(entry, done, planned))
 
 
 class View(Progress):
-    """What the live view shows; lines that are said scroll by above it."""
+    """What the live view shows; lines of the log scroll by above it."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -59,9 +62,6 @@ class View(Progress):
         self._begun = time.monotonic()
         self._planned = self._before = self._done = 0
         self._outcomes: dict[str, int] = {}
-
-    def write(self, text: str, style: str = "") -> None:
-        self._console.print(Text(displayable(text), style=style))
 
     def begin(self, planned: int) -> None:
         with self._lock:
@@ -85,7 +85,8 @@ class View(Progress):
             self._before = self._before or done - 1
             self._done, self._planned = done, planned
             self._outcomes[found] = self._outcomes.get(found, 0) + 1
-        self.write(line(entry, done, planned), _style(found))
+        text = displayable(line(entry, done, planned))
+        self._console.print(Text(text, style=_style(found)))
 
     def render(self) -> Group:
         """The view as it is now."""

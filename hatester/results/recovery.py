@@ -7,6 +7,7 @@ where both are whole and differ, they are newer; where one is damaged, the other
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,7 +18,8 @@ from hatester.results.schema import keep_sealed, read, require_fit, writing
 from hatester.util.errors import UserError
 from hatester.util.files import set_aside
 from hatester.util.jsonfile import SEAL, Damaged, parsed, unsealed
-from hatester.util.log import say
+
+log = logging.getLogger(__name__)
 
 SCHEMA = 1
 RUN = "run.json"
@@ -93,7 +95,7 @@ def put_aside(path: Path, reason: str) -> None:
         if path.exists():
             set_aside(path, reason)
         else:
-            say(f"{path} {reason}")
+            log.warning(f"{path} {reason}")
 
 
 class _Reading:

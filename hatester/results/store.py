@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import logging
 import shlex
 from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -24,7 +25,8 @@ from hatester.util import locks
 from hatester.util.errors import UserError
 from hatester.util.files import UNFINISHED, remove
 from hatester.util.jsonfile import Damaged
-from hatester.util.log import say
+
+log = logging.getLogger(__name__)
 
 
 class Recomputed(NamedTuple):
@@ -139,7 +141,7 @@ class Results:
         which = recovery.key(result.entry)
         before = [each for each in self.cells if recovery.key(each) == which]
         if measured(before) and not measured([result.entry]):
-            say(f"{which[0]}: could not be measured again; what was measured before stays")
+            log.warning(f"{which[0]}: could not be measured again; what was measured before stays")
             return
         others = [each for each in self.cells if recovery.key(each) != which]
         entry = {
@@ -208,7 +210,7 @@ class Results:
                     timeline = self.timeline(entry)
                     again = entry if timeline is None else evidence.judged_again(entry, timeline)
                 except Damaged as damage:
-                    say(f"{self.evidence(entry) / evidence.TIMELINE} {damage}")
+                    log.warning(f"{self.evidence(entry) / evidence.TIMELINE} {damage}")
                     kept.append(entry["id"])
                     continue
                 if again != entry:

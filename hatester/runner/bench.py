@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import json
+import logging
 import os
 import re
 import subprocess
@@ -42,10 +43,11 @@ from hatester.runner.protocol import Order
 from hatester.util import orphans
 from hatester.util import process as commands
 from hatester.util.files import write_whole
-from hatester.util.log import Say, say
 from hatester.util.paths import MATRIX, PROJECT, RESULTS
 from hatester.util.progress import Progress
 from hatester.util.validation import require
+
+log = logging.getLogger(__name__)
 
 RUN_SECONDS = 3 * 3600.0
 STARTS = 5
@@ -225,7 +227,7 @@ def bench(settings: Any, parts: Sequence[str], clock: str) -> None:
     plan = make_plan(*with_kernels(load_matrix(MATRIX), Wanted(), kernels_of(settings)))
     kernel, build = plan.cells[0].kernel, plan.cells[0].build
     with (
-        workshop(debian(settings), plan.matrix, say) as shop,
+        workshop(debian(settings), plan.matrix) as shop,
         machines.machines_folder("bench") as folder,
     ):
         materials = shop.make([kernel], [build])
@@ -236,17 +238,17 @@ def bench(settings: Any, parts: Sequence[str], clock: str) -> None:
             Vagrant(PROJECT, folder, engine.choose(clock)),
             Progress(),
         )
-        measured = measure(parts or list(PARTS), Subject(plan, starter, clock), say)
+        measured = measure(parts or list(PARTS), Subject(plan, starter, clock))
     print(tabulate([figure.row for figure in measured], headers=HEADERS))
     print(f"\nresults: {store(RESULTS, host.describe(), measured)}")
 
 
-def measure(parts: Sequence[str], subject: Subject, say: Say) -> list[Figure]:
-    """The figures of these parts, each said as soon as it is there."""
+def measure(parts: Sequence[str], subject: Subject) -> list[Figure]:
+    """The figures of these parts, each logged as soon as it is there."""
     figures = []
     for part in parts:
         for figure in PARTS[part](subject):
-            say(str(figure))
+            log.info(str(figure))
             figures.append(figure)
     return figures
 

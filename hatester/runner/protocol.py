@@ -311,7 +311,7 @@ def _add(evidence: Evidence, event: Mapping[str, Any]) -> None:
 def _tell(guest: Guest, event: Mapping[str, Any]) -> None:
     for step in event["taken"]:
         for command in step["commands"]:
-            guest.tell(command)
+            guest.log_command(command)
 
 
 def _there(ports: Mapping[Bind, int], check: Mapping[str, Any]) -> dict[Bind, int]:

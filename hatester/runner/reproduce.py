@@ -20,7 +20,6 @@ from hatester.matrix.scenario import ROOT
 from hatester.matrix.suite_kernel import flavour_of, is_release
 from hatester.runner.user_config import Own
 from hatester.util.errors import MeasurementError
-from hatester.util.log import Say
 
 _ETC = "/etc/haproxy/"
 _OURS = ("-W", "-Ws", "-D", "-db", "-V", "-q")
@@ -44,10 +43,9 @@ class Likeness:
 class _Search:
     """Looks for what a host has; what is not to be had is noted in `differs`."""
 
-    def __init__(self, archive: Archive, host: Host, say: Say) -> None:
+    def __init__(self, archive: Archive, host: Host) -> None:
         self.archive = archive
         self.host = host
-        self.say = say
         self.differs: list[str] = []
         self.suite = _SYSTEM
         if host.system.id == "debian" and host.system.suite:
@@ -71,15 +69,13 @@ class _Search:
             exact = [Kernel(suite=s, version=release, system=self.suite) for s in self._suites]
             if self.archive.mirrors.snapshot:
                 exact.append(Kernel(snapshot=release, system=self.suite))
-            if found := self._first(
-                exact, lambda kernel: kit_version(self.archive, kernel, self.say)
-            ):
+            if found := self._first(exact, lambda kernel: kit_version(self.archive, kernel)):
                 return found
         series = ".".join(re.findall(r"\d+", release)[:2])
         flavour = flavour_of(release) if is_release(release) else "generic"
         close = Kernel(suite=self.suite, version=series, flavour=flavour, system=self.suite)
         any_one = Kernel(suite=self.suite, flavour=flavour, system=self.suite)
-        found = self._first([close], lambda kernel: kit_version(self.archive, kernel, self.say))
+        found = self._first([close], lambda kernel: kit_version(self.archive, kernel))
         kind = f"the newest {series}" if found else "the newest kernel"
         self._differ(f"Linux {release} is not to be had; the guest has {kind} of {self.suite}")
         return found or any_one
@@ -114,14 +110,14 @@ class _Search:
 
 
 def likeness(
-    declared: Matrix, wanted: Wanted, folder: Path, name: str, archive: Archive, say: Say
+    declared: Matrix, wanted: Wanted, folder: Path, name: str, archive: Archive
 ) -> Likeness:
     """A guest like the captured host of that name; what else is wanted takes the place of its own.
 
     Raises UserError where there is no such host, or its files cannot be read.
     """
     host = load_host(folder, name)
-    search = _Search(archive, host, say)
+    search = _Search(archive, host)
     kernels = {} if wanted.kernels else {_safe(host.kernel.release): search.kernel()}
     builds = {} if wanted.haproxy else {_safe(host.haproxy.version or name): search.build()}
     if "\n# /" in host.unit.text.partition("\n")[2]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import enum
 import itertools
+import logging
 import threading
 from collections import Counter, deque
 from collections.abc import Collection, Iterator, Sequence
@@ -26,8 +27,11 @@ from hatester.runner.protocol import Order, Tainted
 from hatester.runner.queue import Batch, Schedule
 from hatester.util import process
 from hatester.util.errors import MeasurementError
+from hatester.util.log import mute_progress
 from hatester.util.paths import PROJECT
 from hatester.util.progress import Progress
+
+log = logging.getLogger(__name__)
 
 LOSSES = 4
 """So many guests of a kernel, lost one after another with nothing measured between, are a kernel's
@@ -114,11 +118,13 @@ class Run:
     def _end(self, workers: list[Future[None]], folder: Path) -> None:
         """Have all workers end: one that waits for a command or a guest hears that it ended."""
         self._is_over.set()
-        self._progress.is_muted = True
-        while not all(worker.done() for worker in workers):
-            process.stop()
-            machines.end(folder)
-            wait(workers, timeout=_END_POLL_SECONDS)
+        mute_progress()
+        if all(worker.done() for worker in workers):
+            return
+        with process.stopped():
+            while not all(worker.done() for worker in workers):
+                machines.end(folder)
+                wait(workers, timeout=_END_POLL_SECONDS)
 
     def _work(self) -> None:
         """Start one guest after another, each for the batch that is most wanted then."""
@@ -257,7 +263,7 @@ class Run:
             return False
         self._tried.add(task)
         reason = result.entry["error"] or "HAProxy did not say what became of a reload"
-        self._progress.say(f"{task[0].id}: {reason}; once more")
+        log.info(f"{task[0].id}: {reason}; once more")
         return True
 
     def _give_up(
@@ -281,7 +287,7 @@ class Run:
             self.vagrant.destroy(vm_name=machine)
         except MeasurementError as error:
             # The end of the run ends what is left; the name stays taken.
-            self._progress.say(f"guest {machine}: {error}")
+            log.info(f"guest {machine}: {error}")
         else:
             self._machines.discard(machine)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -16,8 +17,9 @@ from hatester.matrix.suite_kernel import Kernels
 from hatester.results.store import Results, find
 from hatester.runner.reproduce import Likeness, likeness
 from hatester.runner.start import New
-from hatester.util.log import Say
 from hatester.util.paths import HOSTS, LATEST, RESULTS
+
+log = logging.getLogger(__name__)
 
 
 class Choice(NamedTuple):
@@ -34,11 +36,10 @@ class Market:
 
     archive: Callable[[], Archive]
     kernels: Kernels
-    say: Say
 
     def like(self, declared: Matrix, wanted: Wanted, name: str) -> Likeness:
         """What a captured host asks for. Raises UserError where there is none of that name."""
-        return likeness(declared, wanted, HOSTS, name, self.archive(), self.say)
+        return likeness(declared, wanted, HOSTS, name, self.archive())
 
 
 def new_run(declared: Matrix, wanted: Wanted, new: New, market: Market) -> Choice:
@@ -65,7 +66,7 @@ def newest_run(declared: Matrix, again: Collection[str], market: Market) -> Choi
     run = find(RESULTS, LATEST)
     if unproven := run.unproven():
         ids = ", ".join(entry["id"] for entry, _ in unproven)
-        market.say(f"measured again, since the evidence is missing or damaged: {ids}")
+        log.info(f"measured again, since the evidence is missing or damaged: {ids}")
     left = [cell for cell, _ in run.left(again)]
     if captured := run.run.get("captured"):
         declared = market.like(declared, Wanted(), captured).matrix

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 
@@ -14,6 +15,8 @@ from hatester.runner.protocol import Order, Tainted, held
 from hatester.util.errors import MeasurementError
 from hatester.util.paths import PROJECT
 from hatester.util.progress import Progress
+
+log = logging.getLogger(__name__)
 
 
 def open_shell(plan: Plan, shop: Workshop, steps: int, progress: Progress) -> None:
@@ -34,7 +37,7 @@ def open_shell(plan: Plan, shop: Workshop, steps: int, progress: Progress) -> No
             single_guest(shop, cell.kernel, builds, "shell", progress, engine) as guest,
             held(guest, order, steps),
         ):
-            progress.say(_there(cell, order, steps))
+            log.info(_there(cell, order, steps))
             subprocess.run(
                 guest.vagrant.entry(cell.kernel),
                 check=False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -21,6 +22,8 @@ from hatester.runner.user_config import Own
 from hatester.util.errors import MeasurementError
 from hatester.util.paths import RESULTS
 from hatester.util.progress import Progress
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ def measure(
     kept = interruption = None
     require_place(RESULTS)
     try:
-        with workshop(archive, plan.matrix, progress.say) as shop:
+        with workshop(archive, plan.matrix) as shop:
             if isinstance(run, New):
                 plan, results = _begin(shop, plan, run, progress)
             assert results is not None
@@ -79,9 +82,9 @@ def _begin(shop: Workshop, plan: Plan, new: New, progress: Progress) -> tuple[Pl
     """What can be measured of a plan, and a folder for its results."""
     plan = without_unfit(plan, *shop.versions(plan.kernels, plan.builds))
     if left_out := reasons.left_out(plan.left_out):
-        progress.say(left_out)
+        log.info(left_out)
     for difference in new.differs:
-        progress.say(f"unlike {new.captured}: {difference}")
+        log.info(f"unlike {new.captured}: {difference}")
     found = _survey(shop, plan, new.own, new.clock, progress) if new.own else None
     contents = found.scenarios if found else {}
     if new.own:
@@ -123,10 +126,10 @@ def _survey(shop: Workshop, plan: Plan, asked: Own, clock: str, progress: Progre
             try:
                 found = surveyed(guest, build, asked)
             except MeasurementError as error:
-                progress.say(str(error))
+                log.info(str(error))
                 refusals.append(error)
             else:
                 for said in found.said:
-                    progress.say(said)
+                    log.info(said)
                 return found
     raise refusals[0]

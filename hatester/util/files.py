@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import glob
+import logging
 import os
 import shutil
 import threading
@@ -11,7 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from hatester.util.errors import UserError
-from hatester.util.log import say
+
+log = logging.getLogger(__name__)
 
 UNFINISHED = "unfinished"
 DAMAGED = "damaged"
@@ -57,7 +59,7 @@ def set_aside(path: Path, reason: str) -> Path:
     remove(aside)
     with contextlib.suppress(FileNotFoundError):
         path.rename(aside)
-        say(f"{path} {reason}; it was set aside as {aside.name}")
+        log.warning(f"{path} {reason}; it was set aside as {aside.name}")
     return aside
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import logging
 import os
 import time
 from collections.abc import Iterator
@@ -17,7 +18,8 @@ from typing import IO
 from hatester.util import process
 from hatester.util.errors import UserError
 from hatester.util.files import set_aside
-from hatester.util.log import say
+
+log = logging.getLogger(__name__)
 
 LOCK_SECONDS = 900.0
 """How long to wait for another process that makes the same; none takes that long."""
@@ -101,7 +103,7 @@ def _await(file: IO[str], kind: int, path: Path, purpose: str) -> None:
         # Another thread of this process says itself what it does.
         is_ours = holder(path) == f"pid {os.getpid()}, "
         if waited > PATIENCE_SECONDS and not is_told and not is_ours:
-            say(f"waiting while {other}")
+            log.info(f"waiting while {other}")
             is_told = True
         process.require_going_on()
         time.sleep(_POLL_SECONDS)

@@ -1,23 +1,48 @@
-"""What is told to the user, a line at a time."""
+"""The log of a command: lines on standard error. Standard output is for results.
+
+Modules log to `logging.getLogger(__name__)`: INFO for progress, WARNING for what the user should
+know of even while a run ends, DEBUG for commands as they are run (--verbose).
+"""
 
 from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from hatester.util.text import displayable
 
-# Of libraries that tell by themselves what they also raise, with a traceback each.
+ROOT = logging.getLogger("hatester")
+
+# These libraries log, with a traceback each, errors that they raise as well.
 for _library in ("paramiko", "qemu.qmp"):
     logging.getLogger(_library).addHandler(logging.NullHandler())
 
-Say = Callable[[str], None]
-"""Takes a line, from any thread."""
+
+class _Lines(logging.Handler):
+    """Writes each record as one piece, since several threads log at once."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        # rich replaces sys.stderr while it draws; lines then scroll by above its drawing.
+        sys.stderr.write(f"{displayable(record.getMessage())}\n")
+        sys.stderr.flush()
 
 
-def say(text: str) -> None:
-    """To standard error; standard output is for results."""
-    # As one piece, since several threads have something to say.
-    sys.stderr.write(f"{displayable(text)}\n")
-    sys.stderr.flush()
+@contextmanager
+def shown(*, is_verbose: bool = False) -> Iterator[None]:
+    """Show the log on standard error, with DEBUG lines where `is_verbose`."""
+    before, level = ROOT.handlers, ROOT.level
+    ROOT.handlers = [_Lines()]
+    ROOT.setLevel(logging.DEBUG if is_verbose else logging.INFO)
+    try:
+        yield
+    finally:
+        ROOT.handlers = before
+        ROOT.setLevel(level)
+
+
+def mute_progress() -> None:
+    """Drop further INFO lines of the log that is `shown`: failures while a run ends are noise."""
+    for handler in ROOT.handlers:
+        handler.addFilter(lambda record: record.levelno != logging.INFO)

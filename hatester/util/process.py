@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import shlex
 import shutil
 import signal
 import subprocess
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from hatester.util.errors import UserError, tail
@@ -18,33 +19,17 @@ from hatester.util.orphans import OWNER, owner
 _running: set[subprocess.Popen[str]] = set()
 """In any thread, so that the one that hears of Ctrl-C can end them."""
 _is_stopped = threading.Event()
-_listeners: list[Callable[[str], None]] = []
-_exported: dict[str, str] = {}
+
+log = logging.getLogger(__name__)
 
 END_SECONDS = 20.0
 """For a command that is told to end, such as mmdebstrap, to take away what it has half made."""
 
 
-def tell_each(say: Callable[[str], None]) -> None:
-    """From now on, have each command told before it is run, as a line for a shell."""
-    _listeners.append(say)
-
-
-def tell(command: Sequence[str], env: Mapping[str, str] | None = None) -> None:
-    """Tell of a command that this module does not run itself."""
-    for say in _listeners:
-        say(" ".join([*_settings((env or {}).items() - _exported.items()), shlex.join(command)]))
-
-
-def tell_environment(env: Mapping[str, str]) -> None:
-    """Tell once of what many commands have in their environment, and need not be told with each."""
-    _exported.update(env)
-    for say in _listeners:
-        say(" ".join(["export", *_settings(env.items())]))
-
-
-def _settings(variables: Iterable[tuple[str, str]]) -> list[str]:
-    return [f"{name}={shlex.quote(value)}" for name, value in sorted(variables)]
+def log_command(command: Sequence[str], env: Mapping[str, str] | None = None) -> None:
+    """Log a command as a line for a shell, with what `env` adds to the environment."""
+    settings = (f"{name}={shlex.quote(value)}" for name, value in sorted((env or {}).items()))
+    log.debug(" ".join([*settings, shlex.join(command)]))
 
 
 class CommandError(Exception):
@@ -69,7 +54,7 @@ def run(
     told to end when this process dies (setpriv(1), PR_SET_PDEATHSIG).
     """
     words = [str(word) for word in command]
-    tell(words, env)
+    log_command(words, env)
     process = _start(words, env or {}, cwd)
     _running.add(process)
     try:
@@ -110,19 +95,21 @@ def _start(words: Sequence[str], env: Mapping[str, str], cwd: Path | None) -> su
     )
 
 
-def stop() -> None:
-    """End the commands of all threads, where each then fails, and let no other begin.
-
-    For a process that is about to end itself.
-    """
+@contextlib.contextmanager
+def stopped() -> Iterator[None]:
+    """End the commands of all threads, where each then fails; let no other begin meanwhile."""
     _is_stopped.set()
-    for process in tuple(_running):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGTERM)
+    try:
+        for process in tuple(_running):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
+        yield
+    finally:
+        _is_stopped.clear()
 
 
 def require_going_on() -> None:
-    """Raise UserError after `stop`, when nothing is to be awaited any more."""
+    """Raise UserError while commands are `stopped`, when nothing is to be awaited any more."""
     if _is_stopped.is_set():
         raise UserError("It was told to end.")
 

@@ -1,44 +1,34 @@
-"""Progress: what is told to the user while something takes its time, as one line per event."""
+"""Progress of a run: its events, by default as lines of the log."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
 
-from hatester.util.log import say
-
 CONSOLE = Console(stderr=True)
-"""One for all that is drawn at a terminal, since rich joins only what is drawn at the same one."""
+"""For everything that is drawn at a terminal: rich combines only drawings at the same console."""
+
+log = logging.getLogger(__name__)
 
 
 class Progress:
-    """A run's progress; all of it may be told from any thread."""
-
-    is_muted = False
-    """Whether the run was told to end: what fails since then need not be told."""
-
-    def say(self, text: str) -> None:
-        """Anything worth a line."""
-        if not self.is_muted:
-            self.write(text)
-
-    def write(self, text: str) -> None:
-        say(text)
+    """A run's events; any thread may report one."""
 
     def begin(self, planned: int) -> None:
-        """So many measurements are ahead."""
+        """Note how many measurements there are to make."""
 
     def doing(self, guest: str, what: str) -> None:
-        """What a guest does from now on."""
-        self.say(f"guest {guest}: {what}")
+        """Report what a guest does from now on."""
+        log.info(f"guest {guest}: {what}")
 
     def step(self, guest: str, cell: str, step: str) -> None:
-        """What is about to happen in a cell: of interest to who looks on only."""
+        """Report the step of a cell that begins. Only the live view shows it."""
 
     def gone(self, guest: str) -> None:
-        """A guest has ended."""
+        """Report that a guest has ended."""
 
     def measured(self, entry: Mapping[str, Any], done: int, planned: int) -> None:
-        """A cell's entry of `run.json`, now that it is there."""
+        """Report a cell's entry of `run.json`, as soon as it is stored."""

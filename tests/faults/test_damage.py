@@ -30,7 +30,7 @@ def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
     keys = find_keys()
     with ThreadPoolExecutor() as pool:
         archive = Archive(find_mirrors(None, None))
-        made = Workshop(archive, load_matrix(MATRIX), keys, pool, print).make(["6.1"], ["3.0"])
+        made = Workshop(archive, load_matrix(MATRIX), keys, pool).make(["6.1"], ["3.0"])
         image, tree = made.image("6.1"), made.tree("3.0")
     base = tmp_path_factory.mktemp("cache") / "hatester"
     for folder in (image.kit.folder, image.system.parent, tree.folder, keys.folder):

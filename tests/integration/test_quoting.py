@@ -40,6 +40,7 @@ from provision.guest import transcript
 from provision.guest.methods import systemd_variable
 from tests.factories.hostile import ADDRESSES, NAMES, examples, names, refused
 from tests.factories.kernels import make_deb
+from tests.factories.log import log_messages
 from tests.factories.production_host import shell
 
 WORDS = [name for name in NAMES if "\0" not in name and "\ud800" not in name]
@@ -77,11 +78,12 @@ def as_sh_has_it(line: str) -> list[str]:
 
 @examples(0.25)
 @given(words)
-def test_a_told_command_can_be_pasted(given_words: list[str]) -> None:
-    told: list[str] = []
-    process.tell_each(told.append)
-    process.tell(["printf", *given_words])
-    process.tell(["sh", "-c", 'printf "%s\\0" "$X" "$@"', "sh", *given_words], {"X": NASTY})
+def test_a_logged_command_can_be_pasted(given_words: list[str]) -> None:
+    with log_messages(is_verbose=True) as told:
+        process.log_command(["printf", *given_words])
+        process.log_command(
+            ["sh", "-c", 'printf "%s\\0" "$X" "$@"', "sh", *given_words], {"X": NASTY}
+        )
     transcript.taken()  # what other tests have left
     transcript.note(*given_words)
     assert as_sh_has_it(told[0]) == ["printf", *given_words]

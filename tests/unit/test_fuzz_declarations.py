@@ -144,7 +144,7 @@ def test_a_captured_host_is_read_or_refused(folder: Path, content: bytes) -> Non
     hosts = folder / "hosts"
     archive = cast(Archive, NothingToBeHad())
     with instead(hosts / "lb1.yml", content), refused(str(hosts)):
-        found = likeness(DECLARED, Wanted(), hosts, "lb1", archive, lambda _: None)
+        found = likeness(DECLARED, Wanted(), hosts, "lb1", archive)
         for name in (*found.wanted.kernels, *found.wanted.haproxy, *found.wanted.settings):
             assert re.fullmatch(NAME, name)
 

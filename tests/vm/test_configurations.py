@@ -27,7 +27,6 @@ from hatester.runner import config_scenarios
 from hatester.runner.config_survey import surveyed
 from hatester.runner.user_config import load_own
 from hatester.util.errors import MeasurementError
-from hatester.util.log import say
 from hatester.util.paths import MATRIX
 from hatester.util.progress import Progress
 
@@ -61,7 +60,7 @@ def stats_sockets(text: str) -> set[str]:
 def guest() -> Iterator[Guest]:
     archive = Archive(find_mirrors(None, None, None))
     with side_by_side() as pool:
-        shop = Workshop(archive, load_matrix(MATRIX), find_keys(), pool, say)
+        shop = Workshop(archive, load_matrix(MATRIX), find_keys(), pool)
         with single_guest(
             shop, "6.1", BUILDS, "configurations", Progress(), choose("auto")
         ) as guest:

@@ -44,9 +44,7 @@ KERNEL = "6.1"
 def starter(checkout: Path) -> Iterator[Starter]:
     keys = find_keys()
     with ThreadPoolExecutor() as pool, machines.machines_folder("test") as folder:
-        workshop = Workshop(
-            Archive(find_mirrors(None, None)), load_matrix(MATRIX), keys, pool, print
-        )
+        workshop = Workshop(Archive(find_mirrors(None, None)), load_matrix(MATRIX), keys, pool)
         materials = workshop.make([KERNEL], ["2.2"])
         vagrant = Vagrant(checkout, folder, engine.choose())
         trees = {"2.2": materials.tree("2.2")}

@@ -18,7 +18,6 @@ from hatester.guests import qmp
 from hatester.guests.engine import choose
 from hatester.guests.session import single_guest
 from hatester.matrix.models import load_matrix
-from hatester.util.log import say
 from hatester.util.paths import MATRIX
 from hatester.util.progress import Progress
 from tests.factories.live_run import comes_through, machines_of_runs, newest
@@ -108,7 +107,7 @@ def production(tmp_path: Path) -> Iterator[Path]:
     """An SSH configuration that leads to a guest, which looks like a production host."""
     archive = Archive(find_mirrors(None, None, None))
     with side_by_side() as pool:
-        shop = Workshop(archive, load_matrix(MATRIX), find_keys(), pool, say)
+        shop = Workshop(archive, load_matrix(MATRIX), find_keys(), pool)
         with single_guest(shop, "6.1", ["2.2"], "production", Progress(), choose("real")) as guest:
             guest.run(PLAY)
             for name, text in (("haproxy.cfg", CONFIGURATION), ("errors/503.http", ERROR)):

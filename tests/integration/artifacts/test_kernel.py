@@ -36,7 +36,7 @@ def archive(tmp_path: Path) -> Archive:
 
 
 def made(archive: Archive, **source: Any) -> Kit:
-    return make_kit(archive, Kernel(**source), lambda _: None)
+    return make_kit(archive, Kernel(**source))
 
 
 def in_initrd(kit: Kit) -> set[str]:

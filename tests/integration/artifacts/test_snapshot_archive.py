@@ -54,7 +54,7 @@ def offer(site: Web, deb: Path, architecture: str = "amd64") -> None:
 
 
 def found(site: Web, beginning: str | None = None) -> list[Path]:
-    return snapshot_kernel(site.url, RELEASE, beginning, lambda _: None)
+    return snapshot_kernel(site.url, RELEASE, beginning)
 
 
 def test_the_newest_package_of_a_release_is_fetched_and_remembered(
@@ -150,7 +150,7 @@ def test_a_hash_that_is_none_leads_nowhere(site: Web, tmp_path: Path, hash_: str
 def test_no_release_asks_for_anything_else(release: str) -> None:
     with web() as site:
         with pytest.raises(MeasurementError, match="has no kernel"):
-            snapshot_kernel(site.url, release, None, lambda _: None)
+            snapshot_kernel(site.url, release, None)
         [(path, _)] = site.asked
         assert path.startswith("/mr/binary/linux-image-")
         assert path.count("/") == 4

@@ -61,7 +61,7 @@ def overlay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def made(archive: Archive, keys: Keys) -> Path:
-    return system.make_system(archive, "bookworm", keys, lambda _: None)
+    return system.make_system(archive, "bookworm", keys)
 
 
 def test_our_files_are_in_it_with_their_modes(archive: Archive, keys: Keys) -> None:

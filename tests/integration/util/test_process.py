@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from hatester.util import log
 from hatester.util import process as commands
 from hatester.util.errors import UserError
 from tests.factories.processes import has_ended, is_running
@@ -81,9 +82,9 @@ def stop_amid(path: Path, said: multiprocessing.Queue[str]) -> None:
     thread = threading.Thread(target=try_to_run, args=("sh", "-c", f"echo $$ >{path}; sleep 60"))
     thread.start()
     written(path)
-    commands.stop()
-    thread.join()
-    try_to_run("true")
+    with commands.stopped():
+        thread.join()
+        try_to_run("true")
 
 
 def test_all_commands_end_when_they_are_stopped_and_no_other_begins(tmp_path: Path) -> None:
@@ -98,18 +99,19 @@ def test_all_commands_end_when_they_are_stopped_and_no_other_begins(tmp_path: Pa
     assert has_ended(written(tmp_path / "pid"))
 
 
-def test_each_command_is_told_as_a_line_that_a_shell_takes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(commands, "_listeners", [])
-    monkeypatch.setattr(commands, "_exported", {})
-    said: list[str] = []
-    commands.tell_each(said.append)
-    commands.tell_environment({"PLACE": "a b"})
+def test_each_command_is_logged_as_a_line_that_a_shell_takes(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     script = 'echo "$PLACE" "$MOOD" "$1"'
-    output = commands.run(
-        ["sh", "-c", script, "sh", "it's"], seconds=10, env={"PLACE": "a b", "MOOD": "so; so"}
-    )
-    assert len(said) == 2
-    in_shell = subprocess.run(
-        ["sh"], check=True, input="\n".join(said), capture_output=True, text=True
-    )
+    command = ["sh", "-c", script, "sh", "it's"]
+    with log.shown(is_verbose=True):
+        output = commands.run(command, seconds=10, env={"PLACE": "a b", "MOOD": "so; so"})
+    [line] = caplog.messages
+    in_shell = subprocess.run(["sh"], check=True, input=line, capture_output=True, text=True)
     assert in_shell.stdout == output == "a b so; so it's\n"
+
+
+def test_commands_run_again_after_they_were_stopped() -> None:
+    with commands.stopped(), pytest.raises(commands.CommandError, match="was not let begin"):
+        commands.run(["true"], seconds=10)
+    assert commands.run(["echo", "again"], seconds=10) == "again\n"

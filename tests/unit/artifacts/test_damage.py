@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from hatester.artifacts import cache
 from hatester.util.errors import UserError
+from tests.factories.log import log_messages
 
 CONTENTS = {
     "vmlinuz": b"\0kernel\xff" * 9,
@@ -115,9 +116,7 @@ def test_whatever_is_changed_is_named_set_aside_and_made_again(data: st.DataObje
         cache.entry("kind", name, must_not_make)
     damages = (removed, added, folder_instead) if file.is_symlink() else DAMAGES
     named = data.draw(st.sampled_from(damages))(data, file)
-    with pytest.MonkeyPatch.context() as patch:
-        said: list[str] = []
-        patch.setattr("hatester.util.files.say", said.append)
+    with log_messages() as said:
         assert cache.entry("kind", name, write) == folder
     assert contents(folder) == {**CONTENTS, **LINKS}
     [line] = said

@@ -38,10 +38,6 @@ def site() -> Iterator[Web]:
         yield site
 
 
-def quiet(_: str) -> None:
-    pass
-
-
 def partial(wanted: str = SHA256) -> Path:
     return cache.root() / "downloads" / f".{wanted}.partial"
 
@@ -55,49 +51,49 @@ def leave_partial(content: bytes) -> None:
 def test_a_file_is_fetched_once_and_kept_by_its_checksum(site: Web, algorithm: str) -> None:
     wanted = hashlib.new(algorithm, CONTENT).hexdigest()
     for _ in range(2):
-        assert fetch(f"{site.url}/a.deb", wanted, quiet).read_bytes() == CONTENT
+        assert fetch(f"{site.url}/a.deb", wanted).read_bytes() == CONTENT
     assert site.asked == [("/a.deb", None)]
     assert not partial(wanted).exists()
 
 
 def test_a_file_that_is_there_is_dated_when_it_is_used(site: Web) -> None:
-    file = fetch(f"{site.url}/a.deb", SHA256, quiet)
+    file = fetch(f"{site.url}/a.deb", SHA256)
     os.utime(file, (0, 0))
-    fetch(f"{site.url}/a.deb", SHA256, quiet)
+    fetch(f"{site.url}/a.deb", SHA256)
     assert file.stat().st_mtime > 0
 
 
 def test_what_breaks_off_is_gone_on_with(site: Web) -> None:
     site.breaks_after = 40_000
-    assert fetch(f"{site.url}/a.deb", SHA256, quiet).read_bytes() == CONTENT
+    assert fetch(f"{site.url}/a.deb", SHA256).read_bytes() == CONTENT
     assert [wanted for _, wanted in site.asked] == [None, "bytes=40000-", "bytes=80000-"]
 
 
 def test_what_was_given_up_is_gone_on_with_the_next_time(site: Web) -> None:
     site.breaks_after = 10_000
     with pytest.raises(MeasurementError, match=r"/a\.deb cannot be fetched: "):
-        fetch(f"{site.url}/a.deb", SHA256, quiet)
+        fetch(f"{site.url}/a.deb", SHA256)
     site.breaks_after = None
-    assert fetch(f"{site.url}/a.deb", SHA256, quiet).read_bytes() == CONTENT
+    assert fetch(f"{site.url}/a.deb", SHA256).read_bytes() == CONTENT
     assert site.asked[-1] == ("/a.deb", "bytes=30000-")
 
 
 def test_a_server_without_ranges_starts_anew(site: Web) -> None:
     site.has_ranges = False
     leave_partial(CONTENT[:1000])
-    assert fetch(f"{site.url}/a.deb", SHA256, quiet).read_bytes() == CONTENT
+    assert fetch(f"{site.url}/a.deb", SHA256).read_bytes() == CONTENT
 
 
 @pytest.mark.parametrize("there", [b"another file", CONTENT + b"more"])
 def test_a_partial_file_that_is_no_beginning_is_thrown_away(site: Web, there: bytes) -> None:
     leave_partial(there)
-    assert fetch(f"{site.url}/a.deb", SHA256, quiet).read_bytes() == CONTENT
+    assert fetch(f"{site.url}/a.deb", SHA256).read_bytes() == CONTENT
     assert site.asked[-1] == ("/a.deb", None)
 
 
 def test_a_partial_file_that_is_whole_is_not_fetched(site: Web) -> None:
     leave_partial(CONTENT)
-    assert fetch(f"{site.url}/a.deb", SHA256, quiet).read_bytes() == CONTENT
+    assert fetch(f"{site.url}/a.deb", SHA256).read_bytes() == CONTENT
     assert site.asked == []
 
 
@@ -105,7 +101,7 @@ def test_another_file_than_was_wanted_is_never_taken(site: Web) -> None:
     site.files["/a.deb"] = CONTENT[:-1] + b"x"
     for _ in range(2):
         with pytest.raises(MeasurementError, match=rf"another file than .* not {SHA256}$"):
-            fetch(f"{site.url}/a.deb", SHA256, quiet)
+            fetch(f"{site.url}/a.deb", SHA256)
     assert len(site.asked) == 2
     assert not (cache.root() / "downloads" / SHA256).exists()
 
@@ -114,14 +110,14 @@ def test_another_file_than_was_wanted_is_never_taken(site: Web) -> None:
 def test_a_file_that_was_damaged_since_is_set_aside_and_fetched_again(
     site: Web, damage: bytes | None, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    file = fetch(f"{site.url}/a.deb", SHA256, quiet)
+    file = fetch(f"{site.url}/a.deb", SHA256)
     if damage is None:
         file.unlink()
         file.mkdir()
     else:
         file.write_bytes(damage)
     for _ in range(2):
-        assert fetch(f"{site.url}/a.deb", SHA256, quiet).read_bytes() == CONTENT
+        assert fetch(f"{site.url}/a.deb", SHA256).read_bytes() == CONTENT
     assert len(site.asked) == 2
     said = f"{file} is damaged: it has another checksum than its name; it was set aside as ."
     assert said in capsys.readouterr().err
@@ -133,9 +129,9 @@ def test_what_is_in_the_way_of_a_file_is_set_aside(
     folder = cache.root() / "downloads"
     folder.write_text("foreign")
     with pytest.raises(NotThere):
-        fetch(f"{site.url}/b.deb", SHA256, quiet)
+        fetch(f"{site.url}/b.deb", SHA256)
     partial().mkdir()
-    assert fetch(f"{site.url}/a.deb", SHA256, quiet).read_bytes() == CONTENT
+    assert fetch(f"{site.url}/a.deb", SHA256).read_bytes() == CONTENT
     said = capsys.readouterr().err
     assert f"{folder} is damaged: it is no folder; it was set aside" in said
     assert f"{partial()} is damaged: it is no file; it was set aside" in said
@@ -143,13 +139,13 @@ def test_what_is_in_the_way_of_a_file_is_set_aside(
 
 def test_what_a_server_does_not_have_is_asked_for_once(site: Web) -> None:
     with pytest.raises(NotThere, match=r"/b\.deb cannot be fetched: the server answers 404$"):
-        fetch(f"{site.url}/b.deb", SHA256, quiet)
+        fetch(f"{site.url}/b.deb", SHA256)
     assert len(site.asked) == 1
 
 
 def test_a_server_that_is_busy_is_asked_again(site: Web) -> None:
     site.statuses = [503, 429]
-    assert fetch(f"{site.url}/a.deb", SHA256, quiet).read_bytes() == CONTENT
+    assert fetch(f"{site.url}/a.deb", SHA256).read_bytes() == CONTENT
     site.statuses = [502] * 3
     with pytest.raises(MeasurementError, match=r"the server answers 502$"):
         fetch_json(f"{site.url}/a.deb")
@@ -158,7 +154,7 @@ def test_a_server_that_is_busy_is_asked_again(site: Web) -> None:
 def test_a_server_that_stalls_is_given_up(site: Web) -> None:
     site.stalls_after = 50
     with pytest.raises(MeasurementError, match=r"cannot be fetched: nothing came for "):
-        fetch(f"{site.url}/a.deb", SHA256, quiet)
+        fetch(f"{site.url}/a.deb", SHA256)
     assert partial().read_bytes() == CONTENT[:150]
 
 
@@ -166,39 +162,39 @@ def test_a_server_that_is_too_slow_is_given_up(site: Web, monkeypatch: pytest.Mo
     monkeypatch.setattr(download, "SECONDS", 0.0)
     site.stalls_after = 50
     with pytest.raises(MeasurementError, match=r"did not come within 0 s, but 0\.0 MB of it$"):
-        fetch(f"{site.url}/a.deb", SHA256, quiet)
+        fetch(f"{site.url}/a.deb", SHA256)
     assert len(site.asked) == 1
 
 
 def test_a_file_without_end_is_given_up(site: Web, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(download, "MOST_BYTES", 1000)
     with pytest.raises(MeasurementError, match="it has more than 1000 bytes"):
-        fetch(f"{site.url}/a.deb", SHA256, quiet)
+        fetch(f"{site.url}/a.deb", SHA256)
 
 
 def test_a_server_that_is_not_there_or_speaks_no_http_is_named() -> None:
     with pytest.raises(MeasurementError, match=r"cannot be fetched: Connection refused$"):
-        fetch(f"http://127.0.0.1:{closed_port()}/a", SHA256, quiet)
+        fetch(f"http://127.0.0.1:{closed_port()}/a", SHA256)
     with server(lambda connection: connection.sendall(b"SSH-2.0-OpenSSH\r\n")) as port:
         with pytest.raises(MeasurementError, match="cannot be fetched: ") as caught:
-            fetch(f"http://127.0.0.1:{port}/a", SHA256, quiet)
+            fetch(f"http://127.0.0.1:{port}/a", SHA256)
         assert len(str(caught.value).splitlines()) == 1
 
 
 def test_a_file_of_this_host_is_copied(tmp_path: Path) -> None:
     (tmp_path / "a b.deb").write_bytes(CONTENT)
     url = f"file://{tmp_path}/a%20b.deb"
-    assert fetch(url, SHA256, quiet).read_bytes() == CONTENT
+    assert fetch(url, SHA256).read_bytes() == CONTENT
     for wrong in ("file:///dev/zero", f"file://{tmp_path}", "file:///nowhere", "file:///%00"):
         with pytest.raises(MeasurementError, match=r"cannot be fetched: "):
-            fetch(wrong, "0" * 64, quiet)
+            fetch(wrong, "0" * 64)
 
 
 @given(st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=30))
 def test_no_url_is_answered_with_a_traceback(rest: str) -> None:
     # A port of this host, so that nothing is looked up.
     with pytest.raises(MeasurementError):
-        fetch(f"http://127.0.0.1:1/{rest}", "0" * 64, quiet)
+        fetch(f"http://127.0.0.1:1/{rest}", "0" * 64)
 
 
 def test_what_is_no_json_is_named(site: Web) -> None:
@@ -209,12 +205,11 @@ def test_what_is_no_json_is_named(site: Web) -> None:
 
 
 def test_without_a_terminal_progress_is_told_as_lines(
-    site: Web, monkeypatch: pytest.MonkeyPatch
+    site: Web, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(download_progress, "LINE_SECONDS", 0.0)
-    said: list[str] = []
-    fetch(f"{site.url}/a.deb", SHA256, said.append)
-    assert said[-1] == "fetching a.deb: 0.1 of 0.1 MB"
+    fetch(f"{site.url}/a.deb", SHA256)
+    assert caplog.messages[-1] == "fetching a.deb: 0.1 of 0.1 MB"
 
 
 def test_at_a_terminal_there_are_bars_of_all_files_until_the_last_one_ends() -> None:

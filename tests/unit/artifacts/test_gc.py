@@ -93,7 +93,7 @@ def test_where_kernels_and_builds_are_made_nobody_cleans(
     monkeypatch.setattr(builder, "find_keys", lambda: None)
     archive = Archive(Mirrors("http://127.0.0.1:9", "http://127.0.0.1:9"))
     with (
-        builder.workshop(archive, load_matrix(MATRIX), lambda _: None),
+        builder.workshop(archive, load_matrix(MATRIX)),
         pytest.raises(UserError, match="The cache is in use"),
     ):
         swept(results)

@@ -3,6 +3,7 @@ and at a terminal."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,6 @@ from hatester.matrix.plan import Cell
 from hatester.report import html, junit, markdown
 from hatester.results.store import Results
 from hatester.runner.cell import not_measured
-from hatester.util.log import say
 from hatester.util.markup import printable
 from tests.factories.cells import head
 from tests.factories.evidence import AT, evidence, held, reload
@@ -142,7 +142,7 @@ def test_nothing_that_a_terminal_takes_as_a_command_is_shown(
     monkeypatch.setattr("hatester.report.writer.write", lambda *_: [])
     results = run_of(mark.replace("/", ""))
     cli.show_run(results, table_format)
-    say(mark)
+    logging.getLogger("hatester").info(mark)
     with pytest.raises(Exit) as caught:
         cli.conclude(results, None)
     said = capsys.readouterr()

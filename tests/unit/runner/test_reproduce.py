@@ -61,7 +61,7 @@ def market(monkeypatch: pytest.MonkeyPatch) -> dict[str, set[Any]]:
     """What there is: kernels and builds as declarations have them."""
     there: dict[str, set[Any]] = {"kernels": set(), "builds": set()}
 
-    def kit_version(_archive: object, kernel: Kernel, _say: object) -> str:
+    def kit_version(_archive: object, kernel: Kernel) -> str:
         if (kernel.suite, kernel.version, kernel.snapshot) in there["kernels"]:
             return "1"
         raise MeasurementError("there is none")
@@ -78,7 +78,7 @@ def market(monkeypatch: pytest.MonkeyPatch) -> dict[str, set[Any]]:
 def like(folder: Path, captured: Host, wanted: Wanted | None = None) -> Likeness:
     write_host(folder, "lb1", "lb1", captured, FILES)
     archive = Archive(Mirrors("http://nowhere", "http://nowhere", "http://nowhere"))
-    return likeness(load_matrix(MATRIX), wanted or Wanted(), folder, "lb1", archive, print)
+    return likeness(load_matrix(MATRIX), wanted or Wanted(), folder, "lb1", archive)
 
 
 def test_what_is_to_be_had_is_the_same(tmp_path: Path, market: dict[str, set[Any]]) -> None:
@@ -148,4 +148,4 @@ def test_what_else_is_wanted_takes_the_place_of_its_own(
 def test_a_host_that_was_not_captured_is_named(tmp_path: Path) -> None:
     archive: Any = None
     with pytest.raises(UserError, match="--host: there is no 'lb2'"):
-        likeness(load_matrix(MATRIX), Wanted(), tmp_path, "lb2", archive, print)
+        likeness(load_matrix(MATRIX), Wanted(), tmp_path, "lb2", archive)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import logging
 
 import pytest
 from rich.console import Console
 
 from hatester.report.live import View, shown
+from hatester.util import log
 from hatester.util.progress import Progress
 from tests.factories.entries import ID, entry, unmeasured
 
@@ -39,10 +41,10 @@ def test_without_a_terminal_each_event_is_a_line(capsys: pytest.CaptureFixture[s
 def test_what_fails_since_the_run_was_told_to_end_is_not_told(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    progress = Progress()
-    progress.is_muted = True
-    progress.doing("6.1", "booting it")
-    assert capsys.readouterr().err == ""
+    log.mute_progress()
+    Progress().doing("6.1", "booting it")
+    logging.getLogger("hatester").warning("a file is damaged")
+    assert capsys.readouterr().err == "a file is damaged\n"
 
 
 def test_the_view_shows_what_each_guest_does_and_what_is_left() -> None:
