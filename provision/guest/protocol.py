@@ -1,0 +1,353 @@
+"""The contract between the host and the program in its guests: what the guest sends.
+
+To a cell's plan (`plan.py`) it answers with events, the last of which has the Evidence, and to a
+survey's question with an Answer: one line of JSON each. Both sides use these types; the host, which
+trusts no guest, validates what it receives, with all bounds. Times are seconds on the guest's
+monotonic clock since the cell began, unless said otherwise.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Annotated, Any, Literal, NamedTuple, Union
+
+MESSAGE_BYTES = 32 << 20
+"""Of one line: a probe takes 70, so that 100 addresses can be probed every 20 ms for 90 s."""
+TEXT_CHARACTERS = 65536
+"""Of one line of HAProxy's log, which is as long as its buffer at most (doc/configuration.txt)."""
+LAST_EVENTS = ("end", "failed", "tainted", "broken")
+"""With one of them a sequence ends."""
+OUTCOMES = ("ok", "refused", "reset", "timeout", "unreachable", "empty", "wrong")
+"""Of one connection."""
+
+
+class Bounds(NamedTuple):
+    """The least and the greatest value of a number. The host's pydantic asks it for a schema."""
+
+    least: float
+    greatest: float
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
+        return {**handler(source), "strict": True, "ge": self.least, "le": self.greatest}
+
+
+class Length(NamedTuple):
+    """The greatest length of a text or of a collection.
+
+    JSON has arrays for tuples; of all that is wrong in one, the host reports the first.
+    """
+
+    greatest: int
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
+        schema = {**handler(source), "max_length": self.greatest}
+        return schema | ({"fail_fast": True} if schema["type"] == "tuple" else {"strict": True})
+
+
+Seconds = Annotated[float, Bounds(0, 1e7)]
+Moment = Annotated[float, Bounds(-1e7, 1e7)]
+Number = Annotated[int, Bounds(0, 1 << 31)]
+Count = Annotated[int, Bounds(0, 1 << 62)]
+Name = Annotated[str, Length(1024)]
+Text = Annotated[str, Length(TEXT_CHARACTERS)]
+Outcome = Literal["ok", "refused", "reset", "timeout", "unreachable", "empty", "wrong"]
+Names = Annotated[tuple[Name, ...], Length(65536)]
+
+
+class Probe(NamedTuple):
+    """One connection of the stream to an address."""
+
+    destination: Number
+    """Its index."""
+    due: Seconds
+    sent: Seconds
+    ended: Seconds
+    outcome: Outcome
+    errno: Name | None
+    configuration: Name | None
+    """The one that answered, if it named itself."""
+
+    @property
+    def is_ok(self) -> bool:
+        return self.outcome == "ok"
+
+
+class LogLine(NamedTuple):
+    """A line of HAProxy's log, and when it was seen."""
+
+    at: Seconds
+    text: Text
+
+
+@dataclass(frozen=True)
+class TakenStep:
+    """A step that was taken, with the shell commands by which a person can do the same."""
+
+    step: Number
+    verb: Name
+    what: Name | None
+    at: Seconds
+    commands: Annotated[tuple[Text, ...], Length(4096)]
+
+
+@dataclass(frozen=True)
+class Connection:
+    """How one connection of a check ended; `at` is seconds since the last start or reload."""
+
+    outcome: Outcome
+    answer: Name | None
+    """The configuration that answered."""
+    errno: Name | None
+    seconds: Seconds
+    at: Moment
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """A check: how each address answered, by its label, after the reload of step `reload`."""
+
+    step: Number
+    reload: Number | None
+    connections: Annotated[Mapping[Name, Connection], Length(65536)]
+
+
+@dataclass(frozen=True)
+class _Stretch:
+    start: Seconds
+    end: Seconds
+
+    def __post_init__(self) -> None:
+        if self.start > self.end:
+            raise ValueError(f"it ends at {self.end:g}, before it starts at {self.start:g}")
+
+
+@dataclass(frozen=True)
+class Listener(_Stretch):
+    """A listening socket, as long as the same processes held it; `queue` is its longest."""
+
+    address: Name
+    pids: Annotated[tuple[Number, ...], Length(4096)]
+    queue: Count
+
+
+@dataclass(frozen=True)
+class Process(_Stretch):
+    """A process, from when it was first seen to when it was last."""
+
+    pid: Number
+    kind: Literal["master", "worker", "stranger"]
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How often the listening sockets were looked at, and what that cost."""
+
+    interval: Seconds
+    samples: Number
+    cpu_seconds: Seconds
+    seconds: Seconds
+
+
+@dataclass(frozen=True)
+class Probing:
+    """What probing cost, and of how many processors."""
+
+    cpu_seconds: Seconds
+    seconds: Seconds
+    processors: Annotated[int, Bounds(1, 65536)]
+
+
+@dataclass(frozen=True)
+class ObservedReload:
+    """A reload that was observed from `at` to `until`; `present` and `in_the_end` as planned."""
+
+    step: Number
+    config: Name
+    present: Names
+    in_the_end: Names
+    gap: Seconds | None
+    """Since the reload before, where it raced with that."""
+    at: Seconds
+    until: Seconds
+    reported: Literal["success", "failure"] | None
+    """HAProxy's own word."""
+    reported_at: Seconds | None
+    steady: bool
+    """True if it was observed to its end."""
+    exit_code: Annotated[int, Bounds(-255, 255)] | None
+    """Of the command that asked for it."""
+    answer: Text | None
+    """Of the master CLI."""
+    processes: Text | None
+    """What `show proc` says in the end."""
+    counters: Annotated[Mapping[Name, Annotated[int, Bounds(-(1 << 62), 1 << 62)]], Length(256)]
+    """How much the kernel's counters have grown."""
+
+    def __post_init__(self) -> None:
+        if self.at > self.until:
+            raise ValueError(f"it ends at {self.until:g}, before it was asked for at {self.at:g}")
+        if (self.reported is None) is not (self.reported_at is None):
+            raise ValueError("it has a report without its time, or a time without a report")
+
+
+@dataclass(frozen=True)
+class Ended:
+    """That HAProxy is gone: found at a step, or in the end (None), with what it said.
+
+    `verb`, `what` and `present` are those of the step.
+    """
+
+    step: Number | None
+    at: Seconds
+    reason: Text
+    verb: Name | None
+    what: Name | None
+    present: Names | None
+
+    @property
+    def is_start(self) -> bool:
+        """True if HAProxy did not start."""
+        return self.verb == "start"
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that was seen in a cell."""
+
+    interval: Annotated[float, Bounds(1e-3, 1e3)]
+    """Seconds between two probes of an address."""
+    life: Seconds
+    """At most, of a connection."""
+    addresses: Names
+    """Their labels."""
+    steps: Annotated[tuple[TakenStep, ...], Length(4096)]
+    reloads: Annotated[tuple[ObservedReload, ...], Length(4096)]
+    lacking: Names
+    """The sysctls that the kernel does not have."""
+    ended: Ended | None
+    log: Annotated[tuple[LogLine, ...], Length(1 << 20)]
+    probes: Annotated[tuple[Probe, ...], Length(1 << 20)]
+    """In the order in which they were due."""
+    probing: Probing
+    listeners: Annotated[tuple[Listener, ...], Length(1 << 20)]
+    processes: Annotated[tuple[Process, ...], Length(65536)]
+    sampling: Sampling
+
+
+Checks = Annotated[tuple[CheckResult, ...], Length(4096)]
+
+
+@dataclass(frozen=True)
+class Serving:
+    """The answer to a greeting."""
+
+    event: Literal["serving"] = "serving"
+
+
+@dataclass(frozen=True)
+class Alive:
+    """A sign of life."""
+
+    event: Literal["alive"] = "alive"
+
+
+@dataclass(frozen=True)
+class Begin:
+    """The steps begin; `release` is the kernel's, `haproxy` the version that HAProxy states."""
+
+    release: Name
+    haproxy: Name
+    event: Literal["begin"] = "begin"
+
+
+@dataclass(frozen=True)
+class Next:
+    """The guest waits until its host has looked from outside.
+
+    `step` is the number of the step that is next, None after the last; `taken` and `checks` are
+    those since the last such event.
+    """
+
+    step: Number | None
+    taken: Annotated[tuple[TakenStep, ...], Length(4096)]
+    checks: Checks
+    event: Literal["next"] = "next"
+
+
+@dataclass(frozen=True)
+class Held:
+    """The guest stands as it is until its host says otherwise."""
+
+    event: Literal["held"] = "held"
+
+
+@dataclass(frozen=True)
+class Tainted:
+    """The guest is not clean, and has done nothing."""
+
+    traces: Annotated[tuple[Text, ...], Length(65536)]
+    event: Literal["tainted"] = "tainted"
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The cell could not be run to its end; what was seen until then."""
+
+    reason: Text
+    evidence: Evidence
+    checks: Checks
+    event: Literal["failed"] = "failed"
+
+
+@dataclass(frozen=True)
+class End:
+    """The cell was run to its end."""
+
+    evidence: Evidence
+    event: Literal["end"] = "end"
+
+
+@dataclass(frozen=True)
+class Broken:
+    """The guest's program failed, by a fault of its own."""
+
+    reason: Text
+    event: Literal["broken"] = "broken"
+
+
+Event = Union[Serving, Alive, Begin, Next, Held, Tainted, Failed, End, Broken]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a configuration does.
+
+    `binds` has how each address answers by its label (one of `answers.ANSWERS`; None where it does
+    not take connections), `servers` those that it talks to, such as 10.0.0.5:8080, `failing` the
+    names of those whose checks fail, and `made` the paths of files that the build does not have.
+    """
+
+    binds: Annotated[Mapping[Name, Name | None], Length(65536)]
+    servers: Names
+    failing: Names = ()
+    made: Names = ()
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """HAProxy does not start with the configuration; the reason is its first alert."""
+
+    refused: Text
+
+
+def encode(message: object) -> str:
+    """Return a message as JSON, without the end of a line."""
+    return json.dumps(message, default=_fields)
+
+
+def _fields(message: Any) -> dict[str, Any]:
+    if not is_dataclass(message):
+        raise TypeError(f"{type(message).__name__} is not part of a message")
+    return {field.name: getattr(message, field.name) for field in fields(message)}
