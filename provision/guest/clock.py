@@ -26,6 +26,28 @@ def following(now: float, origin: float, step: float) -> float:
     return origin + math.ceil((now - origin) / step - _ROUNDING) * step
 
 
-def sleep_until(moment: float) -> None:
-    """Return at a moment, or at once if it has passed."""
-    time.sleep(max(0.0, moment - time.monotonic()))
+class Clock:
+    """The monotonic clock of a cell; its times are seconds since `origin`."""
+
+    def __init__(self, origin: float) -> None:
+        self.origin = origin
+        """Seconds on the guest's monotonic clock."""
+
+    @classmethod
+    def rested(cls, seconds: float) -> Clock:
+        """Rest, and return a clock that begins then, at a multiple of these seconds.
+
+        What the guest's kernel does every second, or every minute, is then the same in each cell.
+        """
+        now = time.monotonic()
+        clock = cls(following(now + seconds, 0.0, seconds or GRID_SECONDS))
+        clock.sleep_until(0.0)
+        return clock
+
+    def now(self) -> float:
+        """Return the time."""
+        return time.monotonic() - self.origin
+
+    def sleep_until(self, moment: float) -> None:
+        """Return at a moment, or at once if it has passed."""
+        time.sleep(max(0.0, moment - self.now()))

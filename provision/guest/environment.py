@@ -108,13 +108,19 @@ class Environment:
         """The one that steps can name."""
         self._further = [Interface(*each) for each in interfaces.items() if each[0] != interface]
         self.haproxy = haproxy
+        self._undo = contextlib.ExitStack()
         self._strangers: dict[str, socket.socket] = {}
         self._broken: dict[str, bytes] = {}
 
     def make(self) -> None:
         """Make the interfaces with their addresses."""
         for interface in (self.interface, *self._further):
+            self._undo.callback(interface.delete)
             interface.make()
+
+    def set_sysctl(self, name: str, value: str) -> None:
+        """Set a sysctl until the end (`set_sysctl`)."""
+        self._undo.callback(set_sysctl, name, set_sysctl(name, value))
 
     def add(self, what: str) -> None:
         """An address such as 192.168.42.43/32, or the interface with what it had."""
@@ -171,6 +177,6 @@ class Environment:
         """Take back what was not taken back yet; HAProxy's files go with HAProxy."""
         for stranger in self._strangers.values():
             stranger.close()
-        for interface in (self.interface, *self._further):
-            with contextlib.suppress(GuestError):
-                interface.delete()
+        # What stays is found before the next cell (`cleanliness.py`).
+        with contextlib.suppress(GuestError):
+            self._undo.close()

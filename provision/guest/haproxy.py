@@ -90,15 +90,20 @@ def word(lines: Sequence[tuple[float, str]]) -> tuple[str, float] | None:
     return None
 
 
+def log_lines() -> list[str]:
+    """Return the log so far."""
+    return LOG.read_text(errors="replace").splitlines()
+
+
 def last_lines() -> str:
-    """The end of the log."""
-    return "\n".join(LOG.read_text(errors="replace").splitlines()[-_TAIL_LINES:])
+    """Return the end of the log."""
+    return "\n".join(log_lines()[-_TAIL_LINES:])
 
 
 def first_alert() -> str:
     """Return what HAProxy complained of first, without the time and the process; else its last
     lines."""
-    for line in LOG.read_text(errors="replace").splitlines():
+    for line in log_lines():
         if found := _ALERT.match(line):
             return found["text"]
     return last_lines()

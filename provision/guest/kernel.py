@@ -5,7 +5,9 @@ from __future__ import annotations
 import ctypes
 import os
 import re
+import select
 import socket
+from collections.abc import Iterable
 from pathlib import Path
 
 LISTENERS = {"/proc/net/tcp": socket.AF_INET, "/proc/net/tcp6": socket.AF_INET6}
@@ -48,6 +50,73 @@ def disk_of_build(tree: Path) -> int | None:
     Documentation/filesystems/overlayfs.rst, section Inode properties).
     """
     return disk(f"{tree}/usr/sbin/haproxy")
+
+
+class ProcessTable:
+    """The guest's processes, for who looks at them often."""
+
+    def __init__(self) -> None:
+        self._load = os.open("/proc/loadavg", os.O_RDONLY)
+        self._ends = select.poll()
+        self._followed: dict[int, int] = {}
+
+    def newest(self) -> str:
+        """Return the PID that was given last (proc_loadavg(5))."""
+        return os.pread(self._load, 100, 0).split()[-1].decode()
+
+    def all(self) -> set[int]:
+        """Return the PIDs of all."""
+        return pids()
+
+    def disk_of(self, pid: int) -> int | None:
+        """Return where a process's program is (`disk_of`)."""
+        return disk_of(pid)
+
+    def holders(self, among: set[int]) -> dict[str, list[int]]:
+        """Return which of these processes hold each socket (`holders`)."""
+        return holders(among)
+
+    def follow(self, pid: int) -> bool:
+        """Have the kernel report a process's end (pidfd_open(2)); True if it still runs.
+
+        That takes less than to look for it each time.
+        """
+        try:
+            file = os.pidfd_open(pid)
+        except ProcessLookupError:
+            return False
+        self._ends.register(file, select.POLLIN)
+        self._followed[file] = pid
+        return True
+
+    def ended(self) -> list[int]:
+        """Return the followed processes that have ended since the last call."""
+        files = [file for file, _ in self._ends.poll(0)]
+        for file in files:
+            self._ends.unregister(file)
+            os.close(file)
+        return [self._followed.pop(file) for file in files]
+
+
+def holders(among: Iterable[int]) -> dict[str, list[int]]:
+    """Return the processes that hold each socket, by its inode's number (proc_pid_fd(5))."""
+    found: dict[str, list[int]] = {}
+    for pid in sorted(among):
+        try:
+            links = {_link(f"/proc/{pid}/fd/{name}") for name in os.listdir(f"/proc/{pid}/fd")}  # noqa: PTH208
+        except OSError:  # it has ended
+            continue
+        for link in links:
+            if link.startswith("socket:["):
+                found.setdefault(link[8:-1], []).append(pid)
+    return found
+
+
+def _link(path: str) -> str:
+    try:
+        return os.readlink(path)  # noqa: PTH115
+    except FileNotFoundError:  # it was closed in between
+        return ""
 
 
 def is_asleep(pid: int) -> bool:

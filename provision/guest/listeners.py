@@ -16,10 +16,9 @@ from provision.guest import clock
 from provision.guest.connections import Target
 from provision.guest.kernel import (
     LISTENERS,
-    disk_of,
+    ProcessTable,
     disk_of_build,
     listening,
-    pids,
     printed,
     unix_sockets,
 )
@@ -48,7 +47,7 @@ class Sampler:
         self._tables = [os.open(path, os.O_RDONLY) for path in LISTENERS if Path(path).exists()]
         # Mostly nothing has changed since the last look.
         self._parsed = functools.lru_cache(maxsize=len(self._tables))(self._parse)
-        self._owners = Owners(tree)
+        self._owners = Owners(disk_of_build(tree), ProcessTable())
         self._open: dict[tuple[str, str], dict[str, Any]] = {}
         self._stretches: list[dict[str, Any]] = []
 
@@ -126,18 +125,17 @@ class Owners:
     """HAProxy's processes, by the tree that they come from; and the strangers that hold its
     sockets."""
 
-    def __init__(self, tree: Path) -> None:
-        self._build = disk_of_build(tree)
+    def __init__(self, build: int | None, table: ProcessTable) -> None:
+        """`build` is the number of the file system of HAProxy's program."""
+        self._build = build
+        self._table = table
         self.processes: dict[int, dict[str, Any]] = {}
         """Each that was seen, with its `pid`, its `kind` (haproxy or stranger), and when it was
         seen first (`from`) and last (`to`)."""
-        self._load = os.open("/proc/loadavg", os.O_RDONLY)
-        self._newest = b""
+        self._newest = ""
         self._known: set[int] = set()
         self._young: dict[int, float] = {}
         self._living: set[int] = set()
-        self._ends = select.poll()
-        self._files: dict[int, int] = {}
         self._seen: tuple[set[str], set[int]] = (set(), set())
         self._due = 0.0
         self._held: dict[str, list[int]] = {}
@@ -154,7 +152,7 @@ class Owners:
         self._find_processes(now)
         seen = (sockets, set(self._living))
         if seen != self._seen or now >= self._due or self._missing:
-            self._held = _by_socket(self._living)
+            self._held = self._table.holders(self._living)
             self._seen, self._due = seen, now + _TRUSTED_SECONDS
         missing = sockets - self._held.keys()
         # One that has just lost its last owner is gone at the next look; a stranger's is not.
@@ -165,60 +163,28 @@ class Owners:
         return {each: self._held.get(each) or self._strangers.get(each, []) for each in sockets}
 
     def _find_processes(self, now: float) -> None:
-        newest = os.pread(self._load, 100, 0).split()[-1]  # proc_loadavg(5): the last PID
+        newest = self._table.newest()
         if newest != self._newest:
             self._newest = newest
-            known, self._known = self._known, pids()
+            known, self._known = self._known, self._table.all()
             # Those that were there before the first look are what they will be.
             self._young.update(dict.fromkeys(self._known - known, now if known else -math.inf))
         for pid, seen in list(self._young.items()):
             # A process may come to its own program a moment after it was made.
-            if disk_of(pid) == self._build:
-                self._follow(pid)
+            if self._table.disk_of(pid) == self._build and self._table.follow(pid):
+                self._living.add(pid)
             if pid in self._living or now - seen > _YOUNG_SECONDS:
                 del self._young[pid]
-        for file, _ in self._ends.poll(0):
-            self._living.remove(self._files.pop(file))
-            self._ends.unregister(file)
-            os.close(file)
+        self._living.difference_update(self._table.ended())
         for pid in self._living:
             self._note(pid, "haproxy", now)
-
-    def _follow(self, pid: int) -> None:
-        """Have the kernel tell of its end (pidfd_open(2)); to look each time takes longer."""
-        with contextlib.suppress(ProcessLookupError):
-            file = os.pidfd_open(pid)
-            self._ends.register(file, select.POLLIN)
-            self._files[file] = pid
-            self._living.add(pid)
 
     def _search(self, sockets: set[str]) -> None:
         """Look for sockets in all processes of this machine, which takes a while."""
         if sockets:
-            found = _by_socket(self._known)
+            found = self._table.holders(self._known)
             self._strangers.update({each: found.get(each, []) for each in sockets})
 
     def _note(self, pid: int, kind: str, now: float) -> None:
         process = self.processes.setdefault(pid, {"pid": pid, "kind": kind, "from": now})
         process["to"] = now
-
-
-def _by_socket(processes: set[int]) -> dict[str, list[int]]:
-    """The processes that hold each socket, among these (proc_pid_fd(5))."""
-    found: dict[str, list[int]] = {}
-    for pid in sorted(processes):
-        try:
-            links = {_link(f"/proc/{pid}/fd/{name}") for name in os.listdir(f"/proc/{pid}/fd")}  # noqa: PTH208
-        except OSError:  # it has ended
-            continue
-        for link in links:
-            if link.startswith("socket:["):
-                found.setdefault(link[8:-1], []).append(pid)
-    return found
-
-
-def _link(path: str) -> str:
-    try:
-        return os.readlink(path)  # noqa: PTH115
-    except FileNotFoundError:  # it was closed in between
-        return ""

@@ -34,16 +34,22 @@ class Idleness:
     the signal is lost (3.0 says `Loading success` before it listens for that).
     """
 
-    def __init__(self, master: int | None, now: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        master: int | None,
+        now: Callable[[], float],
+        is_asleep: Callable[[int], bool] = is_asleep,
+    ) -> None:
         self._master = master
         self._now = now
+        self._is_asleep = is_asleep
         self._since: float | None = None
 
     def lasts(self) -> bool:
         if self._master is None:
             return True
         now = self._now()
-        if not is_asleep(self._master):
+        if not self._is_asleep(self._master):
             self._since = None
         elif self._since is None:
             self._since = now

@@ -8,13 +8,13 @@ import os
 import select
 import signal
 import threading
-import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar
 
-from provision.guest import clock, kernel
+from provision.guest import kernel
+from provision.guest.clock import Clock, following
 from provision.guest.connections import Target
 from provision.guest.errors import GuestError
 from provision.guest.haproxy import LOG, is_own
@@ -34,11 +34,56 @@ _STANDARD_ERROR = 2
 _DIGITS = 5
 
 
-class Recorder:
-    """Two processes, and a thread that takes what they and HAProxy's log say.
+class View:
+    """What is known so far of HAProxy's log and of each target's probes.
 
-    All times are seconds on the monotonic clock since `origin`.
+    All times are seconds on a clock, the present one of which `now` returns.
     """
+
+    def __init__(self, targets: int, now: Callable[[], float]) -> None:
+        self.now = now
+        self.log: list[tuple[float, str]] = []
+        self.spoke = 0.0
+        """When HAProxy itself logged something last, and not what a client did."""
+        self._rest = b""
+        self._runs: Runs = {}
+        self._targets = range(targets)
+        self._answered = now()
+
+    def add_log(self, data: bytes) -> bool:
+        """Add what was written to the log; True if that ends a line."""
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        now = round(self.now(), _DIGITS)
+        texts = [line.decode("utf-8", "replace") for line in lines]
+        self.log += [(now, text) for text in texts]
+        if any(map(is_own, texts)):
+            self.spoke = now
+        return bool(lines)
+
+    def add_news(self, news: News) -> None:
+        """Add what the prober reports."""
+        self._runs = news.runs
+        self._answered = news.answered or self._answered
+
+    def is_steady(self, seconds: float) -> bool:
+        """True if every target has ended its probes in one and the same way for so long."""
+        now = self.now()
+        runs = [self._runs.get(target, ("", now, 0.0)) for target in self._targets]
+        return all(
+            now - since >= seconds and now - seen < _FRESH_SECONDS for _, since, seen in runs
+        )
+
+    def outcome(self, target: int) -> str | None:
+        """Return how the last probe of a target ended, of those that have ended."""
+        return self._runs[target][0] if target in self._runs else None
+
+    def unanswered(self) -> float:
+        """Return the seconds since any probe was answered."""
+        return self.now() - self._answered
+
+
+class Recorder(View):
+    """Records until it is stopped: two processes, and a thread that reads from them and the log."""
 
     NOTHING: ClassVar[dict[str, Any]] = {
         "log": [], "probes": [], "listeners": [], "processes": [],
@@ -47,41 +92,32 @@ class Recorder:
             "interval": SAMPLING_SECONDS, "samples": 0, "cpu_seconds": 0.0, "seconds": 0.0
         },
     }  # fmt: skip
-    """The evidence of a cell in which nothing was watched."""
+    """The evidence of a cell in which nothing was recorded."""
 
     def __init__(
-        self, targets: list[Target], tree: Path, interval: float, life: float, origin: float
+        self, targets: list[Target], tree: Path, interval: float, life: float, clock: Clock
     ) -> None:
-        self.origin = origin
+        super().__init__(len(targets), clock.now)
         self.life = life
-        self.log: list[tuple[float, str]] = []
-        self.spoke = 0.0
-        """When HAProxy itself logged something last, and not what a client did."""
-        self._rest = b""
-        self._is_told = threading.Event()
         self.listeners: dict[str, Any] = {"listeners": [], "processes": [], "sampling": None}
         self.probes: dict[str, Any] = {"probes": [], "probing": {}}
-        self._runs: Runs = {}
-        self._targets = range(len(targets))
-        self._answered = self.now()
+        self._clock = clock
+        self._has_news = threading.Event()
         self._prober = _Child(
             "the prober",
-            lambda parent: Prober(targets, interval, life, origin).run(parent),
+            lambda parent: Prober(targets, interval, life, clock.origin).run(parent),
             is_prompt=True,
         )
         self._sampler = _Child(
             "the sampler",
-            lambda parent: Sampler(targets, tree, SAMPLING_SECONDS, origin).run(parent),
+            lambda parent: Sampler(targets, tree, SAMPLING_SECONDS, clock.origin).run(parent),
             is_prompt=False,
         )
         self._thread = threading.Thread(target=self._listen, daemon=True)
         self._thread.start()
 
-    def now(self) -> float:
-        return time.monotonic() - self.origin
-
     def wait(self, condition: Callable[[], bool], seconds: float) -> bool:
-        """Wait until a condition holds, `seconds` at most; returns whether it does.
+        """Wait until a condition holds, `seconds` at most; return whether it does.
 
         Raises GuestError when the prober has failed meanwhile.
         """
@@ -92,28 +128,11 @@ class Recorder:
             if self.now() > deadline:
                 return False
             # At moments that lie between the probes, so that equal cells are watched equally long.
-            now = time.monotonic()
-            beside = self.origin + _POLL_SECONDS / 2
-            following = clock.following(now + _LEAST_SECONDS, beside, _POLL_SECONDS)
-            self._is_told.wait(following - now)
-            self._is_told.clear()
+            now = self.now()
+            moment = following(now + _LEAST_SECONDS, _POLL_SECONDS / 2, _POLL_SECONDS)
+            self._has_news.wait(moment - now)
+            self._has_news.clear()
         return True
-
-    def is_steady(self, seconds: float) -> bool:
-        """Whether every target has ended its probes in one and the same way for so long."""
-        now = self.now()
-        runs = [self._runs.get(target, ("", now, 0.0)) for target in self._targets]
-        return all(
-            now - since >= seconds and now - seen < _FRESH_SECONDS for _, since, seen in runs
-        )
-
-    def outcome(self, target: int) -> str | None:
-        """How the last probe of a target that has ended did end."""
-        return self._runs[target][0] if target in self._runs else None
-
-    def unanswered(self) -> float:
-        """Seconds since any probe was answered."""
-        return self.now() - self._answered
 
     def stop(self) -> None:
         """Let the last probes end, and take all that was seen.
@@ -143,35 +162,28 @@ class Recorder:
             poll.register(growth, select.POLLIN)
             is_over = False
             while not is_over:
-                self._hear(log)
+                self._read(log)
                 ready = {file for file, _ in poll.poll()}
                 if growth.fileno() in ready:
                     growth.read(_EVENT_BYTES)
                 if connection.fileno() in ready:
-                    is_over = not self._take()
-            self._hear(log)
+                    is_over = not self._receive()
+            self._read(log)
 
-    def _hear(self, log: BinaryIO) -> None:
-        *lines, self._rest = (self._rest + log.read()).split(b"\n")
-        now = round(self.now(), _DIGITS)
-        texts = [line.decode("utf-8", "replace") for line in lines]
-        self.log += [(now, text) for text in texts]
-        if any(map(is_own, texts)):
-            self.spoke = now
-        if lines:
-            self._is_told.set()
+    def _read(self, log: BinaryIO) -> None:
+        if self.add_log(log.read()):
+            self._has_news.set()
 
-    def _take(self) -> bool:
-        """Take what the prober says; returns whether it was there to say anything."""
+    def _receive(self) -> bool:
+        """Take a message of the prober; True if there was one."""
         try:
-            told = self._prober.connection.recv()
-        except (EOFError, OSError):  # it has ended, or was ended in the middle of a sentence
+            message = self._prober.connection.recv()
+        except (EOFError, OSError):  # it has ended, or was ended in the middle of a message
             return False
-        if isinstance(told, News):
-            self._runs = told.runs
-            self._answered = told.answered or self._answered
+        if isinstance(message, News):
+            self.add_news(message)
         else:
-            self.probes = told
+            self.probes = message
         return True
 
 

@@ -13,12 +13,12 @@ import stat
 from pathlib import Path
 from typing import Any
 
-from provision.guest import sequence
 from provision.guest.connections import NAMED
 from provision.guest.errors import GuestError
 from provision.guest.events import Events
 from provision.guest.mock_servers import MockServers
 from provision.guest.root import RESOLVER
+from provision.guest.sequence import Sequence, Stage
 
 _ADDRESS = "192.168.42.43"
 _CONFIGURATION = f"""
@@ -65,7 +65,8 @@ def run(trees: list[Path]) -> None:
             # Nothing is observed to its end.
             "probe_interval": 0.1, "connection_seconds": 5.0, "hold": True,
         }  # fmt: skip
-        sequence.Sequence(plan, io.StringIO("\n\n"), Events(io.StringIO())).run()
+        stage = Stage.of(plan)
+        Sequence(plan, io.StringIO("\n\n"), Events(io.StringIO()), stage).run()
     with contextlib.suppress(GuestError):  # a kernel without veth plays none
         _play()
 

@@ -10,19 +10,19 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import chain
 from pathlib import Path
-from typing import Any, NoReturn, TextIO
+from typing import Any, NamedTuple, NoReturn, TextIO
 
-from provision.guest import cleanliness, clock, transcript
+from provision.guest import cleanliness, transcript
+from provision.guest.clock import ROUND_SECONDS, Clock, following, grid
 from provision.guest.connections import Target, connect
-from provision.guest.environment import Environment, set_sysctl
+from provision.guest.environment import Environment
 from provision.guest.errors import GuestError, HAProxyEnded
 from provision.guest.events import Events
-from provision.guest.haproxy import LOG, HAProxy
-from provision.guest.methods import METHODS
+from provision.guest.haproxy import HAProxy, log_lines
+from provision.guest.methods import METHODS, Signal
 from provision.guest.mock_servers import MockServers
 from provision.guest.observation import (
     DIGITS,
@@ -48,7 +48,7 @@ def run(plan: dict[str, Any], commands: TextIO, events: TextIO) -> None:
     if found := cleanliness.traces():
         said.report("tainted", traces=found)
         return
-    sequence = Sequence(plan, commands, said)
+    sequence = Sequence(plan, commands, said, Stage.of(plan))
     try:
         sequence.run()
     except GuestError as error:
@@ -62,24 +62,46 @@ def _too_long(*_: object) -> NoReturn:
     raise GuestError("the sequence took too long in the guest")
 
 
-class Sequence:
-    """A plan on its way. All times are seconds on the monotonic clock since its beginning."""
+class Stage(NamedTuple):
+    """What a sequence acts on, looks at, and has its time from."""
 
-    def __init__(self, plan: dict[str, Any], commands: TextIO, events: Events) -> None:
+    clock: Clock
+    method: Signal
+    environment: Environment
+    servers: MockServers
+    record: Callable[[list[Target]], Recorder]
+    connect: Callable[[Target, float], dict[str, Any]] = connect
+
+    @classmethod
+    def of(cls, plan: Mapping[str, Any]) -> Stage:
+        """Return what a plan asks for, in this guest, after its rest."""
+        clock = Clock.rested(plan["rest"])
+        haproxy = HAProxy(Path(plan["tree"]), plan["arguments"], plan["nofile"])
+        own = chain(*plan["interfaces"].values())
+        interval, life = plan["probe_interval"], plan["connection_seconds"]
+        return cls(
+            clock,
+            METHODS[plan["method"]](haproxy),
+            Environment(plan["interface"], plan["interfaces"], haproxy),
+            MockServers(plan["servers"], own, plan["checks"]),
+            lambda targets: Recorder(targets, haproxy.tree, interval, life, clock),
+        )
+
+
+class Sequence:
+    """A plan on its way. All times are seconds on the cell's clock."""
+
+    def __init__(
+        self, plan: dict[str, Any], commands: TextIO, events: Events, stage: Stage
+    ) -> None:
         self.plan = plan
         self.commands = commands
         self.events = events
-        self.grid = clock.grid(plan["probe_interval"])
-        # What the guest's kernel does every second, or every minute, is then the same in each cell.
-        rested = time.monotonic() + plan["rest"]
-        self.origin = clock.following(rested, 0.0, plan["rest"] or clock.GRID_SECONDS)
-        clock.sleep_until(self.origin)
-        haproxy = HAProxy(Path(plan["tree"]), plan["arguments"], plan["nofile"])
-        self.method = METHODS[plan["method"]](haproxy)
-        self.environment = Environment(plan["interface"], plan["interfaces"], haproxy)
-        self.servers = MockServers(
-            plan["servers"], chain(*plan["interfaces"].values()), plan["checks"]
-        )
+        self.stage = stage
+        self.clock = stage.clock
+        self.method = stage.method
+        self.environment = stage.environment
+        self.grid = grid(plan["probe_interval"])
         self.targets: list[Target] = []
         self.watch: Recorder | None = None
         self.observation: Observation | None = None
@@ -111,10 +133,9 @@ class Sequence:
             self.targets = [haproxy.target(each, site) for each in targets]
             undo.callback(self.environment.end)
             self.environment.make()
-            undo.callback(self.servers.end)
-            self.servers.start(haproxy.tree)
-            for name, value in self.plan["sysctls"].items():
-                self._set_sysctl(name, value, undo)
+            undo.callback(self.stage.servers.end)
+            self.stage.servers.start(haproxy.tree)
+            self._set_sysctls()
             self.events.report("begin", release=os.uname().release, haproxy=haproxy.version)
             undo.callback(self._end_watch)
             self._take_all()
@@ -138,25 +159,23 @@ class Sequence:
 
     def _note_end(self, number: int | None, step: Mapping[str, Any], reason: str) -> None:
         """Note that HAProxy is gone; where it did not even start, what it said is in its log."""
-        at = round(self._now(), DIGITS)
+        at = round(self.clock.now(), DIGITS)
         keys = ("verb", "what", "present")
         self.evidence["ended"] = {
             "step": number, "at": at, "reason": reason, **{key: step.get(key) for key in keys}
         }  # fmt: skip
         if self.watch is None:
-            lines = LOG.read_text(errors="replace").splitlines()
-            self.evidence["log"] = [(at, line) for line in lines]
+            self.evidence["log"] = [(at, line) for line in log_lines()]
 
-    def _set_sysctl(self, name: str, value: str, undo: contextlib.ExitStack) -> None:
-        """Set it for the cell; where the setting is lenient, only if the kernel takes it."""
-        try:
-            before = set_sysctl(name, value)
-        except GuestError:
-            if not self.plan["lenient"]:
-                raise
-            self.evidence["lacking"].append(name)
-        else:
-            undo.callback(set_sysctl, name, before)
+    def _set_sysctls(self) -> None:
+        """Set those of the plan; where it is lenient, only those that the kernel takes."""
+        for name, value in self.plan["sysctls"].items():
+            try:
+                self.environment.set_sysctl(name, value)
+            except GuestError:
+                if not self.plan["lenient"]:
+                    raise
+                self.evidence["lacking"].append(name)
 
     def _hold(self) -> None:
         """Leave everything as it is, unwatched, until the host says a word."""
@@ -170,14 +189,14 @@ class Sequence:
         """Take a step at its moment."""
         verb = step["verb"]
         if verb == "wait":
-            at = self._now()
+            at = self.clock.now()
             self.do_wait(step)
         else:
             at = self._moment(number, step)
             if verb in ("start", "reload", "check"):
                 getattr(self, f"do_{verb}")(number, step, at)
             else:
-                self._sleep_until(at)
+                self.clock.sleep_until(at)
                 getattr(self.environment, {"break": "break_"}.get(verb, verb))(step["what"])
         taken = {
             "step": number,
@@ -195,12 +214,12 @@ class Sequence:
         """
         if step["after"] is None:
             self._observe()
-            grid = self.grid
+            step_seconds = self.grid
             if self.unreported["checks"]:
                 self._report(number)
-                grid = clock.following(clock.ROUND_SECONDS, 0.0, self.grid)
-            ready = self._now() + _LEAD_SECONDS
-            return clock.following(ready, 0.0, grid) + float(step["delay"])
+                step_seconds = following(ROUND_SECONDS, 0.0, self.grid)
+            ready = self.clock.now() + _LEAD_SECONDS
+            return following(ready, 0.0, step_seconds) + float(step["delay"])
         if step["after"] != RACING:
             delay = float(step["delay"]) if step["verb"] == "check" else 0.0
             return self.turn + float(step["after"]) + delay
@@ -218,31 +237,19 @@ class Sequence:
             raise GuestError("the host has gone")
         signal.alarm(left)
 
-    def _now(self) -> float:
-        return time.monotonic() - self.origin
-
-    def _sleep_until(self, moment: float) -> None:
-        clock.sleep_until(self.origin + moment)
-
     def do_start(self, _number: int, step: dict[str, Any], at: float) -> None:
         self._configure(step)
-        self._sleep_until(at)
+        self.clock.sleep_until(at)
         self.method.start([(address, port) for address, port in step["places"]])
-        self.turn = clock.following(self._now(), 0.0, self.grid)
-        self._sleep_until(self.turn)
-        self.watch = Recorder(
-            self.targets,
-            self.method.haproxy.tree,
-            self.plan["probe_interval"],
-            self.plan["connection_seconds"],
-            self.origin,
-        )
+        self.turn = following(self.clock.now(), 0.0, self.grid)
+        self.clock.sleep_until(self.turn)
+        self.watch = self.stage.record(self.targets)
         self.mark = self.turn
 
     def do_reload(self, number: int, step: dict[str, Any], at: float) -> None:
         assert self.watch is not None
         self._configure(step)
-        self._sleep_until(at)
+        self.clock.sleep_until(at)
         if self.observation:
             # This one overtakes it.
             self._keep(self.observation.end())
@@ -268,15 +275,15 @@ class Sequence:
             self.observation.wait_for_report()
         else:
             self._observe()
-        self.turn = clock.following(self._now(), 0.0, self.grid)
+        self.turn = following(self.clock.now(), 0.0, self.grid)
 
     def do_check(self, number: int, step: dict[str, Any], at: float) -> None:
-        self._sleep_until(at)
+        self.clock.sleep_until(at)
         found = {}
         # What hangs comes last, so that it cannot delay the rest.
         for target in sorted([self.targets[i] for i in step["order"]], key=self._hangs):
-            result = connect(target, self.plan["connection_seconds"])
-            result["at"] = round(result.pop("started") - self.origin - self.mark, DIGITS)
+            result = self.stage.connect(target, self.plan["connection_seconds"])
+            result["at"] = round(result.pop("started") - self.clock.origin - self.mark, DIGITS)
             found[target.label] = result
         check = {"step": number, "reload": self.reloaded, "connections": found}
         self.unreported["checks"].append(check)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
-import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -174,14 +173,10 @@ class _Survey:
 
     def _listening(self) -> set[Place]:
         """Return each socket at which HAProxy's processes listen (proc_pid_fd(5))."""
-        own = set()
-        for pid in self._haproxy.processes():
-            for link in Path(f"/proc/{pid}/fd").iterdir():
-                with contextlib.suppress(OSError):  # it was closed in between
-                    own.add(os.readlink(link))  # noqa: PTH115
+        own = kernel.holders(self._haproxy.processes())
         found = [(address, port, inode) for address, port, inode in kernel.listening_sockets()]
         found += [(name, 0, inode) for name, inode in kernel.unix_sockets()]
-        return {(name, port) for name, port, inode in found if f"socket:[{inode}]" in own}
+        return {(name, port) for name, port, inode in found if inode in own}
 
     def ask(self, places: list[Place]) -> dict[str, str | None]:
         """Return how each place answers, by its label; so many are asked at once."""

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from provision.guest import recorder
+from provision.guest.clock import Clock
 from provision.guest.connections import Target
 from provision.guest.recorder import Recorder
 from tests.factories.servers import BEHAVIOURS, closed_port, server
@@ -24,7 +25,7 @@ def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_what_is_seen_is_on_one_clock_and_steadiness_is_what_it_says(log: Path) -> None:
     port = closed_port()
     target = Target(f"127.0.0.1:{port}", "127.0.0.1", port, None)
-    watched = Recorder([target], Path("/"), 0.02, 1.0, time.monotonic())
+    watched = Recorder([target], Path("/"), 0.02, 1.0, Clock(time.monotonic()))
     try:
         assert watched.wait(lambda: watched.is_steady(0.3), 30)
         assert watched.outcome(0) == "refused"
@@ -55,7 +56,7 @@ def test_what_is_seen_is_on_one_clock_and_steadiness_is_what_it_says(log: Path) 
 def test_each_line_has_the_time_at_which_it_was_written(log: Path) -> None:
     target = Target("x", "127.0.0.1", closed_port(), None)
     log.write_text("early\n")
-    watched = Recorder([target], Path("/"), 0.02, 1.0, time.monotonic())
+    watched = Recorder([target], Path("/"), 0.02, 1.0, Clock(time.monotonic()))
     written = []
     try:
         with log.open("a") as file:

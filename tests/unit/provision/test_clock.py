@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provision.guest.clock import GRID_SECONDS, following, grid, sleep_until
+from provision.guest.clock import GRID_SECONDS, Clock, following, grid
 
 INTERVALS = st.integers(1, 1000).map(lambda milliseconds: milliseconds / 1000)
 TICK = 1e-5
@@ -50,6 +50,7 @@ def test_what_has_passed_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> N
     slept: list[float] = []
     monkeypatch.setattr(time, "monotonic", lambda: 100.0)
     monkeypatch.setattr(time, "sleep", slept.append)
-    sleep_until(99.0)
-    sleep_until(100.5)
+    clock = Clock(origin=90.0)
+    clock.sleep_until(9.0)
+    clock.sleep_until(10.5)
     assert slept == [0.0, 0.5]
