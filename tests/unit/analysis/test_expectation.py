@@ -11,8 +11,11 @@ from hypothesis import strategies as st
 
 from hatester.analysis.expectation import Expectation, load, text
 from hatester.analysis.outcomes import OUTCOMES
+from hatester.matrix.models import load_matrix
+from hatester.matrix.plan import Wanted, make_plan
 from hatester.results.store import find
 from hatester.util.errors import UserError
+from hatester.util.paths import MATRIX
 from tests.factories.entries import entry, stored, unmeasured
 
 PLANNED = [
@@ -46,6 +49,18 @@ def test_the_first_pattern_that_matches_a_cell_decides(tmp_path: Path) -> None:
         ("ok", "lossy"),
         None,
     ]
+
+
+def test_the_shipped_expectation_has_an_outcome_for_each_cell_of_the_default_matrix() -> None:
+    planned = [cell.id for cell in make_plan(load_matrix(MATRIX), Wanted()).cells]
+    expectation = load(str(MATRIX / "expectations/default.yml"), planned, lambda _run: [])
+    assert sorted(expectation.outcomes) == sorted(planned)
+    assert set(expectation.outcomes.values()) == {
+        ("ok",),
+        ("ok", "lossy"),
+        ("outage",),
+        ("silent",),
+    }
 
 
 def test_a_file_of_patterns_may_have_any_name(tmp_path: Path) -> None:
