@@ -14,8 +14,9 @@ import signal
 import struct
 import time
 import traceback
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NoReturn, TextIO
+from typing import Any, NoReturn, TextIO
 
 from provision.guest import sequence
 
@@ -29,25 +30,38 @@ def run(folder: Path) -> NoReturn:
     """Serve one host after another, each as long as it holds its ends of the pipes in `folder`."""
     while True:
         with (folder / "requests").open() as requests, (folder / "events").open("w") as events:
-            serve(requests, events)
+            _greet(json.loads(requests.readline()))
+            serve(requests, events, _run_seeded)
 
 
-def serve(requests: TextIO, events: TextIO) -> None:
-    """Run a sequence for each line of `requests` but the first, which tells of the host.
+def _greet(host: Mapping[str, Any]) -> None:
+    """Take over the host's time and what it has for the random numbers."""
+    # Seconds of the day begin with those of the monotonic clock, whenever the host comes.
+    time.clock_settime(time.CLOCK_REALTIME, int(host["time"]) + time.monotonic() % 1)
+    _stir(bytes.fromhex(host["secret"]))
+
+
+def _run_seeded(plan: dict[str, Any], requests: TextIO, events: TextIO) -> None:
+    _stir(f"hatester {plan['seed']}".encode())
+    sequence.run(plan, requests, events)
+
+
+def serve(
+    requests: TextIO,
+    events: TextIO,
+    run: Callable[[dict[str, Any], TextIO, TextIO], None],
+) -> None:
+    """Run a plan for each line of `requests`, in a process of its own.
 
     The host sends a line when the one before is answered, so that nobody reads what is another's.
     A sequence that ends by itself without its last event gets one here, `broken`.
     """
-    host = json.loads(requests.readline())
-    # Seconds of the day begin with those of the monotonic clock, whenever the host comes.
-    time.clock_settime(time.CLOCK_REALTIME, int(host["time"]) + time.monotonic() % 1)
-    _stir(bytes.fromhex(host["secret"]))
     _say("serving", events)
     while True:
         # It is there before its plan is.
         pid = os.fork()
         if pid == 0:
-            _run(requests, events)
+            _run_next(requests, events, run)
         _, status = os.waitpid(pid, 0)
         code = os.waitstatus_to_exitcode(status)
         if code == _NO_MORE:
@@ -56,7 +70,9 @@ def serve(requests: TextIO, events: TextIO) -> None:
             _say("broken", events, reason=f"it was killed by {signal.Signals(-code).name}")
 
 
-def _run(requests: TextIO, events: TextIO) -> NoReturn:
+def _run_next(
+    requests: TextIO, events: TextIO, run: Callable[[dict[str, Any], TextIO, TextIO], None]
+) -> NoReturn:
     """Take the next plan, and end this process with it. What is left of an earlier one is blank."""
     gc.disable()  # it lives shortly, and its evidence would be looked through in vain
     code = 0
@@ -65,9 +81,7 @@ def _run(requests: TextIO, events: TextIO) -> NoReturn:
         while line and not line.strip():
             line = requests.readline()
         if line:
-            plan = json.loads(line)
-            _stir(f"hatester {plan['seed']}".encode())
-            sequence.run(plan, requests, events)
+            run(json.loads(line), requests, events)
         else:
             code = _NO_MORE
     except BaseException:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from provision.guest.kernel import disk, disk_of, listening_places, pids, program
 
+State = Mapping[str, Sequence[str]]
+"""By kind, such as `mount`, all that there is."""
 BASELINE = Path("/run/hatester/baseline.json")
 _SYSCTL_BYTES = 1024
 _SYSCTLS = ("net/core", "net/ipv4", "net/ipv6")
@@ -20,14 +23,18 @@ _LEAST_BYTES = 32 * 2**20
 
 
 def save() -> None:
-    """Remember how the guest is now."""
+    """Save how the guest is now, before all cells."""
     BASELINE.parent.mkdir(exist_ok=True)
     BASELINE.write_text(json.dumps(_state()))
 
 
 def traces() -> list[str]:
-    """What is there and was not, or was and is not: empty in a clean guest."""
-    before, now = json.loads(BASELINE.read_text()), _state()
+    """Return what has changed in the guest since it was saved; nothing in a clean one."""
+    return differences(json.loads(BASELINE.read_text()), _state())
+
+
+def differences(before: State, now: State) -> list[str]:
+    """Return what is there and was not, or was and is not."""
     return [
         f"{kind} {'left' if item in now[kind] else 'gone'}: {item}"
         for kind in before
@@ -35,7 +42,7 @@ def traces() -> list[str]:
     ]
 
 
-def _state() -> dict[str, list[str]]:
+def _state() -> State:
     return {
         "process": _foreign_processes(),
         "interface": sorted(path.name for path in Path("/sys/class/net").iterdir()),

@@ -5,13 +5,12 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import socket
-import time
+from collections.abc import Callable
 from pathlib import Path
 
+from provision.guest.clock import Clock
 from provision.guest.errors import GuestError
 
-_SECONDS = 120.0
-"""Of the guest's time, which runs ahead while the host reads a disk."""
 _POLL_SECONDS = 0.1
 _UNKNOWN, _FAILED = "0", "2"
 """Results of checks (enum chk_result of include/haproxy/check-t.h); a server that is not checked
@@ -53,10 +52,11 @@ def ask(path: Path, command: str, seconds: float) -> str:
 
 
 class RuntimeAPI:
-    """A stats socket, at a path of the guest's own root."""
+    """HAProxy, asked by commands; `ask` returns the answer to one (`ask`)."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, ask: Callable[[str], str], clock: Clock) -> None:
+        self._ask = ask
+        self._clock = clock
 
     def is_there(self) -> bool:
         """True if it can be asked."""
@@ -64,9 +64,6 @@ class RuntimeAPI:
             self._ask("show info")
             return True
         return False
-
-    def _ask(self, command: str) -> str:
-        return ask(self._path, command, _SECONDS)
 
     def _servers(self) -> list[dict[str, str]]:
         lines = self._ask("show servers state").strip().splitlines()[1:]
@@ -95,22 +92,22 @@ class RuntimeAPI:
 
     def wait_for_checks(self, seconds: float) -> list[str]:
         """Wait until every server that is checked has been; return those that failed."""
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
+        deadline = self._clock.now() + seconds
+        while self._clock.now() < deadline:
             checked = [each for each in self._servers() if _is_checked(each)]
             if all(each["srv_check_result"] != _UNKNOWN for each in checked):
                 break
-            time.sleep(_POLL_SECONDS)
+            self._clock.sleep_until(self._clock.now() + _POLL_SECONDS)
         return [_name(each) for each in checked if each["srv_check_result"] in (_UNKNOWN, _FAILED)]
 
     def wait_until_down(self, names: list[str], seconds: float) -> None:
         """Wait until servers are down, or for so long."""
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
+        deadline = self._clock.now() + seconds
+        while self._clock.now() < deadline:
             up = {_name(each) for each in self._servers() if each["srv_op_state"] != _DOWN}
             if not up.intersection(names):
                 return
-            time.sleep(_POLL_SECONDS)
+            self._clock.sleep_until(self._clock.now() + _POLL_SECONDS)
 
     def cli_sockets(self) -> set[tuple[str, int]]:
         """Return the addresses of its stats sockets: a path and 0, or an address and a port."""

@@ -10,12 +10,13 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from provision.guest import environment, kernel
+from provision.guest.clock import Clock
 from provision.guest.connections import (
     ANY,
     CLOSE,
@@ -23,6 +24,7 @@ from provision.guest.connections import (
     PROXY,
     PROXY_TLS,
     TLS,
+    Target,
     connect,
     exchange,
 )
@@ -30,7 +32,7 @@ from provision.guest.environment import Interface
 from provision.guest.errors import GuestError
 from provision.guest.haproxy import HAProxy, Place, first_alert
 from provision.guest.mock_servers import MockServers
-from provision.guest.runtime_api import RuntimeAPI
+from provision.guest.runtime_api import RuntimeAPI, ask
 
 _SYSCTLS = ("net.ipv4.ip_nonlocal_bind", "net.ipv6.ip_nonlocal_bind")
 _SOCKET = "run/hatester-stats.sock"
@@ -48,6 +50,9 @@ _FALL_SECONDS = 90.0
 _ASKED = 3
 _AT_ONCE = 16
 _ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+_PORTS = 65536
+Range = tuple[str, int, int]
+"""Of ports at an address that are bound together: the first and the last."""
 _ALERT = b"\x15\x03"  # RFC 8446, section 5.1
 
 
@@ -67,15 +72,7 @@ def run(plan: Mapping[str, Any]) -> dict[str, Any]:
         survey.prepare(undo)
         with survey.started() as runtime:
             places, servers = survey.places(runtime), runtime.servers()
-        ports = {port for _, port in places}
-        servers = [each for each in servers if not _is_own_port(each, ports)]
-        servers += [
-            f"{address}:{port + shift}"
-            for address, shift in plan["shifted"]
-            for port in ports
-            if port and 0 < port + shift < 65536
-        ]
-        survey.surround(undo, places, servers)
+        survey.surround(undo, places, others(servers, places, plan["shifted"]))
         with survey.started() as runtime:
             binds = survey.ask(places)
             if failing := runtime.wait_for_checks(_SECONDS):
@@ -141,7 +138,8 @@ class _Survey:
         """Run HAProxy with its configuration, and a socket at which it can be asked."""
         haproxy = self._haproxy
         process = haproxy.launch("-f", "/etc/haproxy/hatester.cfg", "-W")
-        runtime = RuntimeAPI(haproxy.tree / _SOCKET)
+        path = haproxy.tree / _SOCKET
+        runtime = RuntimeAPI(lambda command: ask(path, command, _SECONDS), Clock(0.0))
         try:
             deadline = time.monotonic() + _SECONDS
             seen: set[Place] = set()
@@ -160,16 +158,9 @@ class _Survey:
             process.wait(_SECONDS)
 
     def places(self, runtime: RuntimeAPI) -> list[Place]:
-        """Return where HAProxy listens, its own command line's sockets apart."""
-        found = self._listening() - runtime.cli_sockets() - {(f"/{_SOCKET}", 0)}
-        return sorted(each for each in found if not self._is_inside(each))
-
-    def _is_inside(self, place: Place) -> bool:
-        """True if it is neither end of a range of ports that are bound together."""
-        address, port = place
-        return any(
-            address == there and first < port < last for there, first, last in self._plan["ranges"]
-        )
+        """Return where HAProxy listens for clients."""
+        cli = runtime.cli_sockets() | {(f"/{_SOCKET}", 0)}
+        return without_inner(self._listening() - cli, self._plan["ranges"])
 
     def _listening(self) -> set[Place]:
         """Return each socket at which HAProxy's processes listen (proc_pid_fd(5))."""
@@ -185,18 +176,12 @@ class _Survey:
         return dict(zip(map(_label, places), answers))
 
     def _answer(self, place: Place) -> str | None:
-        """Return what a place does whenever it is asked, the more telling first."""
-        if _is_tls(self._target(place, ANY)):
-            ways = [TLS, PROXY_TLS, PROXY]
-        else:
-            ways = [ANY, TLS, PROXY, PROXY_TLS]
-        for answer in (*ways, CLOSE, CONNECT):
-            target = self._target(place, answer)
-            if all(connect(target, _CONNECTION_SECONDS)["outcome"] == "ok" for _ in range(_ASKED)):
-                return answer
-        return None
+        return kind_of_answer(
+            is_tls=_is_tls(self._target(place, ANY)),
+            is_ok=lambda answer: _is_ok(self._target(place, answer)),
+        )
 
-    def _target(self, place: Place, answer: str) -> Any:
+    def _target(self, place: Place, answer: str) -> Target:
         address, port = place
         label = _label(place)
         interface = self._plan["through"].get(label)
@@ -210,7 +195,43 @@ class _Survey:
         return self._haproxy.target(where, self._plan["site"])
 
 
-def _is_tls(target: Any) -> bool:
+def without_inner(places: Iterable[Place], ranges: Iterable[Range]) -> list[Place]:
+    """Return places in order; of ports that are bound together only the first and the last."""
+    inner = {(address, port) for address, first, last in ranges for port in range(first + 1, last)}
+    return sorted({*places} - inner)
+
+
+def others(
+    servers: Iterable[str], places: Iterable[Place], shifted: Iterable[tuple[str, int]]
+) -> list[str]:
+    """Return the servers that are not HAProxy itself, and those at ports shifted by some number."""
+    ports = {port for _, port in places if port}
+    found = [each for each in servers if not _is_own_port(each, ports)]
+    return found + [
+        f"{address}:{port + shift}"
+        for address, shift in shifted
+        for port in sorted(ports)
+        if 0 < port + shift < _PORTS
+    ]
+
+
+def kind_of_answer(is_tls: bool, is_ok: Callable[[str], bool]) -> str | None:
+    """Return the first kind of answer, the more telling first, that is given whenever it is asked.
+
+    `is_ok` asks once.
+    """
+    ways = [TLS, PROXY_TLS, PROXY] if is_tls else [ANY, TLS, PROXY, PROXY_TLS]
+    for answer in (*ways, CLOSE, CONNECT):
+        if all(is_ok(answer) for _ in range(_ASKED)):
+            return answer
+    return None
+
+
+def _is_ok(target: Target) -> bool:
+    return bool(connect(target, _CONNECTION_SECONDS)["outcome"] == "ok")
+
+
+def _is_tls(target: Target) -> bool:
     """True if an HTTP request is answered by an alert of TLS."""
     try:
         return exchange(target, time.monotonic() + _CONNECTION_SECONDS).startswith(_ALERT)
