@@ -1,63 +1,20 @@
-"""The command line of hatester: `invoke --list`."""
+"""The command line of hatester: `invoke --list`.
+
+A command imports its modules when it runs, so that `--list` and `--help` need few of them.
+"""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
-from dataclasses import asdict, astuple
-from json import dumps
+from functools import partial
 
 from invoke.context import Context
-from invoke.exceptions import Exit
 from invoke.tasks import task
-from tabulate import tabulate
 
-from hatester import cli_artifacts, options
-from hatester.analysis import compare as comparison
-from hatester.analysis import expectation, reasons
-from hatester.analysis.outcomes import OUTCOMES, outcome
-from hatester.artifacts import gc as cleaning
-from hatester.artifacts import usage
-from hatester.artifacts.apt import debian
-from hatester.artifacts.builder import workshop
-from hatester.artifacts.suite_kernels import kernels_of
-from hatester.capture import capture as capturing
-from hatester.capture import host as hosts
-from hatester.capture import ssh
-from hatester.capture.remote import Remote
-from hatester.cli import (
-    NOT_MEASURED,
-    NOT_MET,
-    SKIP_COMMIT,
-    STOP_BISECTION,
-    conclude,
-    limited,
-    mirror,
-    orderly,
-    require_table_format,
-    show_kept,
-    show_run,
-)
-from hatester.guests import engine
-from hatester.guests import host as this_host
-from hatester.matrix.kernel_spec import with_kernels, with_names
-from hatester.matrix.models import FLAVOURS, METHODS, load_matrix
-from hatester.matrix.plan import Wanted, cell_of, make_plan, plan_of, without_unfit
-from hatester.report.live import shown
-from hatester.results.store import find
-from hatester.runner import bench as benchmarks
-from hatester.runner.runner import How, Keep
-from hatester.runner.selection import Market, like_host, new_run, newest_run
-from hatester.runner.shell import open_shell
-from hatester.runner.start import New, measure
-from hatester.util.duration import duration
-from hatester.util.errors import UserError
-from hatester.util.paths import HOSTS, MATRIX, RESULTS
-from hatester.util.progress import Progress
-from hatester.util.text import displayable
-from hatester.util.validation import require
+from hatester.cli import SKIP_COMMIT, STOP_BISECTION, orderly
 
-log = logging.getLogger("hatester.tasks")
+command = partial(task, auto_shortflags=False)
+"""One letter would mean one flag today and another one after the next release."""
 
 DESCRIBED = (
     "a Debian suite, a path (with a slash) of a binary, one of a .deb file, or an image, such as "
@@ -75,7 +32,7 @@ SELECT = {
     f"{DESCRIBED} (repeatable).",
     "setting": "A setting of matrix/settings.yml, instead of the default ones (repeatable).",
     "scenario": "A folder of matrix/scenarios, instead of the default ones (repeatable).",
-    "method": f"A way of reloading: {', '.join(METHODS)} (repeatable).",
+    "method": "A way of reloading: signal, cli, systemd, soft-finish (repeatable).",
     "only": "Only cells whose id matches a pattern, such as '6.1/*/plain/*' (repeatable).",
     "skip": "No cells whose id matches a pattern (repeatable).",
 }
@@ -92,7 +49,7 @@ CLOCK = (
 VERBOSE = "Log every command as well, on the host and in the guests, ready to be pasted."
 
 
-@task(iterable=[*NAMES, "seed", "file", "env"], optional=["failed"], help={
+@command(iterable=[*NAMES, "seed", "file", "env"], optional=["failed"], help={
     **SELECT,
     "repeat": "Measure each cell so often, with the seeds from 0 on; tables show how many of them.",
     "seed": SEED,
@@ -136,50 +93,22 @@ def matrix(
     130 interrupted.
     """
     with orderly(is_verbose=verbose):
-        require(keep, [each.value for each in Keep], "--keep")
-        require_table_format(table_format)
-        wanted = Wanted(kernel, haproxy, setting, scenario, method, only, skip)
-        require(clock, engine.CLOCKS, "--clock")
-        new = New(
-            options.seeds(repeat, seed),
-            clock,
-            options.interval("--probe-interval", probe_interval),
-            options.own(config, after, scenario, host, file, env, advise),
-            wanted if config else Wanted(),
-        )
-        at_once = options.count("--jobs", jobs, least=0)
-        how = How(Keep(keep), at_once, options.again(failed))
-        limit = duration("--time-limit", time_limit)
-        declared = load_matrix(MATRIX, matrix)
-        market = Market(lambda: debian(c.hatester), kernels_of(c.hatester))
-        if resume or how.again:
-            if any(astuple(wanted)) or new != New() or matrix != "default" or host:
-                raise UserError("--resume: which cells, and how, is said by the run already.")
-            choice = newest_run(declared, how.again, market)
-        elif host:
-            choice = like_host(declared, wanted, new, host, market)
-        else:
-            choice = new_run(declared, wanted, new, market)
-        if expect and isinstance(choice.run, New) and choice.run.own:
-            raise UserError("--expect: of a configuration, the cells are not known beforehand.")
-        expected = (
-            expectation.load(expect, choice.planned, lambda run: find(RESULTS, run).cells)
-            if expect
-            else None
-        )
-        if c.config.run.dry:
-            print("\n".join(cell.id for cell in choice.plan.cells))
-            return
-        this_host.require()
-        with limited(limit), shown() as progress:
-            measured = measure(debian(c.hatester), choice.plan, how, choice.run, progress)
-        show_run(measured.results, table_format, expected)
-        if measured.kept:
-            show_kept(measured.kept)
-        conclude(measured.results, measured.interruption, expected)
+        from hatester.cli_runs import measure_matrix
+        from hatester.matrix.plan import Wanted
+        from hatester.options import Flags
+
+        measure_matrix(
+            c.hatester,
+            Wanted(kernel, haproxy, setting, scenario, method, only, skip),
+            Flags(
+                matrix, repeat, seed, clock, probe_interval, jobs, time_limit, keep, resume,
+                failed, expect, config, after, file, env, advise, host, table_format,
+            ),
+            is_dry=c.config.run.dry,
+        )  # fmt: skip
 
 
-@task(iterable=["kernel"], help={
+@command(iterable=["kernel"], help={
     "cell": "The id of a cell, as `invoke plan` lists them; any that the matrix declares.",
     "kernel": "Where matrix/kernels.yml has no such kernel, what `invoke plan` was given for it.",
     "step": "The number of the step after which to stop, instead of the last.",
@@ -190,20 +119,12 @@ def shell(
 ) -> None:
     """Take a guest to a step of a cell and open a shell in it: `invoke shell CELL --step 4`."""
     with orderly(is_verbose=verbose):
-        wanted = cell_of(cell)
-        declared = load_matrix(MATRIX)
-        if kernel:
-            declared, _ = with_kernels(declared, Wanted(kernel), kernels_of(c.hatester))
-        plan = plan_of(with_names(declared, [wanted.kernel], {}), [wanted], cell)
-        [scenario] = plan.scenarios.values()
-        steps = options.step("--step", step, len(scenario.steps))
-        this_host.require()
-        with workshop(debian(c.hatester), plan.matrix) as shop:
-            plan = without_unfit(plan, *shop.versions(plan.kernels, plan.builds))
-            open_shell(plan, shop, steps, Progress())
+        from hatester.cli_runs import enter_cell
+
+        enter_cell(c.hatester, cell, kernel, step)
 
 
-@task(iterable=[*NAMES, "seed"], help={
+@command(iterable=[*NAMES, "seed"], help={
     **SELECT,
     "bad": "The mildest outcome that is bad: lossy, outage (the default) or down.",
     "repeat": "Measure each cell so often, with the seeds from 0 on; one bad one is enough.",
@@ -222,27 +143,16 @@ def bisect(
     Exit codes: 0 good, 1 bad, 125 skip this commit since it could not be measured, 129 a mistake
     in a file or flag and 130 interrupted, with both of which git stops.
     """
-    with orderly(STOP_BISECTION, SKIP_COMMIT, is_verbose=verbose):
-        require(bad, OUTCOMES[1:-1], "--bad")
+    with orderly(STOP_BISECTION, SKIP_COMMIT, STOP_BISECTION, is_verbose=verbose):
+        from hatester.cli_runs import bisect_commit
+        from hatester.matrix.plan import Wanted
+        from hatester.options import Flags
+
         wanted = Wanted(kernel, haproxy, setting, scenario, method, only, skip)
-        plan = make_plan(*with_kernels(load_matrix(MATRIX, matrix), wanted, kernels_of(c.hatester)))
-        require(clock, engine.CLOCKS, "--clock")
-        new = New(options.seeds(repeat, seed), clock)
-        this_host.require()
-        with shown() as progress:
-            measured = measure(debian(c.hatester), plan, How(), new, progress)
-        show_run(measured.results, "plain")
-        if measured.interruption:
-            raise measured.interruption
-        outcomes = {outcome(cell) for cell in measured.results.cells}
-    if outcomes & set(OUTCOMES[OUTCOMES.index(bad) :]):
-        raise Exit("bad", code=NOT_MET)
-    if "error" in outcomes:
-        raise Exit("Some cells could not be measured.", code=SKIP_COMMIT)
-        log.info("good")
+        bisect_commit(c.hatester, wanted, Flags(matrix, repeat, seed, clock), bad)
 
 
-@task(help={
+@command(help={
     "run": "A run by its name, such as latest, or by its folder.",
     "recompute": "Judge the cells again by their stored evidence; needs no guest.",
     "table_format": TABLE_FORMAT,
@@ -250,24 +160,12 @@ def bisect(
 def report(c: Context, run: str, recompute: bool = False, table_format: str = "plain") -> None:
     """Show a stored run again, and write its reports: `invoke report latest`."""
     with orderly():
-        require_table_format(table_format)
-        results = find(RESULTS, run)
-        if recompute:
-            changed, kept = results.recompute()
-            there = len(results.cells)
-            judged = there - len(kept)
-            log.info(f"judged {judged} cells again: {len(changed)} are told differently now")
-            for id_ in changed:
-                log.info(id_)
-            if kept:
-                log.info(
-                    f"{len(kept)} of {there} cells could not be judged again and stay as they were "
-                    "measured"
-                )
-        show_run(results, table_format)
+        from hatester.cli_runs import show_stored
+
+        show_stored(run, table_format, is_recomputed=recompute)
 
 
-@task(help={
+@command(help={
     "before": "The earlier run, by its name or its folder.",
     "after": "The later run, such as latest.",
 })  # fmt: skip
@@ -278,15 +176,12 @@ def compare(c: Context, before: str, after: str) -> None:
     later one could not.
     """
     with orderly():
-        compared = comparison.compare(find(RESULTS, before).cells, find(RESULTS, after).cells)
-        print(displayable(comparison.text(compared)))
-    if compared.of(comparison.Fate.WORSE):
-        raise Exit(code=NOT_MET)
-    if compared.of(comparison.Fate.LOST):
-        raise Exit(code=NOT_MEASURED)
+        from hatester.cli_runs import compare_runs
+
+        compare_runs(before, after)
 
 
-@task(iterable=["config"], help={
+@command(iterable=["config"], help={
     "host": "As for ssh: a name of your ~/.ssh/config, a host name, USER@HOST.",
     "port": "Its SSH port, instead of the one that your SSH configuration says.",
     "user": "As whom to log in, instead of whom your SSH configuration says.",
@@ -305,15 +200,12 @@ def capture(
     is told. Exit codes: 0, or 2: it is not known, does not let you in, or has no HAProxy.
     """
     with orderly():
-        name = hosts.name_of(host, as_)
-        at = options.count("--port", port, most=65535) if port else 0
-        with ssh.visit(host, user, at, ssh_config) as there:
-            captured = capturing.capture(Remote(there.run), config)
-        file = hosts.write_host(HOSTS, name, host, captured.host, captured.files)
-        print(f"{displayable(hosts.report(captured.host))}\n\ncaptured: {file}")
+        from hatester.cli_artifacts import capture_host
+
+        capture_host(host, as_, user, port, ssh_config, config)
 
 
-@task(iterable=NAMES, help={**SELECT, "json": "As JSON, a list of cells."})
+@command(iterable=NAMES, help={**SELECT, "json": "As JSON, a list of cells."})
 def plan(
     c: Context, kernel: Sequence[str], haproxy: Sequence[str], setting: Sequence[str],
     scenario: Sequence[str], method: Sequence[str], only: Sequence[str], skip: Sequence[str],
@@ -321,60 +213,60 @@ def plan(
 ) -> None:  # fmt: skip
     """List the cells that `invoke matrix` would run with the same flags; boots nothing."""
     with orderly():
+        from hatester.cli_plan import list_cells
+        from hatester.matrix.plan import Wanted
+
         wanted = Wanted(kernel, haproxy, setting, scenario, method, only, skip)
-        made = make_plan(*with_kernels(load_matrix(MATRIX, matrix), wanted, kernels_of(c.hatester)))
-        cells = made.cells
-        if left_out := reasons.left_out(made.left_out):
-            log.info(left_out)
-    if json:
-        print(dumps([{"id": cell.id, **asdict(cell)} for cell in cells], indent=1))
-    else:
-        print("\n".join(cell.id for cell in cells))
+        list_cells(c.hatester, wanted, matrix, is_json=json)
 
 
-@task
+@command()
 def doctor(c: Context) -> None:
     """Is everything there that a run needs: each thing, ok or what to do about it."""
     with orderly():
-        found = [*this_host.findings(), engine.finding(), mirror(c.hatester)]
-        rows = [(each.name, "ok" if each.is_ok else "MISSING", each.text) for each in found]
-        print(displayable(tabulate(rows, tablefmt="plain")))
-        if missing := [each.name for each in found if not each.is_ok]:
-            raise UserError(f"A run needs more than is here: {', '.join(missing)}.")
+        from hatester.cli_runs import examine_host
+
+        examine_host(c.hatester)
 
 
-@task(iterable=["kernel"], help={
+@command(iterable=["kernel"], help={
     "kernel": f"{KERNEL}, instead of all declared ones (repeatable).",
     "refresh": "Ask the mirror for what is newer, instead of using what was made.",
 })  # fmt: skip
 def images(c: Context, kernel: Sequence[str], refresh: bool = False) -> None:
     """Make the guest images, a kernel kit each and one system; what is there is used again."""
     with orderly():
-        cli_artifacts.make_images(c.hatester, kernel, refresh)
+        from hatester.cli_artifacts import make_images
+
+        make_images(c.hatester, kernel, refresh)
 
 
-@task(iterable=["haproxy"], help={
+@command(iterable=["haproxy"], help={
     "haproxy": f"A build of matrix/haproxy.yml, instead of all, or {DESCRIBED} (repeatable).",
     "refresh": "Ask the mirror for what is newer, instead of using what was made.",
 })  # fmt: skip
 def builds(c: Context, haproxy: Sequence[str], refresh: bool = False) -> None:
     """Make the HAProxy builds; what is there is used again."""
     with orderly():
-        cli_artifacts.make_builds(c.hatester, haproxy, refresh)
+        from hatester.cli_artifacts import make_builds
+
+        make_builds(c.hatester, haproxy, refresh)
 
 
-@task(iterable=["haproxy"], help={
+@command(iterable=["haproxy"], help={
     "haproxy": f"A build of matrix/haproxy.yml, instead of all, or {DESCRIBED} (repeatable).",
 })  # fmt: skip
 def versions(c: Context, haproxy: Sequence[str]) -> None:
     """Tell which builds are behind the newest release of their branch, by HAProxy's own index."""
     with orderly():
-        cli_artifacts.list_versions(c.hatester, haproxy)
+        from hatester.cli_artifacts import list_versions
+
+        list_versions(c.hatester, haproxy)
 
 
-@task(iterable=["suite", "flavour"], help={
+@command(iterable=["suite", "flavour"], help={
     "suite": "A suite of Debian, instead of those of matrix/kernels.yml (repeatable).",
-    "flavour": f"A flavour, instead of all: {', '.join(FLAVOURS)} (repeatable).",
+    "flavour": "A flavour, instead of all: cloud, generic, rt (repeatable).",
     "refresh": "Ask the mirror for what is newer.",
 })  # fmt: skip
 def kernels(
@@ -382,21 +274,26 @@ def kernels(
 ) -> None:
     """List the kernels that the mirror has, from the oldest to the newest of each suite."""
     with orderly():
-        cli_artifacts.list_kernels(c.hatester, suite, flavour, refresh)
+        from hatester.cli_artifacts import list_kernels
+
+        list_kernels(c.hatester, suite, flavour, refresh)
 
 
-@task(iterable=["part"], help={
-    "part": f"What to measure, instead of all: {', '.join(benchmarks.PARTS)} (repeatable).",
+@command(iterable=["part"], help={
+    "part": "What to measure, instead of all: starts, cells, clock, matrix, instead (repeatable).",
     "clock": CLOCK,
 })  # fmt: skip
 def bench(c: Context, part: Sequence[str], clock: str = "auto") -> None:
     """Measure how long things take on this host; a table and results/bench/TIME.json."""
     with orderly():
-        benchmarks.bench(c.hatester, part, clock)
+        from hatester.runner.bench import bench
+
+        bench(c.hatester, part, clock)
 
 
-@task(iterable=["part"], help={
-    "part": f"What to clean, instead of all of the cache: {', '.join(usage.PARTS)} (repeatable).",
+@command(iterable=["part"], help={
+    "part": "What to clean, instead of all of the cache: ready, kernels, systems, builds, images, "
+    "downloads, apt, snapshot, leftovers, results (repeatable).",
     "older_than": "Only what was not used for so long, such as 12h, 30d (the default), 2w or 0.",
     "dry_run": "Tell what would be removed, and remove nothing.",
 })  # fmt: skip
@@ -407,13 +304,12 @@ def clean(c: Context, part: Sequence[str], older_than: str = "30d", dry_run: boo
     something could not be removed.
     """
     with orderly():
-        is_dry = dry_run or c.config.run.dry
-        swept = cleaning.clean(RESULTS, part, older_than, is_dry=is_dry)
-        print(cleaning.text(swept))
-        swept.require_all_gone()
+        from hatester.cli_artifacts import clean
+
+        clean(part, older_than, is_dry=dry_run or c.config.run.dry)
 
 
-@task
+@command()
 def lint(c: Context) -> None:
     """Check the style and the types of the code, what it imports, and its scripts."""
     for command in (
@@ -428,7 +324,7 @@ def lint(c: Context) -> None:
         c.run(command)
 
 
-@task(lint, help={"faults": "All of tests/faults, an hour or more, instead of all tests."})
+@command(lint, help={"faults": "All of tests/faults, an hour or more, instead of all tests."})
 def test(c: Context, faults: bool = False) -> None:
     """Run all tests: lint, unit, integration, and those that use guests, some faults among them."""
     if faults:

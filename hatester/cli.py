@@ -1,80 +1,107 @@
-"""What the tasks have in common: how they begin, how they end, what they show."""
+"""The command line: its program, exit codes, signals and faults.
+
+It is imported before every command, also before `--help`: it imports little, and commands import
+their own modules when they run.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import difflib
+import logging
+import logging.handlers
 import os
-import shlex
+import re
 import signal
 import sys
-from collections.abc import Iterator
+import traceback
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from invoke.exceptions import Exit
-from tabulate import tabulate_formats
+import invoke.program
+from invoke.exceptions import Exit, ParseError
+from invoke.parser.context import ParserContext
 
-from hatester.analysis import expectation, findings, reasons
-from hatester.analysis.answer import answer
-from hatester.analysis.expectation import Expectation
-from hatester.analysis.outcomes import outcome
-from hatester.artifacts.apt import debian
-from hatester.guests import host, machines
-from hatester.guests.vagrant import Vagrant
-from hatester.report import tables, writer
-from hatester.results.store import Results
 from hatester.util import log
 from hatester.util.errors import MeasurementError, TimeIsUp, UserError
-from hatester.util.text import displayable
-from hatester.util.validation import require
+from hatester.util.paths import PROJECT
+from hatester.util.text import displayable, quoted
 
 NOT_MET = 1
 MISTAKE = 2
 NOT_MEASURED = 3
+FAULT = 4
 INTERRUPTED = 130
 """Exit codes; 128 + SIGINT, as shells have it."""
 SKIP_COMMIT = 125
 STOP_BISECTION = 129
-"""Exit codes for `git bisect run` (git-bisect(1)): what is not below 128 ends it."""
+"""Exit codes for `git bisect run` (git-bisect(1)): a code above 127 ends it."""
+_CLOSED_PIPE = 141
+"""128 + SIGPIPE: the reader of standard output has gone (`| head`)."""
 
+BISECT = "bisect"
+"""The command whose exit codes are git's."""
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)
+_FAULT_LOG = "faults.log"
+_FAULT_LOG_BYTES = 1 << 20
+_UNKNOWN = re.compile(r"No idea what '(?P<word>.*)' is!", re.DOTALL)
+_MISSING = re.compile(r"'.*' did not receive required positional arguments: (?P<names>.*)")
+_VALUELESS = re.compile(r"Flag <Argument: (?P<name>\S+).*> needed value and was not given one!")
 
 
 @contextlib.contextmanager
 def orderly(
-    mistake: int = MISTAKE, not_measured: int = NOT_MEASURED, *, is_verbose: bool = False
+    mistake: int = MISTAKE,
+    not_measured: int = NOT_MEASURED,
+    fault: int = FAULT,
+    *,
+    is_verbose: bool = False,
 ) -> Iterator[None]:
-    """How a command ends that does not reach its end; it shows the log, with each command that it
-    runs where it `is_verbose`.
+    """Run a command so that it ends with one sentence and its exit code, however it ends.
 
-    What the user can mend ends with its sentence and the exit code `mistake`, and where there is
-    nothing to measure, with `not_measured`; the first signal ends it in order, with all that it
-    started, and no further one keeps it from that.
+    A UserError ends it with `mistake`, a MeasurementError with `not_measured`, any other error
+    with `fault`. The first signal ends it in order, with everything that it started; later
+    signals change nothing. Handlers of signals are restored. With `is_verbose`, every command on
+    this host and in guests is logged as well.
     """
-    for number in _SIGNALS:
-        # What nohup(1) has it ignore stays ignored.
-        if signal.getsignal(number) is not signal.SIG_IGN:
+    with log.shown(is_verbose=is_verbose), _signals_taken():
+        try:
+            yield
+        except Exit:
+            raise
+        except UserError as error:
+            raise Exit(displayable(str(error)), code=mistake) from error
+        except MeasurementError as error:
+            raise Exit(displayable(str(error)), code=not_measured) from error
+        except TimeIsUp as error:
+            raise Exit(f"{error} Nothing was measured.", code=NOT_MEASURED) from error
+        except KeyboardInterrupt as error:
+            raise Exit("Interrupted.", code=INTERRUPTED) from error
+        except BrokenPipeError as error:
+            _log_fault(error)
+            raise Exit(code=_CLOSED_PIPE) from error
+        except Exception as error:
+            raise Exit(report_fault(error), code=fault) from error
+
+
+@contextlib.contextmanager
+def _signals_taken() -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    for number, handler in before.items():
+        # nohup(1) has a signal ignored, and it stays so.
+        if handler is not signal.SIG_IGN:
             signal.signal(number, _interrupt)
     try:
-        with log.shown(is_verbose=is_verbose):
-            yield
-    except UserError as error:
-        raise Exit(displayable(str(error)), code=mistake) from error
-    except MeasurementError as error:
-        raise Exit(displayable(str(error)), code=not_measured) from error
-    except TimeIsUp as error:
-        raise Exit(f"{error} Nothing was measured.", code=NOT_MEASURED) from error
-    except KeyboardInterrupt as error:
-        raise Exit("Interrupted.", code=INTERRUPTED) from error
+        yield
     finally:
-        for number in _SIGNALS:
-            # Python drops its own handlers before it exits, and would die of the next signal.
-            if signal.getsignal(number) is _be_patient:
-                signal.signal(number, signal.SIG_IGN)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _interrupt(number: int, _frame: FrameType | None) -> None:
-    # What ends takes a bounded time for it, and would leave something behind if it were cut short.
+    # A shutdown takes a bounded time. Cut short, it would leave processes behind.
     for each in _SIGNALS:
         if signal.getsignal(each) is _interrupt:
             signal.signal(each, _be_patient)
@@ -85,13 +112,13 @@ def _interrupt(number: int, _frame: FrameType | None) -> None:
 
 def _be_patient(number: int, _frame: FrameType | None) -> None:
     if number != signal.SIGALRM:
-        # By its descriptor, since what was interrupted may be writing to the stream.
-        os.write(sys.stderr.fileno(), b"It is ending already.\n")
+        # By the descriptor: the interrupted code may be amid a write to the stream.
+        os.write(sys.stderr.fileno(), b"Already shutting down.\n")
 
 
 @contextlib.contextmanager
 def limited(seconds: float | None) -> Iterator[None]:
-    """Raise TimeIsUp where it takes longer than so many seconds (setitimer(2)); None: no limit."""
+    """Raise TimeIsUp after so many seconds (setitimer(2)); None: no limit."""
     signal.setitimer(signal.ITIMER_REAL, seconds or 0)
     try:
         yield
@@ -99,76 +126,159 @@ def limited(seconds: float | None) -> Iterator[None]:
         signal.setitimer(signal.ITIMER_REAL, 0)
 
 
-def mirror(settings: Any) -> host.Finding:
-    """Whether Debian's archive can be reached, which the first run needs."""
-    try:
-        archive = debian(settings)
-        archive.require_reachable()
-    except UserError as error:
-        return host.Finding("mirror", False, str(error))
-    return host.Finding("mirror", True, archive.mirrors.main)
-
-
-def require_table_format(name: str) -> None:
-    """Raise UserError for what tabulate does not know."""
-    require(name, tabulate_formats, "--table-format")
-
-
-def show_run(results: Results, table_format: str, expected: Expectation | None = None) -> None:
-    """A run's tables and findings, what could not be measured, and where everything is.
-
-    The answer about a configuration of the user's own comes first.
-    """
-    answered = answer(results.run)
-    general = findings.find_general if answered else findings.find
-    found = [*answered, *general(results.cells)]
-    is_coloured = sys.stdout.isatty() and "NO_COLOR" not in os.environ
-    tabled = tables.tables(results.cells, table_format, is_coloured=is_coloured)
-    told = displayable(findings.text(found))
-    parts = [
-        *((told, tabled) if answered else (tabled, told)),
-        displayable(reasons.errors(results.cells)),
-        displayable(differences(results)),
-    ]
-    print("\n\n".join(part for part in parts if part), flush=True)
-    files = writer.write(results, found, expected)
-    print(
-        f"\nresults: {results.file}\n"
-        f"reports: {', '.join(str(file) for file in files)}\n"
-        f"evidence: {results.folder / 'cells'}"
+def report_fault(error: BaseException) -> str:
+    """Log a fault of hatester with its traceback; return the sentence for the user."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    place = f"{Path(last.filename).name}, line {last.lineno}"
+    problem = f"{type(error).__name__}: {quoted(str(error))}" if str(error) else repr(error)
+    log = _log_fault(error)
+    return displayable(
+        f"This is a fault of hatester, and says nothing about HAProxy: {problem} ({place}). "
+        f"The traceback is in {log}."
     )
 
 
-def differences(results: Results) -> str:
-    """In what the guests were not like the captured host that they were to be like."""
-    host = results.run.get("captured")
-    return "\n".join(f"unlike {host}: {each}" for each in results.run.get("differs", ()))
+def _log_fault(error: BaseException) -> str:
+    """Append a traceback to the log of faults; return where it is."""
+    from hatester.artifacts import cache  # noqa: PLC0415 # see above
 
-
-def show_kept(kept: Vagrant) -> None:
-    """How to enter the machines that go on, and to end them."""
-    there = " ".join(f"{name}={shlex.quote(value)}" for name, value in kept.where.items())
-    for name in machines.kept_machines(kept.folder):
-        print(f"kept: {there} {shlex.join(kept.entry(name))}")
-    if kept.engine.is_virtual:
-        print(f"they stand still until: {there} vagrant resume")
-    print(f"end with: {there} vagrant destroy -f")
-
-
-def conclude(
-    results: Results, interruption: KeyboardInterrupt | None, expected: Expectation | None = None
-) -> None:
-    """End with the exit code of a run, and why it is not 0."""
-    if interruption:
-        is_late = isinstance(interruption, TimeIsUp)
-        planned = len(results.planned)
-        done = planned - len(results.left())
-        raise Exit(
-            f"{interruption if is_late else 'Interrupted:'} {done} of {planned} cells were "
-            "measured; ./bootstrap invoke matrix --resume goes on with the rest.",
-            code=NOT_MEASURED if is_late else INTERRUPTED,
+    try:
+        file = cache.root() / _FAULT_LOG
+        handler = logging.handlers.RotatingFileHandler(
+            file, maxBytes=_FAULT_LOG_BYTES, backupCount=1, encoding="utf-8", errors="replace"
         )
-    if expected and (differences := expected.differences(results.cells)):
-        raise Exit(displayable(expectation.text(differences)), code=NOT_MET)
-    if any(outcome(cell) == "error" for cell in results.cells):
-        raise Exit("Some cells could not be measured.", code=NOT_MEASURED)
+    except (OSError, UserError):
+        traceback.print_exception(error)
+        return "standard error"
+    with contextlib.closing(handler):
+        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+        message = " ".join(sys.argv)
+        trace = (type(error), error, error.__traceback__)
+        handler.emit(logging.LogRecord("hatester", logging.ERROR, "", 0, message, None, trace))
+    return str(file)
+
+
+def _version() -> str:
+    """Return the version that pyproject.toml declares, without a parser of TOML."""
+    text = (PROJECT / "pyproject.toml").read_text(encoding="utf-8")
+    found = re.search(r'^version = "(.*)"$', text, re.MULTILINE)
+    return found[1] if found else "unknown"
+
+
+class Program(invoke.program.Program):
+    """Invoke's program with exit codes, help and version of hatester.
+
+    Plain `invoke` runs the same tasks; it only ends with 1 where it refuses a flag.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
+            version=_version(), name="hatester", binary="invoke", binary_names=["invoke"]
+        )
+
+    def run(self, argv: list[str] | None = None, exit: bool = True) -> None:
+        """Run a command line. Raises SystemExit with its code, also where Invoke would not."""
+        self.normalize_argv(argv)
+        try:
+            super().run(argv, exit)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            # Python would flush once more at its end, and complain.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(_CLOSED_PIPE)
+        except KeyboardInterrupt:
+            sys.exit(INTERRUPTED)
+        except Exception as error:
+            print(report_fault(error), file=sys.stderr)
+            sys.exit(STOP_BISECTION if BISECT in self.argv else FAULT)
+
+    def parse_core(self, argv: list[str] | None) -> None:
+        """Parse the flags before the first command."""
+        with self._refusals():
+            super().parse_core(argv)
+
+    def parse_collection(self) -> None:
+        """Load the commands."""
+        with self._refusals():
+            super().parse_collection()
+
+    def parse_tasks(self) -> None:
+        """Parse the commands and their flags."""
+        with self._refusals():
+            contexts = self._make_parser().contexts
+            _require_values(self.core.unparsed, contexts)
+            super().parse_tasks()
+
+    def parse_cleanup(self) -> None:
+        """Show help or a list, if that was asked for."""
+        with self._refusals():
+            super().parse_cleanup()
+
+    def print_help(self) -> None:
+        """Print the commands, and the flags that stand before a command."""
+        super().print_help()
+        self.load_collection()
+        self.list_root, self.list_depth, self.scoped_collection = None, None, self.collection
+        self.list_format = "flat"
+        self.list_tasks()
+        print("Flags and examples of a command: ./bootstrap invoke COMMAND --help")
+
+    @contextlib.contextmanager
+    def _refusals(self) -> Iterator[None]:
+        try:
+            yield
+        except ParseError as error:
+            context = error.context
+            name = context.name if context else None
+            is_bisect = name == BISECT
+            known = sorted(self.collection.task_names) if hasattr(self, "collection") else []
+            code = STOP_BISECTION if is_bisect else MISTAKE
+            raise Exit(displayable(_sentence(error, known)), code=code) from error
+
+
+def _require_values(tokens: Sequence[str], contexts: Any) -> None:
+    """Raise ParseError for a repeatable flag without a value; to Invoke, it selects everything."""
+    context: ParserContext | None = None
+    is_value = False
+    for token, following in zip(tokens, [*tokens[1:], ""], strict=False):
+        if is_value:
+            is_value = False
+        elif context and token in context.flags and context.flags[token].takes_value:
+            argument = context.flags[token]
+            is_value = not (argument.optional or following in context.flags)
+            if argument.kind is list and not (is_value and following):
+                raise ParseError(f"Flag {argument!r} needed value and was not given one!", context)
+        elif token in contexts:
+            context = contexts[token]
+
+
+def _sentence(error: ParseError, commands: Sequence[str]) -> str:
+    """Return what Invoke refuses, and what may have been meant."""
+    context = error.context
+    name = context.name if context and context.name else ""
+    place = f"{name}: " if name else ""
+    text = str(error)
+    if found := _UNKNOWN.fullmatch(text):
+        word = found["word"]
+        if word.startswith("-"):
+            known = [*context.flags, *context.inverse_flags] if name and context else []
+            return f"{place}there is no flag {quoted(word)}{_guess(word, known)} {_help(name)}"
+        if name and _guess(word, commands) == ".":
+            return f"{place}{quoted(word)} belongs to no flag. {_help(name)}"
+        return f"there is no command {quoted(word)}{_guess(word, commands)} {_help('')}"
+    if found := _MISSING.fullmatch(text):
+        return f"{place}expected {found['names'].replace(chr(39), '').upper()}. {_help(name)}"
+    if found := _VALUELESS.fullmatch(text):
+        return f"{place}--{found['name']}: expected a value. {_help(name)}"
+    return f"{place}{text}"
+
+
+def _guess(word: str, known: Sequence[str]) -> str:
+    close = difflib.get_close_matches(word.partition("=")[0], known, n=1)
+    return f"; did you mean {close[0]}?" if close else "."
+
+
+def _help(name: str) -> str:
+    return (
+        f" Help: ./bootstrap invoke {name} --help" if name else " Help: ./bootstrap invoke --help"
+    )

@@ -10,11 +10,15 @@ from typing import Any, TypeVar
 from invoke.exceptions import Exit
 from tabulate import tabulate
 
-from hatester.artifacts import haproxy_releases, oci
+from hatester import options
+from hatester.artifacts import gc, haproxy_releases, oci
 from hatester.artifacts.apt import Archive, debian
 from hatester.artifacts.builder import workshop
 from hatester.artifacts.image import tell_vagrant
 from hatester.artifacts.suite_kernels import kernels_of, suite_kernels
+from hatester.capture import capture, ssh
+from hatester.capture.host import name_of, report, write_host
+from hatester.capture.remote import Remote
 from hatester.cli import NOT_MEASURED
 from hatester.guests import host
 from hatester.matrix.build_spec import with_described
@@ -22,7 +26,7 @@ from hatester.matrix.kernel_spec import with_kernels
 from hatester.matrix.models import FLAVOURS, NAME, Matrix, load_matrix
 from hatester.matrix.plan import Wanted
 from hatester.util.errors import MeasurementError, UserError
-from hatester.util.paths import MACHINES, MATRIX
+from hatester.util.paths import HOSTS, MACHINES, MATRIX, RESULTS
 from hatester.util.text import displayable, quoted
 from hatester.util.validation import require
 
@@ -105,6 +109,28 @@ def list_kernels(
         if not flavours or each.flavour in flavours
     ]
     _show(("suite", "release", "version", "flavour"), rows, lacks)
+
+
+def capture_host(
+    host: str, as_: str, user: str, port: str, ssh_config: str, configurations: Sequence[str]
+) -> None:
+    """Copy a production host's configuration into matrix/hosts, without its secrets.
+
+    Raises UserError where the host cannot be entered, or has no HAProxy.
+    """
+    name = name_of(host, as_)
+    at = options.count("--port", port, most=65535) if port else 0
+    with ssh.visit(host, user, at, ssh_config) as there:
+        captured = capture.capture(Remote(there.run), configurations)
+    file = write_host(HOSTS, name, host, captured.host, captured.files)
+    print(f"{displayable(report(captured.host))}\n\ncaptured: {file}")
+
+
+def clean(parts: Sequence[str], older_than: str, *, is_dry: bool) -> None:
+    """Remove what was not used for so long. Raises UserError where something could not be."""
+    swept = gc.clean(RESULTS, parts, older_than, is_dry=is_dry)
+    print(gc.text(swept))
+    swept.require_all_gone()
 
 
 def _renew(archive: Archive, suites: Iterable[str | None]) -> None:

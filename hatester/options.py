@@ -1,17 +1,24 @@
-"""Flags that are numbers: what the user wrote, as what it means."""
+"""Flags: what the user wrote, as what it means."""
 
 from __future__ import annotations
 
 import posixpath
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from hatester.analysis.outcomes import OUTCOMES
+from hatester.guests import engine
+from hatester.matrix.plan import Wanted
+from hatester.runner.runner import How, Keep
+from hatester.runner.start import New
 from hatester.runner.user_config import Own, load_own
+from hatester.util.duration import duration
 from hatester.util.errors import UserError
 from hatester.util.paths import located
 from hatester.util.text import quoted
+from hatester.util.validation import require
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _WHOLE = re.compile("[0-9]{1,9}")
@@ -19,6 +26,58 @@ _SECONDS = re.compile(r"(?P<number>[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?P<unit>ms|s|)"
 _SHORTEST, _LONGEST = 0.005, 1.0
 """Seconds. Any faster, and the closed connections of 60 s would use up a client's 28232 ports
 (net.ipv4.ip_local_port_range)."""
+
+
+@dataclass(frozen=True)
+class Flags:
+    """The flags of `matrix` and `bisect`, except those that select cells, as the user wrote them.
+
+    The properties are what they mean; they raise UserError, which begins with the flag.
+    """
+
+    matrix: str = "default"
+    repeat: str = ""
+    seed: Sequence[str] = ()
+    clock: str = "auto"
+    probe_interval: str = ""
+    jobs: str = "0"
+    time_limit: str = ""
+    keep: str = "never"
+    resume: bool = False
+    failed: str | bool = ""
+    expect: str = ""
+    config: str = ""
+    after: str = ""
+    file: Sequence[str] = ()
+    env: Sequence[str] = ()
+    advise: bool = True
+    host: str = ""
+    table_format: str = "plain"
+
+    def new(self, wanted: Wanted) -> New:
+        """Return how the cells of a new run are measured."""
+        require(self.clock, engine.CLOCKS, "--clock")
+        own_ = own(
+            self.config, self.after, wanted.scenarios, self.host, self.file, self.env, self.advise
+        )
+        return New(
+            seeds(self.repeat, self.seed),
+            self.clock,
+            interval("--probe-interval", self.probe_interval),
+            own_,
+            wanted if self.config else Wanted(),
+        )
+
+    @property
+    def how(self) -> How:
+        """Return how a run uses this host."""
+        require(self.keep, [each.value for each in Keep], "--keep")
+        return How(Keep(self.keep), count("--jobs", self.jobs, least=0), again(self.failed))
+
+    @property
+    def time_limit_seconds(self) -> float | None:
+        """Return the seconds after which a run ends; None: no limit."""
+        return duration("--time-limit", self.time_limit)
 
 
 def count(flag: str, text: str, least: int = 1, most: int = 10_000) -> int:

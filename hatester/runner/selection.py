@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import NamedTuple
 
 from hatester.artifacts.apt import Archive
@@ -17,7 +18,7 @@ from hatester.matrix.suite_kernel import Kernels
 from hatester.results.store import Results, find
 from hatester.runner.reproduce import Likeness, likeness
 from hatester.runner.start import New
-from hatester.util.paths import HOSTS, LATEST, RESULTS
+from hatester.util.paths import LATEST
 
 log = logging.getLogger(__name__)
 
@@ -36,10 +37,14 @@ class Market:
 
     archive: Callable[[], Archive]
     kernels: Kernels
+    hosts: Path
+    """The folder of captured hosts."""
+    results: Path
+    """The folder of runs."""
 
     def like(self, declared: Matrix, wanted: Wanted, name: str) -> Likeness:
         """What a captured host asks for. Raises UserError where there is none of that name."""
-        return likeness(declared, wanted, HOSTS, name, self.archive())
+        return likeness(declared, wanted, self.hosts, name, self.archive())
 
 
 def new_run(declared: Matrix, wanted: Wanted, new: New, market: Market) -> Choice:
@@ -63,7 +68,7 @@ def newest_run(declared: Matrix, again: Collection[str], market: Market) -> Choi
 
     Raises UserError where there is none, and for what is declared no more.
     """
-    run = find(RESULTS, LATEST)
+    run = find(market.results, LATEST)
     if unproven := run.unproven():
         ids = ", ".join(entry["id"] for entry, _ in unproven)
         log.info(f"measured again, since the evidence is missing or damaged: {ids}")

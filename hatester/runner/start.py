@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from hatester.analysis import reasons
@@ -20,7 +21,6 @@ from hatester.runner.config_survey import Surveyed, surveyed, without_needless
 from hatester.runner.runner import How, Run
 from hatester.runner.user_config import Own
 from hatester.util.errors import MeasurementError
-from hatester.util.paths import RESULTS
 from hatester.util.progress import Progress
 
 log = logging.getLogger(__name__)
@@ -53,20 +53,20 @@ class Measured(NamedTuple):
 
 
 def measure(
-    archive: Archive, plan: Plan, how: How, run: Results | New, progress: Progress
+    archive: Archive, plan: Plan, how: How, run: Results | New, folder: Path, progress: Progress
 ) -> Measured:
-    """Measure the cells of a plan in a new run, or those that a stored one lacks.
+    """Measure the cells of a plan in a new run in `folder`, or those that a stored one lacks.
 
     Raises UserError for what only the user can mend, and KeyboardInterrupt when there is nothing
     to keep yet.
     """
     results = run if isinstance(run, Results) else None
     kept = interruption = None
-    require_place(RESULTS)
+    require_place(folder)
     try:
         with workshop(archive, plan.matrix) as shop:
             if isinstance(run, New):
-                plan, results = _begin(shop, plan, run, progress)
+                plan, results = _begin(shop, plan, run, folder, progress)
             assert results is not None
             with results.measuring():
                 materials = shop.make(plan.kernels, plan.builds)
@@ -78,7 +78,9 @@ def measure(
     return Measured(results, kept, interruption)
 
 
-def _begin(shop: Workshop, plan: Plan, new: New, progress: Progress) -> tuple[Plan, Results]:
+def _begin(
+    shop: Workshop, plan: Plan, new: New, folder: Path, progress: Progress
+) -> tuple[Plan, Results]:
     """What can be measured of a plan, and a folder for its results."""
     plan = without_unfit(plan, *shop.versions(plan.kernels, plan.builds))
     if left_out := reasons.left_out(plan.left_out):
@@ -91,7 +93,7 @@ def _begin(shop: Workshop, plan: Plan, new: New, progress: Progress) -> tuple[Pl
         plan = with_scenarios(plan, new.wanted, list(contents))
         plan = without_needless(plan) if new.own.is_advised and not new.wanted.settings else plan
     results = begin(
-        RESULTS, host.describe(), plan.cells, plan.left_out,
+        folder, host.describe(), plan.cells, plan.left_out,
         new.seeds, engine.choose(new.clock).clock, new.probe_interval, _further(plan, new, found),
     )  # fmt: skip
     if new.own:

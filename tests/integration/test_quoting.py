@@ -16,7 +16,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from hatester import cli
+from hatester import cli_runs
 from hatester.artifacts import disk
 from hatester.artifacts.apt import Archive
 from hatester.artifacts.deb import read_deb, unpack
@@ -115,7 +115,7 @@ def test_how_to_enter_machines_that_are_kept_can_be_pasted(
     machine = folder / "machines" / NASTY / "qemu"
     machine.mkdir(parents=True)
     (machine / "id").touch()
-    cli.show_kept(Vagrant(tmp_path, folder, ENGINE))
+    cli_runs.show_kept(Vagrant(tmp_path, folder, ENGINE))
     enter, end = capsys.readouterr().out.splitlines()
     found = as_sh_has_it(enter.removeprefix("kept: "))
     assert f"HATESTER_MACHINES={folder}/machines.json" in found

@@ -43,7 +43,7 @@ def test_the_first_signal_ends_it_and_no_other_keeps_it_from_ending_in_order(
         work()
     assert error.value.code == INTERRUPTED
     assert ended == ["in order"]
-    assert capfd.readouterr().err == "It is ending already.\n" * 3
+    assert capfd.readouterr().err == "Already shutting down.\n" * 3
 
 
 def test_a_time_limit_ends_it_too_and_says_so() -> None:

@@ -16,7 +16,7 @@ from invoke.exceptions import Exit
 from markdown_it import MarkdownIt  # which rich brings along
 from markdown_it.token import Token
 
-from hatester import cli
+from hatester import cli_runs
 from hatester.analysis.findings import Finding
 from hatester.analysis.verdict import judged
 from hatester.matrix.plan import Cell
@@ -141,10 +141,10 @@ def test_nothing_that_a_terminal_takes_as_a_command_is_shown(
 ) -> None:
     monkeypatch.setattr("hatester.report.writer.write", lambda *_: [])
     results = run_of(mark.replace("/", ""))
-    cli.show_run(results, table_format)
+    cli_runs.show_run(results, table_format)
     logging.getLogger("hatester").info(mark)
     with pytest.raises(Exit) as caught:
-        cli.conclude(results, None)
+        cli_runs.conclude(results, None)
     said = capsys.readouterr()
     for line in f"{said.out}\n{said.err}\n{caught.value.message}".split("\n"):
         assert line.isprintable()

@@ -1,0 +1,5 @@
+"""`python -m hatester` is what `./bootstrap invoke` runs."""
+
+from hatester.cli import Program
+
+Program().run()

@@ -1,0 +1,46 @@
+"""The command `plan`, which needs no machine library and imports none."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from hatester.analysis import reasons
+from hatester.matrix.kernel_spec import with_kernels
+from hatester.matrix.models import load_matrix
+from hatester.matrix.plan import Plan, Wanted, make_plan
+from hatester.matrix.suite_kernel import Kernels, SuiteKernel
+from hatester.util.paths import MATRIX
+
+log = logging.getLogger(__name__)
+
+
+def kernels_of(settings: Any) -> Kernels:
+    """Return a lookup of a suite's kernels. It is not called when every kernel is declared."""
+
+    def kernels(suite: str) -> Sequence[SuiteKernel]:
+        from hatester.artifacts.apt import debian  # noqa: PLC0415 # see above
+        from hatester.artifacts.suite_kernels import suite_kernels  # noqa: PLC0415
+
+        return suite_kernels(debian(settings), suite)
+
+    return kernels
+
+
+def plan_cells(settings: Any, wanted: Wanted, matrix: str) -> Plan:
+    """Return the plan of a matrix file and what is selected from it."""
+    return make_plan(*with_kernels(load_matrix(MATRIX, matrix), wanted, kernels_of(settings)))
+
+
+def list_cells(settings: Any, wanted: Wanted, matrix: str, *, is_json: bool) -> None:
+    """Print the cells that a run with the same flags would have."""
+    plan = plan_cells(settings, wanted, matrix)
+    if left_out := reasons.left_out(plan.left_out):
+        log.info(left_out)
+    if is_json:
+        print(json.dumps([{"id": cell.id, **asdict(cell)} for cell in plan.cells], indent=1))
+    else:
+        print("\n".join(cell.id for cell in plan.cells))

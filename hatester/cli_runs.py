@@ -1,0 +1,237 @@
+"""Commands about runs: measure, bisect, show, compare; a shell; a look at this host."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import astuple
+from typing import Any
+
+from invoke.exceptions import Exit
+from tabulate import tabulate, tabulate_formats
+
+from hatester import options
+from hatester.analysis import compare, expectation, findings, reasons
+from hatester.analysis.answer import answer
+from hatester.analysis.expectation import Expectation
+from hatester.analysis.outcomes import OUTCOMES, outcome
+from hatester.artifacts.apt import debian
+from hatester.artifacts.builder import workshop
+from hatester.cli import INTERRUPTED, NOT_MEASURED, NOT_MET, SKIP_COMMIT, limited
+from hatester.cli_plan import kernels_of, plan_cells
+from hatester.guests import engine, host, machines
+from hatester.guests.vagrant import Vagrant
+from hatester.matrix.kernel_spec import with_kernels, with_names
+from hatester.matrix.models import load_matrix
+from hatester.matrix.plan import Wanted, cell_of, plan_of, without_unfit
+from hatester.options import Flags
+from hatester.report import tables, writer
+from hatester.report.live import shown
+from hatester.results.store import Results, find
+from hatester.runner.runner import How
+from hatester.runner.selection import Choice, Market, like_host, new_run, newest_run
+from hatester.runner.shell import open_shell
+from hatester.runner.start import New, measure
+from hatester.util.errors import TimeIsUp, UserError
+from hatester.util.paths import HOSTS, MATRIX, RESULTS
+from hatester.util.progress import Progress
+from hatester.util.text import displayable
+from hatester.util.validation import require
+
+log = logging.getLogger(__name__)
+
+
+def measure_matrix(settings: Any, wanted: Wanted, flags: Flags, *, is_dry: bool) -> None:
+    """Measure the selected cells, show the run, and end with its exit code.
+
+    With `is_dry`, only list the cells. Raises UserError before anything boots.
+    """
+    require_table_format(flags.table_format)
+    seconds = flags.time_limit_seconds
+    choice = _choose(settings, wanted, flags)
+    expected = _load_expected(flags.expect, choice)
+    if is_dry:
+        print("\n".join(cell.id for cell in choice.plan.cells))
+        return
+    host.require()
+    with limited(seconds), shown() as progress:
+        measured = measure(debian(settings), choice.plan, flags.how, choice.run, RESULTS, progress)
+    show_run(measured.results, flags.table_format, expected)
+    if measured.kept:
+        show_kept(measured.kept)
+    conclude(measured.results, measured.interruption, expected)
+
+
+def _choose(settings: Any, wanted: Wanted, flags: Flags) -> Choice:
+    """Return the cells to measure: of a new run, or those that the newest run lacks."""
+    new, how = flags.new(wanted), flags.how
+    declared = load_matrix(MATRIX, flags.matrix)
+    market = Market(lambda: debian(settings), kernels_of(settings), HOSTS, RESULTS)
+    if flags.resume or how.again:
+        if any(astuple(wanted)) or new != New() or flags.matrix != "default" or flags.host:
+            raise UserError("--resume: which cells, and how, is said by the run already.")
+        return newest_run(declared, how.again, market)
+    if flags.host:
+        return like_host(declared, wanted, new, flags.host, market)
+    return new_run(declared, wanted, new, market)
+
+
+def _load_expected(expect: str, choice: Choice) -> Expectation | None:
+    if not expect:
+        return None
+    if isinstance(choice.run, New) and choice.run.own:
+        raise UserError("--expect: of a configuration, the cells are not known beforehand.")
+    return expectation.load(expect, choice.planned, lambda run: find(RESULTS, run).cells)
+
+
+def bisect_commit(settings: Any, wanted: Wanted, flags: Flags, bad: str) -> None:
+    """Measure the selected cells, and end as `git bisect run` wants it."""
+    require(bad, OUTCOMES[1:-1], "--bad")
+    plan = plan_cells(settings, wanted, flags.matrix)
+    new = flags.new(wanted)
+    host.require()
+    with shown() as progress:
+        measured = measure(debian(settings), plan, How(), new, RESULTS, progress)
+    show_run(measured.results, "plain")
+    if measured.interruption:
+        raise measured.interruption
+    outcomes = {outcome(cell) for cell in measured.results.cells}
+    if outcomes & set(OUTCOMES[OUTCOMES.index(bad) :]):
+        raise Exit("bad", code=NOT_MET)
+    if "error" in outcomes:
+        raise Exit("Some cells could not be measured.", code=SKIP_COMMIT)
+    log.info("good")
+
+
+def enter_cell(settings: Any, cell: str, kernels: Sequence[str], step: str) -> None:
+    """Open a shell in a guest at a step of a cell."""
+    wanted = cell_of(cell)
+    declared = load_matrix(MATRIX)
+    if kernels:
+        declared, _ = with_kernels(declared, Wanted(kernels), kernels_of(settings))
+    plan = plan_of(with_names(declared, [wanted.kernel], {}), [wanted], cell)
+    [scenario] = plan.scenarios.values()
+    steps = options.step("--step", step, len(scenario.steps))
+    host.require()
+    with workshop(debian(settings), plan.matrix) as shop:
+        plan = without_unfit(plan, *shop.versions(plan.kernels, plan.builds))
+        open_shell(plan, shop, steps, Progress())
+
+
+def show_stored(run: str, table_format: str, *, is_recomputed: bool) -> None:
+    """Show a stored run, and write its reports again."""
+    require_table_format(table_format)
+    results = find(RESULTS, run)
+    if is_recomputed:
+        _recompute(results)
+    show_run(results, table_format)
+
+
+def _recompute(results: Results) -> None:
+    changed, kept = results.recompute()
+    there = len(results.cells)
+    judged = there - len(kept)
+    log.info(f"judged {judged} cells again: {len(changed)} are told differently now")
+    for id_ in changed:
+        log.info(id_)
+    if kept:
+        log.info(
+            f"{len(kept)} of {there} cells could not be judged again and stay as they were measured"
+        )
+
+
+def compare_runs(before: str, after: str) -> None:
+    """Print what differs between two runs, and end with its exit code."""
+    compared = compare.compare(find(RESULTS, before).cells, find(RESULTS, after).cells)
+    print(displayable(compare.text(compared)))
+    if compared.of(compare.Fate.WORSE):
+        raise Exit(code=NOT_MET)
+    if compared.of(compare.Fate.LOST):
+        raise Exit(code=NOT_MEASURED)
+
+
+def examine_host(settings: Any) -> None:
+    """Print whether everything is there that a run needs. Raises UserError if it is not."""
+    found = [*host.findings(), engine.finding(), mirror(settings)]
+    rows = [(each.name, "ok" if each.is_ok else "MISSING", each.text) for each in found]
+    print(displayable(tabulate(rows, tablefmt="plain")))
+    if missing := [each.name for each in found if not each.is_ok]:
+        raise UserError(f"A run needs more than is here: {', '.join(missing)}.")
+
+
+def mirror(settings: Any) -> host.Finding:
+    """Whether Debian's archive can be reached, which the first run needs."""
+    try:
+        archive = debian(settings)
+        archive.require_reachable()
+    except UserError as error:
+        return host.Finding("mirror", False, str(error))
+    return host.Finding("mirror", True, archive.mirrors.main)
+
+
+def require_table_format(name: str) -> None:
+    """Raise UserError for what tabulate does not know."""
+    require(name, tabulate_formats, "--table-format")
+
+
+def show_run(results: Results, table_format: str, expected: Expectation | None = None) -> None:
+    """A run's tables and findings, what could not be measured, and where everything is.
+
+    The answer about a configuration of the user's own comes first.
+    """
+    answered = answer(results.run)
+    general = findings.find_general if answered else findings.find
+    found = [*answered, *general(results.cells)]
+    is_coloured = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+    tabled = tables.tables(results.cells, table_format, is_coloured=is_coloured)
+    told = displayable(findings.text(found))
+    parts = [
+        *((told, tabled) if answered else (tabled, told)),
+        displayable(reasons.errors(results.cells)),
+        displayable(differences(results)),
+    ]
+    print("\n\n".join(part for part in parts if part), flush=True)
+    files = writer.write(results, found, expected)
+    print(
+        f"\nresults: {results.file}\n"
+        f"reports: {', '.join(str(file) for file in files)}\n"
+        f"evidence: {results.folder / 'cells'}"
+    )
+
+
+def differences(results: Results) -> str:
+    """In what the guests were not like the captured host that they were to be like."""
+    host = results.run.get("captured")
+    return "\n".join(f"unlike {host}: {each}" for each in results.run.get("differs", ()))
+
+
+def show_kept(kept: Vagrant) -> None:
+    """How to enter the machines that go on, and to end them."""
+    there = " ".join(f"{name}={shlex.quote(value)}" for name, value in kept.where.items())
+    for name in machines.kept_machines(kept.folder):
+        print(f"kept: {there} {shlex.join(kept.entry(name))}")
+    if kept.engine.is_virtual:
+        print(f"they stand still until: {there} vagrant resume")
+    print(f"end with: {there} vagrant destroy -f")
+
+
+def conclude(
+    results: Results, interruption: KeyboardInterrupt | None, expected: Expectation | None = None
+) -> None:
+    """End with the exit code of a run, and why it is not 0."""
+    if interruption:
+        is_late = isinstance(interruption, TimeIsUp)
+        planned = len(results.planned)
+        done = planned - len(results.left())
+        raise Exit(
+            f"{interruption if is_late else 'Interrupted:'} {done} of {planned} cells were "
+            "measured; ./bootstrap invoke matrix --resume goes on with the rest.",
+            code=NOT_MEASURED if is_late else INTERRUPTED,
+        )
+    if expected and (differences := expected.differences(results.cells)):
+        raise Exit(displayable(expectation.text(differences)), code=NOT_MET)
+    if any(outcome(cell) == "error" for cell in results.cells):
+        raise Exit("Some cells could not be measured.", code=NOT_MEASURED)
