@@ -253,32 +253,26 @@ def _require_values(tokens: Sequence[str], contexts: Any) -> None:
 
 
 def _sentence(error: ParseError, commands: Sequence[str]) -> str:
-    """Return what Invoke refuses, and what may have been meant."""
-    context = error.context
+    """Return what Invoke refuses, what may have been meant, and where help is."""
+    context, text = error.context, str(error)
     name = context.name if context and context.name else ""
     place = f"{name}: " if name else ""
-    text = str(error)
     if found := _UNKNOWN.fullmatch(text):
         word = found["word"]
+        flags = [*context.flags, *context.inverse_flags] if context and name else []
+        known = flags if word.startswith("-") else commands
+        close = difflib.get_close_matches(word.partition("=")[0], known, n=1)
+        guess = f"; did you mean {close[0]}?" if close else "."
         if word.startswith("-"):
-            known = [*context.flags, *context.inverse_flags] if name and context else []
-            return f"{place}there is no flag {quoted(word)}{_guess(word, known)} {_help(name)}"
-        if name and _guess(word, commands) == ".":
-            return f"{place}{quoted(word)} belongs to no flag. {_help(name)}"
-        return f"there is no command {quoted(word)}{_guess(word, commands)} {_help('')}"
-    if found := _MISSING.fullmatch(text):
-        return f"{place}expected {found['names'].replace(chr(39), '').upper()}. {_help(name)}"
-    if found := _VALUELESS.fullmatch(text):
-        return f"{place}--{found['name']}: expected a value. {_help(name)}"
-    return f"{place}{text}"
-
-
-def _guess(word: str, known: Sequence[str]) -> str:
-    close = difflib.get_close_matches(word.partition("=")[0], known, n=1)
-    return f"; did you mean {close[0]}?" if close else "."
-
-
-def _help(name: str) -> str:
-    return (
-        f" Help: ./bootstrap invoke {name} --help" if name else " Help: ./bootstrap invoke --help"
-    )
+            problem = f"{place}there is no flag {quoted(word)}{guess}"
+        elif name and not close:
+            problem = f"{place}{quoted(word)} belongs to no flag."
+        else:
+            name, problem = "", f"there is no command {quoted(word)}{guess}"
+    elif found := _MISSING.fullmatch(text):
+        problem = f"{place}expected {found['names'].replace(chr(39), '').upper()}."
+    elif found := _VALUELESS.fullmatch(text):
+        problem = f"{place}--{found['name']}: expected a value."
+    else:
+        problem = f"{place}{text}"
+    return f"{problem} Help: ./bootstrap invoke {f'{name} ' if name else ''}--help"

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
+import pytest
+
+from hatester import cli_artifacts, cli_plan, cli_runs
+from hatester.cli import Program
 from hatester.util.paths import PROJECT
+
+INVOKE = (sys.executable, "-m", "hatester")
+"""`./bootstrap invoke`, which has made the environment already."""
 
 
 def invoke(
     *words: str, folder: Path = PROJECT, seconds: float = 60, **env: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run `invoke` in the project or a copy of it, and return its exit code and output."""
+    """Run `./bootstrap invoke` in the project or a copy of it: a process of its own."""
     return subprocess.run(
-        ["invoke", *words],
+        [*INVOKE, *words],
         check=False,
         capture_output=True,
         text=True,
@@ -23,6 +33,38 @@ def invoke(
         timeout=seconds,
         env={**os.environ, **env},
     )
+
+
+def call(*words: str, folder: Path = PROJECT, **env: str) -> subprocess.CompletedProcess[str]:
+    """Run the same in this process; return its exit code and output.
+
+    `folder` has the matrix and the results; commands are those of the project.
+    """
+    output, errors, code = io.StringIO(), io.StringIO(), 0
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        contextlib.redirect_stdout(output),
+        contextlib.redirect_stderr(errors),
+    ):
+        for name, value in env.items():
+            patch.setenv(name, value)
+        places = {"MATRIX": "matrix", "HOSTS": "matrix/hosts", "RESULTS": "results"}
+        for module in (cli_artifacts, cli_plan, cli_runs):
+            for name, place in places.items():
+                if hasattr(module, name):
+                    patch.setattr(module, name, folder / place)
+        patch.chdir(folder)
+        try:
+            Program().run(["invoke", "--search-root", str(PROJECT), *words])
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    return subprocess.CompletedProcess(words, code, output.getvalue(), errors.getvalue())
+
+
+def copy_matrix(folder: Path) -> Path:
+    """Copy the matrix of the project into a folder, for `call`, and return the folder."""
+    shutil.copytree(PROJECT / "matrix", folder / "matrix")
+    return folder
 
 
 def copy_project(folder: Path) -> Path:

@@ -1,34 +1,134 @@
-"""Commands, each in a process of its own."""
+"""Commands that need processes of their own, tools of the host, or servers."""
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.factories.cache import KERNEL, empty_cache, kept
-from tests.factories.project import invoke
+from hatester.capture.host import load_host
+from hatester.util.paths import PROJECT
+from tests.factories.project import INVOKE, call, copy_matrix, invoke
+from tests.factories.servers import BEHAVIOURS, server
+from tests.factories.ssh_server import ssh_server
 
 
-def test_clean_names_what_it_would_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    root = empty_cache(tmp_path, monkeypatch)
-    kept(f"kernels/{KERNEL}", vmlinuz="x")
-    done = invoke("clean", "--dry-run", "--part", "kernels", XDG_CACHE_HOME=str(root.parent))
-    assert done.returncode == 0, done.stderr
-    assert "40 d  would be removed" in done.stdout
-    assert done.stdout.splitlines()[-1].startswith("would free ")
-    assert (root / "kernels" / KERNEL).exists()
-    for words, sentence in (
-        (("--part", "kernel"), "--part: there is no 'kernel'; did you mean kernels?"),
-        (("--older-than", "30"), "--older-than: '30' is no time such as 90s"),
-        (("--older-than", ""), "--older-than: it needs a time"),
-    ):
-        wrong = invoke("clean", *words, XDG_CACHE_HOME=str(root.parent))
-        assert (wrong.returncode, wrong.stdout) == (2, "")
-        assert wrong.stderr.startswith(sentence)
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A matrix to be spoilt, and a place for results."""
+    return copy_matrix(tmp_path / "checkout")
 
 
-def test_bench_refuses_an_unknown_part() -> None:
-    done = invoke("bench", "--part", "start")
+def test_without_network_and_cache_nothing_boots(checkout: Path, tmp_path: Path) -> None:
+    done = call(
+        "matrix", "--kernel", "6.1",
+        folder=checkout,
+        XDG_CACHE_HOME=str(tmp_path / "cache"),
+        INVOKE_HATESTER_MIRROR="http://127.0.0.1:9/debian",
+        INVOKE_HATESTER_SECURITY_MIRROR="http://127.0.0.1:9/debian",
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "package lists of Debian's suite bookworm cannot be fetched" in done.stderr
+    assert not (checkout / "results").exists()
+
+
+def test_without_the_mirror_a_suite_is_for_the_user_to_mend(tmp_path: Path) -> None:
+    words: tuple[str, ...]
+    for words in (("plan", "--kernel", "trixie:6.*"), ("kernels", "--suite", "trixie")):
+        done = call(
+            *words,
+            XDG_CACHE_HOME=str(tmp_path),
+            INVOKE_HATESTER_MIRROR="http://127.0.0.1:9/debian",
+            INVOKE_HATESTER_SECURITY_MIRROR="http://127.0.0.1:9/debian",
+        )
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "package lists of Debian's suite trixie cannot be fetched" in done.stderr
+
+
+def test_what_the_host_lacks_is_named(checkout: Path, tmp_path: Path) -> None:
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for folder in os.environ["PATH"].split(":"):
+        for tool in Path(folder).glob("*"):
+            if tool.name != "qemu-system-x86_64" and not (tools / tool.name).exists():
+                (tools / tool.name).symlink_to(tool)
+    done = call("matrix", folder=checkout, PATH=str(tools))
+    assert done.returncode == 2
+    assert done.stderr.startswith("qemu-system-x86_64: is not installed")
+    doctor = call("doctor", folder=checkout, PATH=str(tools))
+    assert doctor.returncode == 2
+    assert "MISSING" in doctor.stdout
+
+
+def test_a_host_is_captured_and_one_that_is_not_known_is_refused(
+    checkout: Path, tmp_path: Path
+) -> None:
+    configuration = tmp_path / "haproxy.cfg"
+    configuration.write_text("frontend main\n    bind :80\n    stats auth admin:horse\n")
+    with ssh_server(tmp_path) as place:
+        words = ("capture", "production", "--ssh-config", place.config, "--as", "lb1")
+        done = call(*words, "--config", str(configuration), folder=checkout, HOME=str(tmp_path))
+        assert (done.returncode, done.stderr) == (0, "")
+        assert f"{configuration}, line 3: user and password of the statistics" in done.stdout
+        assert f"captured: {checkout}/matrix/hosts/lb1.yml" in done.stdout
+        assert load_host(checkout / "matrix/hosts", "lb1").configuration == (str(configuration),)
+        (tmp_path / "known_hosts").unlink()
+        refused = call(*words, folder=checkout, HOME=str(tmp_path))
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "its host key is not known; log in once with `ssh -p " in refused.stderr
+    assert len(refused.stderr.splitlines()) == 1
+    assert load_host(checkout / "matrix/hosts", "lb1")
+
+
+@pytest.mark.parametrize("behaviour", ["closes", "resets"])
+def test_a_host_that_speaks_no_ssh_is_told_in_one_line(behaviour: str) -> None:
+    with server(BEHAVIOURS[behaviour]) as port:
+        done = call("capture", "127.0.0.1", "--port", str(port))
     assert (done.returncode, done.stdout) == (2, "")
-    assert "--part: there is no 'start'; did you mean starts?" in done.stderr
+    [line] = done.stderr.splitlines()
+    assert line.startswith("127.0.0.1 cannot be entered: Error reading SSH protocol banner")
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("--version",), 0, ""),
+        (("plan", "--kernl", "6.1"), 2, "plan: there is no flag '--kernl'; did you mean --kernel?"),
+        (("bisect", "--bda", "down"), 129, "bisect: there is no flag '--bda'; did you mean --bad?"),
+        (("bisect", "--bad", "worse"), 129, "--bad: there is no 'worse'"),
+    ],
+)
+def test_exit_codes_are_those_of_hatester(words: tuple[str, ...], code: int, said: str) -> None:
+    done = invoke(*words)
+    assert (done.returncode, done.stderr[: len(said)]) == (code, said)
+
+
+def test_a_closed_pipe_is_not_a_fault() -> None:
+    command = f"{' '.join(INVOKE)} plan | true"
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", command],
+        check=False, cwd=PROJECT, capture_output=True, text=True,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_plain_invoke_runs_the_same_commands() -> None:
+    plain = [str(Path(sys.executable).with_name("invoke")), "plan", "--only", "6.1/2.2/*"]
+    done = subprocess.run(plain, check=True, cwd=PROJECT, capture_output=True, text=True)
+    assert done.stdout == invoke(*plain[1:]).stdout
+
+
+@pytest.mark.parametrize("words", [["--list"], ["--help", "matrix"]])
+def test_help_imports_no_library_of_a_command(words: list[str]) -> None:
+    script = (
+        "import sys; from hatester.cli import Program; Program().run(sys.argv, exit=False);"
+        "sys.exit(sorted({'pydantic', 'fabric', 'requests', 'rich', 'tabulate'} & {*sys.modules}))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", f"{script}", *words],
+        check=False, cwd=PROJECT, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.stderr == "[]\n"

@@ -6,11 +6,14 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from invoke.exceptions import Exit
 
+from hatester import cli_plan
 from hatester.cli import INTERRUPTED, NOT_MEASURED, limited, orderly
+from tests.factories.project import call
 
 
 @pytest.fixture(autouse=True)
@@ -59,3 +62,83 @@ def test_what_is_done_within_its_time_limit_is_not_ended_later() -> None:
         time.sleep(0.1)
         with limited(None):
             time.sleep(0.1)
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (
+            ("plam",),
+            "there is no command 'plam'; did you mean plan? Help: ./bootstrap invoke --help",
+        ),
+        (("plan", "6.1"), "plan: '6.1' belongs to no flag. Help: "),
+        (("plan", "matrx"), "there is no command 'matrx'; did you mean matrix? Help: "),
+        (("plan", "--kernl", "x"), "plan: there is no flag '--kernl'; did you mean --kernel? "),
+        (("plan", "-k", "6.1"), "plan: there is no flag '-k'. Help: "),
+        (("plan", "--kernel"), "plan: --kernel: expected a value. Help: "),
+        (("plan", "--kernel", "6.1", "--kernel"), "plan: --kernel: expected a value. Help: "),
+        (("plan", "--kernel", "--json"), "plan: --kernel: expected a value. Help: "),
+        (("matrix", "--jobs"), "matrix: --jobs: expected a value. Help: "),
+        (("shell",), "shell: expected CELL. Help: ./bootstrap invoke shell --help"),
+        (("--lost",), "there is no flag '--lost'. Help: "),
+    ],
+)
+def test_a_refused_flag_ends_with_2_and_names_what_is_near(
+    words: tuple[str, ...], sentence: str
+) -> None:
+    done = call(*words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(sentence)
+
+
+@pytest.mark.parametrize(
+    "words", [("-h", "matrix"), ("matrix", "-h"), ("matrix", "--kernel", "6.1", "--help")]
+)
+def test_help_helps_everywhere(words: tuple[str, ...]) -> None:
+    done = call(*words)
+    assert done.returncode == 0
+    assert "--probe-interval=STRING" in done.stdout
+
+
+@pytest.mark.parametrize("words", [(), ("-h",), ("--help",)])
+def test_without_a_command_help_lists_the_commands(words: tuple[str, ...]) -> None:
+    done = call(*words)
+    assert done.returncode == 0
+    assert "  matrix " in done.stdout
+
+
+def test_a_fault_ends_with_4_a_sentence_and_its_traceback_in_the_log(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def fail(*_: object) -> None:
+        raise KeyError("axis")
+
+    monkeypatch.setattr(cli_plan, "load_matrix", fail)
+    done = call("plan", XDG_CACHE_HOME=str(tmp_path))
+    log = tmp_path / "hatester/faults.log"
+    assert (done.returncode, done.stdout) == (4, "")
+    assert done.stderr.startswith("This is a fault of hatester, and says nothing about HAProxy: ")
+    assert f"(test_cli.py, line {fail.__code__.co_firstlineno + 1}). " in done.stderr
+    assert str(log) in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert "Traceback (most recent call last):" in log.read_text()
+    assert call("bisect", XDG_CACHE_HOME=str(tmp_path)).returncode == 129
+
+
+def test_the_log_of_faults_is_bounded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def fail(*_: object) -> None:
+        raise KeyError("x" * (1 << 19))
+
+    monkeypatch.setattr(cli_plan, "load_matrix", fail)
+    for _ in range(6):
+        call("plan", XDG_CACHE_HOME=str(tmp_path))
+    files = [*(tmp_path / "hatester").iterdir()]
+    assert sum(file.stat().st_size for file in files) < 3 << 20
+
+
+def test_handlers_of_signals_are_restored() -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    with pytest.raises(Exit), orderly():
+        os.kill(os.getpid(), signal.SIGINT)
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before

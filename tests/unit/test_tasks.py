@@ -3,37 +3,34 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import pytest
 
-from hatester.capture.host import load_host
 from hatester.matrix.plan import cell_of
 from hatester.results.store import begin
 from hatester.util.paths import PROJECT
 from tests.factories import runs
+from tests.factories.cache import KERNEL, empty_cache, kept
 from tests.factories.entries import ID, entry, stored, unmeasured
 from tests.factories.kernels import RELEASE, kernel_deb
-from tests.factories.project import copy_project, invoke
-from tests.factories.servers import BEHAVIOURS, server
-from tests.factories.ssh_server import ssh_server
+from tests.factories.project import call, copy_matrix
 
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """The project, to be spoilt."""
-    return copy_project(tmp_path / "checkout")
+    """A matrix to be spoilt, and a place for results."""
+    return copy_matrix(tmp_path / "checkout")
 
 
 def test_plan_lists_ids_and_each_selects_its_cell() -> None:
-    listed = invoke("plan").stdout.split()
+    listed = call("plan").stdout.split()
     assert len(listed) == 100
-    assert invoke("plan", "--only", listed[7]).stdout.split() == [listed[7]]
+    assert call("plan", "--only", listed[7]).stdout.split() == [listed[7]]
 
 
 def test_plan_gives_its_cells_as_json() -> None:
-    cells = json.loads(invoke("plan", "--json", "--kernel", "6.1", "--haproxy", "2.2").stdout)
+    cells = json.loads(call("plan", "--json", "--kernel", "6.1", "--haproxy", "2.2").stdout)
     assert cells[0] == {
         "id": "6.1/2.2/plain/lost-address/signal",
         "kernel": "6.1", "build": "2.2", "setting": "plain",
@@ -82,7 +79,7 @@ def test_plan_gives_its_cells_as_json() -> None:
 def test_a_wrong_flag_gets_one_sentence_and_exit_code_2(
     words: tuple[str, ...], sentence: str
 ) -> None:
-    done = invoke(*words)
+    done = call(*words)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(sentence)
     assert len(done.stderr.splitlines()) == 1
@@ -90,42 +87,14 @@ def test_a_wrong_flag_gets_one_sentence_and_exit_code_2(
 
 def test_a_mistake_in_a_file_is_found_before_anything_boots(checkout: Path) -> None:
     (checkout / "matrix/settings.yml").write_text("settings: {plain: {sysctl: {}}}")
-    done = invoke("matrix", folder=checkout)
+    done = call("matrix", folder=checkout)
     assert done.returncode == 2
     assert "settings.yml: settings: plain: there is no key 'sysctl'" in done.stderr
     assert not (checkout / "results").exists()
 
 
-def test_what_the_host_lacks_is_named(checkout: Path, tmp_path: Path) -> None:
-    tools = tmp_path / "tools"
-    tools.mkdir()
-    for folder in os.environ["PATH"].split(":"):
-        for tool in Path(folder).glob("*"):
-            if tool.name != "qemu-system-x86_64" and not (tools / tool.name).exists():
-                (tools / tool.name).symlink_to(tool)
-    done = invoke("matrix", folder=checkout, PATH=str(tools))
-    assert done.returncode == 2
-    assert done.stderr.startswith("qemu-system-x86_64: is not installed")
-    doctor = invoke("doctor", folder=checkout, PATH=str(tools))
-    assert doctor.returncode == 2
-    assert "MISSING" in doctor.stdout
-
-
-def test_without_network_and_cache_nothing_boots(checkout: Path, tmp_path: Path) -> None:
-    done = invoke(
-        "matrix", "--kernel", "6.1",
-        folder=checkout,
-        XDG_CACHE_HOME=str(tmp_path / "cache"),
-        INVOKE_HATESTER_MIRROR="http://127.0.0.1:9/debian",
-        INVOKE_HATESTER_SECURITY_MIRROR="http://127.0.0.1:9/debian",
-    )  # fmt: skip
-    assert done.returncode == 2
-    assert "package lists of Debian's suite bookworm cannot be fetched" in done.stderr
-    assert not (checkout / "results").exists()
-
-
 def test_a_dry_run_boots_nothing(checkout: Path) -> None:
-    done = invoke("--dry", "matrix", "--kernel", "6.1", folder=checkout)
+    done = call("--dry", "matrix", "--kernel", "6.1", folder=checkout)
     assert (done.returncode, len(done.stdout.split())) == (0, 20)
     assert not (checkout / "results").exists()
 
@@ -133,7 +102,7 @@ def test_a_dry_run_boots_nothing(checkout: Path) -> None:
 def test_a_stored_run_is_shown_again_and_a_wrong_one_is_named(checkout: Path) -> None:
     results = stored(checkout / "results", entry("down", silent=True, lost=9))
     name = results.folder.name
-    done = invoke("report", name, "--recompute", "--table-format", "github", folder=checkout)
+    done = call("report", name, "--recompute", "--table-format", "github", folder=checkout)
     assert done.returncode == 0, done.stderr
     assert "judged 1 cells again: 0 are told differently now" in done.stderr
     assert "| 6.1     | down refused, silent |" in done.stdout
@@ -141,7 +110,7 @@ def test_a_stored_run_is_shown_again_and_a_wrong_one_is_named(checkout: Path) ->
     for file in ("run.json", "report.html", "report.md", "junit.xml"):
         assert str(results.folder / file) in done.stdout
         assert (results.folder / file).exists()
-    wrong = invoke("report", "y", folder=checkout)
+    wrong = call("report", "y", folder=checkout)
     assert (wrong.returncode, wrong.stdout) == (2, "")
     assert wrong.stderr == f"{checkout}/results: there is no 'y' (there are: {name}, latest).\n"
 
@@ -156,7 +125,7 @@ def test_two_runs_are_compared_and_what_got_worse_ends_with_1(checkout: Path) ->
         (now, was, 0, "0 cells got worse, 1 better"),
         (was, lost, 3, "1 not measured any more"),
     ):
-        done = invoke("compare", before, after, folder=checkout)
+        done = call("compare", before, after, folder=checkout)
         assert (done.returncode, done.stderr) == (code, "")
         assert said in done.stdout
 
@@ -164,17 +133,17 @@ def test_two_runs_are_compared_and_what_got_worse_ends_with_1(checkout: Path) ->
 def test_an_expectation_is_read_before_anything_boots(checkout: Path) -> None:
     (checkout / "expected.yml").write_text('"*/2.2/*": okay\n')
     words = ("matrix", "--kernel", "6.1", "--expect", "expected.yml")
-    done = invoke(*words, folder=checkout)
+    done = call(*words, folder=checkout)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("expected.yml: */2.2/*: there is no 'okay'; did you mean ok?")
 
 
 def test_a_run_that_is_resumed_says_itself_which_cells_and_how(checkout: Path) -> None:
     stored(checkout / "results", entry("ok"), planned=[ID, ID.replace("2.2", "3.0")])
-    done = invoke("--dry", "matrix", "--resume", folder=checkout)
+    done = call("--dry", "matrix", "--resume", folder=checkout)
     assert done.stdout.split() == [ID.replace("2.2", "3.0")]
     for words in (("--kernel", "6.1"), ("--repeat", "2"), ("--matrix", "full")):
-        done = invoke("matrix", "--resume", *words, folder=checkout)
+        done = call("matrix", "--resume", *words, folder=checkout)
         assert (done.returncode, done.stdout) == (2, "")
         assert done.stderr.startswith("--resume: ")
 
@@ -183,7 +152,7 @@ def test_a_run_that_is_not_as_expected_ends_with_1_and_the_differences(checkout:
     stored(checkout / "results", entry("down", silent=True, lost=9))
     for expected, code, said in (("silent", 0, ""), ("down", 1, f"{ID} is silent, not down")):
         (checkout / "expected.yml").write_text(f'"*": {expected}\n')
-        done = invoke("matrix", "--resume", "--expect", "expected.yml", folder=checkout)
+        done = call("matrix", "--resume", "--expect", "expected.yml", folder=checkout)
         assert done.returncode == code, done.stderr
         assert said in done.stderr
 
@@ -192,12 +161,12 @@ def test_a_cell_whose_evidence_is_gone_is_measured_again_when_its_run_is_resumed
     checkout: Path,
 ) -> None:
     results = runs.stored(checkout / "results", [runs.measured(cell_of(ID), runs.EVIDENCE["ok"])])
-    assert invoke("--dry", "matrix", "--resume", folder=checkout).stdout.split() == []
+    assert call("--dry", "matrix", "--resume", folder=checkout).stdout.split() == []
     (results.evidence(results.cells[0]) / "timeline.json").unlink()
-    done = invoke("--dry", "matrix", "--resume", folder=checkout)
+    done = call("--dry", "matrix", "--resume", folder=checkout)
     assert done.stdout.split() == [ID]
     assert f"measured again, since the evidence is missing or damaged: {ID}" in done.stderr
-    done = invoke("report", "latest", "--recompute", folder=checkout)
+    done = call("report", "latest", "--recompute", folder=checkout)
     assert "1 of 1 cells could not be judged again and stay as they were measured" in done.stderr
     assert done.returncode == 0
 
@@ -207,7 +176,7 @@ def test_builds_that_the_flag_describes_are_planned_and_known_when_resumed(
 ) -> None:
     words = ("--kernel", "6.1", "--setting", "plain", "--scenario", "hitless")
     described = ("--haproxy", "docker://haproxy:1.8.26", "--haproxy", "3.0")
-    done = invoke("plan", *words, *described, "--method", "signal", "--method", "systemd")
+    done = call("plan", *words, *described, "--method", "signal", "--method", "systemd")
     assert done.stdout.split() == [
         "6.1/haproxy-1.8.26/plain/hitless/signal", "6.1/3.0/plain/hitless/signal",
         "6.1/3.0/plain/hitless/systemd",
@@ -216,10 +185,10 @@ def test_builds_that_the_flag_describes_are_planned_and_known_when_resumed(
     left = ID.replace("2.2", "haproxy-1.8.26")
     given = {"haproxy-1.8.26": "docker://haproxy:1.8.26"}
     results = stored(checkout / "results", entry("ok"), planned=[ID, left])
-    assert invoke("--dry", "matrix", "--resume", folder=checkout).returncode == 2
+    assert call("--dry", "matrix", "--resume", folder=checkout).returncode == 2
     results.run["builds"] = given
     results.finish()
-    assert invoke("--dry", "matrix", "--resume", folder=checkout).stdout.split() == [left]
+    assert call("--dry", "matrix", "--resume", folder=checkout).stdout.split() == [left]
 
 
 def test_a_kernel_that_is_declared_nowhere_is_planned_and_found_again(
@@ -227,63 +196,45 @@ def test_a_kernel_that_is_declared_nowhere_is_planned_and_found_again(
 ) -> None:
     deb = kernel_deb(tmp_path)
     words = ("--kernel", str(deb), "--only", "*/2.2/plain/lost-address/*")
-    done = invoke("plan", *words, folder=checkout)
+    done = call("plan", *words, folder=checkout)
     id_ = f"{RELEASE}/2.2/plain/lost-address/signal"
     assert (done.stdout, done.stderr) == (f"{id_}\n", "")
     begin(checkout / "results", {}, [cell_of(id_)], further={"kernels": {RELEASE: str(deb)}})
-    assert invoke("--dry", "matrix", "--resume", folder=checkout).stdout == f"{id_}\n"
-
-
-def test_without_the_mirror_a_suite_is_for_the_user_to_mend(tmp_path: Path) -> None:
-    words: tuple[str, ...]
-    for words in (("plan", "--kernel", "trixie:6.*"), ("kernels", "--suite", "trixie")):
-        done = invoke(
-            *words,
-            XDG_CACHE_HOME=str(tmp_path),
-            INVOKE_HATESTER_MIRROR="http://127.0.0.1:9/debian",
-            INVOKE_HATESTER_SECURITY_MIRROR="http://127.0.0.1:9/debian",
-        )
-        assert (done.returncode, done.stdout) == (2, "")
-        assert "package lists of Debian's suite trixie cannot be fetched" in done.stderr
+    assert call("--dry", "matrix", "--resume", folder=checkout).stdout == f"{id_}\n"
 
 
 def test_where_nothing_is_left_a_resumed_run_measures_nothing(checkout: Path) -> None:
     stored(checkout / "results", entry("ok"))
-    done = invoke("matrix", "--resume", folder=checkout)
+    done = call("matrix", "--resume", folder=checkout)
     assert done.returncode == 0, done.stderr
     assert "HAProxy 2.2" in done.stdout
 
 
 def test_what_makes_no_sense_is_left_out_with_the_reason() -> None:
-    done = invoke("plan", "--kernel", "5.10", "--kernel", "6.1", "--setting", "migrate-req")
+    done = call("plan", "--kernel", "5.10", "--kernel", "6.1", "--setting", "migrate-req")
     assert {id_.partition("/")[0] for id_ in done.stdout.split()} == {"6.1"}
     assert "because migrate-req needs Linux 5.14 or later, and 5.10 is 5.10" in done.stderr
 
 
-def test_a_host_is_captured_and_one_that_is_not_known_is_refused(
-    checkout: Path, tmp_path: Path
-) -> None:
-    configuration = tmp_path / "haproxy.cfg"
-    configuration.write_text("frontend main\n    bind :80\n    stats auth admin:horse\n")
-    with ssh_server(tmp_path) as place:
-        words = ("capture", "production", "--ssh-config", place.config, "--as", "lb1")
-        done = invoke(*words, "--config", str(configuration), folder=checkout, HOME=str(tmp_path))
-        assert (done.returncode, done.stderr) == (0, "")
-        assert f"{configuration}, line 3: user and password of the statistics" in done.stdout
-        assert f"captured: {checkout}/matrix/hosts/lb1.yml" in done.stdout
-        assert load_host(checkout / "matrix/hosts", "lb1").configuration == (str(configuration),)
-        (tmp_path / "known_hosts").unlink()
-        refused = invoke(*words, folder=checkout, HOME=str(tmp_path))
-    assert (refused.returncode, refused.stdout) == (2, "")
-    assert "its host key is not known; log in once with `ssh -p " in refused.stderr
-    assert len(refused.stderr.splitlines()) == 1
-    assert load_host(checkout / "matrix/hosts", "lb1")
+def test_clean_names_what_it_would_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = empty_cache(tmp_path, monkeypatch)
+    kept(f"kernels/{KERNEL}", vmlinuz="x")
+    done = call("clean", "--dry-run", "--part", "kernels", XDG_CACHE_HOME=str(root.parent))
+    assert done.returncode == 0, done.stderr
+    assert "40 d  would be removed" in done.stdout
+    assert done.stdout.splitlines()[-1].startswith("would free ")
+    assert (root / "kernels" / KERNEL).exists()
+    for words, sentence in (
+        (("--part", "kernel"), "--part: there is no 'kernel'; did you mean kernels?"),
+        (("--older-than", "30"), "--older-than: '30' is no time such as 90s"),
+        (("--older-than", ""), "--older-than: it needs a time"),
+    ):
+        wrong = call("clean", *words, XDG_CACHE_HOME=str(root.parent))
+        assert (wrong.returncode, wrong.stdout) == (2, "")
+        assert wrong.stderr.startswith(sentence)
 
 
-@pytest.mark.parametrize("behaviour", ["closes", "resets"])
-def test_a_host_that_speaks_no_ssh_is_told_in_one_line(behaviour: str) -> None:
-    with server(BEHAVIOURS[behaviour]) as port:
-        done = invoke("capture", "127.0.0.1", "--port", str(port))
+def test_bench_refuses_an_unknown_part() -> None:
+    done = call("bench", "--part", "start")
     assert (done.returncode, done.stdout) == (2, "")
-    [line] = done.stderr.splitlines()
-    assert line.startswith("127.0.0.1 cannot be entered: Error reading SSH protocol banner")
+    assert "--part: there is no 'start'; did you mean starts?" in done.stderr
