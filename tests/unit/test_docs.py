@@ -1,4 +1,4 @@
-"""The documents: the reference has the flags of today, and links lead somewhere."""
+"""The documents: the reference has the flags of today, links lead somewhere, named tests exist."""
 
 from __future__ import annotations
 
@@ -25,6 +25,15 @@ def test_each_link_leads_to_a_file_and_a_heading(page: Path) -> None:
         linked = page.parent / path if path else page
         assert linked.is_file(), target
         assert not heading or heading in _headings(linked), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_each_test_that_a_page_names_exists(page: Path) -> None:
+    tests = "".join(path.read_text() for path in PROJECT.glob("tests/**/test_*.py"))
+    for name in re.findall(r"`(test_\w+)`", page.read_text()):
+        assert f"def {name}(" in tests, name
+    for name in re.findall(r"`(test_\w+\.py)`", page.read_text()):
+        assert [*PROJECT.glob(f"tests/**/{name}")], name
 
 
 def _headings(page: Path) -> list[str]:
