@@ -8,7 +8,7 @@ from typing import Any
 
 from provision.guest.kernel import counter_growth, is_asleep, read_counters
 from provision.guest.methods import Reload
-from provision.guest.recorder import Recorder
+from provision.guest.recorder import View
 
 REPORT_SECONDS = 30.0
 """HAProxy has to say what became of a reload; a failed one takes it two seconds on a fast host."""
@@ -60,7 +60,7 @@ class Observation:
     """One reload, from the moment before it is asked for."""
 
     def __init__(
-        self, watch: Recorder, number: int, step: Mapping[str, Any], master: int | None
+        self, watch: View, number: int, step: Mapping[str, Any], master: int | None
     ) -> None:
         self.watch = watch
         self._idleness = Idleness(master, watch.now)

@@ -8,6 +8,7 @@ import os
 import select
 import signal
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -34,7 +35,7 @@ _STANDARD_ERROR = 2
 _DIGITS = 5
 
 
-class View:
+class View(ABC):
     """What is known so far of HAProxy's log and of each target's probes.
 
     All times are seconds on a clock, the present one of which `now` returns.
@@ -49,6 +50,10 @@ class View:
         self._runs: Runs = {}
         self._targets = range(targets)
         self._answered = now()
+
+    @abstractmethod
+    def wait(self, condition: Callable[[], bool], seconds: float) -> bool:
+        """Wait until a condition holds, `seconds` at most; return whether it does."""
 
     def add_log(self, data: bytes) -> bool:
         """Add what was written to the log; True if that ends a line."""
@@ -117,10 +122,7 @@ class Recorder(View):
         self._thread.start()
 
     def wait(self, condition: Callable[[], bool], seconds: float) -> bool:
-        """Wait until a condition holds, `seconds` at most; return whether it does.
-
-        Raises GuestError when the prober has failed meanwhile.
-        """
+        """Wait as `View.wait`. Raises GuestError when the prober has failed meanwhile."""
         deadline = self.now() + seconds
         while not condition():
             if not self._prober.process.is_alive():

@@ -1,0 +1,208 @@
+"""A guest with a made-up clock: what is recorded, HAProxy, and what is around it."""
+
+from __future__ import annotations
+
+import heapq
+import io
+import itertools
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+from provision.guest.clock import Clock
+from provision.guest.connections import Target
+from provision.guest.events import Events
+from provision.guest.methods import Reload
+from provision.guest.prober import News
+from provision.guest.recorder import Recorder, View
+from provision.guest.sequence import Sequence, Stage
+
+SUCCESS = "[NOTICE] (1) : Loading success."
+FAILURE = "[WARNING] (1) : Loading failure!"
+PAUSED = "[WARNING] (1) : Paused frontend main."
+_POLL_SECONDS = 0.025
+
+
+class MadeUpClock(Clock):
+    """A clock that moves only while somebody waits; actions happen at their moments."""
+
+    def __init__(self) -> None:
+        super().__init__(0.0)
+        self._now = 0.0
+        self._actions: list[tuple[float, int, Callable[[], None]]] = []
+        self._numbers = itertools.count()
+
+    def now(self) -> float:
+        return self._now
+
+    def at(self, moment: float, action: Callable[[], None]) -> None:
+        """Have something happen at a moment."""
+        heapq.heappush(self._actions, (moment, next(self._numbers), action))
+
+    def sleep_until(self, moment: float) -> None:
+        while self._actions and self._actions[0][0] <= moment:
+            due, _, action = heapq.heappop(self._actions)
+            self._now = max(self._now, due)
+            action()
+        self._now = max(self._now, moment)
+
+
+class MadeUpRecorder(View):
+    """A recorder whose targets are as a test says; all are answered at first."""
+
+    def __init__(self, clock: MadeUpClock, targets: int = 1) -> None:
+        super().__init__(targets, clock.now)
+        self.listeners: dict[str, Any] = {"listeners": [], "processes": [], "sampling": {}}
+        self.probes: dict[str, Any] = {"probes": [], "probing": {}}
+        self.is_stopped = False
+        self._clock = clock
+        self._outcomes = dict.fromkeys(range(targets), ("ok", 0.0))
+
+    def become(self, outcome: str, target: int = 0) -> None:
+        """Have probes of a target end differently from now on."""
+        self._outcomes[target] = (outcome, self.now())
+
+    def write(self, *lines: str) -> None:
+        """Have HAProxy write lines to its log."""
+        self.add_log("".join(f"{line}\n" for line in lines).encode())
+
+    def wait(self, condition: Callable[[], bool], seconds: float) -> bool:
+        deadline = self.now() + seconds
+        while True:
+            now = self.now()
+            is_answered = any(outcome == "ok" for outcome, _ in self._outcomes.values())
+            runs = {t: (outcome, since, now) for t, (outcome, since) in self._outcomes.items()}
+            self.add_news(News(runs, now if is_answered else None))
+            if condition():
+                return True
+            if now > deadline:
+                return False
+            self._clock.sleep_until(now + _POLL_SECONDS)
+
+    def stop(self) -> None:
+        self.is_stopped = True
+
+
+class MadeUpHost:
+    """The host's end of a sequence's files; it answers each event at once."""
+
+    def __init__(self, answers: str = "\n" * 100) -> None:
+        self.answers = io.StringIO(answers)
+        self._events = io.StringIO()
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        """The events so far, without signs of life."""
+        found = map(json.loads, self._events.getvalue().splitlines())
+        return [event for event in found if event["event"] != "alive"]
+
+    def sequence(self, plan: dict[str, Any], stage: Stage) -> Sequence:
+        """Return the sequence of a plan that reports to this host."""
+        return Sequence(plan, self.answers, Events(self._events), stage)
+
+
+class MadeUpGuest:
+    """A guest in which a sequence can be run; `done` has what it did, and when."""
+
+    def __init__(self, targets: int = 1) -> None:
+        self.clock = MadeUpClock()
+        self.recorder = MadeUpRecorder(self.clock, targets)
+        self.done: list[tuple[float, str]] = []
+        self.failing: dict[str, Exception] = {}
+        """What is raised instead, by what is to be done."""
+        self.reports: list[tuple[float, str]] = [(0.5, SUCCESS)] * 100
+        """After how many seconds each reload is reported, and how."""
+        self.processes = [7]
+        self.seconds: dict[str, float] = {}
+        """That a connection of a check takes, by its label."""
+
+    def do(self, what: str) -> None:
+        """Note that something was done."""
+        self.done.append((round(self.clock.now(), 3), what))
+        if what in self.failing:
+            raise self.failing[what]
+
+    def when(self, what: str) -> list[float]:
+        """Return the moments at which something was done."""
+        return [at for at, each in self.done if each == what]
+
+    def stage(self) -> Stage:
+        """Return what a sequence acts on."""
+        names = ("make", "end", "add", "remove", "occupy", "free", "break_", "mend")
+        environment = SimpleNamespace(
+            set_sysctl=lambda name, value: self.do(f"sysctl {name}={value}"),
+            **{name: self._doing(name) for name in names},
+        )
+        return Stage(
+            self.clock,
+            cast(Any, _Method(self)),
+            cast(Any, environment),
+            cast(Any, SimpleNamespace(start=lambda _: self.do("serve"), end=lambda: None)),
+            lambda _: cast(Recorder, self.recorder),
+            self._connect,
+        )
+
+    def _doing(self, name: str) -> Callable[..., None]:
+        return lambda *what: self.do(" ".join((name, *what)))
+
+    def _connect(self, target: Target, _seconds: float) -> dict[str, Any]:
+        started = self.clock.now()
+        self.do(f"check {target.label}")
+        seconds = self.seconds.get(target.label, 0.001)
+        self.clock.sleep_until(started + seconds)
+        outcome = {"outcome": "ok", "answer": "with", "errno": None}
+        return {**outcome, "started": started, "seconds": seconds}
+
+
+class _Method:
+    """A way of reloading a HAProxy that is not there."""
+
+    def __init__(self, guest: MadeUpGuest) -> None:
+        self._guest = guest
+        self._reports = iter(guest.reports)
+        self.haproxy = SimpleNamespace(
+            tree=Path("/nowhere"), version="3.2.1",
+            prepare=lambda _: [], configure=lambda _: None,
+            file=lambda name: Path("/etc/haproxy", name),
+            target=lambda each, _: Target(each["label"], each["address"], each["port"], None),
+            processes=lambda: guest.processes,
+        )  # fmt: skip
+
+    def start(self, _places: Iterable[object]) -> None:
+        self._guest.do("start")
+
+    def reload(self) -> Reload:
+        self._guest.do("reload")
+        seconds, line = next(self._reports)
+        clock, recorder = self._guest.clock, self._guest.recorder
+        clock.at(clock.now() + seconds, lambda: recorder.write(line))
+        return Reload(is_heard=True)
+
+    def master(self) -> int | None:
+        return None
+
+    def show_processes(self) -> str | None:
+        return "1 worker"
+
+    def stop(self) -> None:
+        self._guest.do("stop")
+
+
+def plan(*steps: dict[str, Any], **further: Any) -> dict[str, Any]:
+    """Return a plan of two addresses with these steps, each as soon as all is observed."""
+    step: dict[str, Any] = {
+        "what": "with", "after": None, "delay": 0.0, "order": [0, 1], "text": "", "places": [],
+        "present": [], "finally": [],
+    }  # fmt: skip
+    return {
+        "race": 0.5, "rest": 0.0, "sysctls": {}, "lenient": False, "root": {}, "site": "hatester",
+        "targets": [
+            {"label": "a", "address": "192.0.2.1", "port": 80},
+            {"label": "b", "address": "192.0.2.2", "port": 80},
+        ],
+        "steps": [{**step, **each} for each in steps],
+        "probe_interval": 0.02, "connection_seconds": 5.0, "hold": False,
+        **further,
+    }  # fmt: skip
