@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -25,24 +26,26 @@ _LEAST_BYTES = 32 * 2**20
 def save() -> None:
     """Save how the guest is now, before all cells."""
     BASELINE.parent.mkdir(exist_ok=True)
-    BASELINE.write_text(json.dumps(_state()))
+    BASELINE.write_text(json.dumps(read_state()))
 
 
 def traces() -> list[str]:
     """Return what has changed in the guest since it was saved; nothing in a clean one."""
-    return differences(json.loads(BASELINE.read_text()), _state())
+    return differences(json.loads(BASELINE.read_text()), read_state())
 
 
 def differences(before: State, now: State) -> list[str]:
-    """Return what is there and was not, or was and is not."""
-    return [
-        f"{kind} {'left' if item in now[kind] else 'gone'}: {item}"
-        for kind in before
-        for item in sorted(set(before[kind]) ^ set(now[kind]))
-    ]
+    """Return what is there and was not, or was and is not, as often as it is."""
+    found = []
+    for kind in before:
+        was, is_ = Counter(before[kind]), Counter(now[kind])
+        found += [f"{kind} gone: {item}" for item in sorted((was - is_).elements())]
+        found += [f"{kind} left: {item}" for item in sorted((is_ - was).elements())]
+    return found
 
 
-def _state() -> State:
+def read_state() -> State:
+    """Return all that a cell could change and leave so."""
     return {
         "process": _foreign_processes(),
         "interface": sorted(path.name for path in Path("/sys/class/net").iterdir()),
