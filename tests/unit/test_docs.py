@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
+from invoke.collection import Collection
+from invoke.parser import Parser
 
+import tasks
 from hatester.util.paths import PROJECT
 from tests.factories import reference
 
@@ -25,6 +29,19 @@ def test_each_link_leads_to_a_file_and_a_heading(page: Path) -> None:
         linked = page.parent / path if path else page
         assert linked.is_file(), target
         assert not heading or heading in _headings(linked), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_each_command_exists_with_the_flags_that_a_page_gives_it(page: Path) -> None:
+    commands = Collection.from_module(tasks)
+    parser = Parser(contexts=commands.to_contexts())
+    text = page.read_text().replace("\\\n", " ")
+    blocks = re.findall(r"^ {4,}.*?\binvoke ([a-z].*)$", text, re.MULTILINE)
+    for command in [*blocks, *re.findall(r"`(?:\./bootstrap )?invoke ([a-z][^`]*)`", text)]:
+        words = shlex.split(command.rstrip("'"), comments=True)
+        assert words[0] in commands.task_names
+        if len(words) > 1:
+            parser.parse_argv(words)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
