@@ -1,5 +1,5 @@
 """`python -m hatester` is what `./bootstrap invoke` runs."""
 
-from hatester.cli import Program
+from hatester.cli import main
 
-Program().run()
+main()

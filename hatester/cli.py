@@ -89,15 +89,21 @@ def orderly(
 @contextlib.contextmanager
 def _signals_taken() -> Iterator[None]:
     before = {number: signal.getsignal(number) for number in _SIGNALS}
-    for number, handler in before.items():
-        # nohup(1) has a signal ignored, and it stays so.
-        if handler is not signal.SIG_IGN:
-            signal.signal(number, _interrupt)
+    _take_signals()
     try:
         yield
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            # In a process of ours, an interruption lasts until the process ends.
+            if handler is not _interrupt:
+                signal.signal(number, handler)
+
+
+def _take_signals() -> None:
+    for number in _SIGNALS:
+        # nohup(1) has a signal ignored, and it stays so.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _interrupt)
 
 
 def _interrupt(number: int, _frame: FrameType | None) -> None:
@@ -186,8 +192,11 @@ class Program(invoke.program.Program):
             # Python would flush once more at its end, and complain.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(_CLOSED_PIPE)
-        except KeyboardInterrupt:
-            sys.exit(INTERRUPTED)
+        except SystemExit as end:
+            # Invoke ends with 1, which is a verdict of `bisect`.
+            if isinstance(end.__context__, KeyboardInterrupt):
+                sys.exit(INTERRUPTED)
+            raise
         except Exception as error:
             print(report_fault(error), file=sys.stderr)
             sys.exit(STOP_BISECTION if BISECT in self.argv else FAULT)
@@ -276,3 +285,15 @@ def _sentence(error: ParseError, commands: Sequence[str]) -> str:
     else:
         problem = f"{place}{text}"
     return f"{problem} Help: ./bootstrap invoke {f'{name} ' if name else ''}--help"
+
+
+def main() -> None:
+    """Run hatester as a process of its own."""
+    _take_signals()
+    try:
+        Program().run()
+    finally:
+        for number in _SIGNALS:
+            # Python drops its own handlers before it exits, and would die of the next signal.
+            if signal.getsignal(number) is _be_patient:
+                signal.signal(number, signal.SIG_IGN)

@@ -288,7 +288,9 @@ def _invoke(words: Sequence[str], **env: str) -> tuple[float, Results]:
     begin = time.monotonic()
     # Cells that could not be measured are a figure as well.
     with contextlib.suppress(commands.CommandError):
-        commands.run(["invoke", *words], seconds=RUN_SECONDS, env=env, cwd=PROJECT)
+        commands.run(
+            [sys.executable, "-m", "hatester", *words], seconds=RUN_SECONDS, env=env, cwd=PROJECT
+        )
     return time.monotonic() - begin, find(RESULTS, "latest")
 
 

@@ -18,6 +18,7 @@ from hatester.artifacts.ssh_keys import find_keys
 from hatester.guests import qmp
 from hatester.util import orphans
 from hatester.util.errors import MeasurementError
+from tests.factories.project import INVOKE
 
 POLL_SECONDS = 0.05
 QUICK = ("--kernel", "6.1", "--haproxy", "3.0", "--setting", "plain", "--scenario", "syntax-error")
@@ -64,7 +65,7 @@ class Matrix:
     def __init__(self, checkout: Path, *words: str, **env: str) -> None:
         self.process = subprocess.Popen(
             # A shell has what it starts in the background ignore Ctrl-C, with all below it.
-            ["env", "--default-signal=INT", "invoke", "matrix", *words],
+            ["env", "--default-signal=INT", *INVOKE, "matrix", *words],
             cwd=checkout,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

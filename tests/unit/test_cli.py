@@ -12,7 +12,7 @@ import pytest
 from invoke.exceptions import Exit
 
 from hatester import cli_plan
-from hatester.cli import INTERRUPTED, NOT_MEASURED, limited, orderly
+from hatester.cli import INTERRUPTED, NOT_MEASURED, Program, limited, orderly
 from tests.factories.project import call
 
 
@@ -142,3 +142,13 @@ def test_handlers_of_signals_are_restored() -> None:
     with pytest.raises(Exit), orderly():
         os.kill(os.getpid(), signal.SIGINT)
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+def test_an_interruption_before_a_command_begins_is_not_a_verdict(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def interrupt(_: Program) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Program, "parse_tasks", interrupt)
+    assert call("bisect").returncode == INTERRUPTED

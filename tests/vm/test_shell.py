@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.factories.live_run import machines_of_runs, newest
-from tests.factories.project import invoke
+from tests.factories.project import INVOKE, invoke
 
 CELL = "6.1/2.2/plain/lost-address/signal"
 LOOK = """
@@ -23,7 +23,7 @@ def test_a_shell_is_in_a_guest_that_has_taken_just_the_steps_that_were_asked_for
     checkout: Path,
 ) -> None:
     done = subprocess.run(
-        ["invoke", "shell", CELL, "--step", "3", "--verbose"],
+        [*INVOKE, "shell", CELL, "--step", "3", "--verbose"],
         check=False, capture_output=True, text=True, input=LOOK, cwd=checkout, timeout=600,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
