@@ -26,6 +26,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture(autouse=True)
 def _log() -> Iterator[None]:
-    """The log is shown, as by a command."""
+    """Show the log, as a command does."""
     with log.shown():
         yield
