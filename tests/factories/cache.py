@@ -30,7 +30,7 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty cache, beside a project without machines."""
+    """Make an empty cache, beside a project without machines, and return its folder."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(gc_roots, "PROJECT", tmp_path / "project")
     monkeypatch.setattr(gc_roots, "MACHINES", tmp_path / "project/.hatester/machines.json")
@@ -45,7 +45,7 @@ def date(path: Path, days: float) -> Path:
 
 
 def kept(name: str, days: float = 40, **files: bytes | str) -> Path:
-    """A path in the cache, with files in it, that was used so long ago."""
+    """Make an entry of the cache with these files, used so many days ago, and return it."""
     folder = cache.root() / name
     folder.mkdir(parents=True)
     for file, content in files.items():
@@ -55,13 +55,13 @@ def kept(name: str, days: float = 40, **files: bytes | str) -> Path:
 
 
 def disk_on(backing: Path) -> bytes:
-    """The beginning of a qcow2 file, as `qemu-img create -b` makes it."""
+    """Return the beginning of a qcow2 file, as `qemu-img create -b` makes it."""
     name = os.fsencode(backing)
     return struct.pack(">4sIQI", b"QFI\xfb", 3, 64, len(name)).ljust(64, b"\0") + name
 
 
 def saved_guest(days: float = 40) -> list[Path]:
-    """A saved guest, and all that it needs, which was used by nobody else for long."""
+    """Make a saved guest with all that it needs, none of it used by anything else for long."""
     system = kept(f"systems/{SYSTEM}", system_ext4="x")
     builds = {"3.0": BUILD}
     return [

@@ -38,7 +38,7 @@ def cell(
     reported: str | None = "failure",
     late: float = 0.0,
 ) -> dict[str, Any]:
-    """A cell as `run.json` has it, judged by made-up evidence."""
+    """Return a cell as `run.json` has it, judged by made-up evidence."""
     found = judged(evidence(failures, reloads=[reload(reported=reported)], late=late))
     return head(kernel, build, scenario, repetition, setting, method) | found
 

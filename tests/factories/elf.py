@@ -19,7 +19,7 @@ def elf(
     machine: int = X64,
     data: bytes = b"",
 ) -> bytes:
-    """An ELF file that needs these libraries, and has some data."""
+    """Return an ELF file that needs these libraries and has some data."""
     strings = b"\0"
     tags = []
     for tag, texts in ((_NEEDED, needed), (_RPATH, [rpath]), (_RUNPATH, [runpath])):
@@ -50,6 +50,6 @@ def elf(
 
 
 def haproxy(version: str = "2.6.1", **how: object) -> bytes:
-    """A HAProxy that says its version as real ones do."""
+    """Return a HAProxy that says its version as real ones do."""
     text = f"\0 version {version}, released 2026/10/17\0".encode()
     return elf(data=text, **how)  # type: ignore[arg-type]

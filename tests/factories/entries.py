@@ -31,7 +31,7 @@ def entry(
     release: str = "6.1.0-49-cloud-amd64",
     accelerator: str = "tcg",
 ) -> dict[str, Any]:
-    """A measured cell of one reload, in which .44 should have answered and .43 was away."""
+    """Return a measured cell of one reload, in which .44 should have answered and .43 was away."""
     head = _head(id_, repetition, release, accelerator)
     if seed is not None:
         head["seed"] = seed
@@ -80,7 +80,7 @@ def entry(
 
 
 def stored(parent: Path, *cells: dict[str, Any], planned: Sequence[str] = ()) -> Results:
-    """A run in a folder of `parent`; without being told, these cells are all that was planned."""
+    """Return a run in a folder of `parent`; by default these cells are all that was planned."""
     ids = planned or list(dict.fromkeys(cell["id"] for cell in cells))
     repeat = max((cell["repetition"] for cell in cells), default=1)
     results = begin(parent, {}, [cell_of(id_) for id_ in ids], seeds=range(repeat))
@@ -107,7 +107,7 @@ def _address(
 
 
 def unmeasured(reason: str = "the guest died", id_: str = ID) -> dict[str, Any]:
-    """A cell that could not even begin."""
+    """Return a cell that could not begin."""
     return _head(id_, 1, None, None) | {
         "clock": None,
         "cpus": None,

@@ -28,7 +28,7 @@ Failures = Mapping[str, Sequence[tuple[float, float, str]]]
 
 
 def reload(**changes: Any) -> dict[str, Any]:
-    """A failing reload to `with` while .43 is missing, with some things changed."""
+    """Return a failing reload to `with` while .43 is missing, with some things changed."""
     return {
         "step": 6,
         "config": "with",
@@ -52,7 +52,7 @@ def listener(label: str, start: float, end: float, *pids: int, queue: int = 0) -
 
 
 def held(*stretches: tuple[Any, ...], labels: Sequence[str] = LABELS[1:]) -> list[dict[str, Any]]:
-    """The same stretches (start, end, pids, queue) for several addresses."""
+    """Return the same stretches (start, end, pids, queue) for several addresses."""
     return [
         listener(label, start, end, *pids, queue=queue[0] if queue else 0)
         for label in labels
@@ -77,7 +77,7 @@ def evidence(
     clock: str = "real",
     processes: Sequence[Mapping[str, Any]] = PROCESSES,
 ) -> dict[str, Any]:
-    """The content of `timeline.json`.
+    """Return the content of `timeline.json`.
 
     `failures` are, by address, the times from when to when what is sent fails, and how; .43 is
     not there. `answers` has, from when on, which configuration answers.
@@ -116,5 +116,5 @@ def evidence(
 
 
 def everywhere(*stretches: tuple[float, float, str]) -> Failures:
-    """The same failures for all the addresses that are there."""
+    """Return the same failures for all the addresses that are there."""
     return dict.fromkeys(LABELS[1:], stretches)

@@ -57,8 +57,11 @@ def examples(factor: float) -> settings:
 
 @contextmanager
 def refused(*needed: str) -> Iterator[None]:
-    """Let it succeed, or be refused with UserError: in one line that is not too long, has nothing
-    for a terminal but text, shows no insides, and names one of `needed`."""
+    """Let it succeed, or be refused with a good UserError.
+
+    That is one line, not too long, without control characters or our own insides, which names one
+    of `needed`.
+    """
     try:
         yield
     except UserError as error:
@@ -71,8 +74,10 @@ def refused(*needed: str) -> Iterator[None]:
 
 @st.composite
 def mutated(draw: st.DrawFn, content: Any) -> Any:
-    """A copy of nested lists and dictionaries in which one to three things are another value, are
-    gone, are there twice, or have another name."""
+    """Draw a copy of nested lists and dictionaries with one to three changes.
+
+    A thing becomes another value, is gone, is there twice, or has another name.
+    """
     content = [copy.deepcopy(content)]
     for _ in range(draw(st.integers(1, 3))):
         inside, key = draw(st.sampled_from([*_places(content)]))
@@ -115,8 +120,7 @@ SCRIBBLES = (
 
 @st.composite
 def scribbled(draw: st.DrawFn, text: str) -> bytes:
-    """A text in which something odd was written or that lost something, as one encoding or another
-    has it."""
+    """Draw a text with something odd in it, or without some of it, in one encoding or another."""
     for _ in range(draw(st.integers(1, 3))):
         at = draw(st.integers(0, len(text)))
         end = draw(st.just(at) | st.integers(at, len(text)))

@@ -61,7 +61,7 @@ def web() -> Iterator[Web]:
                 state.is_over.wait(30)
 
         def log_message(self, format: str, *args: object) -> None:
-            """Tests look at `asked`."""
+            """Log nothing: tests look at `asked`."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         state.url = f"http://127.0.0.1:{server.server_address[1]}"

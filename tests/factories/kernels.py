@@ -24,7 +24,7 @@ def bzimage(release: str) -> bytes:
 
 
 def module(release: str) -> bytes:
-    """An object file with nothing but a module's information in it."""
+    """Return an object file that has only a module's information."""
     info = f"vermagic={release} SMP mod_unload \0".encode()
     names = b"\0.modinfo\0.shstrtab\0"
     header = struct.pack(
@@ -53,7 +53,7 @@ def lay_modules(folder: Path, **files: bytes) -> None:
 def make_deb(
     folder: Path, name: str, version: str, files: Mapping[str, bytes], depends: str = ""
 ) -> Path:
-    """A package with these files, by their paths."""
+    """Make a package with these files, by their paths, and return it."""
     tree = folder / f".{name}"
     for path, content in files.items():
         (tree / path).parent.mkdir(parents=True, exist_ok=True)
@@ -62,7 +62,7 @@ def make_deb(
 
 
 def pack(tree: Path, folder: Path, name: str, version: str, depends: str = "") -> Path:
-    """A package of all that is in a folder, with the links in it."""
+    """Make a package of a folder, links included, and return it."""
     (tree / "DEBIAN").mkdir(parents=True, exist_ok=True)
     fields = {"Package": name, "Version": version, "Architecture": "amd64"}
     fields |= {"Maintainer": "me <me@localhost>", "Description": "made up"}
@@ -76,7 +76,7 @@ def pack(tree: Path, folder: Path, name: str, version: str, depends: str = "") -
 
 
 def kernel_deb(folder: Path, release: str = RELEASE, version: str = "6.9.1-1") -> Path:
-    """A kernel with all that is needed built in, as `make bindeb-pkg` packs it."""
+    """Make a kernel with all that is needed built in, as `make bindeb-pkg` packs it."""
     lines = "".join(f"kernel/{name}.ko\n" for name in NEEDED).encode()
     return make_deb(
         folder, f"linux-image-{release}", version,

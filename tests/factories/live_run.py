@@ -26,19 +26,19 @@ QUICK = ("--kernel", "6.1", "--haproxy", "3.0", "--setting", "plain", "--scenari
 
 
 def newest(checkout: Path) -> dict[str, Any]:
-    """The newest run of a checkout, as `run.json` has it."""
+    """Return the newest run of a checkout, as `run.json` has it."""
     run: dict[str, Any] = json.loads((checkout / "results/latest/run.json").read_text())
     return run
 
 
 def machines_of_runs() -> list[int]:
-    """The pids of all QEMU and Vagrant processes that any run has."""
+    """Return the PIDs of all QEMU and Vagrant processes that any run has."""
     folders = (cache.root() / "runs").glob("*/")
     return [pid for folder in folders for pid in orphans.machines(folder)]
 
 
 def comes_through(cell: dict[str, Any]) -> bool:
-    """Whether no address was lost for as long as HAProxy's retries take, which is two seconds.
+    """Return whether no address was lost for the two seconds of HAProxy's retries.
 
     Single connections may be; where the host starves a guest, several in a row.
     """
@@ -51,7 +51,7 @@ def comes_through(cell: dict[str, Any]) -> bool:
 
 
 def awaited(what: str, condition: Callable[[], Any], seconds: float) -> Any:
-    """The first true value of a condition; fails when it has none within so many seconds."""
+    """Return the first true value of a condition; fail if there is none within some seconds."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):
         assert time.monotonic() < deadline, f"waited {seconds:.0f} s for {what}"
@@ -90,7 +90,7 @@ class Matrix:
         self.printed = self.process.stdout.read()
 
     def count(self, beginning: str) -> int:
-        """How many lines of its standard error begin so, up to now."""
+        """Return how many lines of its standard error begin so, up to now."""
         return sum(line.startswith(beginning) for line in tuple(self.said))
 
     @property
@@ -98,7 +98,7 @@ class Matrix:
         return self.process.poll() is not None
 
     def wait_for(self, beginning: str, seconds: float = 300) -> None:
-        """Until a line of its standard error begins so. Fails when it ends before, or is late."""
+        """Wait for a line of its standard error that begins so; fail if none comes in time."""
         awaited(
             f"a line that begins with '{beginning}' after {self.said[-10:]}",
             lambda: self.count(beginning) or self.has_ended,
@@ -110,7 +110,7 @@ class Matrix:
         self.process.send_signal(number)
 
     def end(self, seconds: float = 600) -> int:
-        """Its exit code, awaited; what it said and printed is complete then."""
+        """Return its exit code, once it has ended and all of its output has been read."""
         code = self.process.wait(seconds)
         for reader in self._readers:
             reader.join(10)
@@ -139,7 +139,7 @@ class Matrix:
         return orphans.machines(folder) if (folder := self.folder) else []
 
     def in_guest(self, name: str, command: str) -> str:
-        """Standard output of a command in one of its guests, beside what the run does there.
+        """Return standard output of a command in one of its guests, which the run goes on using.
 
         Raises MeasurementError or CalledProcessError when there is no such guest, or it fails.
         """
@@ -156,7 +156,7 @@ class Matrix:
         return done.stdout
 
     def is_at_work(self, name: str) -> bool:
-        """Whether HAProxy has said something in one of its guests, as amid a cell."""
+        """Return whether HAProxy has logged something in one of its guests, as during a cell."""
         with contextlib.suppress(MeasurementError, subprocess.CalledProcessError):
             self.in_guest(name, "test -s /run/hatester/haproxy.log")
             return True
@@ -171,7 +171,7 @@ def _is_qemu(pid: int) -> bool:
 
 @contextlib.contextmanager
 def running(checkout: Path, *words: str, **env: str) -> Iterator[Matrix]:
-    """`invoke matrix` on its way, which is killed if it does not end."""
+    """Run `invoke matrix`, which is killed if it does not end."""
     matrix = Matrix(checkout, *words, **env)
     try:
         yield matrix

@@ -27,7 +27,7 @@ def listening_addresses(pid: int) -> set[str]:
 
 
 def is_running(pid: int) -> bool:
-    """True if a process lives; one that waits to be reaped does not."""
+    """Return whether a process lives; one that waits to be reaped does not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
@@ -35,7 +35,7 @@ def is_running(pid: int) -> bool:
 
 
 def has_ended(pid: int) -> bool:
-    """True if a process that was signalled ends within ten seconds."""
+    """Return whether a process that was signalled ends within ten seconds."""
     deadline = time.monotonic() + 10
     while is_running(pid) and time.monotonic() < deadline:
         time.sleep(0.01)

@@ -59,7 +59,7 @@ OS_RELEASE = 'ID=debian\nVERSION_CODENAME=bookworm\nPRETTY_NAME="Debian GNU/Linu
 
 
 def process(pid: int, *words: str, parent: int = 1, user: int = 0, nofile: str = "200000") -> str:
-    """A line of services.PROCESSES."""
+    """Return a line of services.PROCESSES."""
     arguments = base64.b64encode("".join(f"{word}\0" for word in words).encode()).decode()
     return f"{pid} {parent} {user} {nofile} {arguments}\n"
 
@@ -119,7 +119,7 @@ class MadeUpHost(Remote):
 
 
 def shell(script: str) -> bytes:
-    """What a Remote runs when the host is this one."""
+    """Run a script as a Remote does, on this host, and return its output."""
     return subprocess.run(
         ["sh", "-s"], input=script.encode(), capture_output=True, check=True
     ).stdout

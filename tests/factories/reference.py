@@ -44,7 +44,7 @@ def _command(name: str, command: Task[Any]) -> Iterator[str]:
 
 
 def _is_place(argument: Argument) -> bool:
-    """True if the value may stand without its flag; Invoke says so of repeatable flags as well."""
+    """Return whether the value may stand without its flag; for Invoke, repeatable ones may."""
     return argument.positional and argument.kind is not list
 
 

@@ -55,7 +55,7 @@ EVIDENCE = {
 def measured(
     cell: Cell, timeline: Mapping[str, Any], repetition: int = 1, console: str = ""
 ) -> Result:
-    """A cell as it comes from a guest, with steps and a check."""
+    """Return a cell as it comes from a guest, with steps and a check."""
     told = json.loads(json.dumps({**timeline, "steps": STEPS, "checks": [CHECK]}))
     entry = not_measured(cell, repetition, "").entry | judged(told)
     entry["kernel"] |= {"release": "6.1.0-50", "accelerator": "tcg"}
@@ -70,7 +70,7 @@ def stored(
     left_out: Sequence[tuple[Cell, str]] = (),
     seeds: Sequence[int] = (0,),
 ) -> Results:
-    """A run of these results."""
+    """Return a run of these results."""
     cells = [Cell(*result.entry["id"].split("/")) for result in results]
     run = begin(folder, HOST, cells, left_out, seeds)
     for result in results:
@@ -79,7 +79,7 @@ def stored(
 
 
 def aged(run: Results) -> Results:
-    """The same run as earlier versions stored it: in `run.json` alone, and without checksums."""
+    """Return the same run as earlier versions stored it: in `run.json` alone, without checksums."""
     for file in [run.folder / "plan.json", *run.folder.rglob("cell.json")]:
         file.unlink()
     for entry in run.cells:

@@ -50,7 +50,7 @@ BEHAVIOURS: dict[str, Behaviour] = {
 
 @contextlib.contextmanager
 def server(behaviour: Behaviour, port: int = 0) -> Iterator[int]:
-    """A port of 127.0.0.1 where each connection is read once and then treated so, at once."""
+    """Serve at a port of 127.0.0.1: each connection is read once and then treated so."""
 
     def treat(connection: socket.socket) -> None:
         with connection, contextlib.suppress(OSError):
@@ -75,7 +75,7 @@ def server(behaviour: Behaviour, port: int = 0) -> Iterator[int]:
 
 
 def closed_port() -> int:
-    """A port of 127.0.0.1 where nobody listens."""
+    """Return a port of 127.0.0.1 at which nobody listens."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
         return port

@@ -17,7 +17,7 @@ Behaviour = Callable[[paramiko.Channel, bytes], None]
 
 
 def obeys(channel: paramiko.Channel, command: bytes) -> None:
-    """Runs it in a shell, as sshd does."""
+    """Run the command in a shell, as sshd does."""
     with channel.makefile("rb") as stdin:
         done = subprocess.run(
             ["sh", "-c", command], input=stdin.read(), capture_output=True, check=False
@@ -28,7 +28,7 @@ def obeys(channel: paramiko.Channel, command: bytes) -> None:
 
 
 def says(text: bytes) -> Behaviour:
-    """Answers anything with the same."""
+    """Return a behaviour that answers every command with the same text."""
 
     def say(channel: paramiko.Channel, _command: bytes) -> None:
         channel.recv(1)
@@ -40,21 +40,21 @@ def says(text: bytes) -> Behaviour:
 
 
 def drips(channel: paramiko.Channel, _command: bytes) -> None:
-    """Always has another byte to send, and never an end."""
+    """Send one byte after another, without end."""
     with contextlib.suppress(*_ENDED):
         while not threading.Event().wait(0.05):
             channel.sendall(b".")
 
 
 def floods(channel: paramiko.Channel, _command: bytes) -> None:
-    """Sends as much as there is room for."""
+    """Send as much as there is room for."""
     with contextlib.suppress(*_ENDED):
         while True:
             channel.sendall(b"." * 65536)
 
 
 def is_silent(_channel: paramiko.Channel, _command: bytes) -> None:
-    """Takes the command, and nothing happens."""
+    """Take the command, and do nothing."""
 
 
 class _Server(paramiko.ServerInterface):
@@ -102,7 +102,7 @@ class Place:
 def ssh_server(
     folder: Path, behaviour: Behaviour | None = obeys, host_key: paramiko.PKey | None = None
 ) -> Iterator[Place]:
-    """A server that lets in whoever has the key `folder/key`, and whose own key is known.
+    """Serve whoever has the key `folder/key`, with a host key that is known.
 
     Without a behaviour, it never answers the wish for a command.
     """

@@ -16,7 +16,7 @@ BRIEF = evidence(everywhere((AT, AT + 2, "refused")), interval=0.1)
 
 
 def made(parent: Path) -> Results:
-    """A run of four cells: one that is out, one that is well, one that never began, one left."""
+    """Return a run of four cells: one out, one well, one that never began, one left."""
     run = begin(parent, HOST, CELLS)
     run.add(measured(OUT, BRIEF, console="panic"))
     run.add(measured(WELL, evidence(interval=0.1)))

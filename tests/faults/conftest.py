@@ -30,7 +30,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """A test that takes a `seed` is run with as many as there are of its kind of fault."""
+    """Run a test that takes a `seed` with as many as its kind of fault has."""
     if "seed" in metafunc.fixturenames:
         counts = ALL if metafunc.config.getoption("--faults") else FEW
         for mark in metafunc.definition.iter_markers("seeds"):
@@ -39,13 +39,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the project with results and machines of its own."""
+    """Return a copy of the project with results and machines of its own."""
     return copy_project(tmp_path_factory.mktemp("faults") / "checkout")
 
 
 @pytest.fixture(autouse=True)
 def _nothing_is_left() -> Iterator[None]:
-    """What a fault leaves is gone when the next run begins, if not before."""
+    """Check that what a fault leaves is gone when the next run begins, if not before."""
     yield
     with machines.machines_folder("after-fault"):
         assert not machines_of_runs()

@@ -26,7 +26,7 @@ KINDS = ("kernels", "systems", "builds", "ready")
 
 @pytest.fixture(scope="module")
 def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cache with what a cell of Linux 6.1 and HAProxy 3.0 needs."""
+    """Return a cache with what a cell of Linux 6.1 and HAProxy 3.0 needs."""
     keys = find_keys()
     with ThreadPoolExecutor() as pool:
         archive = Archive(find_mirrors(None, None))

@@ -24,7 +24,7 @@ pytestmark = [
 
 @contextlib.contextmanager
 def small_disk(folder: Path, size: str) -> Iterator[Path]:
-    """A disk of its own that is soon full."""
+    """Mount a disk that is soon full."""
     folder.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "small", folder], check=True)
     try:

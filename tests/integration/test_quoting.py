@@ -69,7 +69,7 @@ def _cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 def as_sh_has_it(line: str) -> list[str]:
-    """The words of a line, by the shell itself, which does nothing else with them."""
+    """Return the words of a line, split by the shell itself."""
     said = subprocess.run(
         ["sh", "-c", f"printf '%s\\0' - {line}"], check=True, capture_output=True, env={}
     ).stdout

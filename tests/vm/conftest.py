@@ -18,5 +18,5 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the project with results and machines of its own."""
+    """Return a copy of the project with results and machines of its own."""
     return copy_project(tmp_path_factory.mktemp("vm") / "checkout")

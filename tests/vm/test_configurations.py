@@ -46,7 +46,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def builds(expected: dict[str, Any]) -> list[str]:
-    """The builds that accept a configuration, of those that are tried."""
+    """Return the builds that accept a configuration, of those that are tried."""
     accept = expected.get("builds_without", expected.get("builds", ()))
     return [build for build in BUILDS if build in accept]
 

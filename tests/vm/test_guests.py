@@ -1,5 +1,4 @@
-"""A guest from within: what a cell could leave is seen, and a further guest has none of it; and
-how far it is from the rest of the world."""
+"""A guest from within: what a cell leaves is seen, and nothing else in the world is reached."""
 
 from __future__ import annotations
 
@@ -128,7 +127,7 @@ def test_a_saved_guest_that_cannot_be_loaded_is_booted_instead_and_dropped(
 
 
 def _saved(kit: Kit) -> list[Path]:
-    """The saved guests of a kit."""
+    """Return the saved guests of a kit."""
     told = (cache.root() / KIND).glob("[!.]*/ready.json")
     # An earlier hatester may have left others, which say less of themselves.
     return [

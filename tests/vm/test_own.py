@@ -52,7 +52,7 @@ MEASURED = ("reload", LOST, "absent-all")
 
 
 def require_lost(cell: dict[str, Any]) -> None:
-    """What 2.2 makes of a reload without one of its addresses."""
+    """Measure a reload of 2.2 without one of its addresses."""
     assert cell["scenario"] == LOST
     reload, again = cell["reloads"]
     assert (reload["reported"], again["reported"]) == ("failure", "success")
@@ -104,7 +104,7 @@ chmod 755 /usr/sbin/haproxy
 
 @pytest.fixture
 def production(tmp_path: Path) -> Iterator[Path]:
-    """An SSH configuration that leads to a guest, which looks like a production host."""
+    """Write an SSH configuration that leads to a guest, which looks like a production host."""
     archive = Archive(find_mirrors(None, None, None))
     with side_by_side() as pool:
         shop = Workshop(archive, load_matrix(MATRIX), find_keys(), pool)

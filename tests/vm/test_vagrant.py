@@ -47,7 +47,7 @@ class ByHand:
         return self("ssh", KERNEL, "-c", command).strip()
 
     def by_ssh(self, folder: Path) -> subprocess.CompletedProcess[str]:
-        """A command in it, with ssh(1) and what `ssh-config` says, which is kept in a folder."""
+        """Run a command in it by ssh(1), with what `ssh-config` says, which is kept in a folder."""
         (folder / "by-hand").write_text(self("ssh-config", KERNEL))
         return subprocess.run(
             ["ssh", "-F", folder / "by-hand", KERNEL, "echo entered"],
@@ -83,7 +83,7 @@ def test_a_machine_without_an_image_says_which_command_makes_it(vagrant: ByHand)
 
 
 def declared(checkout: Path) -> Path:
-    """The file that declares the machines by hand, which has the one with KERNEL."""
+    """Return the file that declares the machines by hand, with the one of KERNEL."""
     assert invoke("images", "--kernel", KERNEL, folder=checkout, seconds=900).returncode == 0
     return checkout / ".hatester/machines.json"
 

@@ -60,7 +60,7 @@ def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def empty_mirror(tmp_path: Path) -> Iterator[str]:
-    """A mirror that can be reached and has no suite, but what a test lays into `mirror`."""
+    """Serve a mirror that has only what a test lays into `mirror`."""
     folder = tmp_path / "mirror"
     folder.mkdir()
     handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(folder))

@@ -40,7 +40,7 @@ def root(tmp_path: Path, site: Web) -> Path:
 
 
 def version(site: Web, package: str, suite: str = "sid") -> str:
-    """What a new process is told of a package."""
+    """Return what a new process is told of a package."""
     archive = Unsigned(Mirrors(site.url, site.url))
     [found] = archive.resolve(suite, package)
     assert found.name == package

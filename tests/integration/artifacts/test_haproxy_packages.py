@@ -35,7 +35,7 @@ def archive(*files: Path) -> Archive:
 
 
 def package(folder: Path, name: str, files: dict[str, bytes], version: str = "1.0") -> Path:
-    """A Debian package with these files."""
+    """Make a Debian package with these files."""
     root = folder / f"{name}.d"
     for path, content in files.items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)

@@ -66,7 +66,7 @@ def test_packages_become_a_kit(archive: Archive, tmp_path: Path) -> None:
 
 
 def built(folder: Path, **files: bytes) -> dict[str, Path]:
-    """A kernel's file and its modules, such as a build leaves them."""
+    """Make a kernel's file and its modules, such as a build leaves them."""
     lay_modules(folder / "lib/modules" / RELEASE, **files)
     (folder / "vmlinuz").write_bytes(bzimage(RELEASE))
     return {"vmlinuz": folder / "vmlinuz", "modules": folder}

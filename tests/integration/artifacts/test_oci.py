@@ -40,7 +40,7 @@ def run(*command: str | Path) -> None:
 
 
 def layout(folder: Path, members: list[tuple[tarfile.TarInfo, bytes]], *how: str) -> Path:
-    """An OCI layout with an image `made` of one layer; `how` is umoci-config(1)'s."""
+    """Make an OCI layout with an image `made` of one layer; `how` is umoci-config(1)'s."""
     layer = folder / "layer.tar"
     with tarfile.open(layer, "w") as tar:
         for member, content in members:
@@ -67,7 +67,7 @@ def link(name: str, target: str, kind: bytes = tarfile.SYMTYPE) -> tuple[tarfile
 
 
 def content(reference: str, folder: Path) -> Content:
-    """What a tree would be made of, with nothing left behind that could not be removed."""
+    """Return what a tree would be made of; nothing stays that could not be removed."""
     scratch = folder / "scratch"
     scratch.mkdir()
     try:
@@ -250,7 +250,7 @@ class Registry:
 
 @pytest.fixture
 def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, Registry]]:
-    """A registry that is reached without TLS, and its address."""
+    """Serve a registry without TLS; its address."""
     there = Registry()
 
     class Handler(http.server.BaseHTTPRequestHandler):

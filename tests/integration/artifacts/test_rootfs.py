@@ -22,7 +22,7 @@ def member(name: str, kind: bytes = tarfile.REGTYPE, target: str = "") -> Member
 
 
 def listed(disk: Path, folder: str) -> set[str]:
-    """The names in a folder of an ext4 disk, with the modes and the sizes of files."""
+    """Return the names in a folder of an ext4 disk, with the modes and sizes of files."""
     said = subprocess.run(
         ["debugfs", "-R", f"ls -p {folder}", disk], check=True, capture_output=True, text=True
     ).stdout

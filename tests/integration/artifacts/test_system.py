@@ -39,7 +39,7 @@ def archive(tmp_path: Path) -> Archive:
 
 @pytest.fixture(autouse=True)
 def overlay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the overlay, and customise.sh beside it."""
+    """Copy the overlay, with customise.sh beside it."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     overlay = tmp_path / "system"
     shutil.copytree(system.OVERLAY, overlay)

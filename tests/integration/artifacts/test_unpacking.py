@@ -62,7 +62,7 @@ members = st.lists(
 
 
 def tar_of(content: Sequence[Member], outside: Path) -> bytes:
-    """An archive of these members; OUTSIDE stands for a folder that is none of its business."""
+    """Return an archive of these members; OUTSIDE stands for a folder that is not its own."""
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as tar:
         for info, data in content:
@@ -72,7 +72,7 @@ def tar_of(content: Sequence[Member], outside: Path) -> bytes:
 
 
 def deb_of(file: Path, tar: bytes) -> Path:
-    """A package whose files are in an archive that dpkg-deb did not make (deb(5))."""
+    """Make a package whose files are in an archive that dpkg-deb did not make (deb(5))."""
     control = io.BytesIO()
     with tarfile.open(fileobj=control, mode="w") as packed:
         text = b"Package: x\nVersion: 1\nArchitecture: amd64\n"
@@ -90,7 +90,7 @@ def deb_of(file: Path, tar: bytes) -> Path:
 
 @contextlib.contextmanager
 def untouched(folder: Path) -> Iterator[Path]:
-    """A folder with a secret, in which nothing is written while this is open."""
+    """Make a folder with a secret, and check in the end that nothing was written there."""
     outside = folder / "outside"
     outside.mkdir()
     (outside / "secret").write_text("secret")
@@ -107,7 +107,7 @@ lengths = st.none() | st.integers(0, 12_000)
 
 
 def bent(tar: bytes, changes: Sequence[tuple[int, bytes]], length: int | None) -> bytes:
-    """An archive with other bytes here and there, which breaks off."""
+    """Return an archive with other bytes here and there, which breaks off."""
     for at, new in changes:
         tar = tar[:at] + new + tar[at + len(new) :]
     return tar[:length]
@@ -133,7 +133,7 @@ def test_a_kernels_package_lays_files_into_its_folder_and_nothing_else(
 
 
 def extracted(archive: Path, image: Path, *_: object) -> None:
-    """What becomes a disk, unpacked as for that, but as ordinary files."""
+    """Unpack what becomes a disk as ordinary files."""
     (image.parent / "tree").mkdir()
     place = ["--directory", str(image.parent / "tree")]
     done = subprocess.run(

@@ -41,10 +41,10 @@ class Running:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """It is Vagrant that would end it."""
+        """End nothing: Vagrant would."""
 
     def prepare(self, trees: object) -> None:
-        """Builds are installed in name only as well."""
+        """Install builds in name only."""
 
     def process(self) -> Path:
         return Path("/proc", str(os.getpid()))
@@ -81,7 +81,7 @@ def started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Started
 
 
 def made(kind: str, name: str) -> Path:
-    """An entry that is another one whenever it is made."""
+    """Make an entry that differs whenever it is made."""
 
     def make(folder: Path) -> None:
         (folder / "disk").write_bytes(os.urandom(9))

@@ -58,7 +58,7 @@ def test_a_saved_guest_of_which_nothing_is_known_keeps_nothing(results: Path) ->
 
 
 def machine(folder: Path, image: dict[str, str], backing: Path) -> Path:
-    """A machine that Vagrant has in a folder; its own."""
+    """Make a machine that Vagrant has in a folder, and return its own folder."""
     (folder / "machines.json").write_text(json.dumps({"6.1": image, "7.2": {"system": "/x"}}))
     data = folder / "machines/6.1/qemu"
     data.mkdir(parents=True)

@@ -51,7 +51,7 @@ def target(port: int, address: str = "127.0.0.1") -> Target:
 
 @pytest.fixture
 def build(tmp_path: Path) -> Path:
-    """The tree of a build whose program is on the disk of this process's."""
+    """Make the tree of a build whose program is on the same disk as this process's."""
     program = tmp_path / "usr/sbin/haproxy"
     program.parent.mkdir(parents=True)
     program.symlink_to(sys.executable)

@@ -90,7 +90,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture
 def page(browser: Browser, address: str) -> Browser:
-    """The browser at the page's top, with nothing in its logs and all boxes ticked."""
+    """Return the browser at the page's top, with empty logs and all boxes ticked."""
     see(browser, 1280, "light")
     browser.get("about:blank")
     browser.get_log("browser")  # type: ignore[no-untyped-call]
@@ -119,7 +119,7 @@ def texts(browser: Browser, selector: str) -> list[str]:
 
 
 def cell(browser: Browser, scenario: str, kernel: str, column: int) -> WebElement:
-    """The cell of a scenario's table, which has one column for each build."""
+    """Return the cell of a scenario's table, which has one column for each build."""
     return browser.find_element(
         By.XPATH,
         f"//section[h3[starts-with(normalize-space(), '{scenario}')]]"
@@ -128,7 +128,7 @@ def cell(browser: Browser, scenario: str, kernel: str, column: int) -> WebElemen
 
 
 def box(browser: Browser, axis: str, value: str) -> WebElement:
-    """What is to be ticked for a value."""
+    """Return the box that is ticked for a value."""
     return browser.find_element(
         By.XPATH,
         f"//fieldset[legend = '{axis}']//label[normalize-space() = '{value}']/input",

@@ -19,7 +19,7 @@ from tests.factories.processes import has_ended, is_running
 
 
 def written(path: Path) -> int:
-    """The number that a command writes to a file, when it has."""
+    """Return the number that a command writes to a file, once it has."""
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
         if path.exists() and (text := path.read_text().strip()):
@@ -71,7 +71,7 @@ def test_a_command_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
 
 
 def stop_amid(path: Path, said: multiprocessing.Queue[str]) -> None:
-    """What becomes of a command in another thread, and of one after it."""
+    """Return how a command ends in another thread, and one after it."""
 
     def try_to_run(*command: str) -> None:
         try:

@@ -16,7 +16,7 @@ CLEAN = {
 
 @pytest.fixture
 def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
-    """The state of a guest, as it can be changed."""
+    """Return the state of a guest, as it can be changed."""
     state = {kind: list(items) for kind, items in CLEAN.items()}
     monkeypatch.setattr(cleanliness, "BASELINE", tmp_path / "run/baseline.json")
     monkeypatch.setattr(cleanliness, "read_state", lambda: state)

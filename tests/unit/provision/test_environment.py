@@ -17,7 +17,7 @@ from provision.guest.errors import GuestError
 
 @pytest.fixture
 def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The commands of ip(8); interfaces come and go with them."""
+    """Return the commands of ip(8); interfaces come and go with them."""
     found: list[str] = []
     interfaces, sysctls = tmp_path / "net", tmp_path / "sys"
     (sysctls / "net/ipv4").mkdir(parents=True)
@@ -43,7 +43,7 @@ def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @pytest.fixture
 def around(commands: list[str], tmp_path: Path) -> Iterator[Environment]:
-    """What is around HAProxy: dummy0, which steps can name, and eth1."""
+    """Make dummy0, which steps can name, and eth1."""
     interfaces = {"eth1": ["10.0.0.1/24"], "dummy0": ["192.0.2.1/32", "2001:db8::1/128"]}
     haproxy = SimpleNamespace(file=lambda name: tmp_path / name)
     around = Environment("dummy0", interfaces, cast(Any, haproxy))

@@ -38,7 +38,7 @@ def recorder(clock: MadeUpClock) -> MadeUpRecorder:
 
 @pytest.fixture
 def observation(recorder: MadeUpRecorder) -> Observation:
-    """A reload that is asked for at 10 s."""
+    """Observe a reload that is asked for at 10 s."""
     observation = Observation(recorder, 3, STEP, None)
     observation.request = Reload(is_heard=True)
     return observation
