@@ -15,22 +15,26 @@ from hatester.artifacts import gc, haproxy_releases, oci
 from hatester.artifacts.apt import Archive, debian
 from hatester.artifacts.builder import workshop
 from hatester.artifacts.image import tell_vagrant
-from hatester.artifacts.suite_kernels import kernels_of, suite_kernels
+from hatester.artifacts.kernel_source import kernels_of, suite_kernels
 from hatester.capture import capture, ssh
 from hatester.capture.host import name_of, report, write_host
 from hatester.capture.remote import Remote
 from hatester.cli import NOT_MEASURED
-from hatester.guests import host
+from hatester.guests import host, machines
 from hatester.matrix.build_spec import with_described
 from hatester.matrix.kernel_spec import with_kernels
 from hatester.matrix.models import FLAVOURS, NAME, Matrix, load_matrix
 from hatester.matrix.plan import Wanted
 from hatester.util.errors import MeasurementError, UserError
 from hatester.util.paths import HOSTS, MACHINES, MATRIX, RESULTS
-from hatester.util.text import displayable, quoted
+from hatester.util.text import displayable, printable, quoted
 from hatester.util.validation import require
 
 Thing = TypeVar("Thing")
+_CLEANED = ("part", "what", "size", "unused for", "")
+_ALIGNED = ("left", "left", "right", "right", "left")
+_SIZES = ("B", "KiB", "MiB", "GiB", "TiB")
+_AGES = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 
 def make_images(settings: Any, kernels: Sequence[str], is_refreshed: bool) -> None:
@@ -127,10 +131,67 @@ def capture_host(
 
 
 def clean(parts: Sequence[str], older_than: str, *, is_dry: bool) -> None:
-    """Remove what was not used for so long. Raises UserError where something could not be."""
-    swept = gc.clean(RESULTS, parts, older_than, is_dry=is_dry)
-    print(gc.text(swept))
+    """Remove what was not used for long. Raises UserError where something cannot be removed."""
+    seconds = options.duration("--older-than", older_than)
+    if seconds is None:
+        raise UserError("--older-than: it needs a time, such as 30d.")
+    swept = gc.clean(RESULTS, parts, seconds, machines.find_roots, is_dry=is_dry)
+    print(cleaned(swept))
     swept.require_all_gone()
+
+
+def cleaned(swept: gc.Swept) -> str:
+    """Return a table of all that there was, with the sizes of each part, and what was freed."""
+    gone = "would be removed" if swept.is_dry else "removed"
+    rows = [
+        (
+            fate.item.part, printable(fate.item.what), size(fate.item.size),
+            age(swept.now - fate.item.used), _outcome(fate, gone),
+        )
+        for fate in swept.fates
+    ]  # fmt: skip
+    parts = list(dict.fromkeys(fate.item.part for fate in swept.fates))
+    sums = [_sums(fate for fate in swept.fates if fate.item.part == part) for part in parts]
+    totals = [
+        (part, size(there), size(freed)) for part, (there, freed) in zip(parts, sums, strict=True)
+    ]
+    there, freed = _sums(swept.fates)
+    ways = "would free {}; {} would stay" if swept.is_dry else "freed {}; {} stay"
+    return "\n\n".join(
+        (
+            tabulate(rows, _CLEANED, "plain", colalign=_ALIGNED, disable_numparse=True),
+            tabulate(totals, ("part", "size", gone), "plain", colalign=_ALIGNED[1:4]),
+            ways.format(size(freed), size(there - freed)),
+        )[0 if rows else 2 :]
+    )
+
+
+def _outcome(fate: gc.Fate, gone: str) -> str:
+    if fate.failure:
+        return f"failed: {fate.failure}"
+    return f"kept: {fate.kept}" if fate.kept else gone
+
+
+def _sums(fates: Iterable[gc.Fate]) -> tuple[int, int]:
+    """Return how many bytes there were, and how many of them are gone."""
+    sizes = [(fate.item.size, fate.is_gone) for fate in fates]
+    return sum(each for each, _ in sizes), sum(each for each, is_gone in sizes if is_gone)
+
+
+def size(count: int) -> str:
+    """Return a number of bytes as people read it: `162 MiB`, `8.1 GiB`."""
+    value, unit = float(count), 0
+    while value >= 1024 and unit < len(_SIZES) - 1:
+        value, unit = value / 1024, unit + 1
+    return f"{value:.{1 if unit > 2 else 0}f} {_SIZES[unit]}"
+
+
+def age(seconds: float) -> str:
+    """Return seconds in the largest unit that fits: `45 s`, `12 min`, `3 h`, `31 d`."""
+    for length, unit in _AGES:
+        if seconds >= length:
+            return f"{seconds // length:.0f} {unit}"
+    return "0 s"
 
 
 def _renew(archive: Archive, suites: Iterable[str | None]) -> None:

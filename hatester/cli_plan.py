@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -12,22 +11,23 @@ from hatester.analysis import reasons
 from hatester.matrix.kernel_spec import with_kernels
 from hatester.matrix.models import load_matrix
 from hatester.matrix.plan import Plan, Wanted, make_plan
-from hatester.matrix.suite_kernel import Kernels, SuiteKernel
+from hatester.matrix.suite_kernel import Kernels
 from hatester.util.paths import MATRIX
 
 log = logging.getLogger(__name__)
 
 
 def kernels_of(settings: Any) -> Kernels:
-    """Return a lookup of a suite's kernels. It is not called when every kernel is declared."""
+    """Return the lookup of kernels; it imports what it needs only where one is not declared."""
 
-    def kernels(suite: str) -> Sequence[SuiteKernel]:
-        from hatester.artifacts.apt import debian  # noqa: PLC0415 # see above
-        from hatester.artifacts.suite_kernels import suite_kernels  # noqa: PLC0415
+    def lookup() -> Kernels:
+        from hatester.artifacts import kernel_source  # noqa: PLC0415 # see above
 
-        return suite_kernels(debian(settings), suite)
+        return kernel_source.kernels_of(settings)
 
-    return kernels
+    return Kernels(
+        lambda suite: lookup().of_suite(suite), lambda kernel: lookup().local_release(kernel)
+    )
 
 
 def plan_cells(settings: Any, wanted: Wanted, matrix: str) -> Plan:

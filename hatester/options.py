@@ -14,7 +14,6 @@ from hatester.matrix.plan import Wanted
 from hatester.runner.runner import How, Keep
 from hatester.runner.start import New
 from hatester.runner.user_config import Own, load_own
-from hatester.util.duration import duration
 from hatester.util.errors import UserError
 from hatester.util.paths import located
 from hatester.util.text import quoted
@@ -23,6 +22,10 @@ from hatester.util.validation import require
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _WHOLE = re.compile("[0-9]{1,9}")
 _SECONDS = re.compile(r"(?P<number>[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?P<unit>ms|s|)")
+_UNITS = {"w": 604800, "d": 86400, "h": 3600, "m": 60, "s": 1}
+_FOR_EVER = 100 * 365 * 86400
+"""Seconds. setitimer(2) takes more, but Python does not."""
+_DURATION = re.compile("".join(rf"(?:(?P<{unit}>[0-9]{{1,9}}){unit})?" for unit in _UNITS))
 _SHORTEST, _LONGEST = 0.005, 1.0
 """Seconds. Any faster, and the closed connections of 60 s would use up a client's 28232 ports
 (net.ipv4.ip_local_port_range)."""
@@ -184,5 +187,23 @@ def interval(flag: str, text: str) -> float | None:
     found = _SECONDS.fullmatch(text)
     seconds = float(found["number"]) / (1000 if found["unit"] == "ms" else 1) if found else 0.0
     if not _SHORTEST <= seconds <= _LONGEST:
-        raise UserError(f"{flag}: {quoted(text)} is no time from 5ms to 1s, such as 20ms or 0.05s.")
+        raise UserError(
+            f"{flag}: {quoted(text)} is not a time from 5ms to 1s, such as 20ms or 0.05s."
+        )
     return seconds
+
+
+def duration(flag: str, text: str) -> float | None:
+    """Return the seconds of a text such as `90s`, `1h30m`, `2w` or `0`; None for an empty one.
+
+    Raises UserError for anything else.
+    """
+    if not text:
+        return None
+    found = _DURATION.fullmatch("0s" if text == "0" else text)
+    parts = (int(found[unit] or 0) * _UNITS[unit] for unit in _UNITS) if found else [_FOR_EVER]
+    if (seconds := sum(parts)) >= _FOR_EVER:
+        raise UserError(
+            f"{flag}: {quoted(text)} is not a time such as 90s, 30m, 1h30m, 7d, 2w or 0."
+        )
+    return float(seconds)

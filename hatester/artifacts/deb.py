@@ -12,6 +12,7 @@ from pathlib import Path
 from hatester.artifacts import disk
 from hatester.util import process
 from hatester.util.errors import MeasurementError
+from hatester.util.versions import debian_order
 
 _FIELDS = ("Package", "Version", "Depends")
 _MERGED = re.compile(r"^usr/(?=lib/|bin/)")
@@ -41,13 +42,14 @@ class Deb:
 
 
 def read_deb(file: Path) -> Deb:
-    """Raises MeasurementError for what is no Debian package."""
+    """Read a package's own description. Raises MeasurementError if it is not a Debian package."""
     form = "".join(f"${{{field}}}\\n" for field in _FIELDS)
     command = ("dpkg-deb", "--show", f"--showformat={form}", str(file))
     try:
         name, version, depends = process.run(command, seconds=disk.SECONDS).split("\n")[:3]
-    except process.CommandError as error:
-        raise MeasurementError(f"{file} is no Debian package") from error
+        debian_order(version)
+    except (process.CommandError, ValueError) as error:
+        raise MeasurementError(f"{file} is not a Debian package") from error
     return Deb(file, name, version, depends)
 
 

@@ -1,44 +1,90 @@
-"""The cache and the results, bounded: what was not used for long is removed, unless something needs
-it.
+"""Garbage collection: removes from the cache, and from the results, what was not used for long.
 
-What is in the cache can be made again. Results cannot: they go only where the user says so, and
-never the newest run.
+What is in the cache can be made again. Results cannot: they are removed only where the user says
+so, and never the newest run. Whatever is in use stays: see Roots.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
+import os
+import re
 import shutil
 import time
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from tabulate import tabulate
-
-from hatester.artifacts import cache, usage
-from hatester.artifacts.usage import CACHED, FOREIGN, LEFTOVERS, PARTS, RESULTS, SAVED, Item
-from hatester.guests import gc_roots
-from hatester.guests import machines as runs
+from hatester.artifacts import cache
 from hatester.util import files, locks
-from hatester.util.duration import duration
 from hatester.util.errors import UserError
-from hatester.util.text import printable
+from hatester.util.files import DAMAGED, UNFINISHED
+from hatester.util.paths import LATEST
 from hatester.util.validation import require
 
 log = logging.getLogger(__name__)
 
-HEADERS = ("part", "what", "size", "unused for", "")
-_ALIGNED = ("left", "left", "right", "right", "left")
+SAVED, LEFTOVERS, RESULTS, FOREIGN = "ready", "leftovers", "results", "foreign"
+_DIGEST = "[0-9a-f]{16}"
+_CHECKSUM = "(?:[0-9a-f]{40}|[0-9a-f]{64})"
+_ENTRIES = {
+    SAVED: f"{_DIGEST}-{_DIGEST}",
+    "kernels": _DIGEST,
+    "systems": _DIGEST,
+    "builds": _DIGEST,
+    "images": _DIGEST,
+    "downloads": rf"{_CHECKSUM}|\.{_CHECKSUM}\.partial",
+    "apt": _DIGEST,
+    "snapshot": rf"{_DIGEST}\.json",
+}
+"""The folders of the cache that have removable entries, with the form of the entries' names. Saved
+guests come first, since they need others."""
+CACHED = (*_ENTRIES, LEFTOVERS)
+PARTS = (*CACHED, RESULTS)
 _ORDER = (*PARTS, FOREIGN)
-_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
-_AGES = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
+_HIDDEN = re.compile(rf"\.(?P<name>.+)\.(?P<state>lock|partial|{UNFINISHED}|{DAMAGED})")
+_BENCH = re.compile(r"[0-9]{8}-[0-9]{6}\.json")
+
+
+@dataclass(frozen=True)
+class Roots:
+    """What is in use beside the entries that saved guests need.
+
+    What is made again under the same name does not have the same bytes, and a guest that continued
+    on another disk than it began with would read nonsense.
+    """
+
+    files: Collection[Path]
+    """Real paths of files that machines use, or would use when they are started again."""
+    runs: Mapping[Path, bool]
+    """The folders of runs in the cache; True for one whose machines are still needed."""
+    end: Callable[[Path], None]
+    """Ends the machines of such a folder. Raises UserError for one that does not end."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """One thing on the disk. Its user holds `lock`; `used` is the time of the last use in seconds
+    since the epoch; `size` is in bytes of the disk."""
+
+    part: str
+    what: str
+    path: Path
+    lock: Path
+    used: float
+    size: int
+    is_useless: bool = False
+    """True if nobody can have a use for it any more, however young it is."""
+    stays: str = ""
+    """Why it stays, however old it is."""
 
 
 @dataclass(frozen=True)
 class Fate:
-    """What becomes of an item: it goes, or is kept for a reason, or could not be removed."""
+    """The outcome for an item: it is removed, kept for a reason, or could not be removed."""
 
     item: Item
     kept: str = ""
@@ -50,53 +96,8 @@ class Fate:
 
 
 @dataclass(frozen=True)
-class Broom:
-    """Removes what was not used for `seconds` before `now` from the parts that were chosen; where
-    `is_dry`, it only says so."""
-
-    chosen: Collection[str]
-    seconds: float
-    now: float
-    is_dry: bool
-
-    def sweep(self, items: Iterable[Item]) -> Iterator[Fate]:
-        """What becomes of each item of the chosen parts, by part, the oldest first."""
-        machines, saved = gc_roots.by_machines(), ""  # texts that name what is needed
-        for item in sorted(items, key=lambda each: (_ORDER.index(each.part), each.used)):
-            fate = self._fate(item, self._reason(item, machines, saved))
-            # These come before all that they need.
-            if item.part == SAVED and not fate.is_gone:
-                saved += f"{gc_roots.by_saved(item.path)}\n"
-            if item.part in self.chosen:
-                yield fate
-
-    def _reason(self, item: Item, machines: str, saved: str) -> str:
-        """Why an item stays; nothing, if it goes."""
-        if item.part not in self.chosen:
-            return "not chosen"
-        if item.stays:
-            return item.stays
-        if locks.is_held(item.lock) or gc_roots.is_named(item.path, machines):
-            return "in use"
-        if gc_roots.is_named(item.path, saved):
-            return "a saved guest needs it"
-        is_young = max(0.0, self.now - item.used) < self.seconds
-        return "too young" if is_young and not item.is_useless else ""
-
-    def _fate(self, item: Item, reason: str) -> Fate:
-        if not reason and not self.is_dry:
-            try:
-                _remove(item)
-            except UserError as error:
-                return Fate(item, failure=str(error).removesuffix("."))
-            except OSError as error:
-                return Fate(item, failure=error.strerror or str(error))
-        return Fate(item, kept=reason)
-
-
-@dataclass(frozen=True)
 class Swept:
-    """What became of all that there was at the time `now`, or would, where it `is_dry`."""
+    """The fates of all items at the time `now`; where it `is_dry`, nothing was removed."""
 
     fates: Sequence[Fate]
     now: float
@@ -112,17 +113,17 @@ class Swept:
             )
 
 
-def clean(results: Path, parts: Sequence[str], older_than: str, *, is_dry: bool) -> Swept:
-    """Remove what was not used for a time, such as `30d`, from some parts, or from all of the
-    cache; where `is_dry`, only tell what would be.
+def clean(
+    results: Path, parts: Sequence[str], seconds: float, find_roots: Callable[[], Roots],
+    *, is_dry: bool,
+) -> Swept:  # fmt: skip
+    """Remove what was not used for `seconds` from some parts, by default from all of the cache.
 
-    Raises UserError for flags that are none, and for a cache that is in use.
+    Where `is_dry`, nothing is removed. Raises UserError for an unknown part, and for a cache that
+    is in use.
     """
     for name in parts:
         require(name, PARTS, "--part")
-    seconds = duration("--older-than", older_than)
-    if seconds is None:
-        raise UserError("--older-than: it needs a time, such as 30d.")
     chosen = parts or (*CACHED, FOREIGN)
     with contextlib.ExitStack() as held:
         if is_dry:
@@ -131,78 +132,213 @@ def clean(results: Path, parts: Sequence[str], older_than: str, *, is_dry: bool)
         elif set(chosen) != {RESULTS}:
             sentence = "The cache is in use, by a run or the like; clean it when that has ended."
             held.enter_context(locks.taken(cache.use_lock(), sentence))
-        items = [*usage.cached(), *(usage.measured(results) if RESULTS in chosen else ())]
-        broom = Broom(chosen, seconds, time.time(), is_dry)
+        roots = find_roots()
+        items = [*_cached(roots), *(_measured(results) if RESULTS in chosen else ())]
+        broom = _Broom(chosen, seconds, time.time(), roots, is_dry)
         return Swept(list(broom.sweep(items)), broom.now, is_dry)
 
 
-def _remove(item: Item) -> None:
-    """Remove an item, so that what is left of it at any moment is not taken for whole.
+@dataclass(frozen=True)
+class _Broom:
+    """Removes from the chosen parts what was not used for `seconds` before `now`."""
 
-    Raises UserError where somebody uses it, and OSError where it cannot be removed.
+    chosen: Collection[str]
+    seconds: float
+    now: float
+    roots: Roots
+    is_dry: bool
+
+    def sweep(self, items: Iterable[Item]) -> Iterator[Fate]:
+        """Yield the fate of each item of the chosen parts, by part, the oldest first."""
+        used = {parent for file in self.roots.files for parent in file.parents}
+        needed: set[str] = set()
+        for item in sorted(items, key=lambda each: (_ORDER.index(each.part), each.used)):
+            fate = self._fate(item, self._reason(item, used, needed))
+            if item.part == SAVED and not fate.is_gone:
+                needed.update(_needs(item.path))
+            if item.part in self.chosen:
+                yield fate
+
+    def _reason(self, item: Item, used: Collection[Path], needed: Collection[str]) -> str:
+        """Return why an item stays; an empty text if it is to be removed."""
+        if item.part not in self.chosen:
+            return "not chosen"
+        if item.stays:
+            return item.stays
+        if locks.is_held(item.lock) or item.path.resolve() in used:
+            return "in use"
+        if f"{item.part}/{item.path.name}" in needed:
+            return "a saved guest needs it"
+        is_young = max(0.0, self.now - item.used) < self.seconds
+        return "too young" if is_young and not item.is_useless else ""
+
+    def _fate(self, item: Item, reason: str) -> Fate:
+        if not reason and not self.is_dry:
+            try:
+                self._remove(item)
+            except UserError as error:
+                return Fate(item, failure=str(error).removesuffix("."))
+            except OSError as error:
+                return Fate(item, failure=error.strerror or str(error))
+        return Fate(item, kept=reason)
+
+    def _remove(self, item: Item) -> None:
+        """Remove an item; at no moment can a rest of it be mistaken for a whole entry.
+
+        Raises UserError where somebody uses it, and OSError where it cannot be removed.
+        """
+        path = item.path
+        unfinished = path.with_name(f".{path.name}.{UNFINISHED}")
+        with locks.taken(item.lock, "somebody has begun to use it"):
+            if path in self.roots.runs:
+                self.roots.end(path)
+            if path.is_dir():
+                if not path.name.startswith("."):
+                    files.remove(unfinished)
+                    path = path.rename(unfinished)
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+            item.lock.unlink(missing_ok=True)
+
+
+def _cached(roots: Roots) -> Iterator[Item]:
+    """Find everything in the cache except the keys, which stay."""
+    root = cache.root()
+    for path in _inside(root):
+        if path.name in _ENTRIES:
+            for each in _inside(path):
+                yield from _entry(path.name, each)
+        elif path.name == "runs":
+            for folder, is_needed in roots.runs.items():
+                yield from _item(
+                    LEFTOVERS, f"runs/{folder.name}", folder, folder / "lock",
+                    is_useless=True, stays="in use" if is_needed else "",
+                )  # fmt: skip
+        elif path.name not in ("keys", ".lock", cache.use_lock().name):
+            yield from _other(path)
+
+
+def _entry(part: str, path: Path) -> list[Item]:
+    """Return the item at a path in a folder of entries; none, if it has vanished."""
+    if re.fullmatch(_ENTRIES[part], path.name) and not path.is_symlink():
+        lock = path / "lock" if part == "apt" else _lock(path)
+        return _item(part, _described(part, path), path, lock)
+    return _other(path)
+
+
+def _other(path: Path) -> list[Item]:
+    """Return the item at a path that is not an entry: a leftover, or not hatester's."""
+    what = str(path.relative_to(cache.root()))
+    hidden = _HIDDEN.fullmatch(path.name)
+    if not hidden or hidden["state"] == "partial":
+        return _item(FOREIGN, what, path, path, stays="not hatester's")
+    if hidden["state"] == "lock" and path.with_name(hidden["name"]).exists():
+        return []
+    return _item(LEFTOVERS, what, path, _lock(path), is_useless=hidden["state"] != DAMAGED)
+
+
+def _lock(path: Path) -> Path:
+    """Return the lock of an entry, also for a leftover of it."""
+    hidden = _HIDDEN.fullmatch(path.name)
+    return path.with_name(f".{hidden['name'] if hidden else path.name}.lock")
+
+
+def _measured(results: Path) -> Iterator[Item]:
+    """Find all runs and the figures of `invoke bench` in the folder of results.
+
+    The newest run stays, since `latest` points at it; other files are ignored.
     """
-    path = item.path
-    unfinished = path.with_name(f".{path.name}.{files.UNFINISHED}")
-    with locks.taken(item.lock, "somebody has begun to use it"):
-        if item.part == LEFTOVERS:
-            runs.end(path)
-        if path.is_dir():
-            if not path.name.startswith("."):
-                files.remove(unfinished)
-                path = path.rename(unfinished)
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
-        item.lock.unlink(missing_ok=True)
+    newest = (results / LATEST).resolve()
+    for path in _inside(results):
+        hidden = _HIDDEN.fullmatch(path.name)
+        if hidden and hidden["state"] == UNFINISHED:
+            yield from _item(RESULTS, path.name, path, path / "lock", is_useless=True)
+        elif path.name == "bench":
+            for file in filter(lambda each: _BENCH.fullmatch(each.name), _inside(path)):
+                yield from _item(RESULTS, f"bench/{file.stem}", file, _lock(file))
+        elif (path / "run.json").exists() and not path.is_symlink():
+            stays = LATEST if path.resolve() == newest else ""
+            what = _described(RESULTS, path)
+            yield from _item(RESULTS, what, path, path / "lock", path / "run.json", stays=stays)
 
 
-def text(swept: Swept) -> str:
-    """A table of all that there was, what each part took of the disk, and what was freed."""
-    gone = "would be removed" if swept.is_dry else "removed"
-    rows = [(*_row(fate.item, swept.now), _told(fate, gone)) for fate in swept.fates]
-    parts = list(dict.fromkeys(fate.item.part for fate in swept.fates))
-    sums = [_sums(fate for fate in swept.fates if fate.item.part == part) for part in parts]
-    totals = [
-        (part, size(there), size(freed)) for part, (there, freed) in zip(parts, sums, strict=True)
-    ]
-    there, freed = _sums(swept.fates)
-    ways = "would free {}; {} would stay" if swept.is_dry else "freed {}; {} stay"
-    return "\n\n".join(
-        (
-            tabulate(rows, HEADERS, "plain", colalign=_ALIGNED, disable_numparse=True),
-            tabulate(totals, ("part", "size", gone), "plain", colalign=_ALIGNED[1:4]),
-            ways.format(size(freed), size(there - freed)),
-        )[0 if rows else 2 :]
-    )
+def _inside(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
-def _row(item: Item, now: float) -> tuple[str, ...]:
-    return item.part, printable(item.what), size(item.size), age(now - item.used)
+def _item(
+    part: str, what: str, path: Path, lock: Path, dated: Path | None = None,
+    *, is_useless: bool = False, stays: str = "",
+) -> list[Item]:  # fmt: skip
+    """Return the item; its last use is the time of modification of `dated`, by default `path`."""
+    try:
+        used = (dated or path).lstat().st_mtime
+    except FileNotFoundError:
+        return []
+    return [Item(part, what, path, lock, used, disk_bytes(path), is_useless, stays)]
 
 
-def _told(fate: Fate, gone: str) -> str:
-    if fate.failure:
-        return f"failed: {fate.failure}"
-    return f"kept: {fate.kept}" if fate.kept else gone
+def disk_bytes(path: Path) -> int:
+    """Return the bytes that a file, or a folder with its content, takes on the disk (stat(2))."""
+    inside = (Path(top, name) for top, *names in os.walk(path) for name in (*names[0], *names[1]))
+    total = 0
+    for each in (path, *inside):
+        with contextlib.suppress(OSError):  # it has vanished meanwhile
+            total += each.lstat().st_blocks * 512
+    return total
 
 
-def _sums(fates: Iterable[Fate]) -> tuple[int, int]:
-    """How many bytes there were, and how many of them went."""
-    sizes = [(fate.item.size, fate.is_gone) for fate in fates]
-    return sum(each for each, _ in sizes), sum(each for each, is_gone in sizes if is_gone)
+def _needs(saved: Path) -> list[str]:
+    """Return the entries that a saved guest needs, as `kernels/NAME`; none if it is damaged."""
+    try:
+        return list(_json(saved / "ready.json")["needs"])
+    except (KeyError, TypeError, OSError, ValueError):
+        return []
 
 
-def size(count: int) -> str:
-    """Bytes, as people read them: `162 MiB`, `8.1 GiB`."""
-    value, unit = float(count), 0
-    while value >= 1024 and unit < len(_UNITS) - 1:
-        value, unit = value / 1024, unit + 1
-    return f"{value:.{1 if unit > 2 else 0}f} {_UNITS[unit]}"
+def _described(part: str, path: Path) -> str:
+    """Return an entry's own description; its name, where it has none."""
+    try:
+        return _DESCRIPTIONS[part](path)
+    except (KeyError, TypeError, OSError, ValueError):
+        return path.name
 
 
-def age(seconds: float) -> str:
-    """Seconds, in the largest unit of which there is one: `45 s`, `12 min`, `3 h`, `31 d`."""
-    for length, unit in _AGES:
-        if seconds >= length:
-            return f"{seconds // length:.0f} {unit}"
-    return "0 s"
+def _kernel(path: Path) -> str:
+    known = _json(path / "kit.json")
+    return f"Linux {known['release']} ({known['version']})"
+
+
+def _ready(path: Path) -> str:
+    known = _json(path / "ready.json")
+    return f"Linux {known['release']} with HAProxy {', '.join(known['builds'])}"
+
+
+def _lists(path: Path) -> str:
+    suites = sorted(each.stem for each in path.glob("*.fetched"))
+    return f"package lists of {', '.join(suites) or 'no suite'}"
+
+
+def _run(path: Path) -> str:
+    known = _json(path / "run.json")
+    planned = len(known["planned"]) * known["repeat"]
+    end = "" if known["finished"] else ", unfinished"
+    return f"{path.name}: {len(known['cells'])} of {planned} cells{end}"
+
+
+_DESCRIPTIONS: dict[str, Callable[[Path], str]] = {
+    SAVED: _ready,
+    "kernels": _kernel,
+    "builds": lambda path: f"HAProxy {_json(path / 'build.json')['version']}",
+    "downloads": lambda path: f"{path.name[:16]}…{path.suffix}",
+    "apt": _lists,
+    RESULTS: _run,
+}
+
+
+def _json(file: Path) -> Any:
+    return json.loads(file.read_text())

@@ -16,10 +16,10 @@ from pathlib import Path
 
 import pydantic
 
-from hatester.artifacts import cache, disk, vmlinuz
+from hatester.artifacts import cache, disk
 from hatester.artifacts.apt import Archive
 from hatester.artifacts.kernel_source import find_source, unpack_of_suite
-from hatester.artifacts.kmod import load_order
+from hatester.artifacts.kmod import kernel_release, load_order
 from hatester.matrix.models import Kernel
 from hatester.util import process
 from hatester.util.errors import MeasurementError
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 RECIPE = 1
 """How a kit is made of its ingredients. Raise it with a change in this file, deb.py, disk.py,
-kernel_source.py, kmod.py or vmlinuz.py that makes another kit of the same ingredients, or
+kernel_source.py, or kmod.py that makes another kit of the same ingredients, or
 refuses them. BOOT_MODULES, USED and the content of INIT are ingredients."""
 INIT = PROVISION / "guest/initramfs-init"
 BUSYBOX = "busybox-static"
@@ -114,7 +114,7 @@ def _make(tree: Path, init: bytes, folder: Path) -> str:
     )
     if kernel is None:
         raise MeasurementError(f"the kernel {release} has no vmlinuz")
-    if (found := vmlinuz.release(kernel)) != release:
+    if (found := kernel_release(kernel)) != release:
         raise MeasurementError(f"the kernel is Linux {found}, and its modules are of {release}")
     kernel.rename(folder / "vmlinuz")
     _index(modules, tree)

@@ -15,14 +15,13 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from hatester.artifacts import vmlinuz
-from hatester.artifacts.apt import Archive, Package
+from hatester.artifacts.apt import Archive, Package, debian
 from hatester.artifacts.deb import Deb, read_deb, unpack
 from hatester.artifacts.download import fetch
+from hatester.artifacts.kmod import kernel_release
 from hatester.artifacts.snapshot_archive import snapshot_kernel
-from hatester.artifacts.suite_kernels import suite_kernels
 from hatester.matrix.models import Kernel
-from hatester.matrix.suite_kernel import fitting
+from hatester.matrix.suite_kernel import IMAGE, Kernels, SuiteKernel, fitting, flavour_of
 from hatester.util.checksum import checksum
 from hatester.util.errors import MeasurementError, UserError
 from hatester.util.paths import is_there
@@ -33,6 +32,8 @@ _PART = re.compile(r"linux-(image|binary|modules|base)-(unsigned-|extra-)?[0-9]"
 two or three."""
 _IMAGE = re.compile(r"^linux-image-(?:unsigned-)?(?=[0-9])")
 _SYMBOLS = "-dbg"
+_KERNEL = re.compile(rf"{IMAGE}(?P<release>[0-9].*-amd64)")
+"""Of the packages that are a kernel: neither its debugging symbols nor an unsigned one."""
 
 
 class Source(Protocol):
@@ -76,10 +77,28 @@ def find_source(archive: Archive, kernel: Kernel) -> Source:
     return OfPackages(_parts(_local(kernel.packages)))
 
 
+def suite_kernels(archive: Archive, suite: str) -> list[SuiteKernel]:
+    """All kernels of a suite, from the oldest to the newest.
+
+    Raises MeasurementError when the mirror has no such suite, and UserError without network.
+    """
+    kernels = [
+        SuiteKernel(found["release"], version, flavour_of(found["release"]))
+        for name, version in archive.versions(suite, IMAGE)
+        if (found := _KERNEL.fullmatch(name))
+    ]
+    return sorted(kernels, key=lambda each: (debian_order(each.version), each.flavour))
+
+
+def kernels_of(settings: Any) -> Kernels:
+    """Return the lookup of kernels at the mirrors that `invoke.yaml` names, and in local files."""
+    return Kernels(lambda suite: suite_kernels(debian(settings), suite), local_release)
+
+
 def local_release(kernel: Kernel) -> str:
     """The release of a kernel that local files make; raises as `find_source` does."""
     if kernel.vmlinuz:
-        return vmlinuz.release(kernel.vmlinuz)
+        return kernel_release(kernel.vmlinuz)
     return _IMAGE.sub("", OfPackages(_parts(_local(kernel.packages))).image.name)
 
 
@@ -165,7 +184,7 @@ def _modules(kernel: Path, modules: Path | None) -> tuple[Path, str]:
 
     It is `modules`, or in there as `make modules_install` lays it; else beside the kernel.
     """
-    release = vmlinuz.release(kernel)
+    release = kernel_release(kernel)
     beside = [kernel.parent, kernel.parent / "modules", kernel.parent.parent]
     places = [modules] if modules else beside
     for place in places:
@@ -188,7 +207,7 @@ def _local(paths: Sequence[Path]) -> list[Path]:
         pattern = path / "*.deb" if is_there(path, Path.is_dir) else path
         found = [path] if is_there(path, Path.is_file) else sorted(_matching(pattern))
         if not found:
-            raise UserError(f"{path}: here is no Debian package.")
+            raise UserError(f"{path}: there is no Debian package.")
         files += found
     return files
 

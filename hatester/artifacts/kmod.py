@@ -1,12 +1,23 @@
-"""In which order the modules of a kernel are loaded where there is no modprobe (modules.dep(5))."""
+"""Facts read from a kernel's files: its release, and the order in which its modules are loaded.
+
+The release is in the header of a kernel for x86 (Documentation/arch/x86/boot.rst of Linux), the
+order in modules.dep(5): a guest has no modprobe yet when it loads them.
+"""
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from hatester.util.errors import MeasurementError
+from hatester.util.errors import MeasurementError, UserError
+
+_BEGINNING = 0x10000
+"""Bytes that have the header, and the version to which it points."""
+_MAGIC, _MAGIC_AT = b"HdrS", 0x202
+_VERSION_AT, _VERSION_FROM = 0x20E, 0x200
+_RELEASE = re.compile(rb"[0-9][!-.0-~]{0,63}")
 
 
 def load_order(modules: Path, names: Sequence[str]) -> list[str]:
@@ -73,3 +84,22 @@ def _soft_needs(modules: Path, by_name: Mapping[str, str]) -> dict[str, list[str
 def _lines(file: Path) -> list[str]:
     lines = file.read_text(errors="replace").splitlines() if file.is_file() else []
     return [line for line in lines if not line.startswith("#")]
+
+
+def kernel_release(file: Path) -> str:
+    """Return the release of a kernel for x86, as `uname -r` gives it.
+
+    Raises UserError for a file that cannot be read, and MeasurementError for another one.
+    """
+    try:
+        with file.open("rb") as kernel:
+            header = kernel.read(_BEGINNING)
+    except OSError as error:
+        raise UserError(f"{file} cannot be read: {error.strerror}.") from error
+    if header[_MAGIC_AT : _MAGIC_AT + len(_MAGIC)] != _MAGIC:
+        raise MeasurementError(f"{file} is not a kernel that can be booted (a bzImage for x86)")
+    at = int.from_bytes(header[_VERSION_AT : _VERSION_AT + 2], "little")
+    found = _RELEASE.match(header, _VERSION_FROM + at) if at else None
+    if not found:
+        raise MeasurementError(f"{file} does not say which version of Linux it is")
+    return found[0].decode()

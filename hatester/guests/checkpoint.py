@@ -12,28 +12,31 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pydantic
 
 from hatester.artifacts import cache
+from hatester.artifacts.builder import Workshop
 from hatester.artifacts.image import Image
 from hatester.artifacts.rootfs import Tree
 from hatester.artifacts.ssh_keys import Keys
 from hatester.guests import guest as guests
-from hatester.guests import host, qmp
+from hatester.guests import host, machines, qmp
+from hatester.guests.engine import Engine
 from hatester.guests.guest import Guest
 from hatester.guests.vagrant import Vagrant
 from hatester.util import process as commands
 from hatester.util.errors import MeasurementError, UserError
 from hatester.util.files import usable
+from hatester.util.paths import PROJECT
 from hatester.util.progress import Progress
 
 log = logging.getLogger(__name__)
 
-RECIPE = 1
+RECIPE = 2
 """How a guest is prepared and saved, and how others go on from it. Raise it with a change that
 makes another guest of the same ingredients, or gives it another command line of QEMU: in this file,
 guest.py, vagrant.py, qmp.py, artifacts/image.py, the Vagrantfile, provision/qemu_provider.rb or
@@ -44,9 +47,10 @@ COPY_SECONDS = 120.0
 
 class _Told(pydantic.BaseModel):
     """What `ready.json` has: the kernel, the builds with the serials of their disks, and which
-    trees these are (see `cache.identity`)."""
+    trees these are (see `cache.identity`); and the entries that the guest needs, as
+    `kernels/NAME`, for garbage collection."""
 
-    kit: str
+    needs: list[str]
     release: str
     builds: dict[str, str]
     trees: dict[str, str]
@@ -124,7 +128,9 @@ class Starter:
 
         kit = self.image.kit
         trees = {tree.serial: cache.identity(tree.folder) for tree in self.trees.values()}
-        told = _Told(kit=kit.folder.name, release=kit.release, builds=self._serials(), trees=trees)
+        needs = {f"builds/{tree.folder.name}" for tree in self.trees.values()}
+        needs |= {f"kernels/{kit.folder.name}", f"systems/{self.image.system.parent.name}"}
+        told = _Told(needs=sorted(needs), release=kit.release, builds=self._serials(), trees=trees)
         name = f"{self._base()}-{cache.digest(RECIPE, [told.builds, told.trees])}"
         return _Saved.read(cache.entry(KIND, name, make))
 
@@ -194,8 +200,27 @@ def _save(guest: Guest, folder: Path) -> None:
 def _memory(guest: Guest) -> Path:
     """The file that backs its memory: it has no name but in /proc."""
     process = guest.process()
-    for file in (process / "fd").iterdir() if process else ():
+    for file in Path(f"/proc/{process.pid}/fd").iterdir() if process else ():
         with contextlib.suppress(OSError):  # it was closed in between
             if file.readlink().name.startswith("memfd:memory"):
                 return file
     raise MeasurementError("QEMU's memory has no file, and so cannot be saved")
+
+
+@contextlib.contextmanager
+def single_guest(
+    shop: Workshop, kernel: str, builds: Sequence[str], purpose: str, progress: Progress,
+    engine: Engine,
+) -> Iterator[Guest]:  # fmt: skip
+    """Start a guest of a kernel with builds installed, outside a run; end it afterwards.
+
+    Raises MeasurementError when there can be none.
+    """
+    materials = shop.make([kernel], builds)
+    with machines.machines_folder(purpose) as folder:
+        vagrant = Vagrant(PROJECT, folder, engine)
+        trees = materials.those_of(builds)
+        starter = Starter(materials.image(kernel), trees, materials.keys, vagrant, progress)
+        with starter.start(kernel) as guest:
+            yield guest
+        progress.gone(kernel)

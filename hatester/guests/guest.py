@@ -18,6 +18,7 @@ from typing import Any
 
 import fabric
 import paramiko
+import psutil
 from invoke.exceptions import CommandTimedOut, ThreadException
 
 from hatester.artifacts.image import Image, tell_vagrant
@@ -176,15 +177,16 @@ class Guest:
         path = self.folder / name
         return path.read_text(errors="replace") if path.exists() else ""
 
-    def process(self) -> Path | None:
-        """The folder in /proc of its QEMU, which has a `-uuid`; None when it has ended, or nothing
-        is left of its machine by which to tell."""
-        uuid = self._file("id").strip().encode()
-        # Without one, any command line would do: each ends with an empty word.
-        for process in Path("/proc").glob("[0-9]*"):
-            with contextlib.suppress(OSError):  # it has ended, or is somebody else's
-                if uuid and uuid in (process / "cmdline").read_bytes().split(b"\0"):
-                    return process
+    def process(self) -> psutil.Process | None:
+        """Return the guest's QEMU, found by its `-uuid`.
+
+        None if it has ended, or the file with the UUID is gone.
+        """
+        if uuid := self._file("id").strip():
+            for process in psutil.process_iter():
+                with contextlib.suppress(psutil.Error):  # it has ended
+                    if uuid in process.cmdline():
+                        return process
         return None
 
     def run(self, command: str, seconds: int = COMMAND_SECONDS) -> str:
@@ -327,7 +329,7 @@ def start(machine: str, image: Image, keys: Keys, vagrant: Vagrant, **further: A
     vagrant.up(vm_name=machine)
     guest = Guest(machine, image, keys, vagrant)
     if process := guest.process():
-        commands.log_command((process / "cmdline").read_text().rstrip("\0").split("\0"))
+        commands.log_command(process.cmdline())
     guest.accelerator = "kvm" if qmp.is_accelerated(guest.folder) else "tcg"
     guest.connect()
     return guest

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from hatester.artifacts import cache
 from hatester.util import process
 from hatester.util.errors import UserError
@@ -111,18 +113,12 @@ def _accelerator() -> Finding:
 
 
 def _memory() -> Finding:
-    available = _available()
+    available = psutil.virtual_memory().available
     return Finding(
         "memory",
         available >= MEMORY_BYTES,
         f"{available / 2**30:.1f} GiB available, {MEMORY_BYTES / 2**30:.1f} GiB needed",
     )
-
-
-def _available() -> int:
-    """Bytes of memory that can be had (proc_meminfo(5))."""
-    found = re.search(r"MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text())
-    return int(found[1]) * 1024 if found else 0
 
 
 def _disk() -> Finding:
@@ -146,7 +142,7 @@ def _loopback() -> Finding:
 
 def has_memory_for() -> int:
     """For how many guests there is memory."""
-    return _available() // MEMORY_BYTES
+    return psutil.virtual_memory().available // MEMORY_BYTES
 
 
 def qemu_version() -> str:
@@ -174,7 +170,7 @@ def describe() -> dict[str, Any]:
     return {
         "system": platform.platform(),
         "processors": os.cpu_count(),
-        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "memory_bytes": psutil.virtual_memory().total,
         "python": platform.python_version(),
         "qemu": qemu_version(),
         "vagrant": _version("vagrant"),

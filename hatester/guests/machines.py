@@ -1,26 +1,36 @@
 """The folder of a run's machines, and the end of all that runs in it.
 
 A run holds the lock of its folder while it lives. A folder whose lock is free belongs to a run
-that was killed: its machines are ended by the next run.
+that was killed: its machines are ended by the next run. What machines use, or would use when they
+are started again, is not removed from the cache.
 """
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
+
 from hatester.artifacts import cache
-from hatester.util import orphans
+from hatester.artifacts.gc import Roots
+from hatester.util import process
 from hatester.util.errors import UserError
 from hatester.util.locks import is_held, locked, shared
+from hatester.util.paths import MACHINES, PROJECT
 
 _KEPT = "kept"
 _LOCK = ".lock"
 _PURPOSE = "starts or sweeps runs"
+_QEMU = "qemu-system"
+_FOLDER = "VAGRANT_DOTFILE_PATH"
+"""Where Vagrant keeps its machines: in its environment, and in that of QEMU."""
+_SECONDS = 20.0
 
 
 @contextlib.contextmanager
@@ -88,7 +98,7 @@ def _sweep(runs: Path) -> None:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if not is_kept(folder):
                 remove(folder)
-    orphans.end(orphans.strays, "What a killed run has left")
+    process.kill_all(strays, "The processes of a killed run")
 
 
 def remove(folder: Path) -> None:
@@ -100,4 +110,111 @@ def remove(folder: Path) -> None:
 
 def end(folder: Path) -> None:
     """End every machine of a folder. Raises UserError for one that does not end."""
-    orphans.end(lambda: orphans.machines(folder), f"QEMU or Vagrant in {folder}")
+    process.kill_all(lambda: pids(folder), f"QEMU or Vagrant in {folder}")
+
+
+def pids(folder: Path) -> list[int]:
+    """Return the pids of QEMU and Vagrant processes whose machines are in a folder.
+
+    Vagrant counts, since one that outlives its run could still start a machine.
+    """
+    return [
+        each.pid
+        for each, words, environment in _processes()
+        if any(_QEMU in word or "vagrant" in word for word in words)
+        and environment.get(_FOLDER) == str(folder)
+    ]
+
+
+def strays() -> list[int]:
+    """Return the pids of processes that killed runs left, and of QEMUs without a folder.
+
+    A process of a folder that exists belongs to `pids`.
+    """
+    return [
+        each.pid
+        for each, words, environment in _processes()
+        if _is_homeless(words) or (_is_orphan(each) and not _has_folder(environment))
+    ]
+
+
+def _processes() -> Iterator[tuple[psutil.Process, list[str], dict[str, str]]]:
+    for each in process.others():
+        with contextlib.suppress(psutil.Error):  # it has ended
+            yield each, each.cmdline(), each.environ()
+
+
+def _is_orphan(each: psutil.Process) -> bool:
+    with contextlib.suppress(psutil.Error):
+        return process.is_orphan(each)
+    return False
+
+
+def _has_folder(environment: dict[str, str]) -> bool:
+    return _FOLDER in environment and Path(environment[_FOLDER]).is_dir()
+
+
+def _is_homeless(words: list[str]) -> bool:
+    """True for a QEMU of ours (provision/qemu/driver.rb) whose log has no folder any more."""
+    if not words or _QEMU not in words[0] or "-D" not in words:
+        return False
+    is_ours = any(word.startswith("hatester-") for word in words)
+    log = Path(words[words.index("-D") + 1])
+    return is_ours and log.is_absolute() and not log.parent.exists()
+
+
+def find_roots() -> Roots:
+    """Return what machines use: those that run, were kept, or were started by hand.
+
+    Raises UserError where the declaration of a machine that was started by hand cannot be read.
+    """
+    runs = folders()
+    needed = [(folder, folder / "machines.json") for folder, is_needed in runs.items() if is_needed]
+    killed = {pid for folder, is_needed in runs.items() if not is_needed for pid in pids(folder)}
+    declared = [
+        file
+        for folder, declarations in (*needed, (PROJECT / ".vagrant", MACHINES))
+        for file in _files_of_machines(folder, declarations)
+    ]
+    files = {file.resolve() for file in (*declared, *_open_files(killed))}
+    return Roots(files, runs, end)
+
+
+def _open_files(killed: set[int]) -> Iterator[Path]:
+    """Yield the files that QEMU processes have open, except those of killed runs."""
+    for each, words, _ in _processes():
+        if words and _QEMU in words[0] and each.pid not in killed:
+            with contextlib.suppress(psutil.Error):  # it has ended
+                yield from (Path(file.path) for file in each.open_files())
+
+
+def _files_of_machines(folder: Path, declarations: Path) -> Iterator[Path]:
+    """Yield the files that the machines in a folder are declared with, and those below their
+    disks: by hand, a machine can be older than its declaration."""
+    if not (names := kept_machines(folder)):
+        return
+    try:
+        images = json.loads(declarations.read_text())
+    except FileNotFoundError:
+        images = {}
+    except ValueError as error:
+        raise UserError(f"{declarations} does not say what its machines need: {error}.") from error
+    for name in names:
+        yield from _paths(images.get(name))
+        yield from _backing(folder / "machines" / name / "qemu/disk.qcow2")
+
+
+def _paths(declared: object) -> Iterator[Path]:
+    if isinstance(declared, dict):
+        for each in declared.values():
+            yield from _paths(each)
+    elif isinstance(declared, str) and declared.startswith("/"):
+        yield Path(declared)
+
+
+def _backing(disk: Path) -> Iterator[Path]:
+    """Yield the file below a qcow2 disk, if there is one."""
+    command = ["qemu-img", "info", "--force-share", "--output=json", str(disk)]
+    with contextlib.suppress(process.CommandError):
+        if name := json.loads(process.run(command, seconds=_SECONDS)).get("full-backing-filename"):
+            yield Path(name)

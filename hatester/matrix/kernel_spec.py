@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from hatester.artifacts.kernel_source import local_release
 from hatester.matrix.models import Kernel, Matrix
 from hatester.matrix.plan import Wanted
 from hatester.matrix.suite_kernel import Kernels, fitting, flavour_of, is_match, is_release
@@ -98,7 +97,7 @@ def _choose(matrix: Matrix, word: str, kernels: Kernels) -> list[_Chosen]:
         names = "" if ":" in word else f" ({', '.join(matrix.kernels)} are declared)"
         return _of_suite(kernel, kernels, f"{FLAG} {brief(word)}{names}")
     try:
-        name = kernel.snapshot or _safe(local_release(kernel))
+        name = kernel.snapshot or _safe(kernels.local_release(kernel))
     except MeasurementError as error:
         raise UserError(f"{FLAG} {brief(word)}: {error}.") from error
     return [_Chosen(name, kernel, _reference(kernel))]
@@ -107,7 +106,7 @@ def _choose(matrix: Matrix, word: str, kernels: Kernels) -> list[_Chosen]:
 def _of_suite(kernel: Kernel, kernels: Kernels, place: str) -> list[_Chosen]:
     """Those that a suite has now. Raises UserError, which begins with `place`, for none."""
     try:
-        found = fitting(kernel, kernels(kernel.suite or ""))
+        found = fitting(kernel, kernels.of_suite(kernel.suite or ""))
     except MeasurementError as error:
         raise UserError(f"{place}: {error}.") from error
     if not kernel.is_pattern and not is_release(kernel.version):

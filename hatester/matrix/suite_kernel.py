@@ -29,8 +29,14 @@ class SuiteKernel:
         return IMAGE + self.release
 
 
-Kernels = Callable[[str], Sequence[SuiteKernel]]
-"""What a suite has, by the suite's name; raises as `suite_kernels` does."""
+@dataclass(frozen=True)
+class Kernels:
+    """Where kernels are looked up that are not declared; nothing is, while all are."""
+
+    of_suite: Callable[[str], Sequence[SuiteKernel]]
+    """Returns the kernels of a suite; raises as `suite_kernels` does."""
+    local_release: Callable[[Kernel], str]
+    """Returns the release of a kernel of local files; raises as `local_release` does."""
 
 
 def is_release(version: str | None) -> bool:

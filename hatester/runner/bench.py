@@ -28,8 +28,8 @@ from hatester.analysis.timeline import percentile
 from hatester.artifacts import cache
 from hatester.artifacts.apt import debian
 from hatester.artifacts.builder import workshop
-from hatester.artifacts.suite_kernels import kernels_of
-from hatester.artifacts.usage import SAVED, disk_bytes
+from hatester.artifacts.gc import SAVED, disk_bytes
+from hatester.artifacts.kernel_source import kernels_of
 from hatester.guests import engine, host, machines
 from hatester.guests.checkpoint import Starter
 from hatester.guests.guest import Guest
@@ -40,7 +40,7 @@ from hatester.matrix.plan import Plan, Wanted, make_plan
 from hatester.results.store import Results, find
 from hatester.runner.cell import run_cell
 from hatester.runner.protocol import Order
-from hatester.util import orphans
+from hatester.util import process
 from hatester.util import process as commands
 from hatester.util.files import write_whole
 from hatester.util.paths import MATRIX, PROJECT, RESULTS
@@ -194,12 +194,12 @@ def clock(subject: Subject) -> Iterator[Figure]:
 def _busy() -> Iterator[None]:
     """Processes that want all of the processor that they can get, while it is open."""
     words = ["timeout", str(RUN_SECONDS), sys.executable, "-c", "while True: pass"]
-    env = {**os.environ, orphans.OWNER: orphans.owner()}
+    env = {**os.environ, **process.owned()}
     with contextlib.ExitStack() as undo:
         for _ in range(BUSY_PROCESSES):
-            process = subprocess.Popen(words, env=env)
-            undo.callback(process.wait)
-            undo.callback(process.terminate)
+            busy = subprocess.Popen(words, env=env)
+            undo.callback(busy.wait)
+            undo.callback(busy.terminate)
         yield
 
 
@@ -302,7 +302,7 @@ def _memory(guest: Guest) -> int:
     """Bytes of QEMU's memory that it shares with nobody, and its share of the rest (smaps_rollup
     of proc_pid_smaps(5))."""
     total = 0
-    for pid in orphans.machines(guest.vagrant.folder):
+    for pid in machines.pids(guest.vagrant.folder):
         text = Path(f"/proc/{pid}/smaps_rollup").read_text()
         total += int(re.findall(r"^Pss:\s+(\d+) kB", text, re.MULTILINE)[0]) * 1024
     return total

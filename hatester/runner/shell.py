@@ -7,9 +7,9 @@ import os
 import subprocess
 
 from hatester.artifacts.builder import Workshop
+from hatester.guests.checkpoint import single_guest
 from hatester.guests.engine import choose
 from hatester.guests.guest import build_root
-from hatester.guests.session import single_guest
 from hatester.matrix.plan import Cell, Plan
 from hatester.runner.protocol import Order, Tainted, held
 from hatester.util.errors import MeasurementError

@@ -11,7 +11,7 @@ from hatester.analysis import reasons
 from hatester.artifacts.apt import Archive
 from hatester.artifacts.builder import Workshop, workshop
 from hatester.guests import engine, host
-from hatester.guests.session import single_guest
+from hatester.guests.checkpoint import single_guest
 from hatester.guests.vagrant import Vagrant
 from hatester.matrix.plan import Plan, Wanted, load_scenarios, with_scenarios, without_unfit
 from hatester.results.folders import require_place

@@ -11,6 +11,8 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
+
 from hatester.util.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -45,7 +47,7 @@ def write_whole(path: Path, content: str) -> None:
 def _remove_leftovers(path: Path) -> None:
     for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.{UNFINISHED}"):
         pid = leftover.name.split(".")[-3]
-        if pid.isdigit() and not Path("/proc", pid).exists():
+        if pid.isdigit() and not psutil.pid_exists(int(pid)):
             remove(leftover)
 
 

@@ -1,4 +1,7 @@
-"""Host commands: bounded, quiet, and with their last words in the error when they fail."""
+"""Processes of this host: commands, bounded and quiet, and the end of those that were orphaned.
+
+A process that hatester starts has OWNER in its environment, and hands it on.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,18 @@ import shutil
 import signal
 import subprocess
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from hatester.util.errors import UserError, tail
-from hatester.util.orphans import OWNER, owner
+import psutil
 
+from hatester.util.errors import UserError, tail
+
+OWNER = "HATESTER_OWNER"
+"""The pid of the hatester that started a process."""
+_KILL_SECONDS = 10.0
+_POLL_SECONDS = 0.02
 _running: set[subprocess.Popen[str]] = set()
 """In any thread, so that the one that hears of Ctrl-C can end them."""
 _is_stopped = threading.Event()
@@ -89,7 +98,7 @@ def _start(words: Sequence[str], env: Mapping[str, str], cwd: Path | None) -> su
         stderr=subprocess.PIPE,
         text=True,
         errors="replace",
-        env={**os.environ, "LC_ALL": "C.UTF-8", OWNER: owner(), **env},
+        env={**os.environ, "LC_ALL": "C.UTF-8", **owned(), **env},
         cwd=cwd,
         start_new_session=True,
     )
@@ -124,5 +133,57 @@ def end(process: subprocess.Popen[str]) -> None:
 
 
 def processors() -> int:
-    """Those that this process may use."""
+    """Return the number of processors that this process may use."""
     return len(os.sched_getaffinity(0))
+
+
+def owned() -> dict[str, str]:
+    """Return what a process needs in its environment to be found when this one has been killed."""
+    return {OWNER: str(os.getpid())}
+
+
+def others() -> Iterator[psutil.Process]:
+    """Yield the other processes of this user.
+
+    Those of other containers are left out: their pids and paths mean something else here.
+    """
+    here = _namespaces(os.getpid())
+    for process in psutil.process_iter():
+        # It has ended, or is somebody else's.
+        with contextlib.suppress(psutil.Error, OSError):
+            is_mine = process.uids().effective == os.geteuid() and process.pid != os.getpid()
+            if is_mine and _namespaces(process.pid) == here:
+                yield process
+
+
+def _namespaces(pid: int) -> list[int]:
+    return [Path(f"/proc/{pid}/ns/{kind}").stat().st_ino for kind in ("pid", "mnt")]
+
+
+def is_orphan(process: psutil.Process) -> bool:
+    """True if the process has an OWNER that has ended. Raises psutil.Error."""
+    owner = process.environ().get(OWNER, "")
+    if not owner.isdecimal():
+        return False
+    try:
+        parent = psutil.Process(int(owner))
+        # Pids are used again: a process that started later is not the owner.
+        is_alive = parent.status() != psutil.STATUS_ZOMBIE
+        return not is_alive or parent.create_time() > process.create_time()
+    except psutil.NoSuchProcess:
+        return True
+
+
+def kill_all(find: Callable[[], list[int]], what: str) -> None:
+    """Kill the processes whose pids `find` returns until it finds none.
+
+    Raises UserError, in which they are called `what`, when they do not end.
+    """
+    deadline = time.monotonic() + _KILL_SECONDS
+    while pids := find():
+        if time.monotonic() > deadline:
+            raise UserError(f"{what} (pids {', '.join(map(str, pids))}) cannot be ended.")
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(_POLL_SECONDS)

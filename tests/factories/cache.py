@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import struct
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +12,7 @@ import pytest
 
 from hatester.artifacts import cache
 from hatester.artifacts.gc import clean
-from hatester.guests import gc_roots
+from hatester.guests import machines
 
 DAY = 86400.0
 KERNEL, SYSTEM, BUILD, OTHER = (letter * 16 for letter in "abcd")
@@ -32,8 +31,8 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Make an empty cache, beside a project without machines, and return its folder."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(gc_roots, "PROJECT", tmp_path / "project")
-    monkeypatch.setattr(gc_roots, "MACHINES", tmp_path / "project/.hatester/machines.json")
+    monkeypatch.setattr(machines, "PROJECT", tmp_path / "project")
+    monkeypatch.setattr(machines, "MACHINES", tmp_path / "project/.hatester/machines.json")
     return cache.root()
 
 
@@ -54,22 +53,15 @@ def kept(name: str, days: float = 40, **files: bytes | str) -> Path:
     return date(folder, days)
 
 
-def disk_on(backing: Path) -> bytes:
-    """Return the beginning of a qcow2 file, as `qemu-img create -b` makes it."""
-    name = os.fsencode(backing)
-    return struct.pack(">4sIQI", b"QFI\xfb", 3, 64, len(name)).ljust(64, b"\0") + name
-
-
 def saved_guest(days: float = 40) -> list[Path]:
     """Make a saved guest with all that it needs, none of it used by anything else for long."""
     system = kept(f"systems/{SYSTEM}", system_ext4="x")
-    builds = {"3.0": BUILD}
+    needs = [f"kernels/{KERNEL}", f"systems/{SYSTEM}", f"builds/{BUILD}"]
     return [
         kept(
             f"ready/{SAVED}",
             days,
-            ready_json=json.dumps({"builds": builds, "kit": KERNEL, "release": "6.1.0"}),
-            disk_qcow2=disk_on(system / "system.ext4"),
+            ready_json=json.dumps({"builds": {"3.0": BUILD}, "needs": needs, "release": "6.1.0"}),
         ),
         kept(f"kernels/{KERNEL}", kit_json='{"release": "6.1.0", "version": "6.1.1-1"}'),
         system,
@@ -77,11 +69,9 @@ def saved_guest(days: float = 40) -> list[Path]:
     ]
 
 
-def swept(
-    results: Path, *parts: str, older_than: str = "30d", is_dry: bool = False
-) -> dict[str, str]:
+def swept(results: Path, *parts: str, days: float = 30, is_dry: bool = False) -> dict[str, str]:
     """Why each thing is kept, or GONE, by its path in the cache or among the results."""
-    found = clean(results, parts, older_than, is_dry=is_dry)
+    found = clean(results, parts, days * DAY, machines.find_roots, is_dry=is_dry)
     assert all(not fate.failure for fate in found.fates)
     return {name_of(fate.item.path, results): fate.kept for fate in found.fates}
 

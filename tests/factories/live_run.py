@@ -15,8 +15,7 @@ from typing import Any
 
 from hatester.artifacts import cache
 from hatester.artifacts.ssh_keys import find_keys
-from hatester.guests import qmp
-from hatester.util import orphans
+from hatester.guests import machines, qmp
 from hatester.util.errors import MeasurementError
 from tests.factories.project import INVOKE
 
@@ -34,7 +33,7 @@ def newest(checkout: Path) -> dict[str, Any]:
 def machines_of_runs() -> list[int]:
     """Return the PIDs of all QEMU and Vagrant processes that any run has."""
     folders = (cache.root() / "runs").glob("*/")
-    return [pid for folder in folders for pid in orphans.machines(folder)]
+    return [pid for folder in folders for pid in machines.pids(folder)]
 
 
 def comes_through(cell: dict[str, Any]) -> bool:
@@ -136,7 +135,7 @@ class Matrix:
         return [pid for pid in self._pids() if not _is_qemu(pid)]
 
     def _pids(self) -> list[int]:
-        return orphans.machines(folder) if (folder := self.folder) else []
+        return machines.pids(folder) if (folder := self.folder) else []
 
     def in_guest(self, name: str, command: str) -> str:
         """Return standard output of a command in one of its guests, which the run goes on using.

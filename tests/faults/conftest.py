@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from hatester.guests import machines
-from hatester.util import orphans
 from tests.factories.live_run import machines_of_runs
 from tests.factories.project import copy_project
 
@@ -49,4 +48,4 @@ def _nothing_is_left() -> Iterator[None]:
     yield
     with machines.machines_folder("after-fault"):
         assert not machines_of_runs()
-        assert not orphans.strays()
+        assert not machines.strays()

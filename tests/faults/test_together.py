@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from hatester.guests import machines
-from hatester.util import orphans
 from tests.factories.live_run import (
     QUICK,
     awaited,
@@ -76,7 +75,7 @@ def test_a_machine_by_hand_whose_folder_is_deleted_is_ended_by_the_next_run(chec
         if os.fsencode(state) in _command(process)
     )
     shutil.rmtree(state)
-    assert pid in orphans.strays()
+    assert pid in machines.strays()
     with machines.machines_folder("next"):
         assert has_ended(pid)
 

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from hatester import options
 from hatester.analysis import expectation
 from hatester.artifacts.apt import Archive
+from hatester.artifacts.kernel_source import local_release
 from hatester.artifacts.mirrors import Mirrors
 from hatester.capture.capture import capture
 from hatester.capture.host import load_host, name_of, write_host
@@ -26,11 +27,11 @@ from hatester.matrix.kernel_spec import with_kernels
 from hatester.matrix.models import METHODS, NAME, Setting, load_matrix
 from hatester.matrix.plan import Wanted, cell_of, make_plan
 from hatester.matrix.scenario import Scenario, load_scenario
-from hatester.matrix.suite_kernel import SuiteKernel
+from hatester.matrix.suite_kernel import Kernels, SuiteKernel
+from hatester.options import duration
 from hatester.runner.protocol import Order, guest_plan
 from hatester.runner.reproduce import likeness
 from hatester.runner.user_config import load_own
-from hatester.util.duration import duration
 from hatester.util.errors import MeasurementError
 from hatester.util.paths import MATRIX
 from tests.factories.hostile import NAMES, examples, mutated, names, refused, scribbled
@@ -192,8 +193,8 @@ def test_a_word_names_kernels_or_is_refused(word: str) -> None:
         assert re.fullmatch(NAME, suite)
         return SUITE
 
-    with refused("--kernel", ".deb", "here is no"):
-        _, wanted = with_kernels(DECLARED, Wanted([word]), one)
+    with refused("--kernel", ".deb", "there is no"):
+        _, wanted = with_kernels(DECLARED, Wanted([word]), Kernels(one, local_release))
         assert all(re.fullmatch(NAME, name) for name in wanted.kernels)
 
 

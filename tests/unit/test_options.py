@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hatester.options import again, count, interval, seeds, step
-from hatester.util.duration import duration
+from hatester.options import again, count, duration, interval, seeds, step
 from hatester.util.errors import UserError
 
 
@@ -71,7 +70,7 @@ def test_no_interval_is_none() -> None:
 
 @pytest.mark.parametrize("text", ["4ms", "20", "1.1s", "-1s", "20 ms", "fast", "nan", "1e-2"])
 def test_an_interval_that_no_prober_can_keep_is_named(text: str) -> None:
-    with pytest.raises(UserError, match=f"--probe-interval: '{text}' is no time from 5ms to 1s"):
+    with pytest.raises(UserError, match=f"--probe-interval: '{text}' is not a time from 5ms to 1s"):
         interval("--probe-interval", text)
 
 
@@ -123,7 +122,7 @@ def test_a_duration_may_be_nothing_or_not_be_given(text: str, seconds: float | N
     "text", ["30", "1.5h", "-1h", "30m1h", "1h 30m", "1h1h", "h", "00", "1H", "²s", "999999999w"]
 )
 def test_what_is_no_duration_is_named_with_the_forms_that_there_are(text: str) -> None:
-    with pytest.raises(UserError, match=f"--x: '{text}' is no time such as 90s, 30m, 1h30m, 7d"):
+    with pytest.raises(UserError, match=f"--x: '{text}' is not a time such as 90s, 30m, 1h30m, 7d"):
         duration("--x", text)
 
 

@@ -49,12 +49,12 @@ def test_plan_gives_its_cells_as_json() -> None:
         (("matrix", "--seed", "1", "--repeat", "2"), "--seed: with --repeat, the seeds are 0"),
         (("matrix", "--clock", "vitual"), "--clock: there is no 'vitual'; did you mean virtual?"),
         (("matrix", "--jobs", "many"), "--jobs: 'many' is no whole number from 0 to 1"),
-        (("matrix", "--probe-interval", "1ms"), "--probe-interval: '1ms' is no time from 5ms"),
+        (("matrix", "--probe-interval", "1ms"), "--probe-interval: '1ms' is not a time from 5ms"),
         (("plan", "--matrix", "ful"), "--matrix: there is no 'ful'; did you mean full?"),
         (("plan", "--method", "reload"), "--method: there is no 'reload'"),
         (("images", "--kernel", "6.2"), "--kernel: there is no '6.2'"),
         (("plan", "--kernel", "6.2:x"), "--kernel: there is no '6.2:x'"),
-        (("plan", "--kernel", "/nowhere/*.deb"), "/nowhere/*.deb: here is no Debian package."),
+        (("plan", "--kernel", "/nowhere/*.deb"), "/nowhere/*.deb: there is no Debian package."),
         (
             ("shell", ID, "--kernel", "/etc/passwd"),
             "--kernel /etc/passwd: /etc/passwd is no kernel",
@@ -226,7 +226,7 @@ def test_clean_names_what_it_would_free(tmp_path: Path, monkeypatch: pytest.Monk
     assert (root / "kernels" / KERNEL).exists()
     for words, sentence in (
         (("--part", "kernel"), "--part: there is no 'kernel'; did you mean kernels?"),
-        (("--older-than", "30"), "--older-than: '30' is no time such as 90s"),
+        (("--older-than", "30"), "--older-than: '30' is not a time such as 90s"),
         (("--older-than", ""), "--older-than: it needs a time"),
     ):
         wrong = call("clean", *words, XDG_CACHE_HOME=str(root.parent))

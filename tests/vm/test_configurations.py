@@ -19,9 +19,9 @@ from hatester.artifacts.apt import Archive
 from hatester.artifacts.builder import Workshop, side_by_side
 from hatester.artifacts.mirrors import find_mirrors
 from hatester.artifacts.ssh_keys import find_keys
+from hatester.guests.checkpoint import single_guest
 from hatester.guests.engine import choose
 from hatester.guests.guest import Guest
-from hatester.guests.session import single_guest
 from hatester.matrix.models import load_matrix
 from hatester.runner import config_scenarios
 from hatester.runner.config_survey import surveyed

@@ -23,7 +23,7 @@ from hatester.artifacts.kernel import Kit
 from hatester.artifacts.manifest import Manifest
 from hatester.artifacts.mirrors import find_mirrors
 from hatester.artifacts.ssh_keys import Keys, find_keys
-from hatester.guests import engine, gc_roots, machines, qmp
+from hatester.guests import engine, machines, qmp
 from hatester.guests import guest as guests
 from hatester.guests.checkpoint import KIND, Starter
 from hatester.guests.guest import Guest
@@ -114,9 +114,10 @@ def test_a_saved_guest_that_cannot_be_loaded_is_booted_instead_and_dropped(
     mine = dataclasses.replace(starter, image=dataclasses.replace(starter.image, kit=own))
     with started(mine, f"{KERNEL}-3"):
         [saved] = _saved(own)
-    builds = [tree.folder for tree in mine.trees.values()]
-    for needed in (cache.root() / "kernels" / own.folder.name, mine.image.system.parent, *builds):
-        assert gc_roots.is_named(needed, gc_roots.by_saved(saved))
+    builds = [f"builds/{tree.folder.name}" for tree in mine.trees.values()]
+    assert json.loads((saved / "ready.json").read_text())["needs"] == sorted(
+        [f"kernels/{own.folder.name}", f"systems/{mine.image.system.parent.name}", *builds]
+    )
     (saved / "devices").write_bytes(b"no state of any device")
     # As if it had been made so, since damage would be noticed before.
     Manifest(saved / ".manifest.json", saved).write()
@@ -174,7 +175,7 @@ def test_a_guest_without_an_image_does_not_start(starter: Starter) -> None:
 def pid(guest: Guest) -> int:
     process = guest.process()
     assert process
-    return int(process.name)
+    return process.pid
 
 
 def test_nothing_leads_to_a_guest_but_from_127_0_0_1(guest: Guest) -> None:

@@ -15,8 +15,8 @@ from hatester.artifacts.builder import Workshop, side_by_side
 from hatester.artifacts.mirrors import find_mirrors
 from hatester.artifacts.ssh_keys import find_keys
 from hatester.guests import qmp
+from hatester.guests.checkpoint import single_guest
 from hatester.guests.engine import choose
-from hatester.guests.session import single_guest
 from hatester.matrix.models import load_matrix
 from hatester.util.paths import MATRIX
 from hatester.util.progress import Progress

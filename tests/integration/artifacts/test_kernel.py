@@ -216,15 +216,15 @@ def test_what_is_no_kernel_or_several_costs_its_cells(archive: Archive, tmp_path
     with pytest.raises(MeasurementError, match=r"are 2 kernels \(linux-image-6\.9\.1-mine, linux-"):
         made(archive, packages=several)
     (tmp_path / "text.deb").write_text("no package")
-    with pytest.raises(MeasurementError, match=r"text\.deb is no Debian package"):
+    with pytest.raises(MeasurementError, match=r"text\.deb is not a Debian package"):
         made(archive, packages=[tmp_path / "text.deb"])
     (tmp_path / "text").write_text("no kernel")
-    with pytest.raises(MeasurementError, match=r"text is no kernel that can be booted"):
+    with pytest.raises(MeasurementError, match=r"text is not a kernel that can be booted"):
         made(archive, vmlinuz=tmp_path / "text")
 
 
 def test_what_is_not_there_is_for_the_user_to_mend(archive: Archive, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"/\*\.deb: here is no Debian package\.$"):
+    with pytest.raises(UserError, match=r"/\*\.deb: there is no Debian package\.$"):
         made(archive, packages=[tmp_path / "*.deb"])
     with pytest.raises(UserError, match=r"vmlinuz cannot be read: No such file or directory\.$"):
         made(archive, vmlinuz=tmp_path / "vmlinuz")

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import psutil
 import pytest
 
 from hatester.artifacts import cache
@@ -46,8 +47,8 @@ class Running:
     def prepare(self, trees: object) -> None:
         """Install builds in name only."""
 
-    def process(self) -> Path:
-        return Path("/proc", str(os.getpid()))
+    def process(self) -> psutil.Process:
+        return psutil.Process()
 
 
 @dataclass

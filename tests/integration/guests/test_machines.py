@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from hatester.guests import machines
-from hatester.util import orphans
+from hatester.util import process
 from tests.factories.processes import has_ended, is_running
 
 
@@ -35,7 +35,7 @@ def start_machine(folder: Path) -> int:
         start_new_session=True,
     ).pid
     deadline = time.monotonic() + 10
-    while pid not in orphans.machines(folder) and time.monotonic() < deadline:
+    while pid not in machines.pids(folder) and time.monotonic() < deadline:
         time.sleep(0.01)
     return pid
 
@@ -101,7 +101,7 @@ def test_the_next_run_ends_what_a_killed_one_has_left_and_spares_a_living_one() 
 
 def begin_and_die(answers: multiprocessing.Queue[int], path: str) -> None:
     """Start something as `process` does, and die as by kill -9."""
-    environment = {**os.environ, orphans.OWNER: orphans.owner()}
+    environment = {**os.environ, **process.owned()}
     answers.put(subprocess.Popen(["sleep", "60"], env=environment, cwd=path).pid)
     time.sleep(60)
 

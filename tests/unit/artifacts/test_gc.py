@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hatester.artifacts import builder, cache, usage
+from hatester.artifacts import builder, cache
 from hatester.artifacts.apt import Archive
-from hatester.artifacts.gc import Fate, Swept, age, clean, size, text
+from hatester.artifacts.gc import PARTS, Fate, Item, Swept, clean
 from hatester.artifacts.mirrors import Mirrors
-from hatester.artifacts.usage import Item
+from hatester.cli_artifacts import age, cleaned, size
+from hatester.guests.machines import find_roots
 from hatester.matrix.models import load_matrix
 from hatester.util import locks
 from hatester.util.errors import UserError
@@ -62,7 +63,7 @@ def test_what_was_not_used_for_so_long_goes_and_keys_never_do(root: Path, result
     }
     assert (names(root / "kernels"), names(root / "downloads")) == ([OTHER], [])
     assert (root / "keys/guests/id.ed25519").exists()
-    assert swept(results, older_than="0") == {f"kernels/{OTHER}": GONE}
+    assert swept(results, days=0) == {f"kernels/{OTHER}": GONE}
 
 
 def test_a_dry_run_says_the_same_and_removes_nothing_also_while_the_cache_is_in_use(
@@ -133,8 +134,8 @@ def test_what_is_being_made_stays_and_what_nobody_makes_any_more_goes(
 def test_an_entry_whose_lock_is_held_stays(name: str, lock: str, results: Path, root: Path) -> None:
     kept(name)
     with locks.locked(root / lock, "makes it"):
-        assert swept(results, older_than="0") == {name: "in use"}
-    assert swept(results, older_than="0") == {name: GONE}
+        assert swept(results, days=0) == {name: "in use"}
+    assert swept(results, days=0) == {name: GONE}
     assert not any((root / name).parent.iterdir())
 
 
@@ -145,15 +146,15 @@ def test_what_hatester_did_not_make_stays_and_is_told(
         kept(name, readme="x")
     (root / "kernels" / KERNEL).symlink_to(tmp_path)
     (root / "snapshot").write_text("")
-    found = swept(results, older_than="0")
+    found = swept(results, days=0)
     theirs = {"foo", "kernels/mine", "kernels/.git", f"kernels/{KERNEL}"}
     assert found == dict.fromkeys(theirs, "not hatester's")
-    assert swept(results, "kernels", "leftovers", older_than="0") == {}
+    assert swept(results, "kernels", "leftovers", days=0) == {}
     assert (root / "foo/readme").exists()
 
 
 def test_an_empty_cache_has_nothing_to_clean(results: Path) -> None:
-    assert text(clean(results, [], "0", is_dry=False)) == "freed 0 B; 0 B stay"
+    assert cleaned(clean(results, [], 0, find_roots, is_dry=False)) == "freed 0 B; 0 B stay"
 
 
 def test_what_a_sparse_file_takes_of_the_disk_counts(results: Path, root: Path) -> None:
@@ -161,7 +162,7 @@ def test_what_a_sparse_file_takes_of_the_disk_counts(results: Path, root: Path) 
     with (folder / "system.ext4").open("wb") as file:
         file.write(b"x" * 100_000)
         file.truncate(3 << 30)
-    [fate] = clean(results, [], "0", is_dry=True).fates
+    [fate] = clean(results, [], 0, find_roots, is_dry=True).fates
     assert 100_000 <= fate.item.size < 1_000_000
 
 
@@ -179,8 +180,8 @@ def test_what_cannot_be_removed_is_told_and_costs_nothing_else(
 
     with monkeypatch.context() as patch:
         patch.setattr(shutil, "rmtree", refuse)
-        found = clean(results, [], "30d", is_dry=False)
-    assert "failed: Permission denied" in text(found)
+        found = clean(results, [], 30 * DAY, find_roots, is_dry=False)
+    assert "failed: Permission denied" in cleaned(found)
     with pytest.raises(
         UserError, match=rf"^1 could not be removed, .*kernels/{KERNEL}: .*denied\.$"
     ):
@@ -206,12 +207,12 @@ def test_results_go_only_where_they_are_named_and_the_newest_run_never(results: 
     date(figures, 40)
     (results / "notes").mkdir()
     (results / "bench/mine.json").touch()
-    assert swept(results, older_than="0") == {}
+    assert swept(results, days=0) == {}
     assert swept(results, "results") == {
         older.name: GONE, old.name: GONE, "bench/20260101-000000.json": GONE,
         newest.name: "latest",
     }  # fmt: skip
-    assert swept(results, "results", older_than="0") == {newest.name: "latest"}
+    assert swept(results, "results", days=0) == {newest.name: "latest"}
     assert names(results) == sorted(["bench", "latest", newest.name, "notes"])
     assert names(results / "bench") == ["mine.json"]
 
@@ -242,7 +243,7 @@ def test_entries_tell_what_they_are(root: Path, results: Path) -> None:
     (lists / "lists").mkdir()
     kept(f"kernels/{OTHER}", kit_json="[]")
     newest = stored(results, entry(), planned=[entry()["id"], f"{entry()['id']}x"]).folder
-    said = {fate.item.what for fate in clean(results, usage.PARTS, "0", is_dry=True).fates}
+    said = {fate.item.what for fate in clean(results, PARTS, 0, find_roots, is_dry=True).fates}
     assert said == {
         "Linux 6.1.0 with HAProxy 3.0",
         "Linux 6.1.0 (6.1.1-1)",
@@ -273,7 +274,7 @@ FATES = [
 
 
 def test_the_table_is_as_in_the_golden_file() -> None:
-    told = (text(Swept(FATES, NOW, is_dry=is_dry)) for is_dry in (False, True))
+    told = (cleaned(Swept(FATES, NOW, is_dry=is_dry)) for is_dry in (False, True))
     assert "\n\n\n".join(told) + "\n" == GOLDEN.read_text()
 
 

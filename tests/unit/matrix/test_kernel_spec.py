@@ -14,11 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hatester.artifacts.apt import Archive
-from hatester.artifacts.suite_kernels import suite_kernels
+from hatester.artifacts.kernel_source import local_release, suite_kernels
 from hatester.matrix.kernel_spec import parse, with_kernels, with_names
 from hatester.matrix.models import NAME, Kernel, Matrix, load_matrix
 from hatester.matrix.plan import Wanted, make_plan
-from hatester.matrix.suite_kernel import SuiteKernel
+from hatester.matrix.suite_kernel import Kernels, SuiteKernel
 from hatester.util.errors import MeasurementError, UserError
 from hatester.util.paths import MATRIX
 from tests.factories.kernels import RELEASE, MadeUpArchive, bzimage, kernel_deb
@@ -43,13 +43,20 @@ def there(tmp_path_factory: pytest.TempPathFactory) -> list[SuiteKernel]:
     return suite_kernels(cast(Archive, archive), "trixie")
 
 
-def nobody(suite: str) -> Sequence[SuiteKernel]:
+def _refuse(suite: str) -> Sequence[SuiteKernel]:
     raise AssertionError(f"{suite} was asked for")
+
+
+nobody = Kernels(_refuse, local_release)
+
+
+def suite_of(there: Sequence[SuiteKernel]) -> Kernels:
+    return Kernels(lambda _: there, local_release)
 
 
 def chosen(*words: str, there: Sequence[SuiteKernel] | None = None) -> Matrix:
     """The matrix with the kernels of words only."""
-    kernels = nobody if there is None else lambda _: there
+    kernels = nobody if there is None else suite_of(there)
     matrix, wanted = with_kernels(DECLARED, Wanted(words), kernels)
     return replace(matrix, kernels={name: matrix.kernels[name] for name in wanted.kernels})
 
@@ -146,15 +153,18 @@ def test_two_different_kernels_by_one_name_are_told(tmp_path: Path) -> None:
         ),
         ("trixie:7:xen", r"flavour: there is no 'xen' \(there are: cloud, generic, rt\)"),
         ("trixie:7:rt:x", r"it takes SUITE:VERSION:FLAVOUR"),
-        ("trixie:../x", r"--kernel trixie:\.\./x: here is no Debian package|/x: here is no Debian"),
+        (
+            "trixie:../x",
+            r"--kernel trixie:\.\./x: there is no Debian package|/x: there is no Debian",
+        ),
         ("snapshot:", r"--kernel snapshot:: snapshot: string should match"),
         ("snapshot:6 1", r"snapshot: string should match"),
-        ("/nowhere/", r"^/nowhere: here is no Debian package"),
-        ("x.deb", r"x\.deb: here is no Debian package"),
+        ("/nowhere/", r"^/nowhere: there is no Debian package"),
+        ("x.deb", r"x\.deb: there is no Debian package"),
         ("~nobody-at-all/x.deb", r"--kernel ~nobody-at-all/x\.deb: packages: 0: '~nobody"),
         ("~nobody-at-all/x", r"--kernel ~nobody-at-all/x: packages: 0: '~nobody"),
-        (f"/{'x' * 300}", r"/xxx*: here is no Debian package"),
-        ("/etc/passwd", r"^--kernel /etc/passwd: /etc/passwd is no kernel that can be booted"),
+        (f"/{'x' * 300}", r"/xxx*: there is no Debian package"),
+        ("/etc/passwd", r"^--kernel /etc/passwd: /etc/passwd is not a kernel that can be booted"),
     ],
 )
 def test_a_word_that_leads_to_no_kernel_gets_a_sentence(
@@ -172,7 +182,7 @@ def test_a_suite_that_the_mirror_lacks_is_told_with_the_names_that_there_are() -
     with pytest.raises(
         UserError, match=r"mine \(5\.10, .* are declared\): the mirror has no suite m"
     ):
-        with_kernels(DECLARED, Wanted(["mine"]), lacking)
+        with_kernels(DECLARED, Wanted(["mine"]), Kernels(lacking, local_release))
 
 
 PATTERN = Kernel(suite="trixie", version="6.1*", system="trixie")
@@ -181,7 +191,7 @@ WITH_PATTERN = replace(DECLARED, kernels={**DECLARED.kernels, "old": PATTERN})
 
 def test_a_declared_pattern_is_all_that_match_it(there: list[SuiteKernel]) -> None:
     names = [name for name in TRIXIE if "6.1" in name and "cloud" in name]
-    matrix, wanted = with_kernels(WITH_PATTERN, Wanted(["old"]), lambda _: there)
+    matrix, wanted = with_kernels(WITH_PATTERN, Wanted(["old"]), suite_of(there))
     assert list(wanted.kernels) == names
     assert matrix.described_kernels == {}
     assert {matrix.kernels[name].system for name in names} == {"trixie"}
@@ -191,7 +201,7 @@ def test_a_declared_pattern_is_all_that_match_it(there: list[SuiteKernel]) -> No
             each.model_copy(update={"kernels": ("6.1", "old")}) for each in WITH_PATTERN.selections
         ),
     )
-    plan = make_plan(*with_kernels(selecting, Wanted(), lambda _: there))
+    plan = make_plan(*with_kernels(selecting, Wanted(), suite_of(there)))
     assert plan.kernels == ["6.1", *names]
     # The name is enough from then on.
     assert with_kernels(WITH_PATTERN, Wanted(names), nobody)[0].kernels == matrix.kernels
@@ -202,7 +212,7 @@ def test_a_declared_pattern_without_a_match_names_its_file(there: list[SuiteKern
     pattern = PATTERN.model_copy(update={"version": "5.*"})
     matrix = replace(DECLARED, kernels={"old": pattern})
     with pytest.raises(UserError, match=r"kernels\.yml: old: suite trixie has no cloud kernel 5"):
-        with_kernels(matrix, Wanted(["old"]), lambda _: there)
+        with_kernels(matrix, Wanted(["old"]), suite_of(there))
 
 
 def test_names_of_a_stored_run_are_found_again_without_asking_anybody() -> None:
@@ -215,8 +225,7 @@ def test_names_of_a_stored_run_are_found_again_without_asking_anybody() -> None:
 
 @given(st.text(max_size=40))
 def test_no_word_is_answered_with_a_traceback_or_an_unsafe_name(word: str) -> None:
-    def one(suite: str) -> Sequence[SuiteKernel]:
-        return [SuiteKernel("7.3.4+deb13-cloud-amd64", "7.3.4-1~bpo13+1", "cloud")]
+    one = suite_of([SuiteKernel("7.3.4+deb13-cloud-amd64", "7.3.4-1~bpo13+1", "cloud")])
 
     with contextlib.suppress(UserError):
         _, wanted = with_kernels(DECLARED, Wanted([word]), one)
@@ -228,8 +237,7 @@ SUITE_WORDS = r"[a-z]{1,9}(:[0-9*?\[][0-9a-z.+~_*\[\]-]{0,9}(:(cloud|rt|generic)
 
 @given(st.from_regex(SUITE_WORDS, fullmatch=True))
 def test_what_a_suite_has_gets_a_safe_and_stable_name(word: str) -> None:
-    def one(suite: str) -> Sequence[SuiteKernel]:
-        return [SuiteKernel("7.3.4+deb13-cloud-amd64", "7.3.4-1~bpo13+1", "cloud")]
+    one = suite_of([SuiteKernel("7.3.4+deb13-cloud-amd64", "7.3.4-1~bpo13+1", "cloud")])
 
     with contextlib.suppress(UserError):
         first, wanted = with_kernels(DECLARED, Wanted([word]), one)
