@@ -57,7 +57,7 @@ def test_plan_gives_its_cells_as_json() -> None:
         (("plan", "--kernel", "/nowhere/*.deb"), "/nowhere/*.deb: there is no Debian package."),
         (
             ("shell", ID, "--kernel", "/etc/passwd"),
-            "--kernel /etc/passwd: /etc/passwd is no kernel",
+            "--kernel /etc/passwd: /etc/passwd is not a kernel",
         ),
         (
             ("matrix", "--kernel", "snapshot:6.1.0-18-amd64"),
