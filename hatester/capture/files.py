@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 from hatester.capture.redaction import SENSITIVE
 from hatester.capture.remote import Remote
-from hatester.matrix.haproxy_directives import Kind, Named, Word, bases, named, named_by_list, words
+from hatester.matrix.haproxy_config import Word, words
+from hatester.matrix.surroundings.named_files import Kind, Named, bases, named, named_by_list
 
 _ROUNDS = 8
 """A folder of lists of certificates that name theirs is the deepest that there is: five."""

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from hatester.capture.placeholders import Form
 from hatester.capture.redaction import SENSITIVE, Redaction, is_plain
-from hatester.matrix.haproxy_directives import Named, Word, named, named_by_list, words
+from hatester.matrix.haproxy_config import Word, words
+from hatester.matrix.surroundings.named_files import Named, named, named_by_list
 
 Names = Callable[[Sequence[Word]], Iterable[Named]]
 Secret = tuple[int, str, Form]

@@ -16,7 +16,7 @@ from typing import Any
 
 from qemu.qmp import QMPClient, QMPError
 
-from hatester.matrix.haproxy_config import Bind
+from hatester.matrix.binds import Bind
 from hatester.util.errors import MeasurementError
 from provision.guest.connections import ANY, CLOSE, NAMED, TLS
 

@@ -1,189 +1,225 @@
-"""HAProxy configurations: which addresses they bind, and how a setting alters them."""
+"""HAProxy configurations as HAProxy reads them: words, lines, sections, options, conditions.
+
+The rules are those of parse_line in HAProxy's src/tools.c and readcfgfile in src/cfgparse.c. A line
+is never continued on the next one.
+"""
 
 from __future__ import annotations
 
-import contextlib
-import ipaddress
 import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
-from hatester.matrix.models import Setting
-from hatester.util.text import brief, quoted
-from provision.guest.connections import NAMED
-
-_BIND = re.compile(
-    r"^[ \t]*bind[ \t]+(?P<addresses>[^ \t\n#]+)(?P<options>(?:[ \t]+[^ \t\n#]+)*)",
-    re.MULTILINE,
+_ESCAPES = {each: each for each in " \\#'\""} | {"t": "\t", "n": "\n", "r": "\r"}
+_HEXADECIMAL = re.compile(r"\\x([0-9A-Fa-f]{2})")
+_NAME = r"\.?[A-Za-z_][A-Za-z0-9_]*"
+_VARIABLE = re.compile(
+    rf"\$(?:\{{(?P<braced>{_NAME})(?P<words>\[\*\])?(?:-(?P<default>[^}}]*))?\}}|(?P<bare>{_NAME}))"
 )
-_INTERFACE = re.compile(r"[ \t]interface[ \t]+(\S+)")
-_PORT = re.compile(r"[0-9]{1,9}")
-_GLOBAL = re.compile(r"^global[ \t]*(?:#.*)?$", re.MULTILINE)
-_UNIX = ("/", "abns@")
-_UDP = ("quic4@", "quic6@", "udp4@", "udp6@", "udp@")
-_DATAGRAMS = re.compile(r"^[ \t]*dgram-bind[ \t]+(\S+)", re.MULTILINE)
-_RANGE = re.compile(r"(?:ipv[46]@)?(?P<address>.*):(?P<first>[0-9]{1,5})-(?P<last>[0-9]{1,5})")
-_ANY = {"*": "127.0.0.1", "": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
+_PLAIN = {
+    "": re.compile(r"[^\s\\'\"#]+", re.ASCII),
+    "'": re.compile(r"[^'\r\n]+"),
+    '"': re.compile(r"[^\\\"$\r\n]+"),
+}
+"""Text without a special character, by the quote that is open."""
+SECTIONS = frozenset(
+    ("global", "defaults", "frontend", "backend", "listen", "acme", "cache", "crt-store",
+     "fcgi-app", "healthcheck", "http-errors", "log-forward", "log-profile", "mailers",
+     "namespace_list", "peers", "program", "resolvers", "ring", "traces", "userlist")
+)  # fmt: skip
+"""The words that begin a section, however their lines are indented (src/cfgparse.c)."""
+# How many words of a line stand before its options.
+_BEFORE_OPTIONS = {
+    ("bind",): 2, ("default-bind",): 1, ("stats", "socket"): 3, ("unix-bind",): 1,
+    ("server",): 3, ("server-template",): 4, ("default-server",): 1, ("source",): 2,
+    ("http-check", "connect"): 2, ("tcp-check", "connect"): 2, ("load",): 1, ("ssl-f-use",): 1,
+}  # fmt: skip
+_FLAGS = ("-i", "-n", "-M")
+_FLAGS_WITH_VALUES = ("-f", "-m", "-u")
 
 
 @dataclass(frozen=True)
-class Bind:
-    """An address as a `bind` line has it (HAProxy's configuration manual, section 4.2).
+class Word:
+    """A word of a line: its place, how it is written, and what HAProxy makes of it."""
 
-    A UNIX socket has its path, or `abns@NAME`, for an address, and the port 0.
-    """
-
-    address: str
-    port: int
-    interface: str | None = None
-    """The one through which alone it can be reached (the option `interface`)."""
-    answer: str = NAMED
-    """How it is known that it answers, as `provision/guest/connections.py` has it."""
-
-    @property
-    def label(self) -> str:
-        """How results name it: as HAProxy does, `192.168.42.43:80`, `*:81` or `/run/x.sock`."""
-        return f"{self.address}:{self.port}" if self.port else self.address
-
-    @property
-    def is_unix(self) -> bool:
-        """True if it is a UNIX socket."""
-        return not self.port
-
-    @property
-    def is_wildcard(self) -> bool:
-        """Whether it is bound to every address of the guest."""
-        return self.address in _ANY
-
-    @property
-    def can_be_missing(self) -> bool:
-        """True if its address has to be on an interface, from where it can be taken away."""
-        if self.is_unix or self.is_wildcard:
-            return False
-        place = self.place
-        return place is None or not ipaddress.ip_address(place[0]).is_loopback
-
-    @property
-    def target(self) -> str:
-        """The address to connect to."""
-        return _ANY.get(self.address, self.address)
-
-    @property
-    def place(self) -> tuple[str, int] | None:
-        """Return the address, as the kernel has it, and the port; None of a host's name."""
-        if self.is_unix:
-            return self.address, 0
-        if self.address in ("", "*"):
-            return "0.0.0.0", self.port
-        with contextlib.suppress(ValueError):
-            return str(ipaddress.ip_address(self.address)), self.port
-        return None
-
-    def require_address(self) -> None:
-        """Raise ValueError where it is a name, and no address."""
-        if not (self.is_unix or self.is_wildcard):
-            _require_no_zone(self.address)
-            ipaddress.ip_address(self.address)
-
-
-def interface_address(text: str) -> ipaddress.IPv4Interface | ipaddress.IPv6Interface:
-    """An address, with its prefix length or without. Raises ValueError for what is none."""
-    _require_no_zone(text)
-    return ipaddress.ip_interface(text)
-
-
-def interfaces(text: str) -> dict[str, str]:
-    """Return the interfaces to which the binds of a configuration are restricted, by their labels.
-
-    What is not written as an address and a port is left out.
-    """
-    found = {}
-    for match in _BIND.finditer(text):
-        if interface := _INTERFACE.search(match["options"]):
-            for each in match["addresses"].split(","):
-                with contextlib.suppress(ValueError):
-                    found[parse_bind(each).label] = interface[1]
-    return found
-
-
-def ranges(text: str) -> list[tuple[str, int, int]]:
-    """Return the ranges of ports that are bound: the address, the first port, the last one."""
-    found = []
-    for match in _BIND.finditer(text):
-        for each in match["addresses"].split(","):
-            if ports := _RANGE.fullmatch(each):
-                address = ports["address"].strip("[]")
-                anywhere = "0.0.0.0" if address in ("", "*") else address
-                found.append((anywhere, int(ports["first"]), int(ports["last"])))
-    return found
-
-
-def datagrams(text: str) -> list[str]:
-    """Return what a configuration binds by UDP, such as QUIC, as it is written there."""
-    binds = (match["addresses"] for match in _BIND.finditer(text))
-    listed = [each for addresses in binds for each in addresses.split(",")]
-    return [*(each for each in listed if each.startswith(_UDP)), *_DATAGRAMS.findall(text)]
-
-
-def _require_no_zone(address: str) -> None:
-    """A zone (RFC 4007) is a name of this host's alone; to Python, it may be any text."""
-    if "%" in address:
-        raise ValueError(f"{quoted(address)} has a zone")
-
-
-def parse_bind(text: str, interface: str | None = None) -> Bind:
-    """An address and its port, as a `bind` line has them, or a UNIX socket as results name it.
-
-    Raises ValueError for an address without a port.
-    """
-    if text.startswith(_UNIX) and len(text) > 1:
-        return Bind(text, 0)
-    address, _, port = text.rpartition(":")
-    if not _PORT.fullmatch(port) or not 0 < int(port) < 65536:
-        raise ValueError(f"bind {brief(text)} has no port")
-    address = address.strip("[]")
-    # One address can be written in many ways; a name stays what it is.
-    with contextlib.suppress(ValueError):
-        address = str(ipaddress.ip_address(address))
-    return Bind(address, int(port), interface)
-
-
-@dataclass(frozen=True)
-class Configuration:
-    """A plain HAProxy configuration, and the name by which its answers are told from others'.
-
-    `stated` is what it binds, where that need not be read in its text.
-    """
-
-    name: str
+    start: int
+    end: int
+    raw: str
     text: str
-    stated: tuple[Bind, ...] | None = None
+    variables: tuple[str, ...] = ()
+    """The names of variables without a value, which stay in `text` as they are written."""
 
-    @property
-    def binds(self) -> tuple[Bind, ...]:
-        """What it binds without TLS, each label once, in the order of its lines.
 
-        Raises ValueError for an address without a port.
-        """
-        if self.stated is not None:
-            return self.stated
-        found: dict[str, Bind] = {}
-        for match in _BIND.finditer(self.text):
-            interface = _INTERFACE.search(match["options"])
-            for each in match["addresses"].split(","):
-                bind = parse_bind(each, interface[1] if interface else None)
-                if "ssl" not in match["options"].split():
-                    found.setdefault(bind.label, bind)
-        return tuple(found.values())
+@dataclass(frozen=True)
+class Line:
+    """A line of a configuration, and the section that it is in."""
 
-    def under(self, setting: Setting) -> str:
-        """The text with the setting's lines in `global` and its options on every `bind`."""
-        text = self.text
-        if setting.global_lines:
-            lines = "".join(f"\n    {line}" for line in setting.global_lines)
-            text, sections = _GLOBAL.subn(lambda found: found[0] + lines, text, count=1)
-            if not sections:
-                text = f"global{lines}\n\n{text}"
-        if setting.bind:
-            options = " ".join(setting.bind)
-            text = _BIND.sub(lambda found: f"{found[0]} {options}", text)
-        return text
+    number: int
+    section: str
+    """The word that its section begins with; empty before the first section."""
+    start: int
+    """The number of the line that its section begins with."""
+    is_conditional: bool
+    """True from `.if` to `.endif`."""
+    words: tuple[Word, ...]
+    source: str = ""
+
+    @cached_property
+    def texts(self) -> list[str]:
+        """Return the words as HAProxy takes them."""
+        return [word.text for word in self.words]
+
+
+def words(line: str, values: Mapping[str, str] | None = None) -> list[Word]:
+    """Return the words of a line without its comment, with values for its variables.
+
+    HAProxy refuses an open quote, an incomplete `\\x` and a wrong name of a variable. Here they
+    stay as they are written.
+    """
+    return _Reader(line, values or {}).read()
+
+
+class _Reader:
+    """A line as it is taken apart."""
+
+    def __init__(self, line: str, values: Mapping[str, str]) -> None:
+        self._line = line
+        self._values = values
+        self._at = 0
+        self._quote = ""
+        self._start: int | None = None
+        self._text = ""
+        self._variables: list[str] = []
+        self._words: list[Word] = []
+
+    def read(self) -> list[Word]:
+        while self._at < len(self._line):
+            char = self._line[self._at]
+            if char in "\r\n\0" or (char == "#" and not self._quote):
+                break
+            if char in " \t\v\f" and not self._quote:
+                self._end()
+                self._at += 1
+            else:
+                self._start = self._at if self._start is None else self._start
+                self._take(char)
+        self._end()
+        return self._words
+
+    def _take(self, char: str) -> None:
+        if plain := _PLAIN[self._quote].match(self._line, self._at):
+            self._add(plain[0], len(plain[0]))
+        elif char == self._quote or (char in "'\"" and not self._quote):
+            self._quote = "" if self._quote else char
+            self._at += 1
+        elif char == "\\":
+            self._take_escape()
+        elif variable := _VARIABLE.match(self._line, self._at):
+            self._take_variable(variable)
+        else:
+            self._add(char, 1)
+
+    def _take_escape(self) -> None:
+        following = self._line[self._at + 1 : self._at + 2]
+        if found := _HEXADECIMAL.match(self._line, self._at):
+            self._add(chr(int(found[1], 16)), 4)
+        elif following == "$" and self._quote:
+            self._add("$", 2)
+        elif following in _ESCAPES:
+            self._add(_ESCAPES[following], 2)
+        else:
+            self._add("\\", 1)
+
+    def _take_variable(self, found: re.Match[str]) -> None:
+        """Take the value of a variable; with `[*]`, each of its words is a word of the line."""
+        name = found["braced"] or found["bare"]
+        value = self._values.get(name, found["default"])
+        if value is None:
+            self._variables.append(name)
+            value = found[0]
+        first, *further = value.split() if found["words"] and value.split() else [value]
+        self._add(first, len(found[0]))
+        for word in further:
+            start = self._start
+            self._end()
+            self._start, self._text = start, word
+
+    def _add(self, text: str, length: int) -> None:
+        self._text += text
+        self._at += length
+
+    def _end(self) -> None:
+        if self._start is not None:
+            raw = self._line[self._start : self._at]
+            word = Word(self._start, self._at, raw, self._text, tuple(self._variables))
+            self._words.append(word)
+        self._start, self._text, self._variables = None, "", []
+
+
+def parse(text: str) -> list[Line]:
+    """Return all lines of a configuration, in their order."""
+    parsed = []
+    section, start, depth = "", 0, 0
+    for number, line in enumerate(text.split("\n"), start=1):
+        found = tuple(words(line))
+        first = found[0].text if found else ""
+        if first in SECTIONS:
+            section, start = first, number
+        depth += first == ".if"
+        parsed.append(Line(number, section, start, depth > 0, found, line))
+        depth = max(depth - (first == ".endif"), 0)
+    return parsed
+
+
+def options_from(texts: Sequence[str]) -> int:
+    """Return the index of the first option of a line, such as `ssl`; 0 if it has none."""
+    found = (_BEFORE_OPTIONS.get(tuple(texts[:count]), 0) for count in (1, 2))
+    return max(found)
+
+
+def options(texts: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Return pairs of an option's name and its value, of a line that may have options.
+
+    Nobody knows here which options have a value, so that each word is a name.
+    """
+    start = options_from(texts)
+    if start:
+        yield from zip(texts[start:], texts[start + 1 :], strict=False)
+
+
+def comparisons(texts: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
+    """Return what a line compares, such as `hdr(host)`, each with its patterns.
+
+    That is what an `acl` line has, and what stands in braces in a condition (HAProxy's
+    configuration manual, section 7.1).
+    """
+    if texts[:1] == ["acl"] and len(texts) > 2:
+        yield texts[2], _patterns(texts[3:])
+    for index, text in enumerate(texts):
+        if text.lstrip("!") == "{":
+            inner = texts[index + 1 :]
+            inner = inner[: inner.index("}")] if "}" in inner else inner
+            if inner:
+                yield inner[0], _patterns(inner[1:])
+
+
+def _patterns(texts: Sequence[str]) -> list[str]:
+    """Return the words without the flags before them."""
+    index = 0
+    while index < len(texts) and texts[index] in (*_FLAGS, *_FLAGS_WITH_VALUES):
+        index += 2 if texts[index] in _FLAGS_WITH_VALUES else 1
+    return [*texts[index + (texts[index : index + 1] == ["--"]) :]]
+
+
+def condition(texts: Sequence[str]) -> set[str]:
+    """Return the names of the ACLs that a line's condition uses, without those in braces."""
+    starts = [index for index, text in enumerate(texts) if text in ("if", "unless") and index]
+    names = set()
+    depth = 0
+    for text in texts[starts[0] + 1 :] if starts else ():
+        bare = text.lstrip("!")
+        depth += (bare == "{") - (bare == "}")
+        if not depth and bare not in ("", "}", "or", "||"):
+            names.add(bare)
+    return names

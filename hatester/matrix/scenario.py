@@ -12,7 +12,7 @@ from typing import Annotated, Literal, NamedTuple
 
 import pydantic
 
-from hatester.matrix.haproxy_config import (
+from hatester.matrix.binds import (
     Bind,
     Configuration,
     interface_address,

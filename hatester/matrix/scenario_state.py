@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from hatester.matrix.haproxy_config import interface_address, parse_bind
+from hatester.matrix.binds import interface_address, parse_bind
 from hatester.matrix.steps import (
     Add,
     Break,

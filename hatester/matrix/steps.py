@@ -16,7 +16,7 @@ from typing import Annotated, ClassVar, Literal
 
 import pydantic
 
-from hatester.matrix.haproxy_config import parse_bind
+from hatester.matrix.binds import parse_bind
 from hatester.util.text import quoted
 from hatester.util.validation import Declaration
 

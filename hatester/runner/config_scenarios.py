@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from hatester.matrix.binds import parse_bind
 from hatester.matrix.config_scenario_names import (
     ABSENT,
     AFTER,
@@ -22,7 +23,6 @@ from hatester.matrix.config_scenario_names import (
     RELOAD,
     RELOAD_SAME,
 )
-from hatester.matrix.haproxy_config import parse_bind
 from hatester.matrix.scenario import MADE
 from hatester.runner.survey import Survey
 from hatester.runner.user_config import Own

@@ -16,7 +16,7 @@ from concurrent.futures import Executor
 import requests
 import urllib3.exceptions
 
-from hatester.matrix.haproxy_config import Bind
+from hatester.matrix.binds import Bind
 from provision.guest.connections import CLOSE, NAMED, TLS, answered_by
 
 SECONDS = 5.0

@@ -17,7 +17,7 @@ import paramiko
 
 from hatester.guests import qmp
 from hatester.guests.guest import Guest, build_root
-from hatester.matrix.haproxy_config import Bind
+from hatester.matrix.binds import Bind
 from hatester.matrix.models import Setting
 from hatester.matrix.scenario import MADE, ROOT, Presence, Scenario, presence
 from hatester.matrix.steps import Add, Check, Reload, Start, Step, Wait

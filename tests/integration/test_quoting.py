@@ -29,7 +29,7 @@ from hatester.guests import qmp
 from hatester.guests.engine import Engine
 from hatester.guests.guest import Guest, build_root
 from hatester.guests.vagrant import Vagrant
-from hatester.matrix.haproxy_config import Configuration
+from hatester.matrix.binds import Configuration
 from hatester.matrix.image_reference import reference
 from hatester.matrix.models import NAME, Build, Kernel, Setting
 from hatester.matrix.plan import Cell

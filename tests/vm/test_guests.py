@@ -28,7 +28,7 @@ from hatester.guests import guest as guests
 from hatester.guests.checkpoint import KIND, Starter
 from hatester.guests.guest import Guest
 from hatester.guests.vagrant import Vagrant
-from hatester.matrix.haproxy_config import Bind
+from hatester.matrix.binds import Bind
 from hatester.matrix.models import load_matrix
 from hatester.util import process as commands
 from hatester.util.errors import MeasurementError

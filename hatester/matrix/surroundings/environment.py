@@ -10,16 +10,11 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
-from hatester.matrix.haproxy_directives import QUOTED, words
-from hatester.matrix.haproxy_lines import Line
+from hatester.matrix.haproxy_config import Line, words
 from hatester.matrix.surroundings.addresses import addresses, positions
 from hatester.util.errors import UserError
 from hatester.util.text import listed, printable
 
-_NAME = r"\.?[A-Za-z_][A-Za-z0-9_]*"
-_VARIABLE = re.compile(
-    rf"\\.|\$\{{(?P<braced>{_NAME})(?P<words>\[\*\])?(?:-(?P<default>[^}}]*))?\}}|\$(?P<bare>{_NAME})"
-)
 _IN_ADDRESS = re.compile(r"\$\{(?P<braced>[A-Za-z0-9_]+)\}|\$(?P<bare>[A-Za-z0-9_]+)")
 _KNOWN = re.compile(
     r"\.(?:FILE|LINE|SECTION)|HOSTNAME"
@@ -43,32 +38,15 @@ def values_of(lines: Iterable[Line], env: Mapping[str, str]) -> dict[str, str]:
 
 def expanded(line: Line, values: Mapping[str, str]) -> Line:
     """Return a line with values in the place of its variables, except those without a value."""
-    if not any("$" in word.raw for word in line.words):
+    if "$" not in line.source:
         return line
-    parts = (QUOTED.sub(lambda found: _in_quotes(found, values), word.raw) for word in line.words)
-    found = words(" ".join(parts))
+    found = words(line.source, values)
     for index in positions([word.text for word in found]):
         text = _IN_ADDRESS.sub(
             lambda each: values.get(each["braced"] or each["bare"], each[0]), found[index].text
         )
-        found[index] = replace(found[index], raw=re.sub(r"([\s\\\"'#])", r"\\\1", text))
+        found[index] = replace(found[index], text=text)
     return replace(line, words=tuple(found))
-
-
-def _in_quotes(found: re.Match[str], values: Mapping[str, str]) -> str:
-    double: str | None = found[3]
-    if double is None:
-        return found[0]
-    return f'"{_VARIABLE.sub(lambda variable: _value(variable, values), double)}"'
-
-
-def _value(found: re.Match[str], values: Mapping[str, str]) -> str:
-    value = values.get(found["braced"] or found["bare"] or "", found["default"])
-    if value is None:
-        return found[0]
-    # `[*]` makes each word of the value a word of the line.
-    parts = value.split() if found["words"] else [value]
-    return '" "'.join(re.sub(r'(["\\$])', r"\\\1", part) for part in parts)
 
 
 def missing(file: str, lines: Iterable[Line], values: Mapping[str, str]) -> dict[str, str]:
@@ -87,10 +65,8 @@ def missing(file: str, lines: Iterable[Line], values: Mapping[str, str]) -> dict
 
 def _used(line: Line, values: Mapping[str, str]) -> Iterator[str]:
     """Return the names of the variables that a line uses without a default value."""
-    for found in (each for word in line.words for each in QUOTED.finditer(word.raw)):
-        for variable in _VARIABLE.finditer(found[3] or ""):
-            if variable["default"] is None and (name := variable["braced"] or variable["bare"]):
-                yield name
+    for word in line.words:
+        yield from word.variables
     for address in addresses(expanded(line, values).texts):
         for variable in _IN_ADDRESS.finditer(address):
             yield variable["braced"] or variable["bare"]

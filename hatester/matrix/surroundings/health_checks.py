@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from hatester.matrix.haproxy_directives import words
+from hatester.matrix.haproxy_config import parse
 from provision.guest.connections import HOST
 
 _PROTOCOLS = {
@@ -54,8 +54,17 @@ def read(texts: Iterable[str]) -> Checks:
     """Return what the checks in configurations need."""
     found = Checks()
     for text in texts:
-        chroot = next((w[1].rstrip("/") for w in _lines(text) if w[0] == "chroot" and w[1:]), "")
-        for name, lines in _sections(text):
+        sections = list(_sections(text))
+        chroot = next(
+            (
+                line[1].rstrip("/")
+                for _, lines in sections
+                for line in lines
+                if line[0] == "chroot" and line[1:]
+            ),
+            "",
+        )
+        for name, lines in sections:
             if name in _SECTIONS:
                 _read_proxy(found, lines, chroot)
             for line in lines:
@@ -74,33 +83,22 @@ def site(texts: Iterable[str]) -> str:
 
 def peers(text: str) -> list[str]:
     """Return the names of peers, unless HAProxy is told which one it is."""
-    if any(line[0] == "localpeer" for line in _lines(text)):
+    sections = list(_sections(text))
+    if any(line[0] == "localpeer" for _, lines in sections for line in lines):
         return []
     return [
         line[1]
-        for name, lines in _sections(text)
+        for name, lines in sections
         for line in lines
         if name == "peers" and line[0] in ("peer", "server") and len(line) > 2
     ]
 
 
-def _lines(text: str) -> Iterator[list[str]]:
-    for line in text.split("\n"):
-        if found := [word.text for word in words(line)]:
-            yield found
-
-
 def _sections(text: str) -> Iterator[tuple[str, list[list[str]]]]:
-    """Yield each section's kind and its lines, the first one apart."""
-    name = ""
-    lines: list[list[str]] = []
-    for line in _lines(text):
-        if line[0] in _SECTIONS or line[0] in ("global", "frontend", "resolvers", "peers"):
-            yield name, lines
-            name, lines = line[0], []
-        else:
-            lines.append(line)
-    yield name, lines
+    """Yield the first word of each section, and its lines."""
+    lines = (line for line in parse(text) if line.words)
+    for (name, _), section in itertools.groupby(lines, key=lambda line: (line.section, line.start)):
+        yield name, [line.texts for line in section]
 
 
 @dataclass

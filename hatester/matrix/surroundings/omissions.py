@@ -11,8 +11,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from hatester.matrix.haproxy_lines import Line, comparisons, condition
-from hatester.matrix.surroundings.paths import Places
+from hatester.matrix.haproxy_config import Line, comparisons, condition
+from hatester.matrix.surroundings.named_files import Places
 from hatester.util.text import counted, listed, printable
 
 COMMENT = "# left out by hatester: "

@@ -10,13 +10,12 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from hatester.matrix.haproxy_lines import Line, options, parse
-from hatester.matrix.surroundings import environment, missing_files, omissions
+from hatester.matrix.haproxy_config import Line, options, parse
+from hatester.matrix.surroundings import environment, omissions
 from hatester.matrix.surroundings.addresses import hosts
-from hatester.matrix.surroundings.folders import folders_of
+from hatester.matrix.surroundings.named_files import Places, folders_of, places_of
 from hatester.matrix.surroundings.omissions import Omissions
-from hatester.matrix.surroundings.paths import Places, places_of
-from hatester.matrix.surroundings.placeholder_files import content_of, noun_of
+from hatester.matrix.surroundings.placeholder_files import content_of, find_missing, noun_of
 from hatester.util.pem import LookAlikes
 from hatester.util.text import printable
 
@@ -96,7 +95,7 @@ def _read(
 
 
 def _surroundings(read: Mapping[str, _Configuration], look_alikes: LookAlikes) -> Surroundings:
-    wanted = missing_files.find((each.places, each.lines) for each in read.values())
+    wanted = find_missing((each.places, each.lines) for each in read.values())
     notes = {path: _made(noun_of(each), path) for path, each in wanted.items()}
     left_out = (sentence for each in read.values() for sentence in each.omissions.said)
     folders = (each for one in read.values() for each in folders_of(one.lines, one.places))

@@ -1,84 +1,121 @@
-"""Configurations: what they bind, and what a setting makes of them."""
+"""Words and lines of a configuration, as HAProxy reads them."""
 
 from __future__ import annotations
 
+import re
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from hatester.matrix.haproxy_config import Bind, Configuration, parse_bind
-from hatester.matrix.models import Setting
+from hatester.matrix.haproxy_config import Line, condition, parse, words
 
-TEXT = """\
-global
-    daemon
-
-frontend main # two lines
-    bind 192.168.42.43:80,192.168.42.44:8080   # not bind 1.2.3.4:5
-    bind *:81 interface dummy0
-    bind :::82
-    bind [fd00:42::43]:80
-    # bind 192.168.42.45:80
-"""
+VALUES = {"PORT": "80", "TWO": "a  b", "EMPTY": "", "QUOTED": "it's \"#\\ x"}
+lines = st.text().filter(lambda text: "\n" not in text)
+snippets = st.lists(
+    st.sampled_from(["a", " ", "\t", "\\", "'", '"', "#", "$", "{", "}", "PORT", "[*]", "-", "x41"])
+).map("".join)
 
 
-def test_binds_are_found_in_their_order() -> None:
-    found = Configuration("x", TEXT).binds
-    assert [(bind.address, bind.port) for bind in found] == [
-        ("192.168.42.43", 80), ("192.168.42.44", 8080), ("*", 81), ("::", 82), ("fd00:42::43", 80),
+def texts(line: str, values: dict[str, str] | None = None) -> list[str]:
+    return [word.text for word in words(line, values)]
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("  bind *:80 # all", ["bind", "*:80"]),
+        (r"a \# \ b \"c", ["a", "#", " b", '"c']),
+        (r"""x "a \"b\" 'c'"d'e "f" \g' """, ["x", 'a "b" \'c\'de "f" \\g']),
+        (r"hdr_reg(host) ^a\.b\\c\t\x41\x4", ["hdr_reg(host)", "^a\\.b\\c\tA\\x4"]),
+        (r"'\x41 \' # \$A", ["\\x41 \\"]),
+        (r'"\$PORT" \$PORT', ["$PORT", "\\$PORT"]),
+        ("a#b c", ["a"]),
+        ("a '' \"\" b", ["a", "", "", "b"]),
+        ('x "no end # here', ["x", "no end # here"]),
+        ("end\\", ["end\\"]),
+        ("\t# nothing\r", []),
+        ("bind :80\r", ["bind", ":80"]),
+        ("a\vb\fc\u00a0d", ["a", "b", "c\u00a0d"]),
+    ],
+)
+def test_words(line: str, expected: list[str]) -> None:
+    assert texts(line) == expected
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ('"$PORT" "${PORT}1" x"$PORT"y', ["80", "801", "x80y"]),
+        ("$PORT '$PORT' ${PORT}", ["$PORT", "$PORT", "${PORT}"]),
+        ('"${NONE-a b}" "${PORT-1}" "${EMPTY-1}"', ["a b", "80", ""]),
+        ('x"${TWO[*]}"y "${TWO}"', ["xa", "by", "a  b"]),
+        ('"$QUOTED"', ["it's \"#\\ x"]),
+        ('"$NONE" "${NONE}" "$9" "${PORT"', ["$NONE", "${NONE}", "$9", "${PORT"]),
+    ],
+)
+def test_variables_have_values_in_double_quotes(line: str, expected: list[str]) -> None:
+    assert texts(line, VALUES) == expected
+
+
+def test_a_variable_without_a_value_is_named() -> None:
+    line = '"$PORT $NONE" "${.LINE}${OTHER[*]}${DEFAULT-}"'
+    assert [word.variables for word in words(line, VALUES)] == [("NONE",), (".LINE", "OTHER")]
+
+
+@given(st.lists(st.text(st.characters(exclude_characters="\r\n\0"))), st.sampled_from("'\""))
+def test_quoted_texts_are_words(wanted: list[str], quote: str) -> None:
+    special = re.compile(r"[\\\"$]")
+    quoted = [
+        "'" + each.replace("'", "'\\''") + "'" if quote == "'"
+        else '"' + special.sub(r"\\\g<0>", each) + '"'
+        for each in wanted
     ]  # fmt: skip
-    assert [bind.target for bind in found] == [
-        "192.168.42.43", "192.168.42.44", "127.0.0.1", "::1", "fd00:42::43",
-    ]  # fmt: skip
-    assert [bind.is_wildcard for bind in found] == [False, False, True, True, False]
+    assert texts(" \t".join(quoted), VALUES) == wanted
 
 
-def test_a_label_is_as_haproxy_writes_it() -> None:
-    assert Bind("*", 81).label == "*:81"
-    assert Bind("192.168.42.43", 80).label == "192.168.42.43:80"
+@given(st.lists(st.text(st.characters(exclude_characters="\r\n\0"), min_size=1)))
+def test_escaped_texts_are_words(wanted: list[str]) -> None:
+    special = re.compile(r"[\s\\'\"#]", re.ASCII)
+    escaped = [special.sub(lambda found: f"\\x{ord(found[0]):02X}", each) for each in wanted]
+    assert texts(" ".join(escaped)) == wanted
 
 
-def test_a_setting_adds_to_global_and_to_every_bind_and_to_nothing_else() -> None:
-    setting = Setting.model_validate({"global": ["nbthread 1"], "bind": ["transparent", "v6only"]})
-    assert Configuration("x", TEXT).under(setting) == (
-        TEXT.replace("global\n", "global\n    nbthread 1\n")
-        .replace(":8080   # not", ":8080 transparent v6only   # not")
-        .replace("interface dummy0", "interface dummy0 transparent v6only")
-        .replace(":::82", ":::82 transparent v6only")
-        .replace("]:80", "]:80 transparent v6only")
+@given(lines | snippets)
+def test_a_word_is_where_it_says(line: str) -> None:
+    found = words(line)
+    for word in found:
+        assert line[word.start : word.end] == word.raw
+    assert [word.start for word in found] == sorted(word.start for word in found)
+    if "#" not in line and not any(each in line for each in "\r\0"):
+        between = re.sub("|".join(re.escape(word.raw) for word in found) or "$^", "", line)
+        assert not between.strip(" \t\v\f")
+
+
+@given(st.lists(snippets))
+def test_lines_keep_their_source(sources: list[str]) -> None:
+    text = "\n".join(sources)
+    parsed = parse(text)
+    assert "\n".join(line.source for line in parsed) == text
+    assert [line.number for line in parsed] == list(range(1, len(parsed) + 1))
+
+
+def place(line: Line) -> tuple[str, int, bool]:
+    return line.section, line.start, line.is_conditional
+
+
+def test_lines_know_their_section_and_condition() -> None:
+    text = (
+        "x\nglobal\n .if A\n  .if B\n a\n .endif\n .else\n b\n .endif\nc\n  'list'en d\n.endif\ne"
     )
-
-
-def test_the_interface_of_a_bind_is_known() -> None:
-    found = Configuration("x", TEXT).binds
-    assert [bind.interface for bind in found] == [None, None, "dummy0", None, None]
-    text = "frontend x\n bind :80,:81 v4v6 interface  veth0 # interface x\n bind :82 interface"
-    assert [bind.interface for bind in Configuration("x", text).binds] == ["veth0", "veth0", None]
-
-
-def test_an_address_that_is_bound_twice_counts_once() -> None:
-    text = TEXT + "    bind *:81\n    bind [FD00:42:0::43]:80\n    bind 0.0.0.0:83\n"
-    assert [bind.label for bind in Configuration("x", text).binds] == [
-        "192.168.42.43:80", "192.168.42.44:8080", "*:81", ":::82", "fd00:42::43:80", "0.0.0.0:83",
+    assert [place(line) for line in parse(text)] == [
+        ("", 0, False), ("global", 2, False), ("global", 2, True), ("global", 2, True),
+        ("global", 2, True), ("global", 2, True), ("global", 2, True), ("global", 2, True),
+        ("global", 2, True), ("global", 2, False), ("listen", 11, False), ("listen", 11, False),
+        ("listen", 11, False),
     ]  # fmt: skip
 
 
-def test_what_speaks_tls_is_not_asked() -> None:
-    text = "frontend x\n bind *:80 name ssl-x\n bind *:443 ssl crt x.pem # y\n bind *:444 #ssl\n"
-    assert [bind.label for bind in Configuration("x", text).binds] == ["*:80", "*:444"]
-
-
-@pytest.mark.parametrize("text", ["192.168.42.43", "*:http", "*:", "*:0", "*:65536", "*:8000-8010"])
-def test_an_address_without_a_port_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="has no port"):
-        parse_bind(text)
-    with pytest.raises(ValueError, match="has no port"):
-        _ = Configuration("x", f"frontend x\n bind {text} ssl\n").binds
-
-
-def test_the_plain_setting_changes_nothing() -> None:
-    assert Configuration("x", TEXT).under(Setting()) == TEXT
-
-
-def test_a_configuration_without_global_gets_one() -> None:
-    setting = Setting.model_validate({"global": ["nbthread 1"]})
-    text = Configuration("x", "frontend main\n").under(setting)
-    assert text == "global\n    nbthread 1\n\nfrontend main\n"
+def test_a_condition_names_acls() -> None:
+    line = "use_backend x if !a { path /if } or b || { src 1.2.3.4 } !{ dst ::1 }"
+    assert condition(line.split()) == {"a", "b"}

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from hatester.matrix.haproxy_config import Bind
+from hatester.matrix.binds import Bind
 from hatester.runner import external_probe
 from tests.factories.servers import BEHAVIOURS, closed_port, server
 

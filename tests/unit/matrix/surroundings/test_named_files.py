@@ -1,34 +1,11 @@
-"""Words of a configuration's lines, and the files that they name."""
+"""Files that lines of a configuration name."""
 
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from hatester.matrix.haproxy_directives import bases, named, named_by_list, words
-
-
-@pytest.mark.parametrize(
-    ("line", "texts"),
-    [
-        ("  bind *:80 # all", ["bind", "*:80"]),
-        (r"a \# \ b \"c", ["a", "#", " b", '"c']),
-        (r"""x "a \"b\" 'c'"d'e "f" \g' """, ["x", 'a "b" \'c\'de "f" \\g']),
-        ("a#b c", ["a"]),
-        ('x "no end # here', ["x", "no end # here"]),
-        ("\t# nothing\r", []),
-    ],
-)
-def test_words_are_as_haproxy_reads_them(line: str, texts: list[str]) -> None:
-    assert [word.text for word in words(line)] == texts
-
-
-@given(st.text().filter(lambda text: "\n" not in text))
-def test_a_word_is_where_it_says(line: str) -> None:
-    for word in words(line):
-        assert line[word.start : word.end] == word.raw
-        assert word.raw
+from hatester.matrix.haproxy_config import words
+from hatester.matrix.surroundings.named_files import bases, named, named_by_list
 
 
 @pytest.mark.parametrize(

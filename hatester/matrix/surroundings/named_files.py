@@ -1,12 +1,15 @@
-"""Lines of a HAProxy configuration: their words, and the files that they name."""
+"""Files and folders that a HAProxy configuration names, where they are, and which were provided."""
 
 from __future__ import annotations
 
 import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
+
+from hatester.matrix.haproxy_config import Line, Word, options, words
+from hatester.matrix.surroundings.addresses import addresses, bound, socket_of
 
 Kind = Literal[
     "configuration",
@@ -20,41 +23,6 @@ Kind = Literal[
 ]
 """What a file is for; a `certificate` is one that HAProxy has the key of, `certificates` are of
 others, or keys alone."""
-
-_WORD = re.compile(r"""(?:\\.|'[^']*(?:'|$)|"(?:\\.|[^"\\])*(?:"|\\?$)|[^\s\\'"#]|\\$)+""")
-QUOTED = re.compile(r"""\\(.?)|'([^']*)(?:'|$)|"((?:\\.|[^"\\])*)(?:"|\\?$)""")
-"""What is not plain in a word: an escaped character, single quotes, double quotes."""
-
-
-@dataclass(frozen=True)
-class Word:
-    """A word: where it is in its line, as it is written, and as it is meant."""
-
-    start: int
-    end: int
-    raw: str
-
-    @property
-    def text(self) -> str:
-        def meant(found: re.Match[str]) -> str:
-            escaped, single, double = found.groups()
-            if double is not None:
-                return re.sub(r"\\(.)", r"\1", double)
-            return str(escaped if single is None else single)
-
-        return QUOTED.sub(meant, self.raw)
-
-
-def words(line: str) -> list[Word]:
-    """The words of a line without its comment (HAProxy's configuration manual, section 2.2)."""
-    found = []
-    position = 0
-    while position < len(line) and line[position] != "#":
-        match = _WORD.match(line, position)
-        if match:
-            found.append(Word(match.start(), match.end(), match[0]))
-        position = match.end() if match else position + 1
-    return found
 
 
 @dataclass(frozen=True)
@@ -147,7 +115,7 @@ def named_by_list(found: Sequence[Word]) -> Iterator[Named]:
     """The files that a line of a crt-list names: the certificate, and more in its brackets."""
     if found:
         yield Named(0, found[0].text, "certificate", "crt-base", "crt")
-    inner = [Word(word.start, word.end, word.raw.strip("[]")) for word in found]
+    inner = [replace(word, text=word.text.strip("[]")) for word in found]
     yield from named(inner)
 
 
@@ -183,3 +151,122 @@ def absolute_bases(there: Mapping[str, str], origin: str) -> dict[str, str]:
     """Return folders for relative paths as absolute ones: HAProxy changes to `default-path`."""
     start = posixpath.join(origin, there.get("", ""))
     return {name: posixpath.join(start, folder) for name, folder in there.items()} | {"": start}
+
+
+CONFIGURATION = "/etc/haproxy/haproxy.cfg"
+"""Where every configuration is when HAProxy is started with it."""
+_ETC = "/etc/haproxy"
+_IMAGES_ETC = "/usr/local/etc/haproxy"
+"""Where images of HAProxy have their configuration: the same folder in the roots of hatester."""
+_OURS = re.compile(r"/(?!(?:dev|proc|sys)(?:/|$))[^\x00-\x1f\x7f\ud800-\udfff]+")
+_BUNDLE = ("rsa", "ecdsa", "dsa")
+"""Of these endings HAProxy takes all files that there are (`ssl-load-extra-files`)."""
+
+
+@dataclass(frozen=True)
+class Places:
+    """The places of one configuration's files."""
+
+    given: Mapping[str, str]
+    """Contents of the files that somebody gave, by absolute path; see `canonical`."""
+    folders: Mapping[str, str]
+    """The folders for relative paths, by `crt-base` and its likes."""
+    stores: Mapping[int, Mapping[str, str]]
+    """The same for each `crt-store` that sets its own, by the number of its first line."""
+
+    def absolute(self, line: Line, path: str, base: str = "") -> str:
+        """Return the absolute path that a line means."""
+        folders = absolute_bases({**self.folders, **self.stores.get(line.start, {})}, "/")
+        return normal(posixpath.join(folders.get(base, folders[""]), path))
+
+    def is_given(self, path: str) -> bool:
+        """True if a file was given, or another one that HAProxy takes in its stead."""
+        names = (path, *(f"{path}.{ending}" for ending in _BUNDLE))
+        return any(canonical(name) in self.given for name in names)
+
+    def is_in_given(self, folder: str) -> bool:
+        """True if a file in a folder was given."""
+        return any(path.startswith(canonical(folder) + "/") for path in self.given)
+
+    def content(self, path: str) -> str | None:
+        """Return the content of a file, if it was given."""
+        return self.given.get(canonical(path))
+
+
+def places_of(lines: Sequence[Line], given: Mapping[str, str]) -> Places:
+    """Return the places of a configuration whose lines have the values of their variables."""
+    stores = {line.start for line in lines if line.section == "crt-store"}
+    return Places(
+        given={canonical(path): text for path, text in given.items()},
+        folders=_bases(line for line in lines if line.start not in stores),
+        stores={start: _bases(line for line in lines if line.start == start) for start in stores},
+    )
+
+
+def _bases(lines: Iterable[Line]) -> dict[str, str]:
+    return bases_of((line.texts for line in lines), CONFIGURATION)
+
+
+def normal(path: str) -> str:
+    """Return an absolute path without `..`, and without a slash at its end."""
+    return "/" + posixpath.normpath(f"/{path}").lstrip("/")
+
+
+def canonical(path: str) -> str:
+    """Return the one path of a file that has two, as the folder of images is a link."""
+    path = normal(path)
+    inside = path.removeprefix(_IMAGES_ETC)
+    return _ETC + inside if path != inside and inside[:1] in ("", "/") else path
+
+
+def can_be_made(path: str) -> bool:
+    """True for a path of HAProxy's root, except devices and the like, such as `/dev/null`."""
+    return _OURS.fullmatch(path) is not None
+
+
+_FOLDERS = ("chroot", "server-state-base", "issuers-chain-path")
+_FILES = ("pidfile", "shm-stats-file", "backing-file", "account-key")
+"""Files that HAProxy makes, into a folder that it does not make."""
+
+
+def folders_of(lines: Iterable[Line], places: Places) -> Iterator[str]:
+    """Return the absolute paths of folders that a configuration takes for granted."""
+    prefix = state = ""
+    for line in lines:
+        match line.texts:
+            case ["unix-bind", *_]:
+                prefix = dict(options(line.texts)).get("prefix", prefix)
+            case ["server-state-base", folder, *_]:
+                state = folder
+        files = (posixpath.dirname(file) for file in _files(line.texts, prefix, state))
+        for folder in (*_folders(line.texts), *files):
+            path = places.absolute(line, folder)
+            if can_be_made(path):
+                yield path
+
+
+def _folders(texts: Sequence[str]) -> Iterator[str]:
+    match texts:
+        case [first, folder, *_] if first in _FOLDERS:
+            yield folder
+        case ["default-path", "origin", folder, *_]:
+            yield folder
+
+
+def _files(texts: Sequence[str], prefix: str, state: str) -> Iterator[str]:
+    """Return the paths of files and sockets.
+
+    `prefix` is what stands before the path of each socket that is bound, except the one of `stats
+    socket` (stats_parse_global in src/cli.c).
+    """
+    match texts:
+        case [first, file, *_] if first in _FILES:
+            yield file
+        case ["server-state-file", file, *_]:
+            yield posixpath.join(state, file)
+        case ["unix-bind", *_]:
+            yield f"{prefix}socket"
+        case ["bind", *_]:
+            yield from (prefix + path for each in bound(texts) if (path := socket_of(each)))
+        case ["stats" | "log", *_]:
+            yield from (path for each in addresses(texts) if (path := socket_of(each)))
