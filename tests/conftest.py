@@ -9,8 +9,9 @@ import pytest
 
 from hatester.util import log
 
-# How long an example takes says nothing here. `pytest --hypothesis-profile=thorough` tries more.
-hypothesis.settings.register_profile("hatester", deadline=None)
+# How long an example takes says nothing here. Each run tries others, and so a few are enough;
+# `pytest --hypothesis-profile=thorough` tries many.
+hypothesis.settings.register_profile("hatester", deadline=None, max_examples=25)
 hypothesis.settings.register_profile("thorough", deadline=None, max_examples=5000)
 hypothesis.settings.load_profile("hatester")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hatester.analysis.verdict import judge
@@ -284,7 +284,6 @@ def test_where_nothing_could_be_lost_that_is_said() -> None:
     )
 
 
-@settings(max_examples=20)
 @given(
     start=st.floats(AT, UNTIL),
     length=st.floats(0.0, 4.0),

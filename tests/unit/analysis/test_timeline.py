@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hatester.analysis.timeline import Holding, cut, holdings, percentile, phases, read, stretches
@@ -29,7 +29,6 @@ from tests.factories.evidence import (
 OUTCOMES = ["refused", "reset", "timeout", "unreachable", "empty", "wrong"]
 
 
-@settings(max_examples=60)
 @given(
     interval=st.sampled_from([0.01, 0.02, 0.05]),
     start=st.floats(AT + 0.2, AT + 1.0),
@@ -153,7 +152,6 @@ def test_without_any_listener_nothing_is_said() -> None:
     assert owners([]) == []
 
 
-@settings(max_examples=60)
 @given(st.lists(st.tuples(st.integers(0, 119), st.integers(0, 30), st.sampled_from([OLD, MASTER]))))
 def test_a_sample_time_is_in_a_gap_exactly_if_no_listener_was_seen_then(
     spans: list[tuple[int, int, int]],

@@ -8,7 +8,7 @@ import random
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hatester.analysis.verdict import SEVERITY, is_same_version, judge
@@ -28,6 +28,7 @@ from tests.factories.evidence import (
     listener,
     reload,
 )
+from tests.factories.hostile import examples
 
 EXPECTED = LABELS[1:]
 FAILURES = [outcome for outcome in OUTCOMES if outcome != "ok"]
@@ -41,7 +42,6 @@ windows = st.lists(
 befalling = st.fixed_dictionaries(dict.fromkeys(EXPECTED, windows))
 
 
-@settings(max_examples=40)
 @given(
     interval=st.sampled_from([0.02, 0.05]),
     start=st.floats(AT, AT + 1.0),
@@ -56,7 +56,6 @@ def test_an_outage_is_as_long_as_it_was_to_one_interval_at_either_end(
     assert length - 1e-6 <= address["outage_seconds"] <= length + 2 * interval + 1e-6
 
 
-@settings(max_examples=40, deadline=None)
 @given(befalling)
 def test_the_arithmetic_holds_whatever_befalls(
     failures: dict[str, list[tuple[float, float, str]]],
@@ -79,7 +78,6 @@ def test_the_arithmetic_holds_whatever_befalls(
     assert json.loads(json.dumps(found.reloads)) == found.reloads
 
 
-@settings(max_examples=20, deadline=None)
 @given(befalling, st.randoms(use_true_random=False))
 def test_the_order_of_addresses_and_probes_does_not_matter(
     failures: dict[str, list[tuple[float, float, str]]], chance: random.Random
@@ -95,7 +93,7 @@ def test_the_order_of_addresses_and_probes_does_not_matter(
     assert there.reloads[0]["addresses"] == here.reloads[0]["addresses"]
 
 
-@settings(max_examples=10, deadline=None)
+@examples(0.4)
 @given(befalling)
 def test_the_same_evidence_makes_the_same_judgement_and_is_left_as_it_is(
     failures: dict[str, list[tuple[float, float, str]]],
@@ -256,7 +254,7 @@ def test_in_a_storm_an_address_that_never_comes_back_is_down() -> None:
     assert judge(evidence({A44: [(1.5, 9.0, "reset")]}, reloads=storm(10, 0.3))).name == "down"
 
 
-@settings(max_examples=15, deadline=None)
+@examples(0.6)
 @given(befalling, st.integers(1, 12), st.floats(0.001, 0.3))
 def test_any_storm_is_judged(
     failures: dict[str, list[tuple[float, float, str]]], number: int, length: float

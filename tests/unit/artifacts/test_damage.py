@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pydantic
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hatester.artifacts import cache
@@ -105,7 +105,6 @@ def pipe_instead(_: st.DataObject, path: Path) -> str:
 DAMAGES = (another_byte, cut_off, removed, added, folder_instead, link_instead, pipe_instead)
 
 
-@settings(max_examples=40)
 @given(st.data())
 def test_whatever_is_changed_is_named_set_aside_and_made_again(data: st.DataObject) -> None:
     name = f"entry-{next(numbers)}"

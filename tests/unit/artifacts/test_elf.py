@@ -6,7 +6,7 @@ import contextlib
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hatester.artifacts.elf import Program, read_program, version_of
@@ -125,7 +125,6 @@ def test_a_lack_is_told_in_one_sentence(
     assert len(str(caught.value).splitlines()) == 1
 
 
-@settings(max_examples=50)
 @given(st.integers(0, 400), st.binary(min_size=1, max_size=8))
 def test_no_broken_binary_is_answered_with_a_traceback(
     tmp_path_factory: pytest.TempPathFactory, at: int, noise: bytes

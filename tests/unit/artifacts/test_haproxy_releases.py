@@ -26,7 +26,7 @@ def published(tmp_path: Path) -> Iterator[tuple[str, Path]]:
 
     handler = functools.partial(Handler, directory=str(tmp_path))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}/", tmp_path
         server.shutdown()
 

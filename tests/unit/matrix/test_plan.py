@@ -6,7 +6,7 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hatester.matrix.models import METHODS, Build, Matrix, Selection, Setting, load_matrix
@@ -70,7 +70,6 @@ def test_patterns_include_and_exclude() -> None:
     ]
 
 
-@settings(max_examples=20)
 @given(st.sets(st.sampled_from(ids(Wanted())), min_size=1))
 def test_an_id_selects_the_cell_that_it_names(some: set[str]) -> None:
     assert set(ids(Wanted(only=sorted(some)))) == some
@@ -100,7 +99,6 @@ def is_in(cell: Cell, selection: Selection) -> bool:
     )
 
 
-@settings(max_examples=30)
 @given(st.lists(SELECTIONS, min_size=1, max_size=3))
 def test_the_cells_are_the_union_of_the_selections(selections: list[Selection]) -> None:
     matrix = dataclasses.replace(DEFAULT, selections=tuple(selections))
@@ -227,7 +225,6 @@ def dotted(numbers: list[int]) -> str:
     return ".".join(str(number) for number in numbers)
 
 
-@settings(max_examples=50)
 @given(NUMBERS, NUMBERS)
 def test_of_two_versions_at_most_one_is_older(one: list[int], other: list[int]) -> None:
     fits = why(Setting(linux=dotted(other)), linux=dotted(one)) is None
@@ -238,7 +235,6 @@ def test_of_two_versions_at_most_one_is_older(one: list[int], other: list[int]) 
     )
 
 
-@settings(max_examples=50)
 @given(
     st.sampled_from(["", "1:", "12:"]),
     NUMBERS,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hatester.matrix.scenario import Scenario, load_scenario, presence
@@ -430,7 +430,6 @@ def content(steps: list[object]) -> str:
     return yaml.safe_dump({"description": "x", "addresses": addresses, "steps": steps})
 
 
-@settings(max_examples=100, deadline=None)
 @given(STEPS)
 def test_steps_are_refused_in_a_sentence_if_at_all(shared: Path, steps: list[object]) -> None:
     refusal = None
@@ -441,7 +440,6 @@ def test_steps_are_refused_in_a_sentence_if_at_all(shared: Path, steps: list[obj
     assert refusal is None or refusal.startswith(f"{shared / 'scenario.yml'}: steps: ")
 
 
-@settings(max_examples=50, deadline=None)
 @given(st.lists(SENSIBLE, max_size=6))
 def test_a_story_that_makes_sense_is_never_refused(shared: Path, parts: list[list[object]]) -> None:
     story = [{"start": "with"}, *(step for part in parts for step in part), {"reload": "with"}]

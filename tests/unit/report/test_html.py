@@ -281,7 +281,7 @@ def spoilt(folder: Path, text: str) -> Results:
 
 @given(st.text(max_size=20).map(lambda text: text + HOSTILE) | st.just(HOSTILE.replace("\0", "")))
 @settings(
-    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 def test_hostile_texts_stay_texts(tmp_path: Path, text: str) -> None:
     shutil.rmtree(tmp_path)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hatester.report.html_cell import story
@@ -21,6 +21,7 @@ from hatester.results import schema
 from hatester.results.store import Results, begin, find
 from hatester.runner.cell import not_measured
 from hatester.util import jsonfile
+from tests.factories.hostile import examples
 from tests.factories.runs import EVIDENCE, HOST, aged, measured
 from tests.factories.stored_run import BRIEF, LEFT, OUT, WELL, made, timeline, verdicts
 
@@ -94,7 +95,7 @@ def early(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @given(data=st.data())
-@settings(max_examples=100)
+@examples(0.5)
 def test_whatever_a_timeline_without_a_checksum_has_the_run_stays_a_run(
     early: Path, data: st.DataObject
 ) -> None:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hatester.report import writer
@@ -25,6 +25,7 @@ from hatester.results import recovery, schema
 from hatester.results.store import Results, begin, find
 from hatester.util import files
 from hatester.util.errors import UserError
+from tests.factories.hostile import examples
 from tests.factories.runs import HOST, aged, measured
 from tests.factories.stored_run import (
     BRIEF,
@@ -88,7 +89,7 @@ DAMAGES = (
 
 
 @given(data=st.data())
-@settings(max_examples=60)
+@examples(0.5)
 def test_no_damage_makes_a_wrong_verdict_or_loses_a_cell_that_is_whole(
     original: Path, data: st.DataObject
 ) -> None:

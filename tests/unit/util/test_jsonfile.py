@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pydantic
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hatester.util import jsonfile
@@ -49,7 +49,6 @@ def test_what_has_another_byte_or_none_or_more_is_never_taken(
         jsonfile.read(file, FORM)
 
 
-@settings(max_examples=20)
 @given(
     st.dictionaries(
         st.text(st.characters(codec="utf-8"), max_size=9), st.lists(st.integers(), max_size=3)
