@@ -135,7 +135,8 @@ def load_host(folder: Path, name: str) -> Host:
     host = load(file, Host)
     for path in (*host.configuration, *host.files):
         if not is_there(copy_of(folder, name, path), Path.is_file):
-            raise UserError(f"{file}: no copy of {brief(path)}; `invoke capture` makes it.")
+            lack = f"there is no copy of {brief(path)}"
+            raise UserError(f"{file}: {lack}; `invoke capture` makes it.")
     return host
 
 
