@@ -8,10 +8,9 @@ from dataclasses import asdict
 from typing import Any
 
 from hatester.analysis import reasons
-from hatester.matrix.kernel_spec import with_kernels
+from hatester.matrix.kernel_spec import Kernels, with_kernels
 from hatester.matrix.models import load_matrix
 from hatester.matrix.plan import Plan, Wanted, make_plan
-from hatester.matrix.suite_kernel import Kernels
 from hatester.util.paths import MATRIX
 
 log = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ from typing import Any
 from hatester.analysis.findings import EFFECTS, Finding, builds_of, grouped, named_builds
 from hatester.analysis.metrics import failure_kinds, hit_labels, longest_outage
 from hatester.analysis.outcomes import outcome, worst
-from hatester.matrix.config_scenario_names import ABSENT, BACK, LOST, PLAIN, RELOAD, RELOAD_SAME
+from hatester.matrix.scenario import ABSENT, BACK, LOST, PLAIN, RELOAD, RELOAD_SAME
 from hatester.util.text import counted, listed, were
 from provision.guest.connections import CONNECT
 

@@ -20,8 +20,8 @@ from hatester.artifacts.deb import Deb, read_deb, unpack
 from hatester.artifacts.download import fetch
 from hatester.artifacts.kmod import kernel_release
 from hatester.artifacts.snapshot_archive import snapshot_kernel
+from hatester.matrix.kernel_spec import IMAGE, Kernels, SuiteKernel, fitting, flavour_of
 from hatester.matrix.models import Kernel
-from hatester.matrix.suite_kernel import IMAGE, Kernels, SuiteKernel, fitting, flavour_of
 from hatester.util.checksum import checksum
 from hatester.util.errors import MeasurementError, UserError
 from hatester.util.paths import is_there

@@ -16,7 +16,7 @@ import pydantic
 from hatester.artifacts import cache
 from hatester.artifacts.deb import Deb, read_deb
 from hatester.artifacts.download import NotThere, fetch, fetch_json
-from hatester.matrix.suite_kernel import IMAGE
+from hatester.matrix.kernel_spec import IMAGE
 from hatester.util import jsonfile
 from hatester.util.errors import MeasurementError
 from hatester.util.versions import debian_order, matches

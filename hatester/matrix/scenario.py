@@ -31,6 +31,20 @@ InterfaceAddress = ipaddress.IPv4Interface | ipaddress.IPv6Interface
 """An address with its prefix length."""
 
 
+BEFORE, AFTER = "before", "after"
+"""The names of the configurations in the scenarios that are made."""
+
+RELOAD, RELOAD_SAME = "reload", "reload-same"
+"""Nothing is lost: the next configuration is loaded, or the same again."""
+LOST, BACK, ABSENT = "lost", "back", "absent"
+"""An address is lost before a reload; comes back while HAProxy reloads; is not there at the start.
+"""
+ALL = "all"
+
+PLAIN = "plain"
+ADVISED = (PLAIN, "nonlocal-bind", "transparent")
+"""Settings by which HAProxy binds what is not there, beside none."""
+
 ROOT, MADE = "root/", "made/"
 """What a scenario has in here goes to the same place in HAProxy's root; of `made`, only where the
 build has nothing there."""

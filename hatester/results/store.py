@@ -16,9 +16,8 @@ from typing import Any, NamedTuple
 
 from hatester.analysis.model import Result
 from hatester.analysis.outcomes import measured, outcome
-from hatester.matrix.config_scenario_names import AFTER, BEFORE
 from hatester.matrix.plan import FLAGS, Cell, Task, cell_of
-from hatester.matrix.scenario import ROOT
+from hatester.matrix.scenario import AFTER, BEFORE, ROOT
 from hatester.results import evidence, folders, recovery
 from hatester.results.schema import keep_sealed
 from hatester.util import locks

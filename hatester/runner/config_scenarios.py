@@ -13,17 +13,17 @@ from typing import Any
 import yaml
 
 from hatester.matrix.binds import parse_bind
-from hatester.matrix.config_scenario_names import (
+from hatester.matrix.scenario import (
     ABSENT,
     AFTER,
     ALL,
     BACK,
     BEFORE,
     LOST,
+    MADE,
     RELOAD,
     RELOAD_SAME,
 )
-from hatester.matrix.scenario import MADE
 from hatester.runner.survey import Survey
 from hatester.runner.user_config import Own
 

@@ -7,9 +7,8 @@ from functools import cached_property
 from typing import Any
 
 from hatester.guests.guest import Guest
-from hatester.matrix.config_scenario_names import ABSENT, AFTER, BEFORE, LOST, PLAIN
 from hatester.matrix.plan import Plan
-from hatester.matrix.scenario import MADE
+from hatester.matrix.scenario import ABSENT, AFTER, BEFORE, LOST, MADE, PLAIN
 from hatester.matrix.surroundings.surroundings import foreign_words
 from hatester.runner import config_scenarios
 from hatester.runner.protocol import laid

@@ -14,10 +14,10 @@ from hatester.artifacts import haproxy_packages
 from hatester.artifacts.apt import Archive
 from hatester.artifacts.kernel import kit_version
 from hatester.capture.host import Host, copy_of, load_host
+from hatester.matrix.kernel_spec import flavour_of, is_release
 from hatester.matrix.models import NAME, Build, Kernel, Matrix, Setting
 from hatester.matrix.plan import Wanted
 from hatester.matrix.scenario import ROOT
-from hatester.matrix.suite_kernel import flavour_of, is_release
 from hatester.runner.user_config import Own
 from hatester.util.errors import MeasurementError
 

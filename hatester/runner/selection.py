@@ -10,11 +10,10 @@ from typing import NamedTuple
 
 from hatester.artifacts.apt import Archive
 from hatester.matrix.build_spec import with_given
-from hatester.matrix.config_scenario_names import ADVISED
-from hatester.matrix.kernel_spec import with_kernels, with_names
+from hatester.matrix.kernel_spec import Kernels, with_kernels, with_names
 from hatester.matrix.models import Matrix
 from hatester.matrix.plan import Plan, Wanted, make_plan, plan_of, without_scenarios
-from hatester.matrix.suite_kernel import Kernels
+from hatester.matrix.scenario import ADVISED
 from hatester.results.store import Results, find
 from hatester.runner.reproduce import Likeness, likeness
 from hatester.runner.start import New

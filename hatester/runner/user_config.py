@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from hatester.matrix.binds import datagrams, interfaces, ranges
-from hatester.matrix.config_scenario_names import AFTER, BEFORE
-from hatester.matrix.scenario import ROOT
+from hatester.matrix.scenario import AFTER, BEFORE, ROOT
 from hatester.matrix.surroundings import health_checks, surroundings
 from hatester.matrix.surroundings.placeholder_files import NOBODY
 from hatester.matrix.surroundings.surroundings import Surroundings

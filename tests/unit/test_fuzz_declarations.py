@@ -23,11 +23,10 @@ from hatester.artifacts.mirrors import Mirrors
 from hatester.capture.capture import capture
 from hatester.capture.host import load_host, name_of, write_host
 from hatester.matrix.build_spec import with_described
-from hatester.matrix.kernel_spec import with_kernels
+from hatester.matrix.kernel_spec import Kernels, SuiteKernel, with_kernels
 from hatester.matrix.models import METHODS, NAME, Setting, load_matrix
 from hatester.matrix.plan import Wanted, cell_of, make_plan
 from hatester.matrix.scenario import Scenario, load_scenario
-from hatester.matrix.suite_kernel import Kernels, SuiteKernel
 from hatester.options import duration
 from hatester.runner.protocol import Order, guest_plan
 from hatester.runner.reproduce import likeness

@@ -15,10 +15,9 @@ from hypothesis import strategies as st
 
 from hatester.artifacts.apt import Archive
 from hatester.artifacts.kernel_source import local_release, suite_kernels
-from hatester.matrix.kernel_spec import parse, with_kernels, with_names
+from hatester.matrix.kernel_spec import Kernels, SuiteKernel, parse, with_kernels, with_names
 from hatester.matrix.models import NAME, Kernel, Matrix, load_matrix
 from hatester.matrix.plan import Wanted, make_plan
-from hatester.matrix.suite_kernel import Kernels, SuiteKernel
 from hatester.util.errors import MeasurementError, UserError
 from hatester.util.paths import MATRIX
 from tests.factories.kernels import RELEASE, MadeUpArchive, bzimage, kernel_deb
