@@ -14,13 +14,13 @@ from hatester import options
 from hatester.artifacts import gc, haproxy_releases, oci
 from hatester.artifacts.apt import Archive, debian
 from hatester.artifacts.builder import workshop
-from hatester.artifacts.image import tell_vagrant
 from hatester.artifacts.kernel_source import kernels_of, suite_kernels
 from hatester.capture import capture, ssh
 from hatester.capture.host import name_of, report, write_host
 from hatester.capture.remote import Remote
 from hatester.cli import NOT_MEASURED
 from hatester.guests import host, machines
+from hatester.guests.vagrant import declare_machines
 from hatester.matrix.build_spec import with_described
 from hatester.matrix.kernel_spec import with_kernels
 from hatester.matrix.models import FLAVOURS, NAME, Matrix, load_matrix
@@ -56,7 +56,9 @@ def make_images(settings: Any, kernels: Sequence[str], is_refreshed: bool) -> No
     with workshop(archive, declared) as shop:
         materials = shop.make(names, [])
         images, lacks = _had(materials.image, names)
-    tell_vagrant(MACHINES, {name: image.machine(materials.keys) for name, image in images.items()})
+    declare_machines(
+        MACHINES, {name: image.machine(materials.keys) for name, image in images.items()}
+    )
     rows = [(name, image.kit.release, image.kit.folder) for name, image in images.items()]
     _show(("kernel", "release", "kit"), rows, lacks)
 

@@ -6,6 +6,7 @@ no root, nothing of the host's is changed, and any suite can be asked, whatever 
 
 from __future__ import annotations
 
+import logging
 import re
 import tempfile
 from collections.abc import Callable, Sequence
@@ -17,21 +18,23 @@ from typing import Any, TypeVar
 import pydantic
 
 from hatester.artifacts import cache
-from hatester.artifacts.apt_lists import PackageLists
+from hatester.artifacts.manifest import Manifest
 from hatester.artifacts.mirrors import Mirrors, find_mirrors
 from hatester.util import jsonfile, process
 from hatester.util.errors import MeasurementError, UserError, tail
-from hatester.util.files import usable, write_whole
+from hatester.util.files import remove, usable, write_whole
+from hatester.util.jsonfile import Damaged
 from hatester.util.locks import locked
 from hatester.util.text import quoted
 from hatester.util.versions import matches
 
+log = logging.getLogger(__name__)
+
 T = TypeVar("T")
 
 RECIPE = 1
-"""How package lists are kept, and what apt answers by them. Raise it with a change in this file or
-apt_lists.py that gives other lists or answers, or another form of them. All lists are fetched
-again then."""
+"""How package lists are kept, and what apt answers by them. Raise it with a change in this file that
+gives other lists or answers, or another form of them. All lists are fetched again then."""
 APT_SECONDS = 600.0
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 
@@ -43,6 +46,52 @@ class Package:
     name: str
     version: str
     sha256: str
+
+
+@dataclass(frozen=True)
+class _Lists:
+    """The lists of one suite among those of all suites, in the folder `lists` of `root`.
+
+    apt does not notice damage: from a truncated list it reads the packages before the cut, and it
+    fetches no list again while the mirror has nothing newer.
+    """
+
+    root: Path
+    suite: str
+
+    @property
+    def _manifest(self) -> Manifest:
+        # apt names them by their URL (URItoFileName of apt-pkg/contrib/strutl.cc).
+        pattern = f"*_dists_{self.suite}_*"
+        return Manifest(self.root / f"{self.suite}.lists.json", self.root / "lists", pattern)
+
+    def note(self) -> None:
+        """Note what has just been fetched."""
+        self._manifest.write()
+
+    def are_untouched(self) -> bool:
+        """Whether nothing points to a change since then."""
+        return self._manifest.is_untouched()
+
+    def are_whole(self) -> bool:
+        """Whether they are what was fetched; else they are thrown away, with a word to the user.
+
+        To be called by one at a time.
+        """
+        manifest = self._manifest
+        try:
+            manifest.verify()
+        except Damaged as error:
+            gone = [manifest.file, *manifest.folder.glob(manifest.pattern)]
+            if any(path.exists() for path in gone):
+                log.warning(
+                    f"{manifest.folder} is not what was fetched: {error}; what it has of "
+                    f"{self.suite} is thrown away, and fetched again"
+                )
+            for path in gone:
+                remove(path)
+            return False
+        return True
 
 
 _PACKAGES = pydantic.TypeAdapter(list[Package])
@@ -135,17 +184,17 @@ class Archive:
         """Fetch the lists of a suite if there are none, or they are not what was fetched."""
         with usable(self._root):
             cache.use(self._root)
-            if not self._has_lists(suite, PackageLists.are_untouched):
+            if not self._has_lists(suite, _Lists.are_untouched):
                 with self._locked():
                     # Another thread may have fetched them meanwhile.
-                    if not self._has_lists(suite, PackageLists.are_whole):
+                    if not self._has_lists(suite, _Lists.are_whole):
                         self._fetch_lists(suite)
 
-    def _has_lists(self, suite: str, test: Callable[[PackageLists], bool]) -> bool:
+    def _has_lists(self, suite: str, test: Callable[[_Lists], bool]) -> bool:
         return self._fetched(suite).exists() and all(map(test, self._lists(suite)))
 
-    def _lists(self, suite: str) -> list[PackageLists]:
-        return [PackageLists(self._root, name) for name in _with_base(suite)]
+    def _lists(self, suite: str) -> list[_Lists]:
+        return [_Lists(self._root, name) for name in _with_base(suite)]
 
     def _known(
         self, suite: str, name: str, form: pydantic.TypeAdapter[list[T]], ask: Callable[[], list[T]]

@@ -11,11 +11,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hatester.artifacts import cache
 from hatester.artifacts.apt import Archive
 from hatester.artifacts.haproxy import build_version, make_build
-from hatester.artifacts.image import Image
 from hatester.artifacts.kernel import Kit, kit_version, make_kit
 from hatester.artifacts.rootfs import Tree
 from hatester.artifacts.ssh_keys import Keys, find_keys
@@ -25,6 +25,26 @@ from hatester.util import process
 from hatester.util.errors import MeasurementError
 from hatester.util.locks import shared
 from hatester.util.process import processors
+
+
+@dataclass(frozen=True)
+class Image:
+    """A kernel kit, and the disk of the system around it."""
+
+    kit: Kit
+    system: Path
+
+    def machine(self, keys: Keys) -> dict[str, Any]:
+        """Return the declaration of a machine, as the Vagrantfile takes it."""
+        return {
+            "release": self.kit.release,
+            "vmlinuz": str(self.kit.vmlinuz),
+            "initrd": str(self.kit.initrd),
+            "modules": str(self.kit.modules),
+            "system": str(self.system),
+            "private_key": str(keys.private),
+            "ssh_config": str(keys.ssh_config),
+        }
 
 
 @dataclass(frozen=True)

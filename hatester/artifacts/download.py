@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -16,14 +18,18 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 import requests
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from urllib3.exceptions import HTTPError
 
-from hatester.artifacts import cache, download_progress
+from hatester.artifacts import cache
 from hatester.util import process
-from hatester.util.checksum import checksum
 from hatester.util.errors import MeasurementError, UserError
-from hatester.util.files import set_aside, usable
+from hatester.util.files import checksum, set_aside, usable
 from hatester.util.locks import locked
+from hatester.util.progress import CONSOLE
+
+log = logging.getLogger(__name__)
 
 CONNECT_SECONDS = 10.0
 READ_SECONDS = 30.0
@@ -41,7 +47,12 @@ _PASSING = (408, 429, 500, 502, 503, 504)
 _WRONG = (requests.RequestException, HTTPError, UnicodeError)
 """What requests raises, for odd URLs as well."""
 
+LINE_SECONDS = 5.0
+"""Without a terminal, progress is a line of the log so often."""
+
 T = TypeVar("T")
+Arrived = Callable[[int], None]
+"""Takes how many bytes of a file have arrived."""
 
 
 class NotThere(MeasurementError):
@@ -148,7 +159,7 @@ def _receive(url: str, partial: Path, begun: int, deadline: float) -> None:
     name = urlsplit(url).path.rpartition("/")[2] or url
     with (
         _opened(url, begun) as transfer,
-        download_progress.told(name, transfer.total) as arrived,
+        _shown(name, transfer.total) as arrived,
     ):
         try:
             with partial.open("ab" if transfer.start else "wb") as file:
@@ -243,3 +254,56 @@ def _reason(error: Exception) -> str:
     if "timed out" in text:
         return f"nothing came for {READ_SECONDS:.0f} s"
     return text[:_QUOTE]
+
+
+class Bars:
+    """The bars of all threads: one display, which is shown while there is a bar."""
+
+    def __init__(self, console: Console) -> None:
+        self._lock = threading.Lock()
+        self._count = 0
+        self.progress = Progress(
+            TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(),
+            TransferSpeedColumn(), console=console, transient=True,
+        )  # fmt: skip
+
+    @contextmanager
+    def shown(self, name: str, total: int | None) -> Iterator[Arrived]:
+        with self._lock:
+            self._count += 1
+            self.progress.start()
+        bar = self.progress.add_task(name, total=total)
+        try:
+            yield lambda arrived: self.progress.update(bar, completed=arrived)
+        finally:
+            self.progress.remove_task(bar)
+            with self._lock:
+                self._count -= 1
+                if not self._count:
+                    self.progress.stop()
+
+
+_BARS = Bars(CONSOLE)
+
+
+@contextmanager
+def _shown(name: str, total: int | None) -> Iterator[Arrived]:
+    """Show the progress of a transfer: bars at a terminal, else lines. `total` is in bytes."""
+    if CONSOLE.is_terminal and not CONSOLE.is_dumb_terminal:
+        with _BARS.shown(name, total) as arrived:
+            yield arrived
+    else:
+        yield _lines(name, total)
+
+
+def _lines(name: str, total: int | None) -> Arrived:
+    next_at = time.monotonic() + LINE_SECONDS
+
+    def arrived(size: int) -> None:
+        nonlocal next_at
+        if time.monotonic() >= next_at:
+            next_at = time.monotonic() + LINE_SECONDS
+            of = f" of {total / 1e6:.1f}" if total else ""
+            log.info(f"fetching {name}: {size / 1e6:.1f}{of} MB")
+
+    return arrived

@@ -20,8 +20,7 @@ from elftools.elf.elffile import ELFFile
 from elftools.elf.segments import InterpSegment
 
 from hatester.artifacts import rootfs
-from hatester.artifacts.root_folder import Root
-from hatester.artifacts.rootfs import BINARY, Content
+from hatester.artifacts.rootfs import BINARY, Content, Root
 from hatester.util.errors import MeasurementError
 
 _VERSION = re.compile(rb" version ([0-9][!-+\--~]{0,63}), released [0-9]")

@@ -15,8 +15,7 @@ import pydantic
 from hatester.artifacts import cache, haproxy_packages, oci, rootfs
 from hatester.artifacts.apt import Archive
 from hatester.artifacts.elf import Program, read_program
-from hatester.artifacts.root_folder import Root
-from hatester.artifacts.rootfs import Content, Tree
+from hatester.artifacts.rootfs import Content, Root, Tree
 from hatester.matrix.models import Build
 from hatester.util.errors import MeasurementError
 from hatester.util.versions import matches
@@ -25,7 +24,7 @@ log = logging.getLogger(__name__)
 
 RECIPE = 1
 """How a tree is made of the ingredients of its source. Raise it with a change in this file,
-elf.py, disk.py, oci.py (how an image becomes a tree), haproxy_packages.py, root_folder.py or
+elf.py, disk.py, oci.py (how an image becomes a tree), haproxy_packages.py or
 rootfs.py that makes another tree of the same ingredients, or refuses them."""
 
 

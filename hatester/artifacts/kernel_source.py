@@ -22,8 +22,8 @@ from hatester.artifacts.kmod import kernel_release
 from hatester.artifacts.snapshot_archive import snapshot_kernel
 from hatester.matrix.kernel_spec import IMAGE, Kernels, SuiteKernel, fitting, flavour_of
 from hatester.matrix.models import Kernel
-from hatester.util.checksum import checksum
 from hatester.util.errors import MeasurementError, UserError
+from hatester.util.files import checksum
 from hatester.util.paths import is_there
 from hatester.util.versions import debian_order
 

@@ -19,12 +19,11 @@ import pydantic
 
 from hatester.artifacts import cache
 from hatester.artifacts.elf import Program, read_program
-from hatester.artifacts.root_folder import Root
-from hatester.artifacts.rootfs import Content
+from hatester.artifacts.rootfs import Content, Root
 from hatester.matrix.image_reference import on_this_host
 from hatester.util import process
-from hatester.util.checksum import checksum
 from hatester.util.errors import MeasurementError, UserError, tail
+from hatester.util.files import checksum
 
 log = logging.getLogger(__name__)
 

@@ -1,28 +1,34 @@
-"""Root trees, one for each HAProxy build: a disk that guests mount read-only, so that nothing a
-cell does can change it, and another build costs a guest nothing.
+"""Root trees: read from a folder such as an unpacked image's, and made, one for each build.
 
-A tree has the names of a merged /usr, `/usr/sbin/haproxy`, and what a root tree needs beside.
+A build's tree is a disk that guests mount read-only: no cell can change it, and another build
+costs a guest nothing. It has the names of a merged /usr, `/usr/sbin/haproxy`, and what a root tree
+needs beside.
 """
 
 from __future__ import annotations
 
+import fnmatch
 import io
 import posixpath
 import re
+import stat
 import tarfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
 
 from hatester.artifacts import disk
 from hatester.util.errors import MeasurementError
+from hatester.util.paths import is_there
 
 BINARY = "usr/sbin/haproxy"
 Member = tuple[tarfile.TarInfo, IO[bytes] | None]
 """What a tree is to have, as tarfile takes it."""
 _MERGED = re.compile(r"^(?:lib|lib64|bin|sbin)(?=/|$)")
 _FOLDERS = ("dev", "proc", "sys", "tmp", "run/haproxy", "var/lib/haproxy", "etc/haproxy")
+_MOST_LINKS = 40
+"""On one way, as Linux has it (path_resolution(7))."""
 _PASSWD = "root:x:0:0:root:/root:/bin/sh\nhaproxy:x:100:100::/var/lib/haproxy:/usr/sbin/nologin\n"
 _GROUP = "root:x:0:\nhaproxy:x:100:\n"
 
@@ -132,3 +138,57 @@ def _add_skeleton(tree: tarfile.TarFile) -> None:
         entry = tarfile.TarInfo(name)
         entry.size, entry.mode = len(text), 0o644
         tree.addfile(entry, io.BytesIO(text.encode()))
+
+
+@dataclass(frozen=True)
+class Root:
+    """A folder in which links are followed as they are after chroot(2): what begins with a slash,
+    and what goes up too far, begins at the folder again."""
+
+    folder: Path
+
+    def real(self, path: str) -> str:
+        """The path that `path` leads to, without a link on the way, whether or not it is there."""
+        done: list[str] = []
+        left = path.split("/")[::-1]
+        links = 0
+        while left:
+            name = left.pop()
+            here = self.folder.joinpath(*done, name)
+            if name == "..":
+                del done[-1:]
+            elif name not in ("", ".") and is_there(here, Path.is_symlink):
+                links += 1
+                if links > _MOST_LINKS:
+                    raise MeasurementError(f"{path} is a link that leads nowhere")
+                target = str(here.readlink())
+                if target.startswith("/"):
+                    done.clear()
+                left += target.split("/")[::-1]
+            elif name not in ("", "."):
+                done.append(name)
+        return "/" + "/".join(done)
+
+    def read(self, path: str) -> bytes:
+        """The content of a regular file; nothing, where there is none.
+
+        Raises MeasurementError for one that cannot be read.
+        """
+        file = self._at(path)
+        try:
+            return file.read_bytes() if stat.S_ISREG(file.lstat().st_mode) else b""
+        except (FileNotFoundError, NotADirectoryError, ValueError):  # or no name of a file
+            return b""
+        except OSError as error:
+            raise MeasurementError(f"{path} cannot be read: {error.strerror}") from error
+
+    def files(self, pattern: str) -> Iterator[str]:
+        """The paths that a pattern over names in one folder matches, such as `/etc/*.conf`."""
+        folder, _, names = pattern.rpartition("/")
+        place = self._at(folder)
+        there = [path.name for path in place.iterdir()] if is_there(place, Path.is_dir) else []
+        for name in sorted(fnmatch.filter(there, names or "*")):
+            yield f"{folder}/{name}"
+
+    def _at(self, path: str) -> Path:
+        return self.folder / self.real(path).lstrip("/")

@@ -19,8 +19,7 @@ from pathlib import Path
 import pydantic
 
 from hatester.artifacts import cache
-from hatester.artifacts.builder import Workshop
-from hatester.artifacts.image import Image
+from hatester.artifacts.builder import Image, Workshop
 from hatester.artifacts.rootfs import Tree
 from hatester.artifacts.ssh_keys import Keys
 from hatester.guests import guest as guests
@@ -39,7 +38,7 @@ log = logging.getLogger(__name__)
 RECIPE = 2
 """How a guest is prepared and saved, and how others go on from it. Raise it with a change that
 makes another guest of the same ingredients, or gives it another command line of QEMU: in this file,
-guest.py, vagrant.py, qmp.py, artifacts/image.py, the Vagrantfile, provision/qemu_provider.rb or
+guest.py, vagrant.py, qmp.py, artifacts/builder.py, the Vagrantfile, provision/qemu_provider.rb or
 provision/qemu/. The program that is uploaded to it (provision/guest/*.py) is an ingredient."""
 KIND = "ready"
 COPY_SECONDS = 120.0

@@ -21,12 +21,12 @@ import paramiko
 import psutil
 from invoke.exceptions import CommandTimedOut, ThreadException
 
-from hatester.artifacts.image import Image, tell_vagrant
+from hatester.artifacts.builder import Image
 from hatester.artifacts.rootfs import Tree
 from hatester.artifacts.ssh_keys import Keys
 from hatester.guests import qmp
 from hatester.guests.engine import Engine
-from hatester.guests.vagrant import Vagrant
+from hatester.guests.vagrant import Vagrant, declare_machines
 from hatester.util import process as commands
 from hatester.util.errors import MeasurementError, tail
 from hatester.util.paths import PROVISION
@@ -325,7 +325,7 @@ def start(machine: str, image: Image, keys: Keys, vagrant: Vagrant, **further: A
     Raises MeasurementError when it does not boot.
     """
     engine = {"clock": vagrant.engine.clock, "cpus": vagrant.engine.cpus}
-    tell_vagrant(vagrant.machines, {machine: {**image.machine(keys), **engine, **further}})
+    declare_machines(vagrant.machines, {machine: {**image.machine(keys), **engine, **further}})
     vagrant.up(vm_name=machine)
     guest = Guest(machine, image, keys, vagrant)
     if process := guest.process():

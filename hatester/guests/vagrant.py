@@ -6,17 +6,25 @@ the two methods by which it runs everything are replaced here.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+import pydantic
 import vagrant
 
 from hatester.guests.engine import Engine
 from hatester.util import process
 from hatester.util.errors import MeasurementError, tail
+from hatester.util.files import set_aside, usable, write_whole
+from hatester.util.locks import locked
 
 SECONDS = 300.0
 """Of one call; the provider bounds a boot on its own, by less."""
+
+
+_MACHINES = pydantic.TypeAdapter(dict[str, dict[str, Any]])
 
 
 class Vagrant(vagrant.Vagrant):
@@ -76,3 +84,20 @@ class Vagrant(vagrant.Vagrant):
             raise MeasurementError(
                 f"`{' '.join(words)}` failed: {tail(error.output, 25)}"
             ) from error
+
+
+def declare_machines(file: Path, machines: Mapping[str, Mapping[str, Any]]) -> None:
+    """Write machines to the file in which the Vagrantfile looks for them, beside those in it.
+
+    A damaged file is quarantined. Raises UserError where it cannot be written.
+    """
+    with usable(file), locked(file.with_suffix(".lock"), "declares machines"):
+        write_whole(file, json.dumps({**_known(file), **machines}, indent=1) + "\n")
+
+
+def _known(file: Path) -> dict[str, dict[str, Any]]:
+    try:
+        return _MACHINES.validate_json(file.read_bytes()) if file.exists() else {}
+    except (IsADirectoryError, pydantic.ValidationError):
+        set_aside(file, "is damaged: it has no machines")
+        return {}

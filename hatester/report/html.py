@@ -18,7 +18,7 @@ from hatester.report.html_cell import rows, story
 from hatester.report.html_filters import Filters
 from hatester.report.tables import engines, grids
 from hatester.results.store import Results
-from hatester.util.markup import printable
+from hatester.util.text import for_xml
 
 Entry = Mapping[str, Any]
 
@@ -66,7 +66,7 @@ def render(results: Results, findings: Sequence[Finding]) -> str:
         errors=by_reason((cell["id"], str(cell["error"])) for cell in cells if cell["error"]),
         left_out=by_reason((each["id"], each["reason"]) for each in results.run["left_out"]),
     )
-    return printable(page)
+    return for_xml(page)
 
 
 def _moment(text: str) -> str:

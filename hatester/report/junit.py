@@ -15,7 +15,7 @@ from hatester.analysis.expectation import Expectation
 from hatester.analysis.outcomes import outcome
 from hatester.report import tables
 from hatester.results.store import Results
-from hatester.util.markup import printable
+from hatester.util.text import for_xml
 
 GOOD = ("ok", "unasked", "lossy")
 """What passes where nothing else is expected of a cell: its addresses went on answering."""
@@ -40,7 +40,7 @@ def render(results: Results, expectation: Expectation | None) -> str:
             ET.SubElement(case, "skipped", message=each["reason"])
         _count(suite)
     ET.indent(root)
-    return printable(ET.tostring(root, encoding="unicode", xml_declaration=True)) + "\n"
+    return for_xml(ET.tostring(root, encoding="unicode", xml_declaration=True)) + "\n"
 
 
 def _suite(root: ET.Element, name: str) -> ET.Element:

@@ -9,8 +9,7 @@ from hatester.analysis.findings import Finding
 from hatester.analysis.outcomes import OUTCOMES, measured, outcome
 from hatester.report import tables
 from hatester.results.store import Results
-from hatester.util.markup import escaped, printable
-from hatester.util.text import counted
+from hatester.util.text import counted, for_markdown, for_xml
 
 _MOST_COMMANDS = 10
 """To measure cells again: what is longer is for nobody's ticket."""
@@ -19,18 +18,18 @@ _MOST_COMMANDS = 10
 def render(results: Results, findings: Sequence[Finding]) -> str:
     """GitHub-flavoured Markdown: what was found, the tables, and how to measure it again."""
     parts = [
-        f"# hatester {escaped(results.run['run'])}\n\n{escaped(_head(results))}",
+        f"# hatester {for_markdown(results.run['run'])}\n\n{for_markdown(_head(results))}",
         *(_finding(each) for each in findings),
         tables.tables(results.cells, table_format="github", title="## {}"),
     ]
     if complaints := reasons.errors(results.cells):
         parts.append(f"## Not measured\n\n{_code(complaints)}")
     if differs := results.run.get("differs"):
-        title = f"## Unlike {escaped(results.run['captured'])}"
+        title = f"## Unlike {for_markdown(results.run['captured'])}"
         parts.append(f"{title}\n\n" + _code("\n".join(differs)))
     if again := _again(results):
         parts.append(f"## To measure it again\n\n{_code(again)}")
-    return printable("\n\n".join(parts)) + "\n"
+    return for_xml("\n\n".join(parts)) + "\n"
 
 
 def _head(results: Results) -> str:
@@ -48,8 +47,8 @@ def _head(results: Results) -> str:
 
 
 def _finding(finding: Finding) -> str:
-    sentences = (f"- {escaped(each)}" for each in finding.sentences)
-    return "\n".join([f"**{escaped(finding.about)}**", "", *sentences])
+    sentences = (f"- {for_markdown(each)}" for each in finding.sentences)
+    return "\n".join([f"**{for_markdown(finding.about)}**", "", *sentences])
 
 
 def _again(results: Results) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from xml.etree.ElementTree import Element, SubElement, tostring
 
-from hatester.util.markup import printable
+from hatester.util.text import for_xml
 
 
 def picture(name: str, description: str) -> Element:
@@ -20,9 +20,9 @@ def add(parent: Element, tag: str, text: str | None = None, **attributes: str | 
     element = SubElement(parent, tag)
     for name, value in attributes.items():
         written = value if isinstance(value, str) else f"{round(value, 1):g}"
-        element.set("class" if name == "kind" else name.replace("_", "-"), printable(written))
+        element.set("class" if name == "kind" else name.replace("_", "-"), for_xml(written))
     if text is not None:
-        element.text = printable(text)
+        element.text = for_xml(text)
     return element
 
 

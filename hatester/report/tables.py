@@ -10,8 +10,7 @@ from tabulate import multiline_formats, tabulate
 
 from hatester.analysis.metrics import LEGEND, Entry, is_late, lines
 from hatester.analysis.outcomes import COLOURS, worst
-from hatester.util import markup
-from hatester.util.text import counted, printable
+from hatester.util.text import counted, for_markdown, printable
 
 _MARKDOWN = ("github", "pipe")
 
@@ -95,7 +94,7 @@ def _table(grid: Grid, table_format: str, is_coloured: bool) -> str:
 
 def _escape(table_format: str) -> Callable[[str], str]:
     """What makes a text one line of a format that tabulate does not escape itself."""
-    return markup.escaped if table_format in _MARKDOWN else printable
+    return for_markdown if table_format in _MARKDOWN else printable
 
 
 def _coloured(text: str, repetitions: Iterable[Entry]) -> str:

@@ -15,7 +15,7 @@ from hatester.analysis.model import Result
 from hatester.analysis.timeline import UNFIT
 from hatester.analysis.verdict import judged
 from hatester.results.schema import keep, read, require_fit
-from hatester.util.checksum import checksum
+from hatester.util.files import checksum
 from hatester.util.jsonfile import Damaged, parsed
 
 Content = dict[str, Any]

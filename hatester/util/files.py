@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import glob
+import hashlib
 import logging
 import os
 import shutil
@@ -20,6 +21,20 @@ log = logging.getLogger(__name__)
 UNFINISHED = "unfinished"
 DAMAGED = "damaged"
 """Suffixes of hidden names: what was never finished, and what was set aside."""
+
+_PIECE = 1 << 20
+
+
+def checksum(path: Path, algorithm: str = "sha256") -> str:
+    """Return a file's checksum in hexadecimal digits. Raises UserError if it cannot be read."""
+    found = hashlib.new(algorithm)
+    try:
+        with path.open("rb") as file:
+            while piece := file.read(_PIECE):
+                found.update(piece)
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}.") from error
+    return found.hexdigest()
 
 
 def write_whole(path: Path, content: str) -> None:

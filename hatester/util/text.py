@@ -7,6 +7,8 @@ import reprlib
 from collections.abc import Iterable, Iterator
 
 _NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+_MARKDOWN = re.compile(r"[\\`*_\[\]<>|&]|~(?=\S)|(?<=\S)~")
+_NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 _BRIEF = reprlib.Repr()
 _BRIEF.maxstring = _BRIEF.maxother = 120
 _BRIEF.maxlist = _BRIEF.maxtuple = _BRIEF.maxdict = 4
@@ -27,6 +29,19 @@ def printable(text: str) -> str:
 def displayable(text: str) -> str:
     """The same in as many lines as there are, for a terminal."""
     return "\n".join(printable(line.expandtabs()) for line in text.split("\n"))
+
+
+def for_xml(text: str) -> str:
+    """Return a text with a replacement for each character that XML and HTML do not have.
+
+    XML 1.0 (section 2.2) cannot express these, and logs may contain any.
+    """
+    return _NOT_IN_XML.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def for_markdown(text: str) -> str:
+    """Return a text in one line in which Markdown finds no markup (GFM, section 6.1)."""
+    return _MARKDOWN.sub(r"\\\g<0>", printable(text))
 
 
 def quoted(value: object) -> str:

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 from hatester.artifacts.elf import read_program
-from hatester.artifacts.root_folder import Root
+from hatester.artifacts.rootfs import Root
 
 
 def test_libraries_are_those_of_ldd(tmp_path: Path) -> None:

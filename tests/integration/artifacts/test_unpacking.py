@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hatester.artifacts import haproxy_packages, rootfs
 from hatester.artifacts.apt import Archive
 from hatester.artifacts.deb import unpack
-from hatester.artifacts.root_folder import Root
+from hatester.artifacts.rootfs import Root
 from hatester.util.errors import MeasurementError
 from tests.factories.elf import haproxy
 from tests.factories.hostile import examples

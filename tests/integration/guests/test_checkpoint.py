@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from hatester.artifacts import cache
-from hatester.artifacts.image import Image
+from hatester.artifacts.builder import Image
 from hatester.artifacts.kernel import Kit
 from hatester.artifacts.rootfs import Tree
 from hatester.artifacts.ssh_keys import Keys

@@ -13,9 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from hatester.artifacts import cache, download, download_progress
-from hatester.artifacts.download import NotThere, fetch, fetch_json
-from hatester.artifacts.download_progress import Bars
+from hatester.artifacts import cache, download
+from hatester.artifacts.download import Bars, NotThere, fetch, fetch_json
 from hatester.util.errors import MeasurementError
 from tests.factories.http_server import Web, web
 from tests.factories.servers import closed_port, server
@@ -207,7 +206,7 @@ def test_what_is_no_json_is_named(site: Web) -> None:
 def test_without_a_terminal_progress_is_told_as_lines(
     site: Web, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(download_progress, "LINE_SECONDS", 0.0)
+    monkeypatch.setattr(download, "LINE_SECONDS", 0.0)
     fetch(f"{site.url}/a.deb", SHA256)
     assert caplog.messages[-1] == "fetching a.deb: 0.1 of 0.1 MB"
 
@@ -215,8 +214,8 @@ def test_without_a_terminal_progress_is_told_as_lines(
 def test_at_a_terminal_there_are_bars_of_all_files_until_the_last_one_ends() -> None:
     console = Console(file=io.StringIO(), force_terminal=True, width=100)
     bars = Bars(console)
-    with bars.told("a.deb", 1000):
-        with bars.told("b.deb", None) as arrived:
+    with bars.shown("a.deb", 1000):
+        with bars.shown("b.deb", None) as arrived:
             arrived(500)
             assert [bar.completed for bar in bars.progress.tasks] == [0, 500]
         assert [bar.description for bar in bars.progress.tasks] == ["a.deb"]

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hatester.artifacts.elf import Program, read_program, version_of
-from hatester.artifacts.root_folder import Root
+from hatester.artifacts.rootfs import Root
 from hatester.util.errors import MeasurementError
 from tests.factories.elf import AARCH64, elf, haproxy
 

@@ -23,7 +23,7 @@ from hatester.matrix.plan import Cell
 from hatester.report import html, junit, markdown
 from hatester.results.store import Results
 from hatester.runner.cell import not_measured
-from hatester.util.markup import printable
+from hatester.util.text import for_xml
 from tests.factories.cells import head
 from tests.factories.evidence import AT, evidence, held, reload
 from tests.factories.hostile import examples
@@ -97,7 +97,7 @@ def test_a_page_has_the_same_elements_whatever_is_written_on_it(text: str) -> No
     assert [(tag, [*attributes]) for tag, attributes in hostile.elements] == [
         (tag, [*attributes]) for tag, attributes in plain.elements
     ]
-    words = " ".join(printable(f"r{text}").replace("\r", "\n").split())
+    words = " ".join(for_xml(f"r{text}").replace("\r", "\n").split())
     assert words in hostile.text
 
 
@@ -128,7 +128,7 @@ def test_xml_has_the_same_elements_whatever_is_written_in_it(text: str) -> None:
     ]
     skipped = hostile.find(".//skipped")
     assert skipped is not None
-    assert skipped.attrib["message"] == printable(f"l{text}")
+    assert skipped.attrib["message"] == for_xml(f"l{text}")
 
 
 @pytest.mark.parametrize("mark", MARKS)

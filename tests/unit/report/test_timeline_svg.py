@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from hatester.analysis.verdict import judge
 from hatester.report.timeline_svg import draw, ticks
-from hatester.util.markup import printable
+from hatester.util.text import for_xml
 from tests.factories.evidence import A43, A44, A45, AT, STATS, UNTIL, everywhere, evidence, reload
 from tests.factories.runs import ALERT, OWNERS, STEPS
 
@@ -188,4 +188,4 @@ def test_hostile_texts_stay_texts(text: str) -> None:
     told = "".join(svg.itertext())
     assert "<script>" in told
     # XML knows one end of a line only.
-    assert svg.findtext(f"{SVG}desc") == printable(text).replace("\r\n", "\n").replace("\r", "\n")
+    assert svg.findtext(f"{SVG}desc") == for_xml(text).replace("\r\n", "\n").replace("\r", "\n")

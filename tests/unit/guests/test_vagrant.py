@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hatester.artifacts.image import tell_vagrant
+from hatester.guests.vagrant import declare_machines
 from hatester.util.errors import UserError
 
 MACHINE = {"release": "6.1.0", "disks": {"a": "/a"}}
@@ -19,8 +19,8 @@ def file(tmp_path: Path) -> Path:
 
 
 def test_machines_stand_beside_those_that_were_told_before(file: Path) -> None:
-    tell_vagrant(file, {"6.1": {"release": "old"}, "6.12": MACHINE})
-    tell_vagrant(file, {"6.1": MACHINE})
+    declare_machines(file, {"6.1": {"release": "old"}, "6.12": MACHINE})
+    declare_machines(file, {"6.1": MACHINE})
     assert json.loads(file.read_text()) == {"6.1": MACHINE, "6.12": MACHINE}
 
 
@@ -35,7 +35,7 @@ def test_what_has_no_machines_is_set_aside_and_written_anew(
     else:
         file.parent.mkdir()
         file.write_bytes(damaged)
-    tell_vagrant(file, {"6.1": MACHINE})
+    declare_machines(file, {"6.1": MACHINE})
     assert json.loads(file.read_text()) == {"6.1": MACHINE}
     assert f"{file} is damaged: it has no machines; it was set aside as .mach" in (
         capsys.readouterr().err
@@ -45,4 +45,4 @@ def test_what_has_no_machines_is_set_aside_and_written_anew(
 def test_a_place_that_cannot_be_written_to_is_named(file: Path) -> None:
     file.parent.write_text("foreign")
     with pytest.raises(UserError, match=r"/machines\.lock cannot be opened: File exists\.$"):
-        tell_vagrant(file, {"6.1": MACHINE})
+        declare_machines(file, {"6.1": MACHINE})
