@@ -33,8 +33,8 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 RECIPE = 1
-"""How package lists are kept, and what apt answers by them. Raise it with a change in this file that
-gives other lists or answers, or another form of them. All lists are fetched again then."""
+"""How package lists are kept, and what apt answers by them. Raise it with a change in this file
+that gives other lists or answers, or another form of them. All lists are fetched again then."""
 APT_SECONDS = 600.0
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 
