@@ -35,7 +35,7 @@ def test_without_network_and_cache_nothing_boots(checkout: Path, tmp_path: Path)
     assert not (checkout / "results").exists()
 
 
-def test_without_the_mirror_a_suite_is_for_the_user_to_mend(tmp_path: Path) -> None:
+def test_unreachable_mirror_is_named(tmp_path: Path) -> None:
     words: tuple[str, ...]
     for words in (("plan", "--kernel", "trixie:6.*"), ("kernels", "--suite", "trixie")):
         done = call(
@@ -63,9 +63,7 @@ def test_what_the_host_lacks_is_named(checkout: Path, tmp_path: Path) -> None:
     assert "MISSING" in doctor.stdout
 
 
-def test_a_host_is_captured_and_one_that_is_not_known_is_refused(
-    checkout: Path, tmp_path: Path
-) -> None:
+def test_capture_needs_a_known_host(checkout: Path, tmp_path: Path) -> None:
     configuration = tmp_path / "haproxy.cfg"
     configuration.write_text("frontend main\n    bind :80\n    stats auth admin:horse\n")
     with ssh_server(tmp_path) as place:
@@ -84,7 +82,7 @@ def test_a_host_is_captured_and_one_that_is_not_known_is_refused(
 
 
 @pytest.mark.parametrize("behaviour", ["closes", "resets"])
-def test_a_host_that_speaks_no_ssh_is_told_in_one_line(behaviour: str) -> None:
+def test_host_without_ssh_is_named(behaviour: str) -> None:
     with server(BEHAVIOURS[behaviour]) as port:
         done = call("capture", "127.0.0.1", "--port", str(port))
     assert (done.returncode, done.stdout) == (2, "")

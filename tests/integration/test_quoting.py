@@ -94,7 +94,7 @@ def test_a_logged_command_can_be_pasted(given_words: list[str]) -> None:
 
 
 @given(words, names, st.sampled_from(PARTS))
-def test_what_measures_a_cell_again_can_be_pasted(
+def test_measuring_again_can_be_pasted(
     tmp_path_factory: pytest.TempPathFactory, described: list[str], host: str, name: str
 ) -> None:
     cell = Cell(name, "2.2", "plain", "lost-address", "signal")
@@ -108,7 +108,7 @@ def test_what_measures_a_cell_again_can_be_pasted(
         assert builds.get("2.2", "2.2") in again or "captured" in run
 
 
-def test_how_to_enter_machines_that_are_kept_can_be_pasted(
+def test_entering_a_kept_machine_can_be_pasted(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / NASTY
@@ -125,9 +125,7 @@ def test_how_to_enter_machines_that_are_kept_can_be_pasted(
 
 @examples(0.1)
 @given(st.lists(st.sampled_from(PARTS), min_size=1, max_size=8, unique=True))
-def test_a_host_s_files_are_read_by_any_name(
-    tmp_path_factory: pytest.TempPathFactory, parts: list[str]
-) -> None:
+def test_host_files_of_any_name(tmp_path_factory: pytest.TempPathFactory, parts: list[str]) -> None:
     folder = tmp_path_factory.mktemp("host")
     paths = [str(folder / part) for part in parts]
     for path in paths:
@@ -169,7 +167,7 @@ class Recorder:
         return [each.split("\0") for each in self.log.read_bytes().decode().split("\0\0")[:-1]]
 
 
-def test_a_guest_installs_builds_of_any_name(tmp_path: Path) -> None:
+def test_guest_installs_builds_of_any_name(tmp_path: Path) -> None:
     kit: Any = SimpleNamespace(release="6.1")
     image: Any = SimpleNamespace(kit=kit)
     keys: Any = None
@@ -188,7 +186,7 @@ def test_a_guest_installs_builds_of_any_name(tmp_path: Path) -> None:
 
 
 @given(words)
-def test_systemd_has_the_arguments_of_haproxy_as_they_are(arguments: list[str]) -> None:
+def test_systemd_keeps_arguments_whole(arguments: list[str]) -> None:
     arguments = [each for each in arguments if each.isprintable()]
     said = systemd_variable("EXTRAOPTS", arguments)
     assert "\n" not in said
@@ -198,9 +196,7 @@ def test_systemd_has_the_arguments_of_haproxy_as_they_are(arguments: list[str]) 
     assert shlex.split(assignment.removeprefix("EXTRAOPTS=")) == arguments
 
 
-def test_apt_s_own_folder_may_have_any_name(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_apt_folder_of_any_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "a b'c\\d;#{}$(reboot)*:e,f%22 é"))
     nowhere = "file:///no/such/folder"
     with pytest.raises(MeasurementError, match="has no suite sid"):
@@ -216,7 +212,7 @@ def test_apt_s_own_folder_may_have_any_name(
 
 
 @pytest.mark.parametrize("name", ['a"b', "a\nb", "a\udcffb"])
-def test_apt_is_not_given_a_folder_that_it_would_misread(
+def test_apt_refuses_a_misreadable_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / name))
@@ -225,7 +221,7 @@ def test_apt_is_not_given_a_folder_that_it_would_misread(
 
 
 @given(names | st.builds("http://{}".format, names))
-def test_a_mirror_is_one_field_of_its_line_or_refused(uri: str) -> None:
+def test_mirror_is_one_field_or_refused(uri: str) -> None:
     assume(uri)
     with refused("is no mirror's URL"):
         lines = Archive(find_mirrors(uri, uri, uri)).sources("trixie-backports").split("\n")
@@ -243,7 +239,7 @@ def test_a_suite_is_a_name_or_refused(suite: str) -> None:
 
 
 @given(names, names)
-def test_a_host_that_ssh_would_not_take_is_refused(host: str, user: str) -> None:
+def test_invalid_host_is_refused(host: str, user: str) -> None:
     hostile = re.compile(r"[\s'\"`$\\;&<>|(){}\x00-\x1f\x7f]|^-")
     assume(hostile.search(host) or hostile.search(user))
     with pytest.raises(UserError, match="is nothing that ssh"), ssh.visit(host, user):
@@ -251,7 +247,7 @@ def test_a_host_that_ssh_would_not_take_is_refused(host: str, user: str) -> None
 
 
 @given(names | st.sampled_from(ADDRESSES))
-def test_what_is_declared_is_no_option_and_leads_nowhere_else(word: str) -> None:
+def test_declared_words_are_not_options(word: str) -> None:
     for model, key in ((Kernel, "suite"), (Kernel, "snapshot"), (Build, "suite"), (Build, "image")):
         try:
             made = model.model_validate({key: word})
@@ -269,16 +265,14 @@ def test_what_is_declared_is_no_option_and_leads_nowhere_else(word: str) -> None
 
 
 @given(names)
-def test_an_image_is_named_with_its_transport_or_refused(text: str) -> None:
+def test_image_needs_a_transport(text: str) -> None:
     with contextlib.suppress(ValueError):
         assert reference(text).startswith(("docker://", "docker-archive:", "oci:", "oci-archive:"))
         assert reference(text).isprintable()
 
 
 @given(st.lists(names, max_size=3), st.lists(names, max_size=3))
-def test_a_setting_adds_the_lines_that_it_has_and_no_others(
-    lines: list[str], options: list[str]
-) -> None:
+def test_setting_adds_only_its_lines(lines: list[str], options: list[str]) -> None:
     text = "global\n    daemon\nfrontend web\n    bind :80 # all\n    bind :81\n"
     try:
         setting = Setting.model_validate({"global": lines, "bind": options})
@@ -289,9 +283,7 @@ def test_a_setting_adds_the_lines_that_it_has_and_no_others(
     assert altered[1 : 1 + len(lines)] == [f"    {line}" for line in lines]
 
 
-def test_qemu_saves_a_guest_to_a_file_of_any_name(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_checkpoint_file_of_any_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: dict[str, Any] = {}
 
     def execute(_folder: Path, *wanted: tuple[str, Any]) -> list[Any]:

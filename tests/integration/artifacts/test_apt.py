@@ -25,7 +25,7 @@ from tests.factories.servers import closed_port
         ("trixie-backports", "trixie"), ("bookworm-security", "bookworm"),
     ],
 )  # fmt: skip
-def test_a_suite_that_is_not_complete_has_a_base(suite: str, base: str | None) -> None:
+def test_incomplete_suite_has_a_base(suite: str, base: str | None) -> None:
     assert base_suite(suite) == base
 
 
@@ -41,13 +41,13 @@ def test_a_suite_that_is_not_complete_has_a_base(suite: str, base: str | None) -
         ("7.4.1-1", None, True),
     ],
 )
-def test_a_version_begins_with_another_at_a_boundary(
+def test_version_prefix_ends_at_a_boundary(
     version: str, beginning: str | None, is_match: bool
 ) -> None:
     assert matches(version, beginning) is is_match
 
 
-def test_a_suite_that_has_moved_on_is_not_given_the_old_name() -> None:
+def test_moved_suite_has_a_new_name() -> None:
     packages = [Package("haproxy", "3.4.7-1", "0")]
     with pytest.raises(MeasurementError, match=r"suite sid has haproxy 3\.4\.7-1, not 3\.2"):
         required_version("sid", packages, "haproxy", "3.2")
@@ -70,7 +70,7 @@ def empty_mirror(tmp_path: Path) -> Iterator[str]:
         server.shutdown()
 
 
-def test_a_suite_that_the_mirror_lacks_costs_its_cells_only(empty_mirror: str) -> None:
+def test_missing_suite_costs_its_cells(empty_mirror: str) -> None:
     archive = Archive(Mirrors(empty_mirror, empty_mirror))
     with pytest.raises(MeasurementError, match="has no suite bullseye"):
         archive.resolve("bullseye", "haproxy")
@@ -78,7 +78,7 @@ def test_a_suite_that_the_mirror_lacks_costs_its_cells_only(empty_mirror: str) -
         archive.resolve_files("sid", [Path("/haproxy.deb")], "procps")
 
 
-def test_a_suite_that_debian_has_not_signed_is_refused(empty_mirror: str, tmp_path: Path) -> None:
+def test_unsigned_suite_is_refused(empty_mirror: str, tmp_path: Path) -> None:
     lists = tmp_path / "mirror/dists/sid"
     (lists / "main/binary-amd64").mkdir(parents=True)
     entry = "Package: haproxy\nVersion: 9\nArchitecture: amd64\nFilename: x.deb\nSize: 1\n"
@@ -93,20 +93,20 @@ def test_a_suite_that_debian_has_not_signed_is_refused(empty_mirror: str, tmp_pa
         Archive(Mirrors(empty_mirror, empty_mirror)).resolve("sid", "haproxy")
 
 
-def test_a_mirror_that_cannot_be_reached_is_for_the_user_to_mend() -> None:
+def test_unreachable_mirror_is_a_user_error() -> None:
     mirror = f"http://127.0.0.1:{closed_port()}"
     with pytest.raises(UserError, match=r"suite sid cannot be fetched: .*Connection refused"):
         Archive(Mirrors(mirror, mirror)).resolve("sid", "haproxy")
 
 
-def test_the_snapshot_archive_is_where_a_setting_says() -> None:
+def test_snapshot_archive_is_configurable() -> None:
     assert find_mirrors("http://a/", "http://b/").snapshot is None
     assert find_mirrors("http://a/", "http://b/", "http://c/") == Mirrors(
         "http://a", "http://b", "http://c"
     )
 
 
-def test_sources_name_the_base_and_the_security_archive() -> None:
+def test_sources_name_base_and_security() -> None:
     archive = Archive(Mirrors("http://main", "http://security"))
     uris = [line.split()[2:4] for line in archive.sources("bookworm-security").splitlines()]
     assert uris == [["http://main", "bookworm"], ["http://security", "bookworm-security"]]

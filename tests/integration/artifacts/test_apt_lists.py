@@ -67,7 +67,7 @@ def another_version(file: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [cut_off, garbage, another_version, Path.unlink])
-def test_lists_that_were_damaged_are_fetched_again(
+def test_damaged_lists_are_fetched_again(
     site: Web, root: Path, damage: Callable[[Path], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert is_fetched(site)
@@ -93,7 +93,7 @@ def file_instead(lists: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [nothing, file_instead])
-def test_lists_that_are_gone_are_fetched_again(
+def test_missing_lists_are_fetched_again(
     site: Web, root: Path, damage: Callable[[Path], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     damage(root / "lists")
@@ -101,7 +101,7 @@ def test_lists_that_are_gone_are_fetched_again(
     assert f"{root}/lists is not what was fetched: " in capsys.readouterr().err
 
 
-def test_damaged_lists_are_not_refreshed_but_fetched_whole(
+def test_damaged_lists_are_fetched_whole(
     site: Web, root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # apt fetches no list again that it has, when the mirror has nothing newer.
@@ -113,7 +113,7 @@ def test_damaged_lists_are_not_refreshed_but_fetched_whole(
     assert [each.version for each in archive.resolve("sid", "tail")] == ["1-1"]
 
 
-def test_lists_that_another_suite_refreshed_are_as_good(
+def test_lists_refreshed_by_another_suite(
     site: Web, root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     offer(site, "sid", {**PACKAGES, "libssl": "3.5-2"}, date="08 Nov 2025")
@@ -126,7 +126,7 @@ def test_lists_that_another_suite_refreshed_are_as_good(
 @pytest.mark.parametrize(
     "damaged", ["", "[]", '[{"name": "haproxy", "version": "9", "sha256": "0"}]']
 )
-def test_an_answer_that_was_damaged_is_asked_for_again(
+def test_damaged_answer_is_fetched_again(
     site: Web, root: Path, damaged: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     is_fetched(site)
@@ -136,7 +136,7 @@ def test_an_answer_that_was_damaged_is_asked_for_again(
     assert f"{answer} is no JSON" in capsys.readouterr().err
 
 
-def test_apt_never_goes_by_what_it_finds_in_its_place(
+def test_foreign_apt_state_is_ignored(
     site: Web, root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # Without its configuration, it would take the host's.
@@ -152,7 +152,7 @@ def test_apt_never_goes_by_what_it_finds_in_its_place(
     assert f"{root}/archives is damaged: it is no folder; it was set aside" in said
 
 
-def test_damaged_lists_are_not_asked_where_no_others_can_be_had(site: Web, root: Path) -> None:
+def test_damaged_lists_are_not_used(site: Web, root: Path) -> None:
     [packages] = root.glob("lists/*_Packages")
     cut_off(packages)
     there = dict(site.files)

@@ -39,7 +39,7 @@ def results(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("part", ["kernels", "systems", "builds"])
-def test_what_a_saved_guest_needs_stays_as_long_as_it(part: str, results: Path) -> None:
+def test_checkpoint_keeps_its_parts(part: str, results: Path) -> None:
     saved_guest(days=1)
     [reason] = swept(results, part).values()
     assert reason == "a saved guest needs it"
@@ -50,7 +50,7 @@ def test_what_a_saved_guest_needs_stays_as_long_as_it(part: str, results: Path) 
     assert set(swept(results, days=0).values()) == {GONE}
 
 
-def test_a_saved_guest_of_which_nothing_is_known_keeps_nothing(results: Path) -> None:
+def test_unknown_checkpoint_keeps_nothing(results: Path) -> None:
     kept(f"ready/{SAVED}", 1, ready_json="{")
     kept(f"kernels/{KERNEL}")
     assert swept(results)[f"kernels/{KERNEL}"] == GONE
@@ -67,9 +67,7 @@ def machine(folder: Path, image: dict[str, str], backing: Path) -> Path:
     return data
 
 
-def test_what_a_machine_that_was_kept_needs_stays_though_it_stands_still(
-    root: Path, results: Path
-) -> None:
+def test_kept_machine_keeps_its_parts(root: Path, results: Path) -> None:
     guest, *needed = saved_guest()
     builds = kept(f"builds/{OTHER}")
     with machines.machines_folder("run") as folder:
@@ -85,9 +83,7 @@ def test_what_a_machine_that_was_kept_needs_stays_though_it_stands_still(
     assert names(root / "runs") == [".lock"]
 
 
-def test_what_a_machine_by_hand_needs_stays_but_not_what_none_was_made_of(
-    results: Path, tmp_path: Path
-) -> None:
+def test_machine_by_hand_keeps_its_parts(results: Path, tmp_path: Path) -> None:
     kernel, other = kept(f"kernels/{KERNEL}"), kept(f"kernels/{OTHER}")
     system = kept(f"systems/{SYSTEM}")
     images = {
@@ -105,7 +101,7 @@ def test_what_a_machine_by_hand_needs_stays_but_not_what_none_was_made_of(
     }
 
 
-def test_images_that_cannot_be_read_are_named(results: Path, tmp_path: Path) -> None:
+def test_unreadable_image_is_named(results: Path, tmp_path: Path) -> None:
     project = tmp_path / "project"
     (project / ".hatester").mkdir(parents=True)
     (project / ".hatester/machines.json").write_text("{")
@@ -154,9 +150,7 @@ def test_what_a_qemu_has_open_stays(results: Path, tmp_path: Path, qemu: list[in
     assert set(swept(results, days=0).values()) == {GONE}
 
 
-def test_a_run_that_was_killed_is_ended_and_needs_nothing(
-    results: Path, root: Path, qemu: list[int]
-) -> None:
+def test_killed_run_is_ended(results: Path, root: Path, qemu: list[int]) -> None:
     kernel = kept(f"kernels/{KERNEL}", vmlinuz="x")
     folder = kept("runs/20260101-000000-1", days=0, lock="")
     qemu.append(start(kernel / "vmlinuz", folder))

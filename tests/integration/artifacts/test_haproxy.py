@@ -23,9 +23,7 @@ def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
-def test_a_rebuilt_binary_makes_a_new_tree_and_an_unchanged_one_none(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_rebuilt_binary_makes_a_new_tree(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     binary = tmp_path / "haproxy"
     binary.write_bytes(haproxy("3.3-dev1"))
     build = Build(path=str(binary))
@@ -50,9 +48,7 @@ def test_another_recipe_makes_a_new_tree(tmp_path: Path, monkeypatch: pytest.Mon
     assert make_build(NO_ARCHIVE, build).serial != first.serial
 
 
-def test_libraries_are_looked_for_where_the_environment_says(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_library_path_is_obeyed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     binary = tmp_path / "haproxy"
     binary.write_bytes(haproxy(needed=["libown-of-the-test.so"]))
     build = Build(path=str(binary))
@@ -63,7 +59,7 @@ def test_libraries_are_looked_for_where_the_environment_says(
     assert make_build(NO_ARCHIVE, build).version == "2.6.1"
 
 
-def test_another_version_than_the_declared_one_is_refused(tmp_path: Path) -> None:
+def test_undeclared_version_is_refused(tmp_path: Path) -> None:
     binary = tmp_path / "haproxy"
     binary.write_bytes(haproxy("2.8.3"))
     for version in ("2.8", "2.8.3"):

@@ -59,9 +59,7 @@ def scratch(tmp_path: Path) -> Path:
     return folder
 
 
-def test_haproxys_packages_come_whole_and_of_the_rest_the_libraries(
-    tmp_path: Path, scratch: Path
-) -> None:
+def test_dependencies_bring_libraries_only(tmp_path: Path, scratch: Path) -> None:
     own = {
         "usr/sbin/haproxy": haproxy("3.1.2-own"), "lib/systemd/system/haproxy.service": b"[Unit]",
         "usr/share/doc/haproxy/changelog": b"", "usr/lib/debug/x": b"",
@@ -80,7 +78,7 @@ def test_haproxys_packages_come_whole_and_of_the_rest_the_libraries(
     }  # fmt: skip
 
 
-def test_a_pattern_names_several_and_the_content_counts(tmp_path: Path) -> None:
+def test_pattern_names_several_packages(tmp_path: Path) -> None:
     package(tmp_path, "haproxy", {"usr/sbin/haproxy": haproxy()})
     package(tmp_path, "libx", {"usr/lib/libx.so": elf()})
     first = haproxy_packages.on_this_host(archive(), [f"{tmp_path}/*.deb"], "sid")
@@ -93,7 +91,7 @@ def test_a_pattern_names_several_and_the_content_counts(tmp_path: Path) -> None:
     assert changed.ingredients != first.ingredients
 
 
-def test_what_was_read_stays_though_the_file_is_gone(tmp_path: Path, scratch: Path) -> None:
+def test_content_is_kept_in_memory(tmp_path: Path, scratch: Path) -> None:
     file = package(tmp_path, "haproxy", {"usr/sbin/haproxy": haproxy("2.8.1")})
     source = haproxy_packages.on_this_host(archive(), [str(file)], None)
     file.unlink()

@@ -72,9 +72,7 @@ def built(folder: Path, **files: bytes) -> dict[str, Path]:
     return {"vmlinuz": folder / "vmlinuz", "modules": folder}
 
 
-def test_a_kernel_file_and_modules_become_a_kit_without_what_links_lead_to(
-    archive: Archive, tmp_path: Path
-) -> None:
+def test_kernel_and_modules_become_a_kit(archive: Archive, tmp_path: Path) -> None:
     source = built(tmp_path / "out", virtio_net=module(RELEASE), virtio_blk=module(RELEASE))
     (tmp_path / "out/lib/modules" / RELEASE / "build").symlink_to("/etc")
     (tmp_path / "out/lib/modules" / RELEASE / "kernel/leak.ko").symlink_to("/etc/passwd")
@@ -85,9 +83,7 @@ def test_a_kernel_file_and_modules_become_a_kit_without_what_links_lead_to(
     assert in_modules(kit, "modules.dep").startswith("kernel/")
 
 
-def test_a_kernel_that_was_built_again_makes_a_new_kit_and_an_unchanged_one_none(
-    archive: Archive, tmp_path: Path
-) -> None:
+def test_rebuilt_kernel_makes_a_new_kit(archive: Archive, tmp_path: Path) -> None:
     source = built(tmp_path / "out", virtio_blk=module(RELEASE))
     first = made(archive, **source)
     assert made(archive, **source).folder == first.folder
@@ -100,7 +96,7 @@ def test_a_kernel_that_was_built_again_makes_a_new_kit_and_an_unchanged_one_none
     ("name", "value"),
     [("RECIPE", RECIPE + 1), ("BOOT_MODULES", BOOT_MODULES[:-1]), ("USED", USED[:-1])],
 )
-def test_another_recipe_or_other_modules_make_a_new_kit(
+def test_recipe_and_modules_name_the_kit(
     archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: object
 ) -> None:
     package = kernel_deb(tmp_path)
@@ -109,7 +105,7 @@ def test_another_recipe_or_other_modules_make_a_new_kit(
     assert made(archive, packages=[package]).folder != first.folder
 
 
-def test_a_changed_init_makes_a_new_kit_and_one_that_was_moved_none(
+def test_init_content_names_the_kit(
     archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     package = kernel_deb(tmp_path)
@@ -138,9 +134,7 @@ def test_modules_may_be_compressed(archive: Archive, tmp_path: Path, suffix: str
 
 
 @pytest.mark.parametrize("lacking", ["virtio_pci", "virtio_net", "dummy", "overlay", "ext4"])
-def test_a_kernel_that_lacks_what_guests_need_says_so(
-    archive: Archive, tmp_path: Path, lacking: str
-) -> None:
+def test_lacking_kernel_is_named(archive: Archive, tmp_path: Path, lacking: str) -> None:
     source = built(tmp_path / "out")
     builtin = tmp_path / "out/lib/modules" / RELEASE / "modules.builtin"
     builtin.write_text(builtin.read_text().replace(f"kernel/{lacking}.ko\n", ""))
@@ -148,21 +142,19 @@ def test_a_kernel_that_lacks_what_guests_need_says_so(
         made(archive, **source)
 
 
-def test_a_module_of_another_kernel_is_named(archive: Archive, tmp_path: Path) -> None:
+def test_module_of_another_kernel_is_named(archive: Archive, tmp_path: Path) -> None:
     source = built(tmp_path / "out", virtio_blk=module("6.9.0"))
     with pytest.raises(MeasurementError, match=r"virtio_blk\.ko is of Linux 6\.9\.0, not of 6\.9"):
         made(archive, **source)
 
 
-def test_modules_of_another_kernel_are_told_also_where_all_that_boots_is_built_in(
-    archive: Archive, tmp_path: Path
-) -> None:
+def test_foreign_modules_beside_a_built_in_boot(archive: Archive, tmp_path: Path) -> None:
     source = built(tmp_path / "out", dummy=module("6.9.0"))
     with pytest.raises(MeasurementError, match=r"dummy\.ko is of Linux 6\.9\.0, not of 6"):
         made(archive, **source)
 
 
-def test_a_module_that_cannot_be_unpacked_is_named(archive: Archive, tmp_path: Path) -> None:
+def test_corrupt_module_is_named(archive: Archive, tmp_path: Path) -> None:
     source = built(tmp_path / "out", virtio_blk=module(RELEASE))
     file = tmp_path / "out/lib/modules" / RELEASE / "kernel/virtio_blk.ko"
     file.rename(file.with_suffix(".ko.gz"))
@@ -170,7 +162,7 @@ def test_a_module_that_cannot_be_unpacked_is_named(archive: Archive, tmp_path: P
         made(archive, **source)
 
 
-def test_a_package_reaches_nothing_beside_what_it_has(archive: Archive, tmp_path: Path) -> None:
+def test_package_links_stay_inside(archive: Archive, tmp_path: Path) -> None:
     tree = tmp_path / "tree"
     (tree / "lib").mkdir(parents=True)
     (tree / "lib/modules").symlink_to(tmp_path / "outside")
@@ -183,23 +175,21 @@ def test_a_package_reaches_nothing_beside_what_it_has(archive: Archive, tmp_path
     assert not list((tmp_path / "outside").iterdir())
 
 
-def test_a_package_with_a_file_that_is_a_folder_as_well_is_told(
-    archive: Archive, tmp_path: Path
-) -> None:
+def test_file_that_is_also_a_folder_is_named(archive: Archive, tmp_path: Path) -> None:
     one = make_deb(tmp_path, f"linux-image-{RELEASE}", "1", {f"lib/modules/{RELEASE}/x": b""})
     other = make_deb(tmp_path, f"linux-modules-{RELEASE}", "1", {f"lib/modules/{RELEASE}/x/y": b""})
     with pytest.raises(MeasurementError, match=r"linux-modules-.* cannot be unpacked: "):
         made(archive, packages=[one, other])
 
 
-def test_modules_that_are_not_the_kernel_s_are_told(archive: Archive, tmp_path: Path) -> None:
+def test_foreign_modules_are_named(archive: Archive, tmp_path: Path) -> None:
     files = {f"boot/vmlinuz-{RELEASE}": bzimage("6.9.0"), f"lib/modules/{RELEASE}/x": b""}
     file = make_deb(tmp_path, f"linux-image-{RELEASE}", "1", files)
     with pytest.raises(MeasurementError, match=r"is Linux 6\.9\.0, and its modules are of 6"):
         made(archive, packages=[file])
 
 
-def test_of_a_folder_the_newest_package_is_taken(archive: Archive, tmp_path: Path) -> None:
+def test_newest_package_of_a_folder(archive: Archive, tmp_path: Path) -> None:
     for version in ("6.9.1-9", "6.9.1-10"):
         kernel_deb(tmp_path, version=version)
     make_deb(tmp_path, "linux-headers-6.9.1-mine", "6.9.1-11", {"usr/x": b""})
@@ -208,7 +198,7 @@ def test_of_a_folder_the_newest_package_is_taken(archive: Archive, tmp_path: Pat
         assert made(archive, packages=[source]).version == "6.9.1-10"
 
 
-def test_what_is_no_kernel_or_several_costs_its_cells(archive: Archive, tmp_path: Path) -> None:
+def test_ambiguous_kernel_costs_its_cells(archive: Archive, tmp_path: Path) -> None:
     headers = make_deb(tmp_path, "linux-headers-6.9.1-mine", "1", {"usr/x": b""})
     with pytest.raises(MeasurementError, match=r"amd64\.deb is no kernel$"):
         made(archive, packages=[headers])
@@ -223,7 +213,7 @@ def test_what_is_no_kernel_or_several_costs_its_cells(archive: Archive, tmp_path
         made(archive, vmlinuz=tmp_path / "text")
 
 
-def test_what_is_not_there_is_for_the_user_to_mend(archive: Archive, tmp_path: Path) -> None:
+def test_missing_kernel_is_a_user_error(archive: Archive, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"/\*\.deb: there is no Debian package\.$"):
         made(archive, packages=[tmp_path / "*.deb"])
     with pytest.raises(UserError, match=r"vmlinuz cannot be read: No such file or directory\.$"):

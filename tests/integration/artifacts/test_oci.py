@@ -80,7 +80,7 @@ def names(found: Content) -> set[str]:
     return {member.name for member, _ in found.members}
 
 
-def test_a_layout_and_its_archives_are_one_image(tmp_path: Path) -> None:
+def test_layout_and_archives_are_one_image(tmp_path: Path) -> None:
     made = layout(tmp_path, files(FILES))
     run("skopeo", "copy", f"oci:{made}:made", f"oci-archive:{tmp_path}/oci.tar")
     run("skopeo", "copy", f"oci:{made}:made", f"docker-archive:{tmp_path}/docker.tar")
@@ -104,9 +104,7 @@ def test_the_cache_may_be_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert {path.name for path in tmp_path.iterdir()} - before == {"a:b 'c\"$(d)"}
 
 
-def test_an_image_on_this_host_is_fetched_again_when_it_changes(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_changed_local_image_is_fetched(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     reference = f"oci:{layout(tmp_path, files(FILES))}:made"
     first = oci.fetch(reference)
     assert oci.fetch(reference) == first
@@ -126,7 +124,7 @@ def test_an_image_on_this_host_is_fetched_again_when_it_changes(
         ("sbin/haproxy", []),
     ],
 )
-def test_haproxy_is_where_the_image_runs_it_from(tmp_path: Path, path: str, how: list[str]) -> None:
+def test_haproxy_is_found_by_the_entrypoint(tmp_path: Path, path: str, how: list[str]) -> None:
     made = layout(tmp_path, files({path: haproxy("2.0.1")}), *how)
     assert content(f"oci:{made}:made", tmp_path).version == "2.0.1"
 
@@ -147,7 +145,7 @@ def test_links_stay_in_the_image(tmp_path: Path) -> None:
     assert not (tmp_path / "written").exists()
 
 
-def test_what_a_layer_takes_away_is_the_image_s_alone(tmp_path: Path) -> None:
+def test_whiteout_stays_in_the_image(tmp_path: Path) -> None:
     (tmp_path / "outside").mkdir()
     (tmp_path / "outside/victim").touch()
     up = f"../../../../../../../..{tmp_path}/outside"
@@ -163,7 +161,7 @@ def test_what_a_layer_takes_away_is_the_image_s_alone(tmp_path: Path) -> None:
         assert (tmp_path / "outside/victim").exists()
 
 
-def test_folders_that_are_not_to_be_written_to_are_removed(tmp_path: Path) -> None:
+def test_read_only_folders_are_removed(tmp_path: Path) -> None:
     folder = tarfile.TarInfo("usr/local/sbin")
     folder.type, folder.mode = tarfile.DIRTYPE, 0o555
     made = layout(tmp_path, [(folder, b""), *files(FILES)])
@@ -195,7 +193,7 @@ def test_an_image_of_no_use_is_told_why(
         content(f"oci:{made}:made", tmp_path)
 
 
-def test_what_cannot_be_fetched_is_told_in_one_sentence(tmp_path: Path) -> None:
+def test_unfetchable_image_is_named(tmp_path: Path) -> None:
     made = layout(tmp_path, files(FILES))
     (tmp_path / "broken.tar").write_bytes(b"no archive")
     for reference, sentence in (
@@ -209,7 +207,7 @@ def test_what_cannot_be_fetched_is_told_in_one_sentence(tmp_path: Path) -> None:
         assert len(str(caught.value).splitlines()) == 1
 
 
-def test_a_blob_that_is_not_what_its_digest_says_is_refused(tmp_path: Path) -> None:
+def test_blob_with_another_digest_is_refused(tmp_path: Path) -> None:
     made = layout(tmp_path, files(FILES))
     gzip = b"\x1f\x8b"
     [layer] = [b for b in made.glob("blobs/sha256/*") if b.read_bytes().startswith(gzip)]
@@ -220,9 +218,7 @@ def test_a_blob_that_is_not_what_its_digest_says_is_refused(tmp_path: Path) -> N
         oci.fetch(f"oci:{made}:made")
 
 
-def test_without_the_tools_it_is_said_how_to_install_them(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_missing_tools_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UserError, match=r"^skopeo is not installed, .*: apt-get install skopeo"):
         oci.fetch("docker://haproxy:1.8.26")
@@ -277,9 +273,7 @@ def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[
         server.shutdown()
 
 
-def test_a_registrys_image_is_fetched_once_until_it_is_to_be_renewed(
-    tmp_path: Path, registry: tuple[str, Registry]
-) -> None:
+def test_registry_image_is_fetched_once(tmp_path: Path, registry: tuple[str, Registry]) -> None:
     address, there = registry
     there.layout = layout(tmp_path, files(FILES))
     reference = f"docker://{address}/ha/haproxy:1.8.26"

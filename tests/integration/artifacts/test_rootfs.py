@@ -31,7 +31,7 @@ def listed(disk: Path, folder: str) -> set[str]:
     return {f"{each[5]} {each[2]} {each[3]}:{each[4]} {each[6]}".rstrip() for each in fields}
 
 
-def test_a_tree_has_what_a_build_brings_and_the_rest_of_a_root(tmp_path: Path) -> None:
+def test_tree_is_a_root(tmp_path: Path) -> None:
     members = [
         rootfs.file("/usr/sbin/haproxy", b"binary"),
         rootfs.file("/lib/libx.so", b"x"),
@@ -66,13 +66,13 @@ def test_a_tree_has_what_a_build_brings_and_the_rest_of_a_root(tmp_path: Path) -
         ),
     ],
 )
-def test_nothing_is_written_outside(tmp_path: Path, members: list[Member], sentence: str) -> None:
+def test_nothing_outside_is_written(tmp_path: Path, members: list[Member], sentence: str) -> None:
     with pytest.raises(MeasurementError, match=f"^{sentence}"):
         rootfs.make_disk(members, tmp_path)
     assert not (tmp_path / "tree.ext4").exists()
 
 
-def test_a_member_is_written_by_the_name_that_was_looked_at(tmp_path: Path) -> None:
+def test_member_name_is_normalized(tmp_path: Path) -> None:
     renamed = member("usr/lib/x")
     renamed[0].pax_headers = {"path": "../x", "GNU.sparse.name": "/etc/x"}
     renamed[0].mtime = math.inf

@@ -57,9 +57,7 @@ def found(site: Web, beginning: str | None = None) -> list[Path]:
     return snapshot_kernel(site.url, RELEASE, beginning)
 
 
-def test_the_newest_package_of_a_release_is_fetched_and_remembered(
-    site: Web, tmp_path: Path
-) -> None:
+def test_newest_package_is_fetched_once(site: Web, tmp_path: Path) -> None:
     debs = [kernel_deb(tmp_path, RELEASE, version) for version in ("6.1.76-9", "6.1.76-10")]
     for deb in debs:
         offer(site, deb)
@@ -77,7 +75,7 @@ def test_the_newest_package_of_a_release_is_fetched_and_remembered(
     assert sorted(each.stat().st_mtime > 0 for each in answers) == [False, True]
 
 
-def test_an_answer_that_was_damaged_since_is_asked_for_again(
+def test_answer_damaged_since_is_fetched_again(
     site: Web, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     offer(site, kernel_deb(tmp_path, RELEASE))
@@ -90,7 +88,7 @@ def test_an_answer_that_was_damaged_since_is_asked_for_again(
         assert f"{kept} is no" in capsys.readouterr().err
 
 
-def test_a_kernel_that_is_spread_over_packages_is_fetched_whole(site: Web, tmp_path: Path) -> None:
+def test_kernel_of_several_packages(site: Web, tmp_path: Path) -> None:
     others = f"linux-base-{RELEASE} (= 7-1), kmod, linux-base, linux-modules-{RELEASE}"
     image = make_deb(tmp_path, f"linux-image-{RELEASE}", "7-1", {"usr/x": b"1"}, depends=others)
     modules = make_deb(
@@ -114,7 +112,7 @@ def test_what_the_archive_lacks_is_told(site: Web, tmp_path: Path) -> None:
         found(site)
 
 
-def test_a_file_that_is_not_what_the_archive_says_is_not_taken(site: Web, tmp_path: Path) -> None:
+def test_file_with_another_digest_is_refused(site: Web, tmp_path: Path) -> None:
     offer(site, kernel_deb(tmp_path, RELEASE))
     for path in site.files:
         if path.startswith("/file/"):

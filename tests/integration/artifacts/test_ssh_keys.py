@@ -30,7 +30,7 @@ def enter(place: Place, keys: Keys) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_what_has_the_host_key_of_guests_is_entered_at_any_port(tmp_path: Path) -> None:
+def test_guest_host_key_is_accepted(tmp_path: Path) -> None:
     keys = find_keys()
     host_key = paramiko.Ed25519Key(filename=str(keys.host_private))
     for _ in range(2):
@@ -38,14 +38,14 @@ def test_what_has_the_host_key_of_guests_is_entered_at_any_port(tmp_path: Path) 
             assert enter(place, keys).stdout == "entered\n"
 
 
-def test_what_has_another_host_key_is_not_entered(tmp_path: Path) -> None:
+def test_another_host_key_is_refused(tmp_path: Path) -> None:
     with ssh_server(tmp_path) as place:
         done = enter(place, find_keys())
     assert (done.returncode, done.stdout) == (255, "")
     assert "Host key verification failed" in done.stderr
 
 
-def test_keys_are_made_once_and_anew_when_one_is_damaged(
+def test_keys_are_made_once(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     keys = find_keys()
@@ -65,7 +65,7 @@ def test_keys_are_made_once_and_anew_when_one_is_damaged(
     assert f"{keys.folder} is damaged: host_ed25519.pub " in capsys.readouterr().err
 
 
-def test_private_keys_are_this_users_alone_also_in_a_copy(
+def test_private_keys_are_private(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     keys = find_keys()
@@ -77,9 +77,7 @@ def test_private_keys_are_this_users_alone_also_in_a_copy(
     assert not capsys.readouterr().err
 
 
-def test_guests_are_known_also_when_the_cache_was_moved(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_guests_are_known_in_a_moved_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = find_keys().private.read_bytes()
     (tmp_path / "a cache").rename(tmp_path / "moved")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "moved"))

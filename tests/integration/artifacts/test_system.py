@@ -75,7 +75,7 @@ def test_our_files_are_in_it_with_their_modes(archive: Archive, keys: Keys) -> N
     assert modes["root/.ssh/authorized_keys"] == modes["etc/ssh/ssh_host_ed25519_key"] == 0o600
 
 
-def test_files_that_were_moved_or_touched_make_no_new_one(
+def test_moved_files_make_no_new_system(
     archive: Archive, keys: Keys, overlay: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = made(archive, keys)

@@ -115,7 +115,7 @@ def bent(tar: bytes, changes: Sequence[tuple[int, bytes]], length: int | None) -
 
 @examples(0.3)
 @given(members, changes, lengths)
-def test_a_kernels_package_lays_files_into_its_folder_and_nothing_else(
+def test_kernel_package_writes_only_its_folder(
     tmp_path_factory: pytest.TempPathFactory,
     members: list[Member],
     changes: list[tuple[int, bytes]],
@@ -147,7 +147,7 @@ def extracted(archive: Path, image: Path, *_: object) -> None:
 
 @examples(0.3)
 @given(members, st.integers(0, 6), changes, lengths)
-def test_a_build_s_package_makes_a_tree_and_nothing_else(
+def test_build_package_writes_only_its_tree(
     tmp_path_factory: pytest.TempPathFactory,
     members: list[Member],
     place: int,
@@ -185,7 +185,7 @@ links = st.dictionaries(
 
 @examples(0.5)
 @given(links, paths)
-def test_no_link_and_no_path_of_an_image_leads_out_of_it(
+def test_image_stays_inside_its_root(
     tmp_path_factory: pytest.TempPathFactory, links: dict[str, str], path: str
 ) -> None:
     folder = tmp_path_factory.mktemp("image")

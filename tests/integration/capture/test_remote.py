@@ -18,7 +18,7 @@ from tests.factories.production_host import shell
 HERE = Remote(shell)
 
 
-def test_commands_are_answered_each_for_itself() -> None:
+def test_each_command_has_its_answer() -> None:
     answers = HERE.ask(
         {
             "words": "echo two; echo lines",
@@ -37,7 +37,7 @@ def test_commands_are_answered_each_for_itself() -> None:
     }
 
 
-def test_files_and_folders_are_read_and_what_cannot_be_is_told(tmp_path: Path) -> None:
+def test_unreadable_files_are_named(tmp_path: Path) -> None:
     quoted, pipe, folder = tmp_path / "it's $HOME", tmp_path / "pipe", tmp_path / "folder"
     quoted.write_bytes(b"caf\xe9\n")
     os.mkfifo(pipe)
@@ -62,7 +62,7 @@ def test_what_may_not_be_read_is_told(tmp_path: Path) -> None:
     assert {each.problem for each in answers.values()} == {"Permission denied"}
 
 
-def test_the_body_of_a_private_key_stays_there(tmp_path: Path) -> None:
+def test_private_key_stays_on_its_host(tmp_path: Path) -> None:
     file = tmp_path / "site.pem"
     file.write_text(
         "before\n-----BEGIN RSA PRIVATE KEY-----\nU0VDUkVU\nU0VDUkVU\n"
@@ -84,7 +84,7 @@ def test_the_body_of_a_private_key_stays_there(tmp_path: Path) -> None:
     assert b"U0VDUkVU" not in data
 
 
-def test_what_takes_too_long_or_is_too_long_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_long_answers_are_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     script = remote._SCRIPT.replace(f"timeout -k 1 {remote.LOOK_SECONDS}", "timeout -k 1 0.2")
     monkeypatch.setattr(remote, "_SCRIPT", script)
     answers = HERE.ask({"slow": "sleep 30", "endless": "yes", "well": "echo well"})
@@ -93,7 +93,7 @@ def test_what_takes_too_long_or_is_too_long_is_cut(monkeypatch: pytest.MonkeyPat
     assert answers["well"].text == "well\n"
 
 
-def test_what_a_shell_says_first_is_no_answer() -> None:
+def test_shell_banner_is_not_an_answer() -> None:
     assert Remote(lambda script: b"Welcome!\n" + shell(script)).ask({"x": "echo x"}) == {
         "x": Answer("x\n")
     }

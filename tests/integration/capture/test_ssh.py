@@ -22,7 +22,7 @@ def _nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
 
 
-def test_a_host_whose_key_is_known_runs_commands(tmp_path: Path) -> None:
+def test_known_host_runs_commands(tmp_path: Path) -> None:
     with (
         ssh_server(tmp_path) as place,
         ssh.visit("production", ssh_config=place.config) as there,
@@ -32,7 +32,7 @@ def test_a_host_whose_key_is_known_runs_commands(tmp_path: Path) -> None:
     assert answer["none"].problem == "failed with status 1"
 
 
-def test_a_host_whose_key_is_not_known_is_refused_and_how_to_know_it_is_told(
+def test_unknown_host_key_is_refused(
     tmp_path: Path,
 ) -> None:
     with ssh_server(tmp_path) as place:
@@ -48,7 +48,7 @@ def test_a_host_whose_key_is_not_known_is_refused_and_how_to_know_it_is_told(
     )
 
 
-def test_a_host_with_another_key_than_the_known_one_is_refused(tmp_path: Path) -> None:
+def test_changed_host_key_is_refused(tmp_path: Path) -> None:
     with ssh_server(tmp_path) as place:
         place.know(paramiko.ECDSAKey.generate())
         with (
@@ -58,7 +58,7 @@ def test_a_host_with_another_key_than_the_known_one_is_refused(tmp_path: Path) -
             pass
 
 
-def test_who_has_not_the_right_key_is_told(tmp_path: Path) -> None:
+def test_wrong_key_is_refused(tmp_path: Path) -> None:
     with ssh_server(tmp_path) as place:
         paramiko.ECDSAKey.generate().write_private_key_file(str(tmp_path / "key"))
         with (
@@ -68,7 +68,7 @@ def test_who_has_not_the_right_key_is_told(tmp_path: Path) -> None:
             pass
 
 
-def test_a_key_with_a_passphrase_is_for_the_agent(tmp_path: Path) -> None:
+def test_passphrase_needs_the_agent(tmp_path: Path) -> None:
     with ssh_server(tmp_path) as place:
         (tmp_path / "key").unlink()
         words = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "correct horse", "-f"]
@@ -80,7 +80,7 @@ def test_a_key_with_a_passphrase_is_for_the_agent(tmp_path: Path) -> None:
             pass
 
 
-def test_a_host_on_the_way_has_to_be_known_too(tmp_path: Path) -> None:
+def test_jump_host_has_to_be_known(tmp_path: Path) -> None:
     with ssh_server(tmp_path) as place:
         config = Path(place.config)
         jump = config.read_text().replace("Host production", "Host jump")
@@ -96,7 +96,7 @@ def test_a_host_on_the_way_has_to_be_known_too(tmp_path: Path) -> None:
             pass
 
 
-def test_what_is_not_there_is_told(tmp_path: Path) -> None:
+def test_missing_host_is_named(tmp_path: Path) -> None:
     for host, port, sentence in (
         ("127.0.0.1", closed_port(), "refuses connections"),
         ("no-such-host.invalid", 0, "no host of that name is known"),
@@ -109,7 +109,7 @@ def test_what_is_not_there_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("behaviour", ["is silent", "speaks no HTTP", "closes", "resets"])
-def test_what_is_no_ssh_server_is_told(monkeypatch: pytest.MonkeyPatch, behaviour: str) -> None:
+def test_other_server_is_named(monkeypatch: pytest.MonkeyPatch, behaviour: str) -> None:
     monkeypatch.setattr(ssh, "STEP_SECONDS", 1)
     with (
         server(BEHAVIOURS[behaviour]) as port,
@@ -129,7 +129,7 @@ def test_what_is_no_ssh_server_is_told(monkeypatch: pytest.MonkeyPatch, behaviou
         (says(b"This account is currently not available.\n"), "runs no commands"),
     ],
 )
-def test_a_hostile_host_cannot_hang_it(
+def test_hostile_host_cannot_hang_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, behaviour: Behaviour | None, sentence: str
 ) -> None:
     monkeypatch.setattr(ssh, "SECONDS", 2.0)

@@ -103,7 +103,7 @@ def saved() -> list[Path]:
     return sorted((cache.root() / KIND).glob("[!.]*"))
 
 
-def test_a_guest_is_saved_once_and_serves_all_that_need_no_more_builds(started: Started) -> None:
+def test_guest_is_saved_once(started: Started) -> None:
     starter("2.2", "3.0").start("6.1")
     [one] = saved()
     assert sorted(path.name for path in one.iterdir()) == [
@@ -116,7 +116,7 @@ def test_a_guest_is_saved_once_and_serves_all_that_need_no_more_builds(started: 
     assert len(saved()) == 2
 
 
-def test_another_program_or_recipe_makes_another_one(
+def test_program_and_recipe_name_the_checkpoint(
     started: Started, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     starter("3.0").start("6.1")
@@ -132,7 +132,7 @@ def test_another_program_or_recipe_makes_another_one(
 
 
 @pytest.mark.parametrize("name", ["memory", "devices", "ready.json", ".manifest.json"])
-def test_a_damaged_one_is_named_and_made_again(
+def test_damaged_checkpoint_is_rebuilt(
     started: Started, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     starter("3.0").start("6.1")
@@ -145,7 +145,7 @@ def test_a_damaged_one_is_named_and_made_again(
 
 
 @pytest.mark.parametrize("entry", ["kernels/one", "systems/one", "builds/2.2", "builds/3.0"])
-def test_no_guest_goes_on_with_a_disk_that_was_made_again(started: Started, entry: str) -> None:
+def test_rebuilt_disk_makes_the_checkpoint_stale(started: Started, entry: str) -> None:
     starter("2.2", "3.0").start("6.1")
     [one] = saved()
     (cache.root() / entry / "disk").write_bytes(b"damaged")
@@ -156,9 +156,7 @@ def test_no_guest_goes_on_with_a_disk_that_was_made_again(started: Started, entr
     assert started.ready[-1] == str(other)
 
 
-def test_somebody_elses_folders_are_not_gone_on_from(
-    started: Started, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_foreign_folders_are_not_used(started: Started, capsys: pytest.CaptureFixture[str]) -> None:
     starter("3.0").start("6.1")
     [one] = saved()
     base = one.name.partition("-")[0]
@@ -173,7 +171,7 @@ def test_somebody_elses_folders_are_not_gone_on_from(
     assert f"{other} is damaged: there is no ready.json, or it has another form; it was" in said
 
 
-def test_one_from_which_no_guest_can_go_on_is_set_aside_and_a_guest_booted(
+def test_unusable_checkpoint_is_quarantined(
     started: Started, capsys: pytest.CaptureFixture[str]
 ) -> None:
     starter("3.0").start("6.1")
@@ -185,7 +183,7 @@ def test_one_from_which_no_guest_can_go_on_is_set_aside_and_a_guest_booted(
     assert f"{one} is of no use: no guest went on from it; it was set" in capsys.readouterr().err
 
 
-def test_what_was_told_to_end_says_nothing_of_the_saved_guest(
+def test_ended_guest_keeps_its_checkpoint(
     started: Started, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     starter("3.0").start("6.1")

@@ -18,14 +18,12 @@ def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
 
 
-def test_this_host_has_all_that_a_run_needs() -> None:
+def test_this_host_is_ready() -> None:
     assert [each for each in host.findings() if not each.is_ok] == []
     host.require()
 
 
-def test_a_disk_without_room_is_told_with_the_place_and_the_need(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=3 * 2**30))
     with pytest.raises(UserError, match=r"space: 3\.0 GiB free in .*, 4\.0 GiB .*invoke clean"):
         host.require()
@@ -34,7 +32,7 @@ def test_a_disk_without_room_is_told_with_the_place_and_the_need(
     host.require()
 
 
-def test_a_command_that_is_missing_is_told_with_its_purpose(
+def test_missing_command_is_named(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     which: Callable[[str], str | None] = shutil.which
@@ -44,7 +42,7 @@ def test_a_command_that_is_missing_is_told_with_its_purpose(
 
 
 @pytest.mark.parametrize(("choice", "is_ok"), [("tcg", True), ("kvm", True), ("xen", False)])
-def test_the_user_decides_what_guests_run_with_among_the_choices(
+def test_accelerator_is_the_users_choice(
     choice: str, is_ok: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HATESTER_ACCEL", choice)
@@ -53,7 +51,7 @@ def test_the_user_decides_what_guests_run_with_among_the_choices(
     assert ("the choices are" in found.text) is not is_ok
 
 
-def test_the_host_is_described_by_what_measured() -> None:
+def test_host_description() -> None:
     described = host.describe()
     assert described["qemu"].startswith("QEMU emulator version")
     assert described["vagrant"].startswith("Vagrant ")

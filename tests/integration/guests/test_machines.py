@@ -49,9 +49,7 @@ def elsewhere(tmp_path: Path) -> Iterator[int]:
 
 
 @pytest.mark.parametrize("ending", [None, KeyboardInterrupt, ValueError])
-def test_no_machine_of_a_run_is_left_and_no_other_is_touched(
-    ending: type[BaseException] | None, elsewhere: int
-) -> None:
+def test_run_ends_only_its_machines(ending: type[BaseException] | None, elsewhere: int) -> None:
     pid = 0
     try:
         with machines.machines_folder("run") as folder:
@@ -65,7 +63,7 @@ def test_no_machine_of_a_run_is_left_and_no_other_is_touched(
     assert is_running(elsewhere)
 
 
-def test_machines_that_are_kept_go_on_until_they_are_gone() -> None:
+def test_kept_machines_stay() -> None:
     with machines.machines_folder("run") as folder:
         pid = start_machine(folder)
         machines.keep(folder)
@@ -83,7 +81,7 @@ def run_and_hang(answers: multiprocessing.Queue[tuple[Path, int]]) -> None:
         time.sleep(60)
 
 
-def test_the_next_run_ends_what_a_killed_one_has_left_and_spares_a_living_one() -> None:
+def test_next_run_ends_orphans() -> None:
     answers: multiprocessing.Queue[tuple[Path, int]] = multiprocessing.Queue()
     process = multiprocessing.Process(target=run_and_hang, args=(answers,))
     process.start()
@@ -106,7 +104,7 @@ def begin_and_die(answers: multiprocessing.Queue[int], path: str) -> None:
     time.sleep(60)
 
 
-def test_the_next_run_ends_what_a_killed_one_has_started_beside_machines(tmp_path: Path) -> None:
+def test_next_run_ends_other_orphans(tmp_path: Path) -> None:
     answers: multiprocessing.Queue[int] = multiprocessing.Queue()
     process = multiprocessing.Process(target=begin_and_die, args=(answers, str(tmp_path)))
     process.start()
@@ -119,7 +117,7 @@ def test_the_next_run_ends_what_a_killed_one_has_started_beside_machines(tmp_pat
         assert has_ended(pid)
 
 
-def test_a_machine_whose_folder_was_deleted_is_ended_by_the_next_run(tmp_path: Path) -> None:
+def test_machine_without_folder_is_ended(tmp_path: Path) -> None:
     folder = tmp_path / ".vagrant/machines/6.1/qemu"
     folder.mkdir(parents=True)
     script = "sleep 60 & wait"

@@ -30,36 +30,36 @@ def target(port: int, interface: str | None = None) -> Target:
         ("is silent", "timeout", None),
     ],
 )
-def test_each_way_to_answer_is_told_apart(behaviour: str, outcome: str, answer: str | None) -> None:
+def test_outcomes(behaviour: str, outcome: str, answer: str | None) -> None:
     with server(BEHAVIOURS[behaviour]) as port:
         found = connect(target(port), seconds=0.3 if outcome == "timeout" else 10)
     assert (found["outcome"], found["answer"]) == (outcome, answer)
     assert (found["errno"] == "ECONNRESET") is (outcome == "reset")
 
 
-def test_where_nobody_listens_the_connection_is_refused() -> None:
+def test_closed_port_refuses() -> None:
     found = connect(target(closed_port()), seconds=10)
     assert (found["outcome"], found["errno"]) == ("refused", "ECONNREFUSED")
 
 
-def test_a_full_accept_queue_is_a_timeout() -> None:
+def test_full_queue_is_a_timeout() -> None:
     with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
         port = listener.getsockname()[1]
         with socket.create_connection(("127.0.0.1", port)):
             assert connect(target(port), seconds=0.3)["outcome"] == "timeout"
 
 
-def test_through_an_interface_that_is_not_there_nothing_is_reached() -> None:
+def test_missing_interface_is_unreachable() -> None:
     found = connect(target(closed_port(), "nosuch0"), seconds=10)
     assert (found["outcome"], found["errno"]) == ("unreachable", "ENODEV")
 
 
 @given(st.integers(100, 599), st.from_regex(r"[A-Za-z0-9.+_-]{1,20}", fullmatch=True))
-def test_only_a_200_names_the_configuration(status: int, name: str) -> None:
+def test_only_200_names_the_configuration(status: int, name: str) -> None:
     assert answered_by(status, f"<p>OK - {name}</p>") == (name if status == 200 else None)
 
 
-def test_a_connection_that_is_reset_was_made() -> None:
+def test_reset_connection_was_made() -> None:
     reset = ConnectionResetError(errno.ECONNRESET, "reset")
     assert failure(reset) == ("reset", "ECONNRESET")
     assert failure(reset, CONNECT) == ("ok", "ECONNRESET")

@@ -60,9 +60,7 @@ def build(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
 @pytest.mark.parametrize("kind", ["haproxy", "stranger"])
-def test_a_listener_is_seen_with_its_owner_its_queue_and_the_gaps_about_it(
-    build: Path, kind: str, address: str
-) -> None:
+def test_listener_has_owner_queue_and_gaps(build: Path, kind: str, address: str) -> None:
     if kind == "stranger":
         (build / "usr/sbin/haproxy").unlink()
     port = closed_port()
@@ -87,7 +85,7 @@ def test_a_listener_is_seen_with_its_owner_its_queue_and_the_gaps_about_it(
     assert seen["sampling"]["samples"] > 5
 
 
-def test_a_wildcard_socket_is_every_addresss_and_other_ports_are_nobodys() -> None:
+def test_wildcard_socket_is_every_address() -> None:
     with (
         socket.create_server(("0.0.0.0", 0)) as wildcard,
         sampled(Path("/"), target(wildcard.getsockname()[1]), target(closed_port())) as seen,
@@ -97,7 +95,7 @@ def test_a_wildcard_socket_is_every_addresss_and_other_ports_are_nobodys() -> No
     assert {each["address"] for each in seen["listeners"]} == {expected}
 
 
-def test_a_process_is_there_from_its_beginning_to_its_end(build: Path) -> None:
+def test_process_lasts_from_start_to_end(build: Path) -> None:
     with sampled(build, target(closed_port())) as seen:
         time.sleep(0.3)
         with subprocess.Popen(["sleep", "60"]) as process:
@@ -112,7 +110,7 @@ def test_a_process_is_there_from_its_beginning_to_its_end(build: Path) -> None:
     assert ours["to"] > entry["to"]
 
 
-def test_the_kernel_counts_the_resets_that_it_sends() -> None:
+def test_kernel_counts_resets() -> None:
     before = read_counters()
     for _ in range(5):
         with pytest.raises(ConnectionRefusedError):

@@ -51,23 +51,21 @@ def interfaces() -> str:
 
 
 @pytest.mark.parametrize("place", [("10.77.0.5", 8080), ("2001:db8:77::5", 8443)])
-def test_a_server_is_in_another_network_and_goes_with_it(
-    tmp_path: Path, place: tuple[str, int]
-) -> None:
+def test_server_has_its_own_network(tmp_path: Path, place: tuple[str, int]) -> None:
     with played(tmp_path, f"{place[0]}:{place[1]}", "*:9000"):
         assert ask(place).startswith(b"HTTP/1.1 200 OK")
         assert ask((place[0], 9000)).startswith(b"HTTP/1.1 200 OK")
     assert "servers0" not in interfaces()
 
 
-def test_what_is_not_a_servers_stays_out_of_reach(tmp_path: Path) -> None:
+def test_only_servers_are_reachable(tmp_path: Path) -> None:
     with played(tmp_path, "10.77.0.5:80"):
         routes = subprocess.run(["ip", "route"], check=True, capture_output=True, text=True).stdout
     ours = [line.split()[0] for line in routes.splitlines() if "servers0" in line]
     assert sorted(ours) == ["10.77.0.5", "198.18.0.0/15", "198.19.254.0/30"]
 
 
-def test_whoever_asks_on_the_same_host_is_answered_and_nobody_keeps_others_waiting(
+def test_slow_client_delays_no_other(
     tmp_path: Path,
 ) -> None:
     port = closed_port()
@@ -82,18 +80,18 @@ def test_whoever_asks_on_the_same_host_is_answered_and_nobody_keeps_others_waiti
         ask(("127.0.0.1", port))
 
 
-def test_a_unix_socket_is_served_in_haproxys_root(tmp_path: Path) -> None:
+def test_unix_socket_is_in_the_root(tmp_path: Path) -> None:
     with played(tmp_path, "/run/app.sock"):
         assert ask(str(tmp_path / "run/app.sock")).startswith(b"HTTP/1.1 200 OK")
 
 
-def test_an_address_of_haproxys_host_is_served_there_though_it_is_missing(tmp_path: Path) -> None:
+def test_missing_own_address_is_served(tmp_path: Path) -> None:
     with played(tmp_path, "192.0.2.77:8081", own=("192.0.2.77/32",)):
         lines = subprocess.run(["ss", "-Hltn"], check=True, capture_output=True, text=True).stdout
     assert "192.0.2.77:8081" in lines
 
 
-def test_a_server_whose_place_is_taken_is_named(tmp_path: Path) -> None:
+def test_taken_place_is_named(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         place = f"127.0.0.1:{taken.getsockname()[1]}"
         with (
@@ -103,6 +101,6 @@ def test_a_server_whose_place_is_taken_is_named(tmp_path: Path) -> None:
             pass
 
 
-def test_without_servers_nothing_is_started(tmp_path: Path) -> None:
+def test_no_servers_no_process(tmp_path: Path) -> None:
     with played(tmp_path):
         assert "servers0" not in interfaces()

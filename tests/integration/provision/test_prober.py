@@ -95,7 +95,7 @@ def outcomes(records: list[Record]) -> set[tuple[Any, ...]]:
         ("answers and stays", ("timeout", None, None)),
     ],
 )
-def test_each_way_to_answer_is_told_apart(behaviour: str, outcome: tuple[Any, ...]) -> None:
+def test_outcomes(behaviour: str, outcome: tuple[Any, ...]) -> None:
     with server(BEHAVIOURS[behaviour]) as port:
         probing = Probing(target(port), life=0.3 if outcome[0] == "timeout" else 10)
         probing.wait_for(0.3)
@@ -110,26 +110,26 @@ def test_it_tells_what_it_cost() -> None:
     assert 0 < cost["cpu_seconds"] < cost["seconds"] * cost["processors"]
 
 
-def test_where_nobody_listens_it_is_refused() -> None:
+def test_closed_port_refuses() -> None:
     probing = Probing(target(closed_port()))
     probing.wait_for(0.3)
     assert outcomes(probing.stop()) == {("refused", "ECONNREFUSED", None)}
 
 
-def test_where_an_interface_is_missing_it_is_unreachable() -> None:
+def test_missing_interface_is_unreachable() -> None:
     probing = Probing(Target("x", "127.0.0.1", closed_port(), "nosuch0"))
     probing.wait_for(0.3)
     assert outcomes(probing.stop()) == {("unreachable", "ENODEV", None)}
 
 
-def test_a_server_that_accepts_nothing_and_drops_is_a_timeout() -> None:
+def test_dropping_server_is_a_timeout() -> None:
     with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
         probing = Probing(target(listener.getsockname()[1]), life=0.3)
         probing.wait_for(0.3)
         assert outcomes(probing.stop()) == {("timeout", None, None)}
 
 
-def test_connections_in_the_queue_of_a_listener_that_goes_are_reset() -> None:
+def test_queued_connections_are_reset() -> None:
     port = closed_port()
     # Both begin before there is a listener, which they would hold open else.
     waiting, impatient = Probing(target(port), life=30), Probing(target(port), life=0.2)
@@ -141,7 +141,7 @@ def test_connections_in_the_queue_of_a_listener_that_goes_are_reset() -> None:
     assert {record[4] for record in waiting.stop()} == {"reset", "refused"}
 
 
-def test_the_schedule_is_open_it_waits_for_no_answer_and_asks_all_targets_together() -> None:
+def test_schedule_is_an_open_loop() -> None:
     with server(BEHAVIOURS["is silent"]) as silent, server(BEHAVIOURS["answers"]) as good:
         probing = Probing(target(silent), target(good), life=0.5)
         probing.wait_for(0.6)
@@ -156,7 +156,7 @@ def test_the_schedule_is_open_it_waits_for_no_answer_and_asks_all_targets_togeth
     assert "ok" not in {record[4] for record in first}
 
 
-def test_the_news_tell_how_each_target_fares_and_when_any_was_answered_last() -> None:
+def test_news_have_each_target() -> None:
     with server(BEHAVIOURS["answers"]) as good:
         probing = Probing(target(closed_port()), target(good))
         probing.wait_for(0.3)
@@ -168,7 +168,7 @@ def test_the_news_tell_how_each_target_fares_and_when_any_was_answered_last() ->
         probing.stop()
 
 
-def test_hundreds_of_probes_may_live_at_once_and_each_ends_at_its_time() -> None:
+def test_hundreds_of_probes_live_at_once() -> None:
     with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
         port = listener.getsockname()[1]
         probing = Probing(*[target(port)] * 8, life=1.5)
@@ -181,7 +181,7 @@ def test_hundreds_of_probes_may_live_at_once_and_each_ends_at_its_time() -> None
     assert all(life >= 1.5 for life in lives)
 
 
-def test_an_outage_is_seen_from_its_last_success_to_its_first_to_one_interval() -> None:
+def test_outage_is_exact_to_one_interval() -> None:
     port = closed_port()
     with server(BEHAVIOURS["answers"], port):
         probing = Probing(target(port))
@@ -209,7 +209,7 @@ def test_an_outage_is_seen_from_its_last_success_to_its_first_to_one_interval() 
     assert length <= opened - before_close + waited + 2 * max(slips)
 
 
-def test_where_a_connection_is_all_that_tells_it_is_enough() -> None:
+def test_connection_may_be_enough() -> None:
     with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
         places = (listener.getsockname()[1], closed_port())
         targets = [Target(f"x:{p}", "127.0.0.1", p, None, CONNECT) for p in places]

@@ -22,7 +22,7 @@ def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def test_what_is_seen_is_on_one_clock_and_steadiness_is_what_it_says(log: Path) -> None:
+def test_recorder_follows_an_address(log: Path) -> None:
     port = closed_port()
     target = Target(f"127.0.0.1:{port}", "127.0.0.1", port, None)
     watched = Recorder([target], Path("/"), 0.02, 1.0, Clock(time.monotonic()))
@@ -53,7 +53,7 @@ def test_what_is_seen_is_on_one_clock_and_steadiness_is_what_it_says(log: Path) 
     assert watched.probes["probing"]["cpu_seconds"] > 0
 
 
-def test_each_line_has_the_time_at_which_it_was_written(log: Path) -> None:
+def test_log_lines_have_their_times(log: Path) -> None:
     target = Target("x", "127.0.0.1", closed_port(), None)
     log.write_text("early\n")
     watched = Recorder([target], Path("/"), 0.02, 1.0, Clock(time.monotonic()))

@@ -135,7 +135,7 @@ def box(browser: Browser, axis: str, value: str) -> WebElement:
     )
 
 
-def test_a_cell_leads_to_its_story_and_the_story_back(page: Browser) -> None:
+def test_cell_and_story_link_to_each_other(page: Browser) -> None:
     assert len(visible(page, ".cell")) == 7
     assert visible(page, ".story") == []
     cell(page, "address-returns", "6.1", 1).click()
@@ -151,7 +151,7 @@ def test_a_cell_leads_to_its_story_and_the_story_back(page: Browser) -> None:
     assert len(visible(page, ".cell")) == 7
 
 
-def test_stories_open_by_the_keyboard_and_have_every_repetition(page: Browser) -> None:
+def test_keyboard_opens_stories(page: Browser) -> None:
     cell(page, "lost-address", "5.10", 1).send_keys(Keys.ENTER)
     [story] = visible(page, ".story")
     assert [each.text for each in story.find_elements(By.CSS_SELECTOR, ".verdict .chip")] == [
@@ -163,7 +163,7 @@ def test_stories_open_by_the_keyboard_and_have_every_repetition(page: Browser) -
     assert "cannot bind socket" in story.find_element(By.CSS_SELECTOR, "details pre").text
 
 
-def test_a_kernel_goes_with_its_rows_and_a_build_with_its_columns(page: Browser) -> None:
+def test_filter_hides_rows_and_columns(page: Browser) -> None:
     box(page, "Linux", "5.10").click()
     assert texts(page, ".grid tbody th") == ["6.1", "6.1"]
     box(page, "HAProxy", "2.2").click()
@@ -178,7 +178,7 @@ def test_a_scenario_goes_with_its_table(page: Browser) -> None:
     assert texts(page, ".grid h3") == ["address-returns by signal, plain"]
 
 
-def test_a_verdict_takes_rows_columns_and_tables_along_that_have_nothing_else(
+def test_verdict_filter_hides_empty_tables(
     page: Browser,
 ) -> None:
     # Of address-returns, 5.10 has an ok alone, and its 3.0 an error alone.
@@ -194,7 +194,7 @@ def test_a_verdict_takes_rows_columns_and_tables_along_that_have_nothing_else(
     assert len(visible(page, ".cell")) == 4
 
 
-def test_a_table_goes_when_its_last_cells_do_by_different_filters(page: Browser) -> None:
+def test_table_goes_with_its_last_cells(page: Browser) -> None:
     # What remains of address-returns are 2.2 on 5.10 (ok), 2.2 (silent) and 3.0 (error) on 6.1.
     box(page, "Linux", "5.10").click()
     box(page, "HAProxy", "3.0").click()
@@ -203,7 +203,7 @@ def test_a_table_goes_when_its_last_cells_do_by_different_filters(page: Browser)
     assert texts(page, ".grid h3") == ["lost-address by signal, plain"]
 
 
-def test_nothing_is_complained_of_and_nothing_is_fetched(page: Browser) -> None:
+def test_page_is_silent_and_fetches_nothing(page: Browser) -> None:
     cell(page, "lost-address", "6.1", 1).click()
     assert page.get_log("browser") == []  # type: ignore[no-untyped-call]
     events = [
@@ -231,7 +231,7 @@ def overflow(page: Browser) -> Any:
     return page.execute_script("return document.documentElement.scrollWidth - innerWidth")
 
 
-def test_one_cell_with_long_names_fits_a_phone(browser: Browser, tmp_path: Path) -> None:
+def test_long_names_fit_a_phone(browser: Browser, tmp_path: Path) -> None:
     names = Cell("a" * 60, "b" * 60, "c" * 60, "d" * 60, "e" * 60)
     run = stored(tmp_path, [measured(names, EVIDENCE["outage"])])
     (run.folder / "report.html").write_text(render(run, []))

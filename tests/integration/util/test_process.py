@@ -28,22 +28,22 @@ def written(path: Path) -> int:
     pytest.fail(f"nothing was written to {path}")
 
 
-def test_standard_output_is_returned_and_nothing_is_read() -> None:
+def test_standard_output_is_returned() -> None:
     assert commands.run(["sh", "-c", "cat; echo out; echo err >&2"], seconds=10) == "out\n"
 
 
-def test_a_failure_shows_the_status_and_the_last_words() -> None:
+def test_failure_shows_status_and_last_line() -> None:
     with pytest.raises(commands.CommandError, match=r"sh failed with status 3:\n(.*\n)*no disk"):
         commands.run(["sh", "-c", "echo trying; echo no disk >&2; exit 3"], seconds=10)
 
 
-def test_what_a_terminal_would_take_as_a_command_is_not_shown() -> None:
+def test_control_characters_are_not_shown() -> None:
     with pytest.raises(commands.CommandError) as caught:
         commands.run(["sh", "-c", r"printf '\033]0;mine\a\tno disk\r\n'; exit 3"], seconds=10)
     assert str(caught.value) == "sh failed with status 3:\n?]0;mine?       no disk"
 
 
-def test_what_takes_too_long_ends_with_all_that_it_started(tmp_path: Path) -> None:
+def test_timeout_ends_all_processes(tmp_path: Path) -> None:
     script = f"sleep 60 & echo $! >{tmp_path}/pid; echo waiting >&2; wait"
     with pytest.raises(commands.CommandError, match="did not end within 1 s"):
         commands.run(["sh", "-c", script], seconds=1)
@@ -59,7 +59,7 @@ def run_for_long(path: Path) -> None:
     commands.run(["sh", "-c", f"echo $$ >{path}; exec sleep 60"], seconds=100)
 
 
-def test_a_command_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
+def test_command_ends_with_its_parent(tmp_path: Path) -> None:
     parent = multiprocessing.Process(target=run_for_long, args=(tmp_path / "pid",))
     parent.start()
     pid = written(tmp_path / "pid")
@@ -87,7 +87,7 @@ def stop_amid(path: Path, said: multiprocessing.Queue[str]) -> None:
         try_to_run("true")
 
 
-def test_all_commands_end_when_they_are_stopped_and_no_other_begins(tmp_path: Path) -> None:
+def test_stop_ends_all_commands(tmp_path: Path) -> None:
     said: multiprocessing.Queue[str] = multiprocessing.Queue()
     process = multiprocessing.Process(target=stop_amid, args=(tmp_path / "pid", said))
     process.start()
@@ -99,7 +99,7 @@ def test_all_commands_end_when_they_are_stopped_and_no_other_begins(tmp_path: Pa
     assert has_ended(written(tmp_path / "pid"))
 
 
-def test_each_command_is_logged_as_a_line_that_a_shell_takes(
+def test_logged_commands_can_be_pasted(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     script = 'echo "$PLACE" "$MOOD" "$1"'

@@ -16,7 +16,7 @@ TICK = 1e-5
 
 
 @given(INTERVALS)
-def test_a_grid_is_the_least_multiple_of_an_interval_that_is_long_enough(interval: float) -> None:
+def test_grid_is_the_least_long_multiple(interval: float) -> None:
     step = grid(interval)
     assert step / interval == pytest.approx(round(step / interval))
     assert step >= GRID_SECONDS - TICK
@@ -26,14 +26,12 @@ def test_a_grid_is_the_least_multiple_of_an_interval_that_is_long_enough(interva
 @pytest.mark.parametrize(
     ("interval", "step"), [(0.02, 0.1), (0.005, 0.1), (0.03, 0.12), (0.1, 0.1), (0.25, 0.25)]
 )
-def test_grids_of_usual_intervals(interval: float, step: float) -> None:
+def test_usual_grids(interval: float, step: float) -> None:
     assert grid(interval) == pytest.approx(step)
 
 
 @given(st.floats(0, 10**5), st.floats(0, 10**5), st.floats(0.001, 2.0))
-def test_the_following_moment_is_on_the_grid_and_less_than_a_step_later(
-    now: float, origin: float, step: float
-) -> None:
+def test_following_moment_is_within_a_step(now: float, origin: float, step: float) -> None:
     moment = following(now, origin, step)
     steps = (moment - origin) / step
     assert steps == pytest.approx(round(steps), abs=1e-3)
@@ -41,12 +39,12 @@ def test_the_following_moment_is_on_the_grid_and_less_than_a_step_later(
 
 
 @given(st.integers(-1000, 1000), INTERVALS, st.integers(0, 10**4))
-def test_a_moment_of_the_grid_follows_itself(number: int, interval: float, origin: int) -> None:
+def test_grid_moment_follows_itself(number: int, interval: float, origin: int) -> None:
     moment = origin + number * interval
     assert following(moment, origin, interval) == pytest.approx(moment, abs=TICK)
 
 
-def test_what_has_passed_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_past_moments_are_not_awaited(monkeypatch: pytest.MonkeyPatch) -> None:
     slept: list[float] = []
     monkeypatch.setattr(time, "monotonic", lambda: 100.0)
     monkeypatch.setattr(time, "sleep", slept.append)

@@ -30,14 +30,14 @@ TLS_ALERT = b"\x15\x03\x03\x00\x02\x02\x0a"
         (CONNECT, b"", "ok", None),
     ],
 )
-def test_an_answer_is_what_was_expected(
+def test_answers_are_judged(
     answer: str, received: bytes, outcome: str, configuration: str | None
 ) -> None:
     assert judge(answer, received) == (outcome, configuration)
 
 
 @given(st.sampled_from([NAMED, ANY, CLOSE]), st.binary())
-def test_whatever_comes_is_told_apart(answer: str, received: bytes) -> None:
+def test_any_bytes_are_judged(answer: str, received: bytes) -> None:
     outcome, configuration = judge(answer, received)
     assert outcome in ("ok", "empty", "wrong")
     assert configuration is None or answer == NAMED

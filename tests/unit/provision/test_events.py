@@ -25,7 +25,7 @@ class Heard(io.StringIO):
         return super().write(text)
 
 
-def test_signs_of_life_come_between_events_and_never_into_one(
+def test_signs_of_life_come_between_events(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(events, "PULSE_SECONDS", 0.001)

@@ -43,7 +43,7 @@ NOISE = "[WARNING]  (436) : Resumed frontend main."
         ([FAILED, LOADED], ("success", 1.0)),
     ],
 )
-def test_the_last_word_of_the_log_counts(lines: list[str], found: tuple[str, float] | None) -> None:
+def test_last_word_counts(lines: list[str], found: tuple[str, float] | None) -> None:
     assert word([(float(at), line) for at, line in enumerate(lines)]) == found
 
 
@@ -51,7 +51,7 @@ def test_the_last_word_of_the_log_counts(lines: list[str], found: tuple[str, flo
     ("version", "is_heard"),
     [("1.8.26", False), ("1.9.0", True), ("2.2.9-2+deb11u6", True), ("3.5-dev2", True), ("", True)],
 )
-def test_the_workers_of_1_8_are_not_heard(version: str, is_heard: bool) -> None:
+def test_workers_of_1_8_are_silent(version: str, is_heard: bool) -> None:
     haproxy = HAProxy(Path("/nowhere"), [])
     haproxy.version = version
     assert haproxy.is_heard is is_heard

@@ -8,7 +8,7 @@ import socket
 from provision.guest.kernel import LISTENERS, listening, listening_places
 
 
-def test_a_listening_socket_is_found_by_its_address_and_port() -> None:
+def test_listening_sockets_are_found() -> None:
     with (
         socket.create_server(("127.0.0.1", 0)) as first,
         socket.create_server(("::1", 0), family=socket.AF_INET6) as second,
@@ -19,7 +19,7 @@ def test_a_listening_socket_is_found_by_its_address_and_port() -> None:
     assert address not in listening_places()
 
 
-def test_of_all_sockets_only_the_listening_are_read_and_all_of_them() -> None:
+def test_only_listening_sockets_are_read() -> None:
     servers = [socket.create_server(("127.0.0.1", 0)) for _ in range(40)]
     clients = [socket.create_connection(each.getsockname()) for each in servers]
     table = os.open(next(iter(LISTENERS)), os.O_RDONLY)

@@ -25,7 +25,7 @@ def talk(port: int = 80) -> Talk:
     return Talk(PART, port, None)
 
 
-def test_http_is_answered_with_the_status_and_the_text_that_a_check_expects() -> None:
+def test_http_check_gets_status_and_text() -> None:
     server = talk()
     assert server.begin() == b""
     assert not server.is_over
@@ -45,7 +45,7 @@ def test_http_is_answered_with_the_status_and_the_text_that_a_check_expects() ->
     ],
 )
 @pytest.mark.parametrize("size", [1, 7, 1000])
-def test_what_comes_behind_a_proxy_header_is_answered(header: bytes, size: int) -> None:
+def test_proxy_header_is_skipped(header: bytes, size: int) -> None:
     server, text = talk(), header + GET
     answers = [server.hear(text[i : i + size]) for i in range(0, len(text), size)]
     assert b"".join(answers).startswith(b"HTTP/1.1 200 ")
@@ -56,7 +56,7 @@ def test_what_comes_behind_a_proxy_header_is_answered(header: bytes, size: int) 
     ("port", "first"),
     [(25, b"220 "), (3306, b"\x49\0\0\0\x0a"), (99, b"up"), (143, b"* OK"), (80, b"")],
 )
-def test_some_servers_speak_first(port: int, first: bytes) -> None:
+def test_servers_that_speak_first(port: int, first: bytes) -> None:
     server = talk(port)
     assert server.begin().startswith(first)
     assert server.is_over == (port == 99)
@@ -74,13 +74,13 @@ def test_some_servers_speak_first(port: int, first: bytes) -> None:
         (9000, b"PING\r\n", b"OK\r\n"),
     ],
 )
-def test_checks_by_other_protocols_are_answered(port: int, question: bytes, answer: bytes) -> None:
+def test_other_protocols_are_answered(port: int, question: bytes, answer: bytes) -> None:
     server = talk(port)
     assert server.hear(question).startswith(answer)
     assert not server.is_over
 
 
-def test_each_message_of_a_check_has_its_answer() -> None:
+def test_each_message_has_its_answer() -> None:
     server = talk(26379)
     assert server.begin() == b""
     assert [server.hear(each) for each in (b"AUTH x\r\n", b"info\r\n", b"QUIT\r\n")] == [
@@ -88,7 +88,7 @@ def test_each_message_of_a_check_has_its_answer() -> None:
     ]  # fmt: skip
 
 
-def test_http_2_is_answered_stream_by_stream() -> None:
+def test_http_2_streams_are_answered() -> None:
     server = talk()
     settings, headers = b"\0\0\0\x04\0\0\0\0\0", b"\0\0\x01\x01\x05\0\0\0\x03\x82"
     answer = server.hear(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + settings)
@@ -96,7 +96,7 @@ def test_http_2_is_answered_stream_by_stream() -> None:
     assert server.hear(headers) == b"\0\0\x01\x01\x05\0\0\0\x03\x88"
 
 
-def test_tls_is_answered_and_what_is_inside() -> None:
+def test_tls_is_answered() -> None:
     made = LookAlikes()
     context = tls_context(made.private_key() + made.certificate(["x.example"]))
     server = Talk(PART, 443, context)
@@ -118,7 +118,7 @@ def test_tls_is_answered_and_what_is_inside() -> None:
 
 
 @given(st.lists(st.binary(max_size=80), max_size=6), st.sampled_from([80, 25, 3306, 99]))
-def test_whatever_is_said_a_server_goes_on(parts: list[bytes], port: int) -> None:
+def test_any_bytes_are_survived(parts: list[bytes], port: int) -> None:
     server = talk(port)
     server.begin()
     for part in parts:
@@ -133,7 +133,7 @@ def query(name: str, kind: int) -> bytes:
     return HEADER + labels + b"\0" + struct.pack("!2H", kind, 1)
 
 
-def test_a_name_has_one_address_always_the_same() -> None:
+def test_name_has_one_address() -> None:
     response = resolve(query("app.example.org", 1))
     assert response
     assert struct.unpack_from("!6H", response) == (77, 0x8180, 1, 1, 0, 0)
@@ -141,21 +141,21 @@ def test_a_name_has_one_address_always_the_same() -> None:
     assert address_of("app.example.org").startswith("198.18.")
 
 
-def test_a_service_has_servers_with_a_port() -> None:
+def test_service_has_servers() -> None:
     response = resolve(query("_http._tcp.app.example.org", 33))
     assert response
     assert struct.unpack_from("!H", response, 6) == (2,)
     assert struct.pack("!3H", 1, 1, 80) + b"\x08server-1\x05_http" in response
 
 
-def test_of_other_records_there_are_none() -> None:
+def test_other_records_are_empty() -> None:
     response = resolve(query("app.example.org", 28))
     assert response
     assert struct.unpack_from("!H", response, 6) == (0,)
 
 
 @given(st.binary(max_size=60))
-def test_what_is_not_a_query_is_not_answered_or_answered_as_one(noise: bytes) -> None:
+def test_noise_is_not_a_query(noise: bytes) -> None:
     for text in (noise, HEADER + noise):
         response = resolve(text)
         assert response is None or response[:2] == text[:2]
