@@ -31,10 +31,17 @@ from hatester.options import Flags
 from hatester.report import tables, writer
 from hatester.report.live import shown
 from hatester.results.store import Results, find
-from hatester.runner.runner import How
-from hatester.runner.selection import Choice, Market, like_host, new_run, newest_run
+from hatester.runner.run import RunOptions
 from hatester.runner.shell import open_shell
-from hatester.runner.start import New, measure
+from hatester.runner.start_or_resume import (
+    Choice,
+    NewRun,
+    Sources,
+    choose_new_run,
+    choose_resumed_run,
+    choose_run_like_host,
+    measure,
+)
 from hatester.util.errors import TimeIsUp, UserError
 from hatester.util.paths import HOSTS, MATRIX, RESULTS
 from hatester.util.progress import Progress
@@ -69,20 +76,20 @@ def _choose(settings: Any, wanted: Wanted, flags: Flags) -> Choice:
     """Return the cells to measure: of a new run, or those that the newest run lacks."""
     new, how = flags.new(wanted), flags.how
     declared = load_matrix(MATRIX, flags.matrix)
-    market = Market(lambda: debian(settings), kernels_of(settings), HOSTS, RESULTS)
+    sources = Sources(lambda: debian(settings), kernels_of(settings), HOSTS, RESULTS)
     if flags.resume or how.again:
-        if any(astuple(wanted)) or new != New() or flags.matrix != "default" or flags.host:
+        if any(astuple(wanted)) or new != NewRun() or flags.matrix != "default" or flags.host:
             raise UserError("--resume: which cells, and how, is said by the run already.")
-        return newest_run(declared, how.again, market)
+        return choose_resumed_run(declared, how.again, sources)
     if flags.host:
-        return like_host(declared, wanted, new, flags.host, market)
-    return new_run(declared, wanted, new, market)
+        return choose_run_like_host(declared, wanted, new, flags.host, sources)
+    return choose_new_run(declared, wanted, new, sources)
 
 
 def _load_expected(expect: str, choice: Choice) -> Expectation | None:
     if not expect:
         return None
-    if isinstance(choice.run, New) and choice.run.own:
+    if isinstance(choice.run, NewRun) and choice.run.own:
         raise UserError("--expect: of a configuration, the cells are not known beforehand.")
     return expectation.load(expect, choice.planned, lambda run: find(RESULTS, run).cells)
 
@@ -94,7 +101,7 @@ def bisect_commit(settings: Any, wanted: Wanted, flags: Flags, bad: str) -> None
     new = flags.new(wanted)
     host.require()
     with shown() as progress:
-        measured = measure(debian(settings), plan, How(), new, RESULTS, progress)
+        measured = measure(debian(settings), plan, RunOptions(), new, RESULTS, progress)
     show_run(measured.results, "plain")
     if measured.interruption:
         raise measured.interruption
@@ -209,7 +216,7 @@ def differences(results: Results) -> str:
 
 
 def show_kept(kept: Vagrant) -> None:
-    """How to enter the machines that go on, and to end them."""
+    """RunOptions to enter the machines that go on, and to end them."""
     there = " ".join(f"{name}={shlex.quote(value)}" for name, value in kept.where.items())
     for name in machines.kept_machines(kept.folder):
         print(f"kept: {there} {shlex.join(kept.entry(name))}")

@@ -11,8 +11,8 @@ from pathlib import Path
 from hatester.analysis.outcomes import OUTCOMES
 from hatester.guests import engine
 from hatester.matrix.plan import Wanted
-from hatester.runner.runner import How, Keep
-from hatester.runner.start import New
+from hatester.runner.run import Keep, RunOptions
+from hatester.runner.start_or_resume import NewRun
 from hatester.runner.user_config import Own, load_own
 from hatester.util.errors import UserError
 from hatester.util.paths import located
@@ -57,13 +57,13 @@ class Flags:
     host: str = ""
     table_format: str = "plain"
 
-    def new(self, wanted: Wanted) -> New:
+    def new(self, wanted: Wanted) -> NewRun:
         """Return how the cells of a new run are measured."""
         require(self.clock, engine.CLOCKS, "--clock")
         own_ = own(
             self.config, self.after, wanted.scenarios, self.host, self.file, self.env, self.advise
         )
-        return New(
+        return NewRun(
             seeds(self.repeat, self.seed),
             self.clock,
             interval("--probe-interval", self.probe_interval),
@@ -72,10 +72,10 @@ class Flags:
         )
 
     @property
-    def how(self) -> How:
+    def how(self) -> RunOptions:
         """Return how a run uses this host."""
         require(self.keep, [each.value for each in Keep], "--keep")
-        return How(Keep(self.keep), count("--jobs", self.jobs, least=0), again(self.failed))
+        return RunOptions(Keep(self.keep), count("--jobs", self.jobs, least=0), again(self.failed))
 
     @property
     def time_limit_seconds(self) -> float | None:

@@ -28,8 +28,8 @@ from hatester.matrix.models import METHODS, NAME, Setting, load_matrix
 from hatester.matrix.plan import Wanted, cell_of, make_plan
 from hatester.matrix.scenario import Scenario, load_scenario
 from hatester.options import duration
+from hatester.runner.like_host import likeness
 from hatester.runner.protocol import Order, guest_plan
-from hatester.runner.reproduce import likeness
 from hatester.runner.user_config import load_own
 from hatester.util.errors import MeasurementError
 from hatester.util.paths import MATRIX

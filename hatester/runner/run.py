@@ -48,9 +48,12 @@ class Keep(enum.Enum):
 
 
 @dataclass(frozen=True)
-class How:
-    """In which way a run goes about it: in `jobs` guests at once (0: as many as the host has room
-    for), some of which it may keep; what had one of the outcomes `again` is measured once more."""
+class RunOptions:
+    """Options of a run: its guests at once, which of them it keeps, and what it measures again.
+
+    `jobs` 0 means as many guests as the host has room for (`engine.guests_at_once`). Cells with
+    one of the outcomes `again` are measured once more.
+    """
 
     keep: Keep = Keep.NEVER
     jobs: int = 0
@@ -65,14 +68,19 @@ class Run:
     _slots: threading.Semaphore
 
     def __init__(
-        self, plan: Plan, how: How, materials: Materials, results: Results, progress: Progress
+        self,
+        plan: Plan,
+        options: RunOptions,
+        materials: Materials,
+        results: Results,
+        progress: Progress,
     ) -> None:
         self.plan = plan
-        self.how = how
+        self.options = options
         self.materials = materials
         self.results = results
         self._progress = progress
-        self._tasks = results.left(how.again)
+        self._tasks = results.left(options.again)
         self._left = len(self._tasks)
         self._schedule = Schedule(self._tasks)
         self._lock = threading.Lock()
@@ -83,12 +91,12 @@ class Run:
 
     @property
     def planned(self) -> int:
-        """How many measurements the results are to have in the end."""
+        """RunOptions many measurements the results are to have in the end."""
         return len(self.results.planned)
 
     @property
     def done(self) -> int:
-        """How many of them are there, and need not be measured again."""
+        """RunOptions many of them are there, and need not be measured again."""
         return self.planned - self._left
 
     def run(self) -> Vagrant | None:
@@ -100,7 +108,7 @@ class Run:
         with machines.machines_folder(self.results.folder.name) as folder:
             chosen = engine.choose(self.results.run["clock"])
             self.vagrant = Vagrant(PROJECT, folder, chosen)
-            jobs = self.how.jobs or engine.guests_at_once(chosen)
+            jobs = self.options.jobs or engine.guests_at_once(chosen)
             self._slots = threading.Semaphore(jobs)
             # On a clock of its own, a guest can be started while others measure.
             count = jobs + 1 if chosen.is_virtual else jobs
@@ -209,7 +217,7 @@ class Run:
             if not self._goes_on(task[0].kernel, guest, result, is_fit):
                 return False
             is_fresh = False
-        keep = self.how.keep
+        keep = self.options.keep
         return keep is Keep.ALWAYS or (keep is Keep.FAILED and has_failed)
 
     def _goes_on(self, kernel: str, guest: Guest, result: Result, is_fit: bool) -> bool:

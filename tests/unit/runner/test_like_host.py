@@ -13,7 +13,7 @@ from hatester.artifacts.mirrors import Mirrors
 from hatester.capture.host import Host, write_host
 from hatester.matrix.models import Build, Kernel, load_matrix
 from hatester.matrix.plan import Wanted
-from hatester.runner.reproduce import Likeness, likeness
+from hatester.runner.like_host import Likeness, likeness
 from hatester.util.errors import MeasurementError, UserError
 from hatester.util.paths import MATRIX
 
@@ -70,7 +70,7 @@ def market(monkeypatch: pytest.MonkeyPatch) -> dict[str, set[Any]]:
         if (suite, version) not in there["builds"]:
             raise MeasurementError("there is none")
 
-    monkeypatch.setattr("hatester.runner.reproduce.kit_version", kit_version)
+    monkeypatch.setattr("hatester.runner.like_host.kit_version", kit_version)
     monkeypatch.setattr("hatester.artifacts.haproxy_packages.of_suite", of_suite)
     return there
 

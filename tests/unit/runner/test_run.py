@@ -15,10 +15,9 @@ from hatester.guests.vagrant import Vagrant
 from hatester.matrix.models import load_matrix
 from hatester.matrix.plan import Cell, Wanted, make_plan
 from hatester.results.store import begin
-from hatester.runner import runner
 from hatester.runner.cell import not_measured
 from hatester.runner.protocol import Tainted
-from hatester.runner.runner import LOSSES, How, Run
+from hatester.runner.run import LOSSES, Run, RunOptions
 from hatester.util.errors import MeasurementError
 from hatester.util.paths import MATRIX
 from hatester.util.progress import Progress
@@ -76,8 +75,8 @@ def measured(
         def run_cell(guest: Guest, cell: Cell, repetition: int, *_: object) -> Result:
             return Result({**measure(guest, cell), "repetition": repetition})
 
-        monkeypatch.setattr(runner, "Starter", Starter)
-        monkeypatch.setattr(runner, "run_cell", run_cell)
+        monkeypatch.setattr("hatester.runner.run.Starter", Starter)
+        monkeypatch.setattr("hatester.runner.run.run_cell", run_cell)
         plan = make_plan(load_matrix(MATRIX), Wanted(kernels, scenarios=["lost-address"]))
         materials = SimpleNamespace(
             image=lambda _: None,
@@ -86,7 +85,7 @@ def measured(
             keys=None,
         )
         results = begin(tmp_path / "results", {}, plan.cells, seeds=seeds)
-        Run(plan, How(jobs=1), cast(Any, materials), results, Progress()).run()
+        Run(plan, RunOptions(jobs=1), cast(Any, materials), results, Progress()).run()
         stored = json.loads(results.file.read_text())
         assert len(stored["cells"]) == len(plan.cells) * len(seeds)
         return stored["cells"], started
