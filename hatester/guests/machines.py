@@ -8,7 +8,6 @@ are started again, is not removed from the cache.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import shutil
@@ -21,7 +20,7 @@ from hatester.artifacts import cache
 from hatester.artifacts.gc import Roots
 from hatester.util import process
 from hatester.util.errors import UserError
-from hatester.util.locks import is_held, locked, shared
+from hatester.util.locks import is_held, locked, shared, taken
 from hatester.util.paths import MACHINES, PROJECT
 
 _KEPT = "kept"
@@ -47,10 +46,9 @@ def machines_folder(name: str) -> Iterator[Path]:
             folder = runs / f"{name}-{os.getpid()}"
             try:
                 folder.mkdir()
-                lock = undo.enter_context((folder / "lock").open("w"))
             except OSError as error:
                 raise UserError(f"{folder} cannot be made: {error.strerror}.") from error
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            undo.enter_context(taken(folder / "lock", f"{folder} is another run's."))
         try:
             yield folder
         finally:
@@ -92,12 +90,9 @@ def kept_machines(folder: Path) -> list[str]:
 def _sweep(runs: Path) -> None:
     """End what runs have left that did not come to their end."""
     for folder in _inside(runs):
-        # One that lives has its lock; one that ends just now may have no folder any more.
-        unless = contextlib.suppress(BlockingIOError, FileNotFoundError)
-        with unless, (folder / "lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if not is_kept(folder):
-                remove(folder)
+        # A run that starts has its lock before the next one sweeps.
+        if not (is_held(folder / "lock") or is_kept(folder)):
+            remove(folder)
     process.kill_all(strays, "The processes of a killed run")
 
 

@@ -1,7 +1,8 @@
-"""Locks between processes (flock(2)): the kernel drops those of a process that dies.
+"""Locks between processes and threads (flock(2)): the kernel drops those of a process that dies.
 
-A lock file has the pid of who holds it, or held it last. It is never removed, but by `invoke clean`
-while nobody uses the cache: who had opened it before would hold another lock than who comes after.
+A lock file has the pid of the process that holds it alone. Lock files are deleted only by `invoke
+clean`, while the cache is not in use: a process that had opened a deleted one would hold another
+lock than the next process.
 """
 
 from __future__ import annotations
@@ -26,26 +27,26 @@ LOCK_SECONDS = 900.0
 
 _POLL_SECONDS = 0.1
 PATIENCE_SECONDS = 2.0
-"""A wait that takes longer is told."""
+"""A longer wait is logged."""
 
 
 @contextlib.contextmanager
 def locked(path: Path, purpose: str) -> Iterator[None]:
-    """Hold the lock file `path`, awaited; `purpose` completes "another process …".
+    """Wait for the lock file `path` and hold it alone; `purpose` completes "another process …".
 
-    Raises UserError where that takes more than LOCK_SECONDS, or there can be no such file.
+    Raises UserError where that takes more than LOCK_SECONDS, or the file cannot be made.
     """
     with _opened(path) as file:
         _await(file, fcntl.LOCK_EX, path, purpose)
-        _sign(file)
-        yield
+        with _signed(file):
+            yield
 
 
 @contextlib.contextmanager
 def shared(path: Path, purpose: str) -> Iterator[None]:
-    """Be one of those, of whom there may be many, that keep others from `taken` and `locked`.
+    """Wait for the lock file `path` and share it; it cannot be `taken` or `locked` meanwhile.
 
-    `purpose` and what is raised as of `locked`.
+    `purpose` and errors are those of `locked`.
     """
     with _opened(path) as file:
         _await(file, fcntl.LOCK_SH, path, purpose)
@@ -54,22 +55,22 @@ def shared(path: Path, purpose: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def taken(path: Path, sentence: str) -> Iterator[None]:
-    """Hold the lock file `path`, which is had at once or not at all.
+    """Hold the lock file `path` alone, without waiting for it.
 
-    Raises UserError with `sentence` where another process has it.
+    Raises UserError with `sentence` where it is held.
     """
     with _opened(path) as file:
-        if not _is_had(file, fcntl.LOCK_EX):
+        if not _try_lock(file, fcntl.LOCK_EX):
             raise UserError(sentence)
-        _sign(file)
-        yield
+        with _signed(file):
+            yield
 
 
 def is_held(path: Path) -> bool:
-    """Whether a process holds the lock file `path`, which need not be there."""
+    """True if the lock file `path` is held or shared; it need not exist."""
     try:
-        with path.open() as file:
-            return not _is_had(file, fcntl.LOCK_EX)
+        with path.open("r+") as file:
+            return not _try_lock(file, fcntl.LOCK_EX)
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return False
 
@@ -79,12 +80,13 @@ def _opened(path: Path) -> IO[str]:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.is_dir():
             set_aside(path, "is a folder, where a lock should be")
-        return path.open("a")
+        # NFS has byte-range locks instead, for which a file is open for reading and for writing.
+        return path.open("a+")
     except OSError as error:
         raise UserError(f"The lock {path} cannot be opened: {error.strerror}.") from error
 
 
-def _is_had(file: IO[str], kind: int) -> bool:
+def _try_lock(file: IO[str], kind: int) -> bool:
     try:
         fcntl.flock(file, kind | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -94,29 +96,40 @@ def _is_had(file: IO[str], kind: int) -> bool:
 
 def _await(file: IO[str], kind: int, path: Path, purpose: str) -> None:
     begun = time.monotonic()
-    is_told = False
-    while not _is_had(file, kind):
+    is_logged = False
+    while not _try_lock(file, kind):
         waited = time.monotonic() - begun
-        other = f"another process {purpose} ({holder(path)}it holds {path})"
+        pid = _holder(path)
+        is_ours = pid == str(os.getpid())
+        who = "thread" if is_ours else "process" if pid else "process or thread"
+        other = f"another {who} {purpose} ({holder(path)}it holds {path})"
         if waited > LOCK_SECONDS:
             raise UserError(f"Waited {LOCK_SECONDS:.0f} s while {other}.")
-        # Another thread of this process says itself what it does.
-        is_ours = holder(path) == f"pid {os.getpid()}, "
-        if waited > PATIENCE_SECONDS and not is_told and not is_ours:
+        # A thread of this process logs by itself what it does.
+        if waited > PATIENCE_SECONDS and not is_logged and not is_ours:
             log.info(f"waiting while {other}")
-            is_told = True
+            is_logged = True
         process.require_going_on()
         time.sleep(_POLL_SECONDS)
 
 
-def _sign(file: IO[str]) -> None:
-    """Leave this process's pid in a lock file, for who waits for it; on a full disk, without."""
+@contextlib.contextmanager
+def _signed(file: IO[str]) -> Iterator[None]:
+    """Keep this process's pid in a lock file; on a full disk, do without."""
     with contextlib.suppress(OSError):
         os.ftruncate(file.fileno(), 0)
         os.write(file.fileno(), f"{os.getpid()}\n".encode())
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            os.ftruncate(file.fileno(), 0)
 
 
 def holder(path: Path) -> str:
-    """Who holds a lock file alone, as the beginning of a list: `pid 123, `, or nothing."""
-    pid = path.read_text(errors="replace").strip() if path.exists() else ""
-    return f"pid {pid}, " if pid else ""
+    """Return who holds a lock file alone, to begin a list with: `pid 123, `, or nothing."""
+    return f"pid {pid}, " if (pid := _holder(path)) else ""
+
+
+def _holder(path: Path) -> str:
+    return path.read_text(errors="replace").strip() if path.exists() else ""

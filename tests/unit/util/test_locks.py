@@ -21,14 +21,15 @@ def test_a_lock_is_not_waited_for_without_end_and_who_has_it_is_told(
 ) -> None:
     monkeypatch.setattr(locks, "LOCK_SECONDS", 0.3)
     monkeypatch.setattr(locks, "PATIENCE_SECONDS", 0.0)
-    for pid, is_told in ((1, True), (os.getpid(), False)):
+    ours = os.getpid()
+    for pid, who, is_told in ((1, "process", True), (ours, "thread", False)):
         with locks.locked(path, "x"):
             path.write_text(f"{pid}\n")
-            sentence = rf"while another process makes y \(pid {pid}, it"
+            sentence = rf"while another {who} makes y \(pid {pid}, it"
             with pytest.raises(UserError, match=sentence), locks.locked(path, "makes y"):
                 pytest.fail("two have the lock")
         # Another thread of this process says itself what it does.
-        told = f"waiting while another process makes y (pid {pid}"
+        told = f"waiting while another {who} makes y (pid {pid}"
         assert (told in capsys.readouterr().err) == is_told
 
 
@@ -64,7 +65,7 @@ def test_many_share_a_lock_and_nobody_has_it_alone_then(
     monkeypatch.setattr(locks, "LOCK_SECONDS", 0.1)
     with (
         locks.taken(path, "It is in use."),
-        pytest.raises(UserError, match="another process cleans"),
+        pytest.raises(UserError, match="another thread cleans"),
         locks.shared(path, "cleans"),
     ):
         pytest.fail("one shares what another has alone")
@@ -79,3 +80,18 @@ def test_a_lock_is_held_as_long_as_somebody_has_it_alone_or_shares_it(path: Path
         with held:
             assert locks.is_held(path)
         assert not locks.is_held(path)
+
+
+def test_a_lock_that_is_shared_has_no_single_holder(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locks, "LOCK_SECONDS", 0.0)
+    with locks.taken(path, "x"):
+        assert locks.holder(path) == f"pid {os.getpid()}, "
+    sentence = r"another process or thread makes y \(it holds"
+    with (
+        locks.shared(path, "x"),
+        pytest.raises(UserError, match=sentence),
+        locks.locked(path, "makes y"),
+    ):
+        pytest.fail("one has alone what another shares")
