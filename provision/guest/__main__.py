@@ -6,8 +6,10 @@ import json
 import sys
 from pathlib import Path
 
-from provision.guest import agent, cleanliness, haproxy, rehearsal, survey
+from provision.guest import agent, cleanliness, haproxy, protocol, rehearsal, survey
 from provision.guest.errors import GuestError
+from provision.guest.plan import Question
+from provision.guest.protocol import Answer, Refusal, cut
 
 
 def main() -> None:
@@ -26,13 +28,16 @@ def main() -> None:
     elif command == "serve":
         agent.run(Path(sys.argv[2]))
     elif command == "survey":
-        try:
-            found = survey.run(json.loads(Path(sys.argv[2]).read_text()))
-        except GuestError as error:
-            found = {"refused": str(error)}
-        print(json.dumps(found))
+        print(protocol.encode(_surveyed(Path(sys.argv[2]))))
     else:
         sys.exit(f"{command} is not one of save, traces, serve, survey")
+
+
+def _surveyed(question: Path) -> Answer | Refusal:
+    try:
+        return survey.run(Question.of(question.read_text()))
+    except GuestError as error:
+        return Refusal(cut(str(error)))
 
 
 main()

@@ -14,11 +14,14 @@ import signal
 import struct
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn, TextIO
+from typing import NoReturn, TextIO
 
 from provision.guest import sequence
+from provision.guest.events import Events
+from provision.guest.plan import Greeting, Plan
+from provision.guest.protocol import Broken, Serving, cut
 
 _RNDADDENTROPY = 0x40085203  # include/uapi/linux/random.h
 _RNDRESEEDCRNG = 0x5207
@@ -29,34 +32,38 @@ _NO_MORE = 3
 def run(folder: Path) -> NoReturn:
     """Serve one host after another, each as long as it holds its ends of the pipes in `folder`."""
     while True:
-        with (folder / "requests").open() as requests, (folder / "events").open("w") as events:
-            _greet(json.loads(requests.readline()))
+        with (
+            (folder / "requests").open(encoding="utf-8") as requests,
+            (folder / "events").open("w", encoding="utf-8") as events,
+        ):
+            _greet(Greeting(**json.loads(requests.readline())))
             serve(requests, events, _run_seeded)
 
 
-def _greet(host: Mapping[str, Any]) -> None:
+def _greet(greeting: Greeting) -> None:
     """Take over the host's time and what it has for the random numbers."""
     # Seconds of the day begin with those of the monotonic clock, whenever the host comes.
-    time.clock_settime(time.CLOCK_REALTIME, int(host["time"]) + time.monotonic() % 1)
-    _stir(bytes.fromhex(host["secret"]))
+    time.clock_settime(time.CLOCK_REALTIME, int(greeting.time) + time.monotonic() % 1)
+    _stir(bytes.fromhex(greeting.secret))
 
 
-def _run_seeded(plan: dict[str, Any], requests: TextIO, events: TextIO) -> None:
-    _stir(f"hatester {plan['seed']}".encode())
+def _run_seeded(plan: Plan, requests: TextIO, events: TextIO) -> None:
+    _stir(f"hatester {plan.seed}".encode())
     sequence.run(plan, requests, events)
 
 
 def serve(
     requests: TextIO,
     events: TextIO,
-    run: Callable[[dict[str, Any], TextIO, TextIO], None],
+    run: Callable[[Plan, TextIO, TextIO], None],
 ) -> None:
     """Run a plan for each line of `requests`, in a process of its own.
 
     The host sends a line when the one before is answered, so that nobody reads what is another's.
     A sequence that ends by itself without its last event gets one here, `broken`.
     """
-    _say("serving", events)
+    said = Events(events)
+    said.report(Serving())
     while True:
         # It is there before its plan is.
         pid = os.fork()
@@ -67,11 +74,11 @@ def serve(
         if code == _NO_MORE:
             return
         if code < 0:
-            _say("broken", events, reason=f"it was killed by {signal.Signals(-code).name}")
+            said.report(Broken(f"it was killed by {signal.Signals(-code).name}"))
 
 
 def _run_next(
-    requests: TextIO, events: TextIO, run: Callable[[dict[str, Any], TextIO, TextIO], None]
+    requests: TextIO, events: TextIO, run: Callable[[Plan, TextIO, TextIO], None]
 ) -> NoReturn:
     """Take the next plan, and end this process with it. What is left of an earlier one is blank."""
     gc.disable()  # it lives shortly, and its evidence would be looked through in vain
@@ -81,18 +88,14 @@ def _run_next(
         while line and not line.strip():
             line = requests.readline()
         if line:
-            run(json.loads(line), requests, events)
+            run(Plan.of(line), requests, events)
         else:
             code = _NO_MORE
     except BaseException:
-        _say("broken", events, reason=traceback.format_exc())
+        Events(events).report(Broken(cut(traceback.format_exc())))
     finally:
         # Also where nobody hears that any more: what goes on from here is the server's.
         os._exit(code)
-
-
-def _say(event: str, events: TextIO, **fields: str) -> None:
-    print(json.dumps({"event": event, **fields}), file=events, flush=True)
 
 
 def _stir(seed: bytes) -> None:

@@ -7,7 +7,7 @@ import shlex
 import socket
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from provision.guest import transcript
@@ -36,7 +36,7 @@ def ip(*arguments: str, commands: str = "") -> str:
 class Interface:
     """What carries a scenario's addresses: a dummy of any name, or veth0 with its peer veth1."""
 
-    def __init__(self, name: str, addresses: list[str]) -> None:
+    def __init__(self, name: str, addresses: Sequence[str]) -> None:
         self.name = name
         self.addresses = list(addresses)
         """Those that it has, or had when it was deleted, such as 192.168.42.43/32."""
@@ -102,7 +102,7 @@ class Environment:
     """
 
     def __init__(
-        self, interface: str, interfaces: Mapping[str, list[str]], haproxy: HAProxy
+        self, interface: str, interfaces: Mapping[str, Sequence[str]], haproxy: HAProxy
     ) -> None:
         self.interface = Interface(interface, interfaces[interface])
         """The one that steps can name."""

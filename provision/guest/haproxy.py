@@ -12,9 +12,9 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 from provision.guest import root, transcript
 from provision.guest.connections import Target, request
@@ -30,6 +30,7 @@ from provision.guest.kernel import (
     unix_sockets,
     unmount,
 )
+from provision.guest.plan import Destination, RootContent
 
 CONFIGURATION = "/etc/haproxy/haproxy.cfg"
 PID_FILE = "/run/haproxy.pid"
@@ -73,7 +74,11 @@ def is_own(line: str) -> bool:
     return _OWN.match(line) is not None
 
 
-def word(lines: Sequence[tuple[float, str]]) -> tuple[str, float] | None:
+Report = tuple[Literal["success", "failure"], float]
+"""`success` or `failure`, and when HAProxy said so."""
+
+
+def word(lines: Sequence[tuple[float, str]]) -> Report | None:
     """What a log says became of a reload: `success` or `failure`, and when; None for nothing.
 
     What the master said before it began anew is of an earlier reload.
@@ -86,7 +91,7 @@ def word(lines: Sequence[tuple[float, str]]) -> tuple[str, float] | None:
             if began is not None:
                 return "success", at
         elif found and found[-1]:
-            return found[-1], at
+            return ("success" if found[-1] == "success" else "failure"), at
     return None
 
 
@@ -137,20 +142,18 @@ class HAProxy:
         """What its environment has beside ours."""
         self._mounts: list[Path] = []
 
-    def prepare(self, plan: Mapping[str, Any]) -> list[str]:
-        """Mount a writable view of the tree, and put into it what a plan has for it.
+    def prepare(self, content: RootContent) -> list[str]:
+        """Mount a writable view of the tree, and put content into it.
 
-        `files` and `made` are contents by absolute path; what is in `made` gives way to what the
-        tree has. `folders`, `users`, `groups`, `hosts` (addresses by name) and `env` are what a
-        configuration needs beside. Returns the paths of what was made. Raises GuestError where the
+        Returns the paths of what was made, since the tree lacked it. Raises GuestError where the
         kernel has no overlayfs.
         """
         LOG.write_bytes(b"")
         self._mount()
         _SHORT.unlink(missing_ok=True)
         _SHORT.symlink_to(self.tree)
-        self.env = dict(plan["env"])
-        return root.furnish(self.tree, plan)
+        self.env = dict(content.env)
+        return root.furnish(self.tree, content)
 
     def _mount(self) -> None:
         changes = LOG.parent / "changes"
@@ -169,17 +172,17 @@ class HAProxy:
         bind(Path("/dev"), self.tree / "dev")
         self._mounts.append(self.tree / "dev")
 
-    def target(self, where: Mapping[str, Any], site: str) -> Target:
+    def target(self, where: Destination, site: str) -> Target:
         """Return an address of a plan, as it is asked for a site here: a UNIX socket by its path
         from outside of the root, which is short enough for connect(2)."""
-        address, answer = where["address"], where["answer"]
+        address, answer = where.address, where.answer
         if address.startswith("/"):
             address = str(_SHORT / root.place_of(self.tree, address).relative_to(self.tree))
         elif address.startswith(ABSTRACT):
             # src/proto_uxst.c binds the whole of sun_path.
             address = f"\0{address[len(ABSTRACT) :]}".ljust(_PATH_BYTES, "\0")
         asked = request(answer, site)
-        return Target(where["label"], address, where["port"], where["interface"], answer, asked)
+        return Target(where.label, address, where.port, where.interface, answer, asked)
 
     def file(self, name: str) -> Path:
         """A file of /etc/haproxy."""

@@ -93,10 +93,10 @@ class Sampler:
             pids = holders[inode]
             stretch = self._open.get(key)
             if stretch is None or stretch["pids"] != pids:
-                stretch = {"address": label, "pids": pids, "from": now, "to": now, "queue": queue}
+                stretch = {"address": label, "pids": pids, "start": now, "end": now, "queue": queue}
                 self._open[key] = stretch
                 self._stretches.append(stretch)
-            stretch["to"] = now
+            stretch["end"] = now
             stretch["queue"] = max(stretch["queue"], queue)
             seen.add(key)
         for key in self._open.keys() - seen:
@@ -131,7 +131,7 @@ class Owners:
         self._table = table
         self.processes: dict[int, dict[str, Any]] = {}
         """Each that was seen, with its `pid`, its `kind` (haproxy or stranger), and when it was
-        seen first (`from`) and last (`to`)."""
+        seen first (`start`) and last (`end`)."""
         self._newest = ""
         self._known: set[int] = set()
         self._young: dict[int, float] = {}
@@ -186,5 +186,5 @@ class Owners:
             self._strangers.update({each: found.get(each, []) for each in sockets})
 
     def _note(self, pid: int, kind: str, now: float) -> None:
-        process = self.processes.setdefault(pid, {"pid": pid, "kind": kind, "from": now})
-        process["to"] = now
+        process = self.processes.setdefault(pid, {"pid": pid, "kind": kind, "start": now})
+        process["end"] = now

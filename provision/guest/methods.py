@@ -14,8 +14,9 @@ from pathlib import Path
 
 from provision.guest import transcript
 from provision.guest.errors import GuestError, HAProxyEnded
-from provision.guest.haproxy import LOG, PID_FILE, HAProxy, Place, last_lines, word
+from provision.guest.haproxy import LOG, PID_FILE, HAProxy, Place, Report, last_lines, word
 from provision.guest.kernel import bind, unmount
+from provision.guest.protocol import cut
 from provision.guest.runtime_api import ask, send
 
 _SOCKET = "run/haproxy-master.sock"
@@ -32,7 +33,7 @@ Lines = Sequence[tuple[float, str]]
 """Of HAProxy's log, each with the moment at which it was seen."""
 
 
-class Reload:
+class ReloadRequest:
     """A reload that was asked for."""
 
     exit_code: int | None = None
@@ -44,7 +45,7 @@ class Reload:
         self.is_heard = is_heard
         """Whether the old process tells the log what it does."""
 
-    def reported(self, log: Lines, now: float) -> tuple[str, float] | None:
+    def reported(self, log: Lines, now: float) -> Report | None:
         """What HAProxy says became of it, `success` or `failure`, and when; None so far.
 
         `log` is what it has logged since.
@@ -52,7 +53,7 @@ class Reload:
         return word(log)
 
 
-class _CommandReload(Reload):
+class _CommandReload(ReloadRequest):
     """Asked for by a command, which ends when it knows, or has passed the request on.
 
     It knows where there is no master; the old process then is a daemon, and without a log.
@@ -64,7 +65,7 @@ class _CommandReload(Reload):
         self._knows = knows
         self._ended: float | None = None
 
-    def reported(self, log: Lines, now: float) -> tuple[str, float] | None:
+    def reported(self, log: Lines, now: float) -> Report | None:
         self.exit_code = self._process.poll()
         if self.exit_code is None:
             return None
@@ -74,7 +75,7 @@ class _CommandReload(Reload):
         return word(log)
 
 
-class _CliReload(Reload):
+class _CliReload(ReloadRequest):
     """Asked for at the master CLI: since 2.7 it answers (management guide, section 9.4)."""
 
     answer = ""
@@ -85,7 +86,7 @@ class _CliReload(Reload):
         self._connection.setblocking(False)
         self._answered: float | None = None
 
-    def reported(self, log: Lines, now: float) -> tuple[str, float] | None:
+    def reported(self, log: Lines, now: float) -> Report | None:
         with contextlib.suppress(OSError):  # nothing yet, or the master has begun anew
             while chunk := self._connection.recv(65536):
                 self.answer += chunk.decode("utf-8", "replace")
@@ -111,13 +112,13 @@ class Signal:
         self.process = self.haproxy.launch(*self.options)
         self.haproxy.wait_until_up(self.process, places)
 
-    def reload(self) -> Reload:
+    def reload(self) -> ReloadRequest:
         """Ask for a reload. Raises HAProxyEnded when nobody is there to be asked."""
         if self.process is None or self.process.poll() is not None:
             raise HAProxyEnded("HAProxy's master has ended; there is nothing to reload")
         transcript.note("kill", "-USR2", str(self.process.pid))
         os.kill(self.process.pid, signal.SIGUSR2)
-        return Reload(self.haproxy.is_heard)
+        return ReloadRequest(self.haproxy.is_heard)
 
     def master(self) -> int | None:
         """The PID of the master, where there is one."""
@@ -130,7 +131,7 @@ class Signal:
     def _show_proc(self) -> str:
         """Return the master CLI's answer to `show proc` (management guide, section 9.4)."""
         try:
-            return ask(self.haproxy.tree / _SOCKET, "show proc", _SOCKET_SECONDS)
+            return cut(ask(self.haproxy.tree / _SOCKET, "show proc", _SOCKET_SECONDS))
         except GuestError as error:
             return str(error)
 
@@ -144,7 +145,7 @@ class Cli(Signal):
 
     options = ("-W", "-S", f"/{_SOCKET}")
 
-    def reload(self) -> Reload:
+    def reload(self) -> ReloadRequest:
         path = str(self.haproxy.tree / _SOCKET)
         talk = f"cli.connect({path!r}); cli.send(b'reload\\n'); print(cli.recv(65536).decode())"
         transcript.note("python3", "-c", f"import socket; cli = socket.socket(1); {talk}")
@@ -159,7 +160,7 @@ class SoftFinish(Signal):
 
     options = ("-D",)
 
-    def reload(self) -> Reload:
+    def reload(self) -> ReloadRequest:
         old = (self.haproxy.tree / PID_FILE.lstrip("/")).read_text().split()
         process = self.haproxy.launch(*self.options, "-sf", *old)
         return _CommandReload(process, is_heard=False, knows=True)
@@ -213,7 +214,7 @@ class Systemd(Signal):
     def _limits(self) -> str:
         return f"LimitNOFILE={self.haproxy.nofile}\n" if self.haproxy.nofile else ""
 
-    def reload(self) -> Reload:
+    def reload(self) -> ReloadRequest:
         command = ["systemctl", "reload", UNIT]
         transcript.note(*command)
         process = subprocess.Popen(command)

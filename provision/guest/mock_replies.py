@@ -6,8 +6,8 @@ import re
 import ssl
 import struct
 import zlib
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+
+from provision.guest.plan import ServerAnswers
 
 _PROXY_1 = re.compile(rb"PROXY [^\r\n]*\r\n")
 _PROXY_2 = b"\r\n\r\n\0\r\nQUIT\n"
@@ -41,34 +41,14 @@ _LATER = {
 }
 
 
-class Part(NamedTuple):
-    """What servers are to say.
-
-    By port the protocol of their checks, or what they say unasked and to each message; what checks
-    expect in bodies of HTTP, and by path the status; a certificate with its key. Bytes are written
-    as characters of Latin-1.
-    """
-
-    protocols: Mapping[str, str]
-    scripts: Mapping[str, list[str]]
-    expected: list[str]
-    statuses: Mapping[str, int]
-    certificate: str
-
-    @classmethod
-    def of(cls, plan: Mapping[str, Any]) -> Part:
-        """Return what a plan's `checks` has."""
-        return cls(*(plan[name] for name in cls._fields))
-
-
 class Talk:
     """A connection to a server: what it hears and what it answers, without a socket."""
 
-    def __init__(self, part: Part, port: int, context: ssl.SSLContext | None) -> None:
-        self._part = part
-        self._protocol = part.protocols.get(str(port), "")
-        self._script = [each.encode("latin-1") for each in part.scripts.get(str(port), ())]
-        self._expected = [each.encode("latin-1") for each in part.expected]
+    def __init__(self, answers: ServerAnswers, port: int, context: ssl.SSLContext | None) -> None:
+        self._answers = answers
+        self._protocol = answers.protocols.get(str(port), "")
+        self._script = [each.encode("latin-1") for each in answers.scripts.get(str(port), ())]
+        self._expected = [each.encode("latin-1") for each in answers.expected]
         self._context = context
         self._tls: ssl.SSLObject | None = None
         self._received, self._sent = ssl.MemoryBIO(), ssl.MemoryBIO()
@@ -130,7 +110,7 @@ class Talk:
         return _LATER.get(self._protocol) or b"OK\r\n"
 
     def _http(self, path: str) -> bytes:
-        status = self._part.statuses.get(path, 200)
+        status = self._answers.statuses.get(path, 200)
         body = b"\n".join([b"OK", *self._expected, b""])
         head = f"HTTP/1.1 {status} OK\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
         return head.encode() + body

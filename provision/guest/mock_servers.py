@@ -15,15 +15,15 @@ import signal
 import socket
 import ssl
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from provision.guest import kernel
 from provision.guest.environment import ip
 from provision.guest.errors import GuestError
 from provision.guest.kernel import pids
-from provision.guest.mock_replies import Part, Talk, resolve
+from provision.guest.mock_replies import Talk, resolve
+from provision.guest.plan import ServerAnswers
 from provision.guest.root import place_of
 
 _NAMED = "198.18.0.0/15"
@@ -45,13 +45,13 @@ _TABLE = "100"
 
 class MockServers:
     """Servers at addresses such as 10.0.0.5:8080, at a port of any address (`*:8080`), or at the
-    path of a UNIX socket; `own` are the addresses of HAProxy's host, and `part` is what they say.
+    path of a UNIX socket; `own` are the addresses of HAProxy's host, and `answers` what they say.
     """
 
-    def __init__(self, servers: Iterable[str], own: Iterable[str], part: Mapping[str, Any]) -> None:
+    def __init__(self, servers: Iterable[str], own: Iterable[str], answers: ServerAnswers) -> None:
         self.servers = list(servers)
         self._own = {ipaddress.ip_interface(each).ip for each in own}
-        self._part = part
+        self._answers = answers
         self._pid: int | None = None
 
     def start(self, root: Path) -> None:
@@ -70,7 +70,7 @@ class MockServers:
         if self._pid == 0:
             os.close(ready)
             os.close(theirs)
-            _play(listeners, {port for _, port in far}, Part.of(self._part), ours, made)
+            _play(listeners, {port for _, port in far}, self._answers, ours, made)
         os.close(ours)
         os.close(made)
         for listener in listeners:
@@ -194,7 +194,11 @@ def _listen_everywhere(port: int, kind: int, family: int) -> socket.socket:
 
 
 def _play(
-    listeners: list[socket.socket], ports: Iterable[int], part: Part, said: int, heard: int
+    listeners: list[socket.socket],
+    ports: Iterable[int],
+    answers: ServerAnswers,
+    said: int,
+    heard: int,
 ) -> None:
     """Serve until this process is ended; what it cannot do is said to its parent."""
     try:
@@ -210,7 +214,7 @@ def _play(
             for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM)
             for family in (socket.AF_INET, socket.AF_INET6)
         ]
-        stage = _Stage(listeners, part)
+        stage = _Stage(listeners, answers)
         os.write(said, b"serving\n")
         stage.serve()
     except BaseException as error:
@@ -222,9 +226,9 @@ def _play(
 class _Stage:
     """All sockets of the servers, and who is talking to them."""
 
-    def __init__(self, listeners: list[socket.socket], part: Part) -> None:
-        self._part = part
-        self._context = tls_context(part.certificate) if part.certificate else None
+    def __init__(self, listeners: list[socket.socket], answers: ServerAnswers) -> None:
+        self._answers = answers
+        self._context = tls_context(answers.certificate) if answers.certificate else None
         self._epoll = select.epoll()
         self._sockets = {listener.fileno(): listener for listener in listeners}
         self._talks: dict[int, Talk] = {}
@@ -249,7 +253,7 @@ class _Stage:
         connection, _ = listener.accept()
         file = connection.fileno()
         place = listener.getsockname()
-        talk = Talk(self._part, place[1] if isinstance(place, tuple) else 0, self._context)
+        talk = Talk(self._answers, place[1] if isinstance(place, tuple) else 0, self._context)
         self._sockets[file], self._talks[file] = connection, talk
         self._epoll.register(file, select.EPOLLIN)
         self._say(file, talk.begin())

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
+from provision.guest.haproxy import Report
 from provision.guest.kernel import counter_growth, is_asleep, read_counters
-from provision.guest.methods import Reload
+from provision.guest.methods import ReloadRequest
+from provision.guest.plan import PlannedStep
+from provision.guest.protocol import Reload, cut
 from provision.guest.recorder import View
 
 REPORT_SECONDS = 30.0
@@ -59,38 +61,32 @@ class Idleness:
 class Observation:
     """One reload, from the moment before it is asked for."""
 
-    def __init__(
-        self, watch: View, number: int, step: Mapping[str, Any], master: int | None
-    ) -> None:
+    def __init__(self, watch: View, number: int, step: PlannedStep, master: int | None) -> None:
         self.watch = watch
         self._idleness = Idleness(master, watch.now)
-        self.request: Reload | None = None
+        self.request: ReloadRequest | None = None
         self._line = len(watch.log)
         self._counters = read_counters()
-        self.entry: dict[str, Any] = {
-            "step": number,
-            "config": step["what"],
-            "present": step["present"],
-            "finally": step["finally"],
-            "gap": None,
-            "at": round(watch.now(), DIGITS),
-            "reported": None,
-            "reported_at": None,
-        }
+        self.number = number
+        self.step = step
+        self.at = round(watch.now(), DIGITS)
+        self.gap: float | None = None
+        """Seconds since the reload before, where it races with that."""
+        self.report: Report | None = None
+        """What HAProxy said became of it, and when."""
 
     def has_report(self) -> bool:
         """Whether HAProxy has said what became of the reload."""
         assert self.request is not None
         watch = self.watch
-        reported = self.request.reported(watch.log[self._line :], round(watch.now(), DIGITS))
-        if reported:
-            self.entry["reported"], self.entry["reported_at"] = reported
-        return reported is not None
+        said = self.request.reported(watch.log[self._line :], round(watch.now(), DIGITS))
+        self.report = said or self.report
+        return said is not None
 
     def _is_quiet(self) -> bool:
         """Whether HAProxy's last word is long ago, its master idle, and the addresses steady."""
         self.has_report()
-        last = max(self.entry["reported_at"] or 0.0, self.watch.spoke)
+        last = max(self.report[1] if self.report else 0.0, self.watch.spoke)
         return (
             self._idleness.lasts()
             and self.watch.now() - last >= SILENT_SECONDS
@@ -117,20 +113,29 @@ class Observation:
         """Until HAProxy has spoken; that it says nothing in time is a result as well."""
         self.watch.wait(self.has_report, REPORT_SECONDS)
 
-    def complete(self) -> dict[str, Any]:
-        """Watch to the end; returns what is to be kept."""
+    def complete(self) -> Reload:
+        """Watch to the end; return what is to be kept."""
         self.wait_for_report()
         return self.end(is_steady=self.watch.wait(self._is_quiet, SETTLE_SECONDS))
 
-    def end(self, is_steady: bool = False) -> dict[str, Any]:
-        """What there is to be kept, here and now."""
+    def end(self, is_steady: bool = False) -> Reload:
+        """Return what there is to be kept, here and now."""
         assert self.request is not None
         self.has_report()
-        return self.entry | {
-            "until": round(self.watch.now(), DIGITS),
-            "steady": is_steady,
-            "exit_code": self.request.exit_code,
-            "answer": self.request.answer,
-            "processes": None,
-            "counters": counter_growth(self._counters),
-        }
+        reported, reported_at = self.report or (None, None)
+        return Reload(
+            step=self.number,
+            config=self.step.what or "",
+            present=tuple(self.step.present),
+            in_the_end=tuple(self.step.in_the_end),
+            gap=self.gap,
+            at=self.at,
+            until=round(self.watch.now(), DIGITS),
+            reported=reported,
+            reported_at=reported_at,
+            steady=is_steady,
+            exit_code=self.request.exit_code,
+            answer=None if self.request.answer is None else cut(self.request.answer),
+            processes=None,
+            counters=counter_growth(self._counters),
+        )

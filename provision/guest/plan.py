@@ -90,6 +90,8 @@ class PlannedStep:
     """The labels that are on their interfaces from then until the next reload."""
     in_the_end: Sequence[str] = ()
     """The labels that are there before the next reload."""
+    missing: Sequence[str] = ()
+    """The addresses without which HAProxy may not start."""
 
 
 @dataclass(frozen=True)

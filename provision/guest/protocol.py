@@ -93,7 +93,7 @@ class TakenStep:
 
 
 @dataclass(frozen=True)
-class Connection:
+class CheckedConnection:
     """How one connection of a check ended; `at` is seconds since the last start or reload."""
 
     outcome: Outcome
@@ -105,12 +105,12 @@ class Connection:
 
 
 @dataclass(frozen=True)
-class CheckResult:
+class GuestCheck:
     """A check: how each address answered, by its label, after the reload of step `reload`."""
 
     step: Number
     reload: Number | None
-    connections: Annotated[Mapping[Name, Connection], Length(65536)]
+    connections: Annotated[Mapping[Name, CheckedConnection], Length(65536)]
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,7 @@ class Probing:
 
 
 @dataclass(frozen=True)
-class ObservedReload:
+class Reload:
     """A reload that was observed from `at` to `until`; `present` and `in_the_end` as planned."""
 
     step: Number
@@ -196,20 +196,14 @@ class ObservedReload:
 class Ended:
     """That HAProxy is gone: found at a step, or in the end (None), with what it said.
 
-    `verb`, `what` and `present` are those of the step.
+    `missing` are the addresses that were not there when it was to start, which it did not.
     """
 
     step: Number | None
     at: Seconds
     reason: Text
-    verb: Name | None
-    what: Name | None
-    present: Names | None
-
-    @property
-    def is_start(self) -> bool:
-        """True if HAProxy did not start."""
-        return self.verb == "start"
+    is_start: bool
+    missing: Names
 
 
 @dataclass(frozen=True)
@@ -223,7 +217,7 @@ class Evidence:
     addresses: Names
     """Their labels."""
     steps: Annotated[tuple[TakenStep, ...], Length(4096)]
-    reloads: Annotated[tuple[ObservedReload, ...], Length(4096)]
+    reloads: Annotated[tuple[Reload, ...], Length(4096)]
     lacking: Names
     """The sysctls that the kernel does not have."""
     ended: Ended | None
@@ -236,7 +230,7 @@ class Evidence:
     sampling: Sampling
 
 
-Checks = Annotated[tuple[CheckResult, ...], Length(4096)]
+Checks = Annotated[tuple[GuestCheck, ...], Length(4096)]
 
 
 @dataclass(frozen=True)
@@ -344,7 +338,15 @@ class Refusal:
 
 def encode(message: object) -> str:
     """Return a message as JSON, without the end of a line."""
-    return json.dumps(message, default=_fields)
+    # Names of files may be no text, which no JSON can have.
+    return (
+        json.dumps(message, default=_fields, ensure_ascii=False).encode(errors="replace").decode()
+    )
+
+
+def cut(text: str) -> str:
+    """Return the beginning of a text that may be too long for a message."""
+    return text[:TEXT_CHARACTERS]
 
 
 def _fields(message: Any) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import select
 import signal
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar
@@ -21,6 +21,7 @@ from provision.guest.errors import GuestError
 from provision.guest.haproxy import LOG, is_own
 from provision.guest.listeners import Sampler
 from provision.guest.prober import News, Prober, Runs
+from provision.guest.protocol import Listener, LogLine, Probe, Probing, Process, Sampling, cut
 
 SAMPLING_SECONDS = 0.05
 """Between two looks at the listening sockets."""
@@ -41,11 +42,21 @@ class View(ABC):
     All times are seconds on a clock, the present one of which `now` returns.
     """
 
+    NOTHING: ClassVar[Mapping[str, Any]] = {
+        "log": (), "probes": (), "probing": Probing(0.0, 0.0, 1),
+        "listeners": (), "processes": (), "sampling": Sampling(SAMPLING_SECONDS, 0, 0.0, 0.0),
+    }  # fmt: skip
+    """The evidence of a cell in which nothing was watched, as `seen` returns it."""
+
     def __init__(self, targets: int, now: Callable[[], float]) -> None:
         self.now = now
         self.log: list[tuple[float, str]] = []
         self.spoke = 0.0
         """When HAProxy itself logged something last, and not what a client did."""
+        self.listeners: dict[str, Any] = {}
+        """What the sampler saw, once it has ended."""
+        self.probes: dict[str, Any] = {}
+        """What the prober saw, once it has ended."""
         self._rest = b""
         self._runs: Runs = {}
         self._targets = range(targets)
@@ -59,7 +70,7 @@ class View(ABC):
         """Add what was written to the log; True if that ends a line."""
         *lines, self._rest = (self._rest + data).split(b"\n")
         now = round(self.now(), _DIGITS)
-        texts = [line.decode("utf-8", "replace") for line in lines]
+        texts = [cut(line.decode("utf-8", "replace")) for line in lines]
         self.log += [(now, text) for text in texts]
         if any(map(is_own, texts)):
             self.spoke = now
@@ -86,26 +97,37 @@ class View(ABC):
         """Return the seconds since any probe was answered."""
         return self.now() - self._answered
 
+    def seen(self, master: int | None) -> Mapping[str, Any]:
+        """Return what was seen as fields of Evidence, after the end; `master` is HAProxy's."""
+        if not (self.probes and self.listeners):
+            raise GuestError("the prober or the sampler ended without a word")
+        kinds = {True: "master", False: "worker"}
+        return {
+            "log": tuple(map(LogLine._make, self.log)),
+            "probes": tuple(map(Probe._make, self.probes["probes"])),
+            "probing": Probing(**self.probes["probing"]),
+            "listeners": tuple(
+                Listener(**{**each, "pids": tuple(each["pids"])})
+                for each in self.listeners["listeners"]
+            ),
+            "processes": tuple(
+                Process(**{**each, "kind": kinds[each["pid"] == master]})
+                if each["kind"] == "haproxy"
+                else Process(**each)
+                for each in self.listeners["processes"]
+            ),
+            "sampling": Sampling(**self.listeners["sampling"]),
+        }
+
 
 class Recorder(View):
     """Records until it is stopped: two processes, and a thread that reads from them and the log."""
-
-    NOTHING: ClassVar[dict[str, Any]] = {
-        "log": [], "probes": [], "listeners": [], "processes": [],
-        "probing": {"cpu_seconds": 0.0, "seconds": 0.0, "processors": 1},
-        "sampling": {
-            "interval": SAMPLING_SECONDS, "samples": 0, "cpu_seconds": 0.0, "seconds": 0.0
-        },
-    }  # fmt: skip
-    """The evidence of a cell in which nothing was recorded."""
 
     def __init__(
         self, targets: list[Target], tree: Path, interval: float, life: float, clock: Clock
     ) -> None:
         super().__init__(len(targets), clock.now)
         self.life = life
-        self.listeners: dict[str, Any] = {"listeners": [], "processes": [], "sampling": None}
-        self.probes: dict[str, Any] = {"probes": [], "probing": {}}
         self._clock = clock
         self._has_news = threading.Event()
         self._prober = _Child(

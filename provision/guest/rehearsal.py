@@ -10,13 +10,14 @@ import contextlib
 import io
 import os
 import stat
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from provision.guest.connections import NAMED
 from provision.guest.errors import GuestError
 from provision.guest.events import Events
 from provision.guest.mock_servers import MockServers
+from provision.guest.plan import Destination, Plan, PlannedStep, RootContent, ServerAnswers
 from provision.guest.root import RESOLVER
 from provision.guest.sequence import Sequence, Stage
 
@@ -34,49 +35,45 @@ listen rehearsal
     bind {_ADDRESS}:80
 """
 _ANSWER = "HTTP/1.0 200 OK\r\nConnection: close\r\n\r\nOK - rehearsal\n"
-_STEP = {"after": None, "delay": 0.0, "order": [0]}
-_LOAD = {
-    **_STEP, "what": "rehearsal", "text": _CONFIGURATION, "places": [[_ADDRESS, 80]],
-    "present": [], "finally": [],
-}  # fmt: skip
+_LOAD = PlannedStep(
+    "start", None, order=[0], what="rehearsal", text=_CONFIGURATION, places=[(_ADDRESS, 80)]
+)
+_ROOT = RootContent(
+    files={"/etc/haproxy/rehearsal.http": _ANSWER},
+    made={}, folders=[], users=[], groups=[], hosts=[], env={},
+)  # fmt: skip
+_NO_ANSWERS = ServerAnswers({}, {}, [], {}, "")
 
 
 def run(trees: list[Path]) -> None:
     """Start and reload the HAProxy of each tree, with all that watches a cell."""
     for tree in trees:
         _load(tree)
-        plan: dict[str, Any] = {
-            "tree": str(tree), "rest": 0.0, "method": "signal", "arguments": [], "nofile": None,
-            "sysctls": {}, "lenient": False,
-            "interface": "dummy0", "interfaces": {"dummy0": [f"{_ADDRESS}/32"]},
-            "root": {
-                "files": {"/etc/haproxy/rehearsal.http": _ANSWER}, "made": {},
-                "folders": [], "users": [], "groups": [], "hosts": [], "env": {},
-            },
-            "servers": [], "checks": {}, "site": "hatester",
-            "targets": [
-                {"label": "", "address": _ADDRESS, "port": 80, "interface": None, "answer": NAMED}
-            ],
-            "steps": [
-                {"verb": "start", **_LOAD},
-                {"verb": "reload", **_LOAD, "after": 0.1},
-                {"verb": "wait", "what": "reported"},
-            ],
-            # Nothing is observed to its end.
-            "probe_interval": 0.1, "connection_seconds": 5.0, "hold": True,
-        }  # fmt: skip
-        stage = Stage.of(plan)
-        Sequence(plan, io.StringIO("\n\n"), Events(io.StringIO()), stage).run()
+        plan = _plan(tree)
+        Sequence(plan, io.StringIO("\n\n"), Events(io.StringIO()), Stage.of(plan)).run()
     with contextlib.suppress(GuestError):  # a kernel without veth plays none
         _play()
 
 
+def _plan(tree: Path) -> Plan:
+    """Return a cell in which nothing is observed to its end."""
+    return Plan(
+        seed=0, race=0.0, rest=0.0, tree=str(tree), method="signal", arguments=[], sysctls={},
+        lenient=False, nofile=None, interface="dummy0", interfaces={"dummy0": [f"{_ADDRESS}/32"]},
+        root=_ROOT, servers=[], answers=_NO_ANSWERS, site="hatester",
+        destinations=[Destination("", _ADDRESS, 80, None, NAMED)],
+        steps=[
+            _LOAD,
+            replace(_LOAD, verb="reload", after=0.1),
+            PlannedStep("wait", None, what="reported"),
+        ],
+        probe_interval=0.1, connection_seconds=5.0, seconds=0, hold=True,
+    )  # fmt: skip
+
+
 def _play() -> None:
     """Play servers, and end them."""
-    checks: dict[str, Any] = {
-        "protocols": {}, "scripts": {}, "expected": [], "statuses": {}, "certificate": "",
-    }  # fmt: skip
-    servers = MockServers([f"{RESOLVER}:53"], [], checks)
+    servers = MockServers([f"{RESOLVER}:53"], [], _NO_ANSWERS)
     try:
         servers.start(Path("/"))
     finally:

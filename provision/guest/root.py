@@ -5,11 +5,11 @@ The root is the tree of a build under an overlay, so that all of it goes with th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from provision.guest.mock_replies import address_of
+from provision.guest.plan import RootContent
 
 ETC = "/etc/haproxy"
 RESOLVER = "198.18.0.53"
@@ -23,24 +23,24 @@ _FIRST_ID = 900
 """Of users and groups that are made: one that no package has."""
 
 
-def furnish(tree: Path, plan: Mapping[str, Any]) -> list[str]:
-    """Put into a root what a plan has for it (`HAProxy.prepare`); return what was made."""
+def furnish(tree: Path, content: RootContent) -> list[str]:
+    """Put content into a root; return the paths of what was made, since the build lacked it."""
     for name in _FOLDERS:
         (tree / name).mkdir(parents=True, exist_ok=True)
     for name in _SHARED:
         (tree / name).chmod(0o1777)
     _link(tree / "var/run", "/run")
     _link(tree / _IMAGES_ETC, ETC)
-    for path in plan["folders"]:
+    for path in content.folders:
         place_of(tree, path).mkdir(parents=True, exist_ok=True)
-    for path, content in plan["files"].items():
-        _write(tree, path, content)
-    made = [path for path in plan["made"] if not place_of(tree, path).exists()]
+    for path, text in content.files.items():
+        _write(tree, path, text)
+    made = [path for path in content.made if not place_of(tree, path).exists()]
     for path in made:
-        _write(tree, path, plan["made"][path])
-    _add_accounts(tree / "etc/passwd", plan["users"], "{name}:x:{id}:{id}::/:/usr/sbin/nologin")
-    _add_accounts(tree / "etc/group", plan["groups"], "{name}:x:{id}:")
-    _name_hosts(tree / "etc", plan["hosts"])
+        _write(tree, path, content.made[path])
+    _add_accounts(tree / "etc/passwd", content.users, "{name}:x:{id}:{id}::/:/usr/sbin/nologin")
+    _add_accounts(tree / "etc/group", content.groups, "{name}:x:{id}:")
+    _name_hosts(tree / "etc", content.hosts)
     return made
 
 
@@ -67,7 +67,7 @@ def _write(tree: Path, path: str, content: str) -> None:
     file.write_bytes(content.encode())
 
 
-def _add_accounts(file: Path, wanted: list[str], form: str) -> None:
+def _add_accounts(file: Path, wanted: Sequence[str], form: str) -> None:
     if not wanted:
         return
     there = file.read_text() if file.exists() else ""
@@ -77,7 +77,7 @@ def _add_accounts(file: Path, wanted: list[str], form: str) -> None:
     file.write_text("\n".join([*there.splitlines(), *lines, ""]))
 
 
-def _name_hosts(folder: Path, hosts: list[str]) -> None:
+def _name_hosts(folder: Path, hosts: Sequence[str]) -> None:
     """Have the C library find hosts in a file first, and ask the resolver for the rest."""
     named = [f"{address_of(host)} {host}" for host in hosts if host != "localhost"]
     lines = ["127.0.0.1 localhost", "::1 localhost", *named]

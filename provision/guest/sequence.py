@@ -8,9 +8,10 @@ that depend on the host. The last event carries the evidence.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn, TextIO
@@ -31,31 +32,45 @@ from provision.guest.observation import (
     Idleness,
     Observation,
 )
+from provision.guest.plan import RACING, Plan, PlannedStep
+from provision.guest.protocol import (
+    Begin,
+    CheckedConnection,
+    End,
+    Ended,
+    Evidence,
+    Failed,
+    GuestCheck,
+    Held,
+    LogLine,
+    Next,
+    Reload,
+    Tainted,
+    TakenStep,
+    cut,
+)
 from provision.guest.recorder import Recorder
 
-RACING = "racing"
-"""Stands where a step comes so long after the last reload as the cell's seed says: a share, `race`
-of the plan, of how long a reload takes here."""
 _LEAD_SECONDS = 0.05
 """For what a step has to prepare before its moment."""
 
 
-def run(plan: dict[str, Any], commands: TextIO, events: TextIO) -> None:
+def run(plan: Plan, commands: TextIO, events: TextIO) -> None:
     """Run a plan, unless the guest is not clean."""
     signal.signal(signal.SIGALRM, _too_long)
-    signal.alarm(plan["seconds"])
+    signal.alarm(plan.seconds)
     said = Events(events)
     if found := cleanliness.traces():
-        said.report("tainted", traces=found)
+        said.report(Tainted(tuple(map(cut, found))))
         return
     sequence = Sequence(plan, commands, said, Stage.of(plan))
     try:
         sequence.run()
     except GuestError as error:
-        unreported = sequence.unreported["checks"]
-        said.report("failed", reason=str(error), evidence=sequence.evidence, checks=unreported)
+        checks = tuple(sequence.unreported_checks)
+        said.report(Failed(cut(str(error)), sequence.evidence(), checks))
     else:
-        said.report("end", evidence=sequence.evidence)
+        said.report(End(sequence.evidence()))
 
 
 def _too_long(*_: object) -> NoReturn:
@@ -73,17 +88,17 @@ class Stage(NamedTuple):
     connect: Callable[[Target, float], dict[str, Any]] = connect
 
     @classmethod
-    def of(cls, plan: Mapping[str, Any]) -> Stage:
+    def of(cls, plan: Plan) -> Stage:
         """Return what a plan asks for, in this guest, after its rest."""
-        clock = Clock.rested(plan["rest"])
-        haproxy = HAProxy(Path(plan["tree"]), plan["arguments"], plan["nofile"])
-        own = chain(*plan["interfaces"].values())
-        interval, life = plan["probe_interval"], plan["connection_seconds"]
+        clock = Clock.rested(plan.rest)
+        haproxy = HAProxy(Path(plan.tree), list(plan.arguments), plan.nofile)
+        own = chain(*plan.interfaces.values())
+        interval, life = plan.probe_interval, plan.connection_seconds
         return cls(
             clock,
-            METHODS[plan["method"]](haproxy),
-            Environment(plan["interface"], plan["interfaces"], haproxy),
-            MockServers(plan["servers"], own, plan["checks"]),
+            METHODS[plan.method](haproxy),
+            Environment(plan.interface, plan.interfaces, haproxy),
+            MockServers(plan.servers, own, plan.answers),
             lambda targets: Recorder(targets, haproxy.tree, interval, life, clock),
         )
 
@@ -91,9 +106,7 @@ class Stage(NamedTuple):
 class Sequence:
     """A plan on its way. All times are seconds on the cell's clock."""
 
-    def __init__(
-        self, plan: dict[str, Any], commands: TextIO, events: Events, stage: Stage
-    ) -> None:
+    def __init__(self, plan: Plan, commands: TextIO, events: Events, stage: Stage) -> None:
         self.plan = plan
         self.commands = commands
         self.events = events
@@ -101,7 +114,7 @@ class Sequence:
         self.clock = stage.clock
         self.method = stage.method
         self.environment = stage.environment
-        self.grid = grid(plan["probe_interval"])
+        self.grid = grid(plan.probe_interval)
         self.targets: list[Target] = []
         self.watch: Recorder | None = None
         self.observation: Observation | None = None
@@ -113,14 +126,27 @@ class Sequence:
         """That the last reload which was observed to its end took, by HAProxy's word."""
         self.is_settled = False
         self.reloaded: int | None = None
-        self.unreported: dict[str, list[Any]] = {"taken": [], "checks": []}
-        """The steps and checks of which the host has not heard yet."""
-        self.evidence: dict[str, Any] = {
-            "steps": [], "reloads": [], "lacking": [], "ended": None,
-            "interval": plan["probe_interval"], "life": plan["connection_seconds"],
-            "addresses": [target["label"] for target in plan["targets"]],
-            **Recorder.NOTHING,
-        }  # fmt: skip
+        self.unreported_steps: list[TakenStep] = []
+        self.unreported_checks: list[GuestCheck] = []
+        """What the host has not heard of yet."""
+        self.steps: list[TakenStep] = []
+        self.reloads: list[Reload] = []
+        self.lacking: list[str] = []
+        self.ended: Ended | None = None
+        self.seen = Recorder.NOTHING
+
+    def evidence(self) -> Evidence:
+        """Return all that was seen so far, by a recorder that was stopped."""
+        return Evidence(
+            interval=self.plan.probe_interval,
+            life=self.plan.connection_seconds,
+            addresses=tuple(each.label for each in self.plan.destinations),
+            steps=tuple(self.steps),
+            reloads=tuple(self.reloads),
+            lacking=tuple(self.lacking),
+            ended=self.ended,
+            **self.seen,
+        )
 
     def run(self) -> None:
         """All steps; whatever happens, the guest is left as it was."""
@@ -128,66 +154,66 @@ class Sequence:
         with contextlib.ExitStack() as undo:
             undo.enter_context(self.events.pulse())
             undo.callback(self.method.stop)
-            haproxy.prepare(self.plan["root"])
-            targets, site = self.plan["targets"], self.plan["site"]
-            self.targets = [haproxy.target(each, site) for each in targets]
+            haproxy.prepare(self.plan.root)
+            site = self.plan.site
+            self.targets = [haproxy.target(each, site) for each in self.plan.destinations]
             undo.callback(self.environment.end)
             self.environment.make()
             undo.callback(self.stage.servers.end)
             self.stage.servers.start(haproxy.tree)
             self._set_sysctls()
-            self.events.report("begin", release=os.uname().release, haproxy=haproxy.version)
+            self.events.report(Begin(os.uname().release, haproxy.version))
             undo.callback(self._end_watch)
             self._take_all()
-            if self.plan["hold"]:
+            if self.plan.hold:
                 self._hold()
             else:
                 self._observe()
-                if not (self.evidence["ended"] or self.method.haproxy.processes()):
-                    self._note_end(None, {}, "HAProxy has ended")
+                if not (self.ended or self.method.haproxy.processes()):
+                    self._note_end(None, None, "HAProxy has ended")
                 self._report(None)
 
     def _take_all(self) -> None:
         """Take one step after another, unless HAProxy ends: then that is what the cell shows."""
-        for number, step in enumerate(self.plan["steps"], start=1):
+        for number, step in enumerate(self.plan.steps, start=1):
             try:
                 self._take(number, step)
             except HAProxyEnded as error:
                 self._note_end(number, step, str(error))
                 return
-            self.unreported["taken"].append(self.evidence["steps"][-1])
+            self.unreported_steps.append(self.steps[-1])
 
-    def _note_end(self, number: int | None, step: Mapping[str, Any], reason: str) -> None:
+    def _note_end(self, number: int | None, step: PlannedStep | None, reason: str) -> None:
         """Note that HAProxy is gone; where it did not even start, what it said is in its log."""
         at = round(self.clock.now(), DIGITS)
-        keys = ("verb", "what", "present")
-        self.evidence["ended"] = {
-            "step": number, "at": at, "reason": reason, **{key: step.get(key) for key in keys}
-        }  # fmt: skip
+        is_start = step is not None and step.verb == "start"
+        missing = tuple(step.missing) if step else ()
+        self.ended = Ended(number, at, cut(reason), is_start, missing)
         if self.watch is None:
-            self.evidence["log"] = [(at, line) for line in log_lines()]
+            log = tuple(LogLine(at, cut(line)) for line in log_lines())
+            self.seen = {**self.seen, "log": log}
 
     def _set_sysctls(self) -> None:
         """Set those of the plan; where it is lenient, only those that the kernel takes."""
-        for name, value in self.plan["sysctls"].items():
+        for name, value in self.plan.sysctls.items():
             try:
                 self.environment.set_sysctl(name, value)
             except GuestError:
-                if not self.plan["lenient"]:
+                if not self.plan.lenient:
                     raise
-                self.evidence["lacking"].append(name)
+                self.lacking.append(name)
 
     def _hold(self) -> None:
         """Leave everything as it is, unwatched, until the host says a word."""
         self._report(None)
         signal.alarm(0)
         self._end_watch()
-        self.events.report("held")
+        self.events.report(Held())
         self.commands.readline()
 
-    def _take(self, number: int, step: dict[str, Any]) -> None:
+    def _take(self, number: int, step: PlannedStep) -> None:
         """Take a step at its moment."""
-        verb = step["verb"]
+        verb = step.verb
         if verb == "wait":
             at = self.clock.now()
             self.do_wait(step)
@@ -197,56 +223,51 @@ class Sequence:
                 getattr(self, f"do_{verb}")(number, step, at)
             else:
                 self.clock.sleep_until(at)
-                getattr(self.environment, {"break": "break_"}.get(verb, verb))(step["what"])
-        taken = {
-            "step": number,
-            "verb": verb,
-            "what": step.get("what"),
-            "at": round(at, DIGITS),
-            "commands": transcript.taken(),
-        }
-        self.evidence["steps"].append(taken)
+                getattr(self.environment, {"break": "break_"}.get(verb, verb))(step.what)
+        commands = tuple(transcript.taken())
+        self.steps.append(TakenStep(number, verb, step.what, round(at, DIGITS), commands))
 
-    def _moment(self, number: int, step: dict[str, Any]) -> float:
+    def _moment(self, number: int, step: PlannedStep) -> float:
         """Return when a step is due: so long after the last start, reload or wait as it says; else
         at the next moment of the grid once all is observed, later by the step's delay. A check,
         which changes nothing, is always later by its delay, as one that a person starts would be.
         """
-        if step["after"] is None:
+        if step.after is None:
             self._observe()
             step_seconds = self.grid
-            if self.unreported["checks"]:
+            if self.unreported_checks:
                 self._report(number)
                 step_seconds = following(ROUND_SECONDS, 0.0, self.grid)
             ready = self.clock.now() + _LEAD_SECONDS
-            return following(ready, 0.0, step_seconds) + float(step["delay"])
-        if step["after"] != RACING:
-            delay = float(step["delay"]) if step["verb"] == "check" else 0.0
-            return self.turn + float(step["after"]) + delay
+            return following(ready, 0.0, step_seconds) + step.delay
+        if step.after != RACING:
+            delay = step.delay if step.verb == "check" else 0.0
+            return self.turn + float(step.after) + delay
         if self.reload_seconds is None:
             raise GuestError("HAProxy reported no reload whose length a racing step could take")
-        return self.turn + self.reload_seconds * float(self.plan["race"])
+        return self.turn + self.reload_seconds * self.plan.race
 
     def _report(self, number: int | None) -> None:
         """Tell the host what was done, and which step is next; wait until it has looked."""
-        self.events.report("next", step=number, **self.unreported)
-        self.unreported = {"taken": [], "checks": []}
+        taken, checks = tuple(self.unreported_steps), tuple(self.unreported_checks)
+        self.events.report(Next(number, taken, checks))
+        self.unreported_steps, self.unreported_checks = [], []
         # How long it takes is bounded by its own time.
         left = signal.alarm(0)
         if not self.commands.readline():
             raise GuestError("the host has gone")
         signal.alarm(left)
 
-    def do_start(self, _number: int, step: dict[str, Any], at: float) -> None:
+    def do_start(self, _number: int, step: PlannedStep, at: float) -> None:
         self._configure(step)
         self.clock.sleep_until(at)
-        self.method.start([(address, port) for address, port in step["places"]])
+        self.method.start([(address, port) for address, port in step.places])
         self.turn = following(self.clock.now(), 0.0, self.grid)
         self.clock.sleep_until(self.turn)
         self.watch = self.stage.record(self.targets)
         self.mark = self.turn
 
-    def do_reload(self, number: int, step: dict[str, Any], at: float) -> None:
+    def do_reload(self, number: int, step: PlannedStep, at: float) -> None:
         assert self.watch is not None
         self._configure(step)
         self.clock.sleep_until(at)
@@ -254,39 +275,38 @@ class Sequence:
             # This one overtakes it.
             self._keep(self.observation.end())
         observation = Observation(self.watch, number, step, self.method.master())
-        self.mark = observation.entry["at"]
-        if step["after"] == RACING:
-            observation.entry["gap"] = round(self.mark - self.turn, DIGITS)
+        self.mark = observation.at
+        if step.after == RACING:
+            observation.gap = round(self.mark - self.turn, DIGITS)
         self.turn = at
         observation.request = self.method.reload()
         self.observation = observation
         self.reloaded = number
 
-    def _configure(self, step: dict[str, Any]) -> None:
-        file = self.method.haproxy.file(f"{step['what']}.cfg")
+    def _configure(self, step: PlannedStep) -> None:
+        file = self.method.haproxy.file(f"{step.what}.cfg")
         transcript.note("cp", str(file), str(file.with_name("haproxy.cfg")))
-        self.method.haproxy.configure(step["text"])
+        self.method.haproxy.configure(step.text)
 
-    def do_wait(self, step: dict[str, Any]) -> None:
+    def do_wait(self, step: PlannedStep) -> None:
         assert self.watch is not None
-        if self.observation and step["what"] == "retrying":
+        if self.observation and step.what == "retrying":
             self.observation.wait_for_retries()
-        elif self.observation and step["what"] == "reported":
+        elif self.observation and step.what == "reported":
             self.observation.wait_for_report()
         else:
             self._observe()
         self.turn = following(self.clock.now(), 0.0, self.grid)
 
-    def do_check(self, number: int, step: dict[str, Any], at: float) -> None:
+    def do_check(self, number: int, step: PlannedStep, at: float) -> None:
         self.clock.sleep_until(at)
         found = {}
         # What hangs comes last, so that it cannot delay the rest.
-        for target in sorted([self.targets[i] for i in step["order"]], key=self._hangs):
-            result = self.stage.connect(target, self.plan["connection_seconds"])
+        for target in sorted([self.targets[i] for i in step.order], key=self._hangs):
+            result = self.stage.connect(target, self.plan.connection_seconds)
             result["at"] = round(result.pop("started") - self.clock.origin - self.mark, DIGITS)
-            found[target.label] = result
-        check = {"step": number, "reload": self.reloaded, "connections": found}
-        self.unreported["checks"].append(check)
+            found[target.label] = CheckedConnection(**result)
+        self.unreported_checks.append(GuestCheck(number, self.reloaded, found))
 
     def _hangs(self, target: Target) -> bool:
         assert self.watch is not None
@@ -297,29 +317,25 @@ class Sequence:
         if self.observation:
             reload = self.observation.complete()
             self._keep(reload)
-            if reload["reported_at"] is not None:
-                self.reload_seconds = reload["reported_at"] - reload["at"]
+            if reload.reported_at is not None:
+                self.reload_seconds = reload.reported_at - reload.at
         elif self.watch and not self.is_settled:
             watch, idleness = self.watch, Idleness(self.method.master(), self.watch.now)
             watch.wait(lambda: idleness.lasts() and watch.is_steady(STEADY_SECONDS), SETTLE_SECONDS)
             self.is_settled = True
 
-    def _keep(self, reload: dict[str, Any]) -> None:
-        self.evidence["reloads"].append(reload)
+    def _keep(self, reload: Reload) -> None:
         self.observation = None
-        if reload["steady"]:
-            reload["processes"] = self.method.show_processes()
+        if reload.steady:
+            reload = dataclasses.replace(reload, processes=self.method.show_processes())
+        self.reloads.append(reload)
 
     def _end_watch(self) -> None:
-        """Take what was seen to the evidence, even if a step has failed."""
+        """Keep all that was seen, even if a step has failed."""
         watch, self.watch = self.watch, None
         if watch is None:
             return
         if self.observation:
             self._keep(self.observation.end())
         watch.stop()
-        master = self.method.master()
-        for process in watch.listeners["processes"]:
-            if process["kind"] == "haproxy":
-                process["kind"] = "master" if process["pid"] == master else "worker"
-        self.evidence |= {"log": watch.log, **watch.probes, **watch.listeners}
+        self.seen = watch.seen(self.method.master())

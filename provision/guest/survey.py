@@ -10,10 +10,9 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 from provision.guest import environment, kernel
 from provision.guest.clock import Clock
@@ -32,6 +31,8 @@ from provision.guest.environment import Interface
 from provision.guest.errors import GuestError
 from provision.guest.haproxy import HAProxy, Place, first_alert
 from provision.guest.mock_servers import MockServers
+from provision.guest.plan import Destination, Question
+from provision.guest.protocol import Answer
 from provision.guest.runtime_api import RuntimeAPI, ask
 
 _SYSCTLS = ("net.ipv4.ip_nonlocal_bind", "net.ipv6.ip_nonlocal_bind")
@@ -56,42 +57,34 @@ Range = tuple[str, int, int]
 _ALERT = b"\x15\x03"  # RFC 8446, section 5.1
 
 
-def run(plan: Mapping[str, Any]) -> dict[str, Any]:
-    """Survey a configuration: its `text`, in the `tree` of a build with what its `root` has.
+def run(question: Question) -> Answer:
+    """Survey a configuration.
 
-    `interfaces` names those that must be there, with the one through which each label of `through`
-    is reached; `servers` and `checks` are as `MockServers` takes them, as far as the text says;
-    `shifted` are addresses of servers whose ports are those of binds and so many more. Returns
-    `binds`, by label how each answers (one of `ANSWERS`, or None where it does not even
-    take a connection), `servers`, those that it talks to, `failing`, those whose checks fail, and
-    `made`, the paths of files that the build does not have. Raises GuestError when HAProxy does not
-    start, with its first alert.
+    Raises GuestError when HAProxy does not start, with its first alert.
     """
-    survey = _Survey(plan)
+    survey = _Survey(question)
     with contextlib.ExitStack() as undo:
         survey.prepare(undo)
         with survey.started() as runtime:
             places, servers = survey.places(runtime), runtime.servers()
-        survey.surround(undo, places, others(servers, places, plan["shifted"]))
+        survey.surround(undo, places, others(servers, places, question.shifted))
         with survey.started() as runtime:
             binds = survey.ask(places)
             if failing := runtime.wait_for_checks(_SECONDS):
                 runtime.wait_until_down(failing, _FALL_SECONDS)
                 later = survey.ask(places)
                 binds = {b: a if later[b] == a else CONNECT for b, a in binds.items()}
-        return {
-            "binds": binds, "servers": survey.servers, "failing": failing, "made": survey.made,
-        }  # fmt: skip
+        return Answer(binds, tuple(survey.servers), tuple(failing), tuple(survey.made))
 
 
 class _Survey:
     """HAProxy with a configuration, and what is around it."""
 
-    def __init__(self, plan: Mapping[str, Any]) -> None:
-        self._plan = plan
-        peer = ["-L", plan["peer"]] if plan["peer"] else []
-        self._haproxy = HAProxy(Path(plan["tree"]), ["-db", *peer])
-        self.servers: list[str] = list(plan["servers"])
+    def __init__(self, question: Question) -> None:
+        self._question = question
+        peer = ["-L", question.peer] if question.peer else []
+        self._haproxy = HAProxy(Path(question.tree), ["-db", *peer])
+        self.servers: list[str] = list(question.servers)
         self.made: list[str] = []
         self._played: MockServers | None = None
         self._interfaces: dict[str, Interface] = {}
@@ -99,12 +92,12 @@ class _Survey:
     def prepare(self, undo: contextlib.ExitStack) -> None:
         """Lay out the root, and allow every address."""
         undo.callback(self._haproxy.stop)
-        self.made = self._haproxy.prepare(self._plan["root"])
-        self._haproxy.configure(self._plan["text"])
+        self.made = self._haproxy.prepare(self._question.root)
+        self._haproxy.configure(self._question.text)
         self._haproxy.file("hatester.cfg").write_text(_ASKING)
         for name in _SYSCTLS:
             undo.callback(environment.set_sysctl, name, environment.set_sysctl(name, "1"))
-        for name, addresses in {"dummy0": [], **self._plan["interfaces"]}.items():
+        for name, addresses in {"dummy0": [], **self._question.interfaces}.items():
             self._interfaces[name] = interface = Interface(name, addresses)
             undo.callback(interface.delete)
             interface.make()
@@ -125,11 +118,11 @@ class _Survey:
 
     def _through(self, place: Place) -> str:
         """Return the interface that has an address, by the one that its bind is restricted to."""
-        name = self._plan["through"].get(_label(place))
+        name = self._question.through.get(_label(place))
         return name if name in self._interfaces else "dummy0"
 
     def _play(self, undo: contextlib.ExitStack, own: Iterable[str]) -> None:
-        self._played = MockServers(self.servers, own, self._plan["checks"])
+        self._played = MockServers(self.servers, own, self._question.answers)
         undo.callback(self._played.end)
         self._played.start(self._haproxy.tree)
 
@@ -160,7 +153,7 @@ class _Survey:
     def places(self, runtime: RuntimeAPI) -> list[Place]:
         """Return where HAProxy listens for clients."""
         cli = runtime.cli_sockets() | {(f"/{_SOCKET}", 0)}
-        return without_inner(self._listening() - cli, self._plan["ranges"])
+        return without_inner(self._listening() - cli, self._question.ranges)
 
     def _listening(self) -> set[Place]:
         """Return each socket at which HAProxy's processes listen (proc_pid_fd(5))."""
@@ -184,15 +177,12 @@ class _Survey:
     def _target(self, place: Place, answer: str) -> Target:
         address, port = place
         label = _label(place)
-        interface = self._plan["through"].get(label)
+        interface = self._question.through.get(label)
         if address in _ANYWHERE:
-            there = self._plan["interfaces"].get(interface) or [_ANYWHERE[address]]
+            there = self._question.interfaces.get(interface or "") or [_ANYWHERE[address]]
             address = there[0].partition("/")[0]
-        where = {
-            "label": label, "address": address, "port": port, "interface": interface,
-            "answer": answer,
-        }  # fmt: skip
-        return self._haproxy.target(where, self._plan["site"])
+        where = Destination(label, address, port, interface, answer)
+        return self._haproxy.target(where, self._question.site)
 
 
 def without_inner(places: Iterable[Place], ranges: Iterable[Range]) -> list[Place]:

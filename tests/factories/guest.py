@@ -7,6 +7,7 @@ import io
 import itertools
 import json
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -14,7 +15,14 @@ from typing import Any, cast
 from provision.guest.clock import Clock
 from provision.guest.connections import Target
 from provision.guest.events import Events
-from provision.guest.methods import Reload
+from provision.guest.methods import ReloadRequest
+from provision.guest.plan import (
+    Destination,
+    Plan,
+    PlannedStep,
+    RootContent,
+    ServerAnswers,
+)
 from provision.guest.prober import News
 from provision.guest.recorder import Recorder, View
 from provision.guest.sequence import Sequence, Stage
@@ -54,8 +62,10 @@ class MadeUpRecorder(View):
 
     def __init__(self, clock: MadeUpClock, targets: int = 1) -> None:
         super().__init__(targets, clock.now)
-        self.listeners: dict[str, Any] = {"listeners": [], "processes": [], "sampling": {}}
-        self.probes: dict[str, Any] = {"probes": [], "probing": {}}
+        sampling = {"interval": 0.05, "samples": 1, "cpu_seconds": 0.1, "seconds": 1.0}
+        self.listeners = {"listeners": [], "processes": [], "sampling": sampling}
+        probing = {"cpu_seconds": 0.1, "seconds": 1.0, "processors": 1}
+        self.probes = {"probes": [], "probing": probing}
         self.is_stopped = False
         self._clock = clock
         self._outcomes = dict.fromkeys(range(targets), ("ok", 0.0))
@@ -98,7 +108,7 @@ class MadeUpHost:
         found = map(json.loads, self._events.getvalue().splitlines())
         return [event for event in found if event["event"] != "alive"]
 
-    def sequence(self, plan: dict[str, Any], stage: Stage) -> Sequence:
+    def sequence(self, plan: Plan, stage: Stage) -> Sequence:
         """Return the sequence of a plan that reports to this host."""
         return Sequence(plan, self.answers, Events(self._events), stage)
 
@@ -166,19 +176,19 @@ class _Method:
             tree=Path("/nowhere"), version="3.2.1",
             prepare=lambda _: [], configure=lambda _: None,
             file=lambda name: Path("/etc/haproxy", name),
-            target=lambda each, _: Target(each["label"], each["address"], each["port"], None),
+            target=lambda each, _: Target(each.label, each.address, each.port, None),
             processes=lambda: guest.processes,
         )  # fmt: skip
 
     def start(self, _places: Iterable[object]) -> None:
         self._guest.do("start")
 
-    def reload(self) -> Reload:
+    def reload(self) -> ReloadRequest:
         self._guest.do("reload")
         seconds, line = next(self._reports)
         clock, recorder = self._guest.clock, self._guest.recorder
         clock.at(clock.now() + seconds, lambda: recorder.write(line))
-        return Reload(is_heard=True)
+        return ReloadRequest(is_heard=True)
 
     def master(self) -> int | None:
         return None
@@ -190,19 +200,21 @@ class _Method:
         self._guest.do("stop")
 
 
-def plan(*steps: dict[str, Any], **further: Any) -> dict[str, Any]:
+def plan(*steps: dict[str, Any], **further: Any) -> Plan:
     """Return a plan of two addresses with these steps, each as soon as all is observed."""
-    step: dict[str, Any] = {
-        "what": "with", "after": None, "delay": 0.0, "order": [0, 1], "text": "", "places": [],
-        "present": [], "finally": [],
-    }  # fmt: skip
-    return {
-        "race": 0.5, "rest": 0.0, "sysctls": {}, "lenient": False, "root": {}, "site": "hatester",
-        "targets": [
-            {"label": "a", "address": "192.0.2.1", "port": 80},
-            {"label": "b", "address": "192.0.2.2", "port": 80},
+    root = RootContent({}, {}, [], [], [], [], {})
+    plan = Plan(
+        seed=0, race=0.5, rest=0.0, tree="/nowhere", method="signal", arguments=[], sysctls={},
+        lenient=False, nofile=None, interface="dummy0", interfaces={"dummy0": []}, root=root,
+        servers=[], answers=ServerAnswers({}, {}, [], {}, ""), site="hatester",
+        destinations=[
+            Destination("a", "192.0.2.1", 80, None, "named"),
+            Destination("b", "192.0.2.2", 80, None, "named"),
         ],
-        "steps": [{**step, **each} for each in steps],
-        "probe_interval": 0.02, "connection_seconds": 5.0, "hold": False,
-        **further,
-    }  # fmt: skip
+        steps=[
+            PlannedStep(**{"what": "with", "after": None, "order": [0, 1], **each})
+            for each in steps
+        ],
+        probe_interval=0.02, connection_seconds=5.0, seconds=60, hold=False,
+    )  # fmt: skip
+    return replace(plan, **further)

@@ -77,7 +77,7 @@ def test_listener_has_owner_queue_and_gaps(build: Path, kind: str, address: str)
     stretches = [each for each in seen["listeners"] if os.getpid() in each["pids"]]
     assert {each["address"] for each in stretches} == {f"{address}:{port}"}
     assert max(each["queue"] for each in stretches) == 3
-    first, last = stretches[0]["from"], stretches[-1]["to"]
+    first, last = stretches[0]["start"], stretches[-1]["end"]
     assert 0 < first < last < seen["sampling"]["seconds"]
     [owner] = [each for each in seen["processes"] if each["pid"] == os.getpid()]
     assert owner["kind"] == kind
@@ -103,11 +103,11 @@ def test_process_lasts_from_start_to_end(build: Path) -> None:
             process.kill()
         time.sleep(SECONDS)
     [entry] = [each for each in seen["processes"] if each["pid"] == process.pid]
-    assert 0.2 < entry["from"] < entry["to"]
-    assert entry["to"] < seen["sampling"]["seconds"] - SECONDS / 2
+    assert 0.2 < entry["start"] < entry["end"]
+    assert entry["end"] < seen["sampling"]["seconds"] - SECONDS / 2
     [ours] = [each for each in seen["processes"] if each["pid"] == os.getpid()]
-    assert ours["from"] < entry["from"]
-    assert ours["to"] > entry["to"]
+    assert ours["start"] < entry["start"]
+    assert ours["end"] > entry["end"]
 
 
 def test_kernel_counts_resets() -> None:

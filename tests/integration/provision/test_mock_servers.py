@@ -14,9 +14,10 @@ import pytest
 
 from provision.guest.errors import GuestError
 from provision.guest.mock_servers import MockServers
+from provision.guest.plan import ServerAnswers
 from tests.factories.servers import closed_port
 
-NOTHING = {"protocols": {}, "scripts": {}, "expected": [], "statuses": {}, "certificate": ""}
+NOTHING = ServerAnswers({}, {}, [], {}, "")
 GET = b"GET / HTTP/1.1\r\n\r\n"
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root makes networks")

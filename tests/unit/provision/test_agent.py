@@ -13,15 +13,17 @@ from typing import Any, TextIO
 import pytest
 
 from provision.guest import agent
+from provision.guest.plan import Plan
+from provision.guest.protocol import encode
 from tests.factories.guest import plan
 
 ENDS, RAISES, READS, IS_KILLED = range(4)
 """Seeds of plans: what becomes of the process that runs it."""
 
 
-def run(plan: Any, requests: TextIO, events: TextIO) -> None:
+def run(plan: Plan, requests: TextIO, events: TextIO) -> None:
     """Run a plan by its seed."""
-    seed = plan["seed"]
+    seed = plan.seed
     if seed == RAISES:
         raise ValueError("no such thing")
     if seed == READS:
@@ -49,7 +51,7 @@ class Host:
 
     def ask(self, seed: int) -> dict[str, Any]:
         """Send a plan; return the event that answers it."""
-        self.send(json.dumps(plan(seed=seed)))
+        self.send(encode(plan(seed=seed)))
         return self.hear()
 
 

@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hatester.util.pem import LookAlikes
-from provision.guest.mock_replies import Part, Talk, address_of, resolve
+from provision.guest.mock_replies import Talk, address_of, resolve
 from provision.guest.mock_servers import tls_context
+from provision.guest.plan import ServerAnswers
 
-PART = Part(
+ANSWERS = ServerAnswers(
     {"25": "smtp", "3306": "mysql", "5432": "pgsql", "389": "ldap", "6379": "redis", "99": "agent"},
     {"143": ["* OK\r\n"], "26379": ["", "+OK\r\n", "role:master\r\n"]},
     ["synced"], {"/health": 429}, "",
@@ -22,7 +23,7 @@ GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
 def talk(port: int = 80) -> Talk:
-    return Talk(PART, port, None)
+    return Talk(ANSWERS, port, None)
 
 
 def test_http_check_gets_status_and_text() -> None:
@@ -99,7 +100,7 @@ def test_http_2_streams_are_answered() -> None:
 def test_tls_is_answered() -> None:
     made = LookAlikes()
     context = tls_context(made.private_key() + made.certificate(["x.example"]))
-    server = Talk(PART, 443, context)
+    server = Talk(ANSWERS, 443, context)
     asking = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     asking.check_hostname, asking.verify_mode = False, ssl.CERT_NONE
     received, sent = ssl.MemoryBIO(), ssl.MemoryBIO()

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from provision.guest.methods import Reload
+from provision.guest.methods import ReloadRequest
 from provision.guest.observation import (
     IDLE_SECONDS,
     REPORT_SECONDS,
@@ -17,9 +17,10 @@ from provision.guest.observation import (
     Idleness,
     Observation,
 )
+from provision.guest.plan import PlannedStep
 from tests.factories.guest import FAILURE, PAUSED, SUCCESS, MadeUpClock, MadeUpRecorder
 
-STEP = {"what": "with", "present": ["a"], "finally": ["a"]}
+STEP = PlannedStep("reload", None, what="with", present=["a"], in_the_end=["a"])
 EARLY, LATE = 0.03, 0.1
 """Seconds by which a moment may differ: news come with each poll."""
 
@@ -40,7 +41,7 @@ def recorder(clock: MadeUpClock) -> MadeUpRecorder:
 def observation(recorder: MadeUpRecorder) -> Observation:
     """Observe a reload that is asked for at 10 s."""
     observation = Observation(recorder, 3, STEP, None)
-    observation.request = Reload(is_heard=True)
+    observation.request = ReloadRequest(is_heard=True)
     return observation
 
 
@@ -54,9 +55,9 @@ def test_watched_on_after_the_report(
 ) -> None:
     clock.at(10.4, lambda: recorder.write(line))
     entry = observation.complete()
-    assert (entry["reported"], entry["reported_at"]) == (word, 10.4)
-    assert entry["steady"]
-    assert is_soon_after(entry["until"], 10.4 + SILENT_SECONDS)
+    assert (entry.reported, entry.reported_at) == (word, 10.4)
+    assert entry.steady
+    assert is_soon_after(entry.until, 10.4 + SILENT_SECONDS)
 
 
 def test_later_words_of_haproxy_prolong(
@@ -65,7 +66,7 @@ def test_later_words_of_haproxy_prolong(
     clock.at(10.4, lambda: recorder.write(SUCCESS))
     clock.at(12.0, lambda: recorder.write("[WARNING] (1) : Proxy main stopped."))
     clock.at(13.5, lambda: recorder.write("192.0.2.1:5000 main main/<NOSRV> 200"))
-    assert is_soon_after(observation.complete()["until"], 12.0 + SILENT_SECONDS)
+    assert is_soon_after(observation.complete().until, 12.0 + SILENT_SECONDS)
 
 
 def test_late_outage_prolongs(
@@ -74,8 +75,8 @@ def test_late_outage_prolongs(
     clock.at(10.4, lambda: recorder.write(SUCCESS))
     clock.at(12.3, lambda: recorder.become("refused"))
     entry = observation.complete()
-    assert entry["steady"]
-    assert is_soon_after(entry["until"], 12.3 + STEADY_SECONDS)
+    assert entry.steady
+    assert is_soon_after(entry.until, 12.3 + STEADY_SECONDS)
 
 
 def test_unsteady_address_is_watched_to_the_bound(
@@ -86,20 +87,20 @@ def test_unsteady_address_is_watched_to_the_bound(
         outcome = ("refused", "ok")[number % 2]
         clock.at(10.0 + number / 2, lambda outcome=outcome: recorder.become(outcome))  # type: ignore[misc]
     entry = observation.complete()
-    assert not entry["steady"]
-    assert is_soon_after(entry["until"], 10.4 + SETTLE_SECONDS)
+    assert not entry.steady
+    assert is_soon_after(entry.until, 10.4 + SETTLE_SECONDS)
 
 
 def test_missing_report_is_awaited_to_the_bound(observation: Observation) -> None:
     entry = observation.complete()
-    assert (entry["reported"], entry["reported_at"]) == (None, None)
-    assert entry["steady"]
-    assert is_soon_after(entry["until"], 10.0 + REPORT_SECONDS)
+    assert (entry.reported, entry.reported_at) == (None, None)
+    assert entry.steady
+    assert is_soon_after(entry.until, 10.0 + REPORT_SECONDS)
 
 
 def test_overtaken_reload_ends_at_once(observation: Observation) -> None:
     entry = observation.end()
-    assert (entry["at"], entry["until"], entry["steady"]) == (10.0, 10.0, False)
+    assert (entry.at, entry.until, entry.steady) == (10.0, 10.0, False)
 
 
 def pauses(clock: MadeUpClock, recorder: MadeUpRecorder) -> None:
@@ -122,7 +123,7 @@ def test_retries_are_noticed(
     happens: Callable[[MadeUpClock, MadeUpRecorder], None], is_heard: bool, clock: MadeUpClock,
     recorder: MadeUpRecorder, observation: Observation,
 ) -> None:  # fmt: skip
-    observation.request = Reload(is_heard)
+    observation.request = ReloadRequest(is_heard)
     happens(clock, recorder)
     observation.wait_for_retries()
     assert is_soon_after(clock.now(), 11.0)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from provision.guest import haproxy
 from provision.guest.errors import GuestError, HAProxyEnded
-from provision.guest.sequence import RACING
+from provision.guest.plan import RACING
+from provision.guest.protocol import encode
 from tests.factories.guest import FAILURE, SUCCESS, MadeUpGuest, MadeUpHost, plan
 
 GRID = 0.1
@@ -29,7 +31,7 @@ def run(guest: MadeUpGuest, host: MadeUpHost, *steps: dict[str, Any], **further:
     """Run a sequence; return its evidence."""
     sequence = host.sequence(plan(*steps, **further), guest.stage())
     sequence.run()
-    return sequence.evidence
+    return json.loads(encode(sequence.evidence()))
 
 
 def is_on_grid(moment: float, step: float = GRID) -> bool:
@@ -137,10 +139,10 @@ def test_haproxy_that_does_not_start(
     monkeypatch.setattr(haproxy, "LOG", tmp_path / "log")
     (tmp_path / "log").write_text("[ALERT] (1) : cannot bind\n")
     guest.failing["start"] = HAProxyEnded("status 1")
-    evidence = run(guest, host, {**START, "what": "with", "present": ["a"]}, RELOAD)
+    evidence = run(guest, host, {**START, "missing": ["b"]}, RELOAD)
     ended = evidence["ended"]
-    assert (ended["step"], ended["verb"], ended["reason"]) == (1, "start", "status 1")
-    assert ended["present"] == ["a"]
+    assert (ended["step"], ended["is_start"], ended["reason"]) == (1, True, "status 1")
+    assert ended["missing"] == ["b"]
     assert [line for _, line in evidence["log"]] == ["[ALERT] (1) : cannot bind"]
     assert not guest.when("reload")
 
@@ -181,7 +183,7 @@ def test_guest_is_held_until_the_host_says_so(guest: MadeUpGuest, host: MadeUpHo
 def test_processes_are_masters_or_workers(guest: MadeUpGuest, host: MadeUpHost) -> None:
     kinds = {7: "haproxy", 8: "stranger"}
     guest.recorder.listeners["processes"] = [
-        {"pid": pid, "kind": kind} for pid, kind in kinds.items()
+        {"pid": pid, "kind": kind, "start": 0.0, "end": 1.0} for pid, kind in kinds.items()
     ]
     found = run(guest, host, START)["processes"]
     assert {each["pid"]: each["kind"] for each in found} == {7: "worker", 8: "stranger"}
