@@ -9,16 +9,15 @@ from typing import Any
 
 from hatester.analysis.labels import short_names
 from hatester.analysis.timeline import (
-    Ended,
     Holding,
     Phase,
-    Reload,
     Timeline,
     holdings,
     phases,
     stretches,
 )
 from hatester.util.text import counted, listed, printable, spread, were
+from provision.guest.protocol import Ended, Reload
 
 Entry = Mapping[str, Any]
 

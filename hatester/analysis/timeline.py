@@ -1,125 +1,124 @@
-"""Timelines: what a cell left as evidence, as typed data, and the arithmetic on it.
+"""Timelines: the evidence of a cell, as `timeline.json` has it, and the arithmetic on it.
 
 Times are seconds on the guest's monotonic clock since the cell began, unless said otherwise.
 """
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Annotated, ClassVar, Literal
 
-from hatester.analysis.timeline_schema import require_form
+import pydantic
+
+from hatester.util.validation import sentence
+from provision.guest.protocol import (
+    CheckedConnection,
+    Evidence,
+    Length,
+    Listener,
+    Moment,
+    Name,
+    Names,
+    Number,
+    Outcome,
+    Probe,
+    Reload,
+)
 
 OVERTAKING_SECONDS = 1.0
 """At most, from the end of an observation to the reload that ended it before it was steady."""
 
 UNFIT = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
-"""What reading, judging and drawing raise for what is no timeline, which is found out only then."""
+"""Raised by reading, judging and drawing anything that is not a timeline."""
+
+STRICT = pydantic.ConfigDict(extra="forbid", allow_inf_nan=False)
+"""How everything that a guest has sent is validated."""
 
 
 @dataclass(frozen=True)
-class Probe:
-    """One connection to an address; `configuration` is the one that answered, if it said so."""
+class Check:
+    """One connection to each address at one moment, from within the guest and from outside.
 
-    due: float
-    sent: float
-    ended: float
-    outcome: str
-    configuration: str | None
-
-    @property
-    def is_ok(self) -> bool:
-        return self.outcome == "ok"
-
-
-@dataclass(frozen=True)
-class Listener:
-    """A listening socket, as long as the same processes held it; `queue` is its longest."""
-
-    address: str
-    pids: tuple[int, ...]
-    start: float
-    end: float
-    queue: int
-
-
-@dataclass(frozen=True)
-class Process:
-    """A process, from when it was first seen to when it was last; a master, worker or stranger."""
-
-    pid: int
-    kind: str
-    start: float
-    end: float
-
-
-@dataclass(frozen=True)
-class Reload:
-    """A reload, observed from `at` to `until`; `present` are the addresses there all the while, and
-    `in_the_end` those that are there then."""
-
-    step: int
-    config: str
-    at: float
-    until: float
-    present: tuple[str, ...]
-    in_the_end: tuple[str, ...]
-    reported: str | None
-    reported_at: float | None
-    steady: bool
-
-
-@dataclass(frozen=True)
-class Ended:
-    """That HAProxy is gone: found at a step, or in the end (None), with what it said.
-
-    `missing` are the addresses that it did not have when it was to start; it did not, then.
+    `at` is seconds since the last start or reload, which was step `reload`.
     """
 
-    step: int | None
-    at: float
-    reason: str
-    missing: tuple[str, ...]
-    is_start: bool
+    step: Number
+    reload: Number | None
+    at: Moment
+    outcomes: Mapping[Name, Outcome]
+    outside: Mapping[Name, Outcome]
+    connections: Mapping[Name, CheckedConnection] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class Timeline:
-    """A cell's evidence. `probes` are each address's, in the order in which they were sent.
+class Timeline(Evidence):
+    """All that is known of a cell: the guest's evidence, and what its host adds."""
 
-    `loads` are the starts and reloads that were asked for, each with its configuration.
-    `tolerance` is the longest time that may lie between two samples of the listeners. `burden` is
-    the share of the guest's processors that watching took, from 0 to 1. `clock` is what the guest's
-    time followed, `seed` what decided all that chance would.
-    """
+    __pydantic_config__: ClassVar = STRICT
 
-    seed: int
-    clock: str
-    interval: float
-    addresses: tuple[str, ...]
-    configurations: Mapping[str, tuple[str, ...]]
-    loads: tuple[tuple[float, str], ...]
-    probes: Mapping[str, Sequence[Probe]]
-    listeners: tuple[Listener, ...]
-    processes: tuple[Process, ...]
-    tolerance: float
-    burden: float
-    log: tuple[tuple[float, str], ...]
-    reloads: tuple[Reload, ...]
-    ended: Ended | None
+    seed: Annotated[int, pydantic.Field(ge=0, le=1 << 63, strict=True)]
+    """What decided all that chance would."""
+    clock: Literal["real", "virtual"]
+    """What the guest's time followed."""
+    configurations: Mapping[Name, Names]
+    """The addresses that each binds."""
+    checks: Annotated[tuple[Check, ...], Length(4096)]
+    failed: str | None = None
+    """Why the cell could not be measured."""
+
+    @functools.cached_property
+    def by_address(self) -> Mapping[str, Sequence[Probe]]:
+        """The probes of each address, in the order in which they were sent."""
+        probes: dict[str, list[Probe]] = {label: [] for label in self.addresses}
+        for probe in self.probes:
+            probes[self.addresses[probe.destination]].append(probe)
+        for each in probes.values():
+            each.sort(key=lambda probe: probe.sent)
+        return probes
+
+    @functools.cached_property
+    def loads(self) -> tuple[tuple[float, str], ...]:
+        """The starts and reloads: when, and of which configuration.
+
+        A step begins a moment before its reload.
+        """
+        moments = {reload.step: reload.at for reload in self.reloads}
+        return tuple(
+            (moments.get(step.step, step.at), step.what or "")
+            for step in self.steps
+            if step.verb in ("start", "reload")
+        )
+
+    @functools.cached_property
+    def tolerance(self) -> float:
+        """The longest time that may lie between two samples of the listeners.
+
+        Half as much again as a period: with one sample missing, two lie between its neighbours.
+        """
+        sampling = self.sampling
+        measured = sampling.seconds / sampling.samples if sampling.samples else sampling.interval
+        return 1.5 * max(sampling.interval, measured)
+
+    @functools.cached_property
+    def burden(self) -> float:
+        """The share of the guest's processors that watching took, from 0 to 1."""
+        used = self.probing.cpu_seconds + self.sampling.cpu_seconds
+        there = self.probing.seconds * self.probing.processors
+        return min(used / there, 1.0) if there else 0.0
 
     def sent(self, label: str, start: float, end: float) -> Sequence[Probe]:
-        """An address's probes that were sent from `start` up to, but not at, `end`."""
-        probes = self.probes.get(label, ())
+        """Return an address's probes that were sent from `start` up to, but not at, `end`."""
+        probes = self.by_address.get(label, ())
         first = bisect_left(probes, start, key=lambda probe: probe.sent)
         return probes[first : bisect_left(probes, end, key=lambda probe: probe.sent)]
 
     def observed_until(self, reload: Reload) -> float:
-        """When the observation ended that a reload is in: not where another reload overtook it."""
+        """Return when a reload's observation ended, which one that overtakes it continues."""
         until, is_over = reload.until, reload.steady
         for following in self.reloads:
             if following.at <= reload.at:
@@ -130,86 +129,41 @@ class Timeline:
         return until
 
     def is_overtaken(self, reload: Reload) -> bool:
-        """Whether the next reload was asked for before this one was observed to its end."""
+        """True if the next reload was asked for before this one was observed to its end."""
         return self.observed_until(reload) > reload.until
 
 
-def read(evidence: Mapping[str, Any]) -> Timeline:
-    """The content of a cell's `timeline.json`, which is left as it is.
+def read(content: Mapping[str, object]) -> Timeline:
+    """Return the content of a cell's `timeline.json` as a timeline.
 
-    Raises ValueError for what has another form.
+    Raises ValueError, with the first mistake, for anything else: a verdict must not be computed
+    from evidence that no guest produced.
     """
-    require_form(evidence)
-    addresses = tuple(evidence["addresses"])
-    probes: dict[str, list[Probe]] = {label: [] for label in addresses}
-    for index, due, sent, ended, outcome, _errno, configuration in evidence["probes"]:
-        probes[addresses[index]].append(Probe(due, sent, ended, outcome, configuration))
-    for each in probes.values():
-        each.sort(key=lambda probe: probe.sent)
-    return Timeline(
-        seed=evidence["seed"],
-        clock=evidence["clock"],
-        interval=evidence["interval"],
-        addresses=addresses,
-        configurations={name: tuple(labels) for name, labels in evidence["configurations"].items()},
-        loads=_loads(evidence),
-        probes=probes,
-        listeners=tuple(
-            Listener(each["address"], tuple(each["pids"]), each["from"], each["to"], each["queue"])
-            for each in evidence["listeners"]
-        ),
-        processes=tuple(
-            Process(each["pid"], each["kind"], each["from"], each["to"])
-            for each in evidence["processes"]
-        ),
-        tolerance=_tolerance(evidence["sampling"]),
-        burden=_burden(evidence["probing"], evidence["sampling"]),
-        log=tuple((at, line) for at, line in evidence["log"]),
-        reloads=tuple(_reload(each) for each in evidence["reloads"]),
-        ended=_ended(evidence),
-    )
+    try:
+        timeline = _form().validate_python(content)
+    except pydantic.ValidationError as error:
+        raise ValueError(sentence(error).rstrip(".")) from error
+    require_sound(timeline)
+    return timeline
 
 
-def _loads(evidence: Mapping[str, Any]) -> tuple[tuple[float, str], ...]:
-    """Return when each configuration was loaded: a step begins a moment before its reload."""
-    moments = {reload["step"]: reload["at"] for reload in evidence["reloads"]}
-    return tuple(
-        (moments.get(step["step"], step["at"]), step["what"])
-        for step in evidence["steps"]
-        if step["verb"] in ("start", "reload")
-    )
+@functools.cache
+def _form() -> pydantic.TypeAdapter[Timeline]:
+    return pydantic.TypeAdapter(Timeline)
 
 
-def _ended(evidence: Mapping[str, Any]) -> Ended | None:
-    found = evidence["ended"]
-    if found is None:
-        return None
-    is_start = found["verb"] == "start"
-    bound = evidence["configurations"].get(found["what"], ()) if is_start else ()
-    missing = tuple(label for label in bound if label not in (found["present"] or ()))
-    if is_start and not missing:  # nothing that is watched
-        removed = (step["what"] for step in evidence["steps"] if step["verb"] == "remove")
-        missing = tuple(removed)
-    return Ended(found["step"], found["at"], found["reason"], missing, is_start)
-
-
-def _tolerance(sampling: Mapping[str, Any]) -> float:
-    """Half as much again as a period: with one sample missing, two lie between its neighbours."""
-    samples, interval = int(sampling["samples"]), float(sampling["interval"])
-    measured = float(sampling["seconds"]) / samples if samples else interval
-    return 1.5 * max(interval, measured)
-
-
-def _burden(probing: Mapping[str, Any], sampling: Mapping[str, Any]) -> float:
-    used = float(probing["cpu_seconds"]) + float(sampling["cpu_seconds"])
-    there = float(probing["seconds"]) * int(probing["processors"])
-    return min(used / there, 1.0) if there else 0.0
-
-
-def _reload(entry: Mapping[str, Any]) -> Reload:
-    names = ("step", "config", "at", "until", "reported", "reported_at", "steady")
-    present, in_the_end = tuple(entry["present"]), tuple(entry["finally"])
-    return Reload(present=present, in_the_end=in_the_end, **{name: entry[name] for name in names})
+def require_sound(evidence: Evidence) -> None:
+    """Raise ValueError where parts of evidence contradict one another."""
+    if len({*evidence.addresses}) < len(evidence.addresses):
+        raise ValueError("addresses: one comes twice")
+    if any(probe.destination >= len(evidence.addresses) for probe in evidence.probes):
+        raise ValueError("probes: an address was asked that is not there")
+    steps = [reload.step for reload in evidence.reloads]
+    if sorted({*steps}) != steps:
+        raise ValueError("reloads: their steps are out of order")
+    moments = [reload.at for reload in evidence.reloads]
+    if sorted(moments) != moments:
+        raise ValueError("reloads: their times are out of order")
 
 
 @dataclass(frozen=True)

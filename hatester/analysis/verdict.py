@@ -11,8 +11,6 @@ from typing import Any
 
 from hatester.analysis import explanation
 from hatester.analysis.timeline import (
-    Probe,
-    Reload,
     Stretch,
     Timeline,
     cut,
@@ -21,6 +19,7 @@ from hatester.analysis.timeline import (
     read,
     stretches,
 )
+from provision.guest.protocol import Probe, Reload
 
 SEVERITY = ("ok", "unasked", "lossy", "outage", "down")
 """The verdicts on what was measured, the worst last; `unasked` where nothing was left to ask."""
@@ -273,7 +272,7 @@ def _last_answer(probes: Sequence[Probe]) -> str | None:
 
 def _quality(timeline: Timeline) -> dict[str, Any]:
     """How late the prober was: it is no longer open-loop when it slips by an interval."""
-    late = [probe.sent - probe.due for probes in timeline.probes.values() for probe in probes]
+    late = [probe.sent - probe.due for probes in timeline.by_address.values() for probe in probes]
     p99 = percentile(late, 0.99)
     found = {
         "starved": timeline.clock == "real" and p99 > MOST_LATENESS,
@@ -306,7 +305,7 @@ def is_same_version(said: str, package: str) -> bool:
 
 def judged(timeline: Mapping[str, Any]) -> dict[str, Any]:
     """What `run.json` says of a cell by its evidence alone, now or at any later time."""
-    if "failed" in timeline:
+    if timeline.get("failed") is not None:
         return unjudged(timeline["failed"], timeline["checks"])
     found = judge(timeline)
     return {

@@ -36,7 +36,7 @@ COMMAND_SECONDS = 120
 PREPARE_SECONDS = 300
 ANSWER_SECONDS = 20
 """In which a guest that lives does the least of things."""
-_RACE = 1000
+RACE = 1000
 """How often the guest's time may be the host's where it has nothing to do but wait."""
 PROGRAM = "/opt/hatester/guest"
 """A folder that Python runs; what it has compiled stays there and need not be compiled again."""
@@ -197,7 +197,7 @@ class Guest:
         # What ends only the wait here would leave the command running there. On the virtual clock,
         # minutes may pass there while the host reads a disk.
         self.log_command(command)
-        there = seconds * _RACE if self.engine.is_virtual else seconds
+        there = seconds * RACE if self.engine.is_virtual else seconds
         bounded = f"timeout {there} sh -euc {shlex.quote(command)}"
         with self.reachable(f"`{command}`"):
             result = self.connection.run(

@@ -61,7 +61,7 @@ def marks(steps: Sequence[Entry], closest: float) -> list[Mark]:
 
 def runs(timeline: Timeline, label: str, idle: Sequence[tuple[float, float]]) -> list[Run]:
     """An address's runs, in order of time; `idle` is when it is not expected to answer."""
-    probes = timeline.probes.get(label, ())
+    probes = timeline.by_address.get(label, ())
     kinds = [
         (probe.outcome, not any(start <= probe.sent < end for start, end in idle))
         for probe in probes

@@ -11,10 +11,11 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hatester.analysis.timeline import Phase, Reload, Timeline, read
+from hatester.analysis.timeline import Phase, Timeline, read
 from hatester.report.lanes import Run, idle_times, marks, owners, runs
 from hatester.report.svg import add, box, picture, written
 from provision.guest.connections import OUTCOMES
+from provision.guest.protocol import Reload
 
 Entry = Mapping[str, Any]
 
@@ -235,7 +236,7 @@ def _bounds(timeline: Timeline, steps: Sequence[Entry]) -> tuple[float, float]:
     """When the first thing happened, and the last."""
     times = [
         *(step["at"] for step in steps),
-        *(probe.sent for probes in timeline.probes.values() for probe in probes),
+        *(probe.sent for probes in timeline.by_address.values() for probe in probes),
         *(reload.until for reload in timeline.reloads),
     ]
     start, end = min(times, default=0.0), max(times, default=0.0)

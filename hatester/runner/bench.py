@@ -39,7 +39,7 @@ from hatester.matrix.models import load_matrix
 from hatester.matrix.plan import Plan, Wanted, make_plan
 from hatester.results.store import Results, find
 from hatester.runner.cell import run_cell
-from hatester.runner.protocol import Order
+from hatester.runner.guest_plan import Order
 from hatester.util import process
 from hatester.util import process as commands
 from hatester.util.files import write_whole

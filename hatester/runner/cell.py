@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from typing import Any
@@ -13,8 +14,10 @@ from hatester.artifacts.rootfs import Tree
 from hatester.guests.guest import Guest
 from hatester.matrix.plan import Cell
 from hatester.runner import protocol
-from hatester.runner.protocol import Evidence, Order
+from hatester.runner.guest_plan import Order
+from hatester.runner.protocol import Record
 from hatester.util.errors import MeasurementError
+from provision.guest.protocol import encode
 
 
 def run_cell(
@@ -28,37 +31,38 @@ def run_cell(
     """Measure a cell, telling the number of each step that is next. What goes wrong is the
     result's `error`.
 
-    Raises Tainted when the guest bears traces of earlier cells.
+    Raises TaintedGuest when the guest bears traces of earlier cells.
     """
     started = time.monotonic()
-    evidence = Evidence()
+    record = Record.of(order, guest.engine.clock)
     console_before = len(guest.console())
     try:
-        protocol.measure(guest, order, evidence, at_step)
-        _require_versions(evidence, guest.image.kit.release, tree.version)
+        protocol.measure(guest, order, record, at_step)
+        _require_versions(record, guest.image.kit.release, tree.version)
     except MeasurementError as error:
-        evidence.timeline["failed"] = str(error)
+        record.fail(str(error))
+    timeline = json.loads(encode(record.timeline))
     entry = {
         **_head(cell, repetition),
         "kernel": {
             "name": cell.kernel,
-            "release": evidence.release,
+            "release": record.release,
             "version": guest.image.kit.version,
             "accelerator": guest.accelerator,
         },
         "haproxy": {
             "name": cell.build,
-            "version": evidence.haproxy_version,
+            "version": record.haproxy_version,
             "package": tree.version,
             "tree": tree.serial,
         },
         "clock": guest.engine.clock,
         "cpus": guest.engine.cpus,
         "seconds": round(time.monotonic() - started, 3),
-        **judged(evidence.timeline),
+        **judged(timeline),
     }
     console = guest.console()[console_before:]
-    return Result(entry, evidence.timeline, console)
+    return Result(entry, timeline, console)
 
 
 def not_measured(cell: Cell, repetition: int, reason: str, console: str = "") -> Result:
@@ -85,10 +89,10 @@ def _head(cell: Cell, repetition: int) -> dict[str, Any]:
     }
 
 
-def _require_versions(evidence: Evidence, release: str, version: str) -> None:
+def _require_versions(record: Record, release: str, version: str) -> None:
     """Raise MeasurementError unless the kernel and the HAProxy are the ones that were asked for."""
-    if evidence.release != release:
-        raise MeasurementError(f"the guest runs Linux {evidence.release}, not {release}")
-    said = evidence.haproxy_version
+    if record.release != release:
+        raise MeasurementError(f"the guest runs Linux {record.release}, not {release}")
+    said = record.haproxy_version
     if said is None or not verdict.is_same_version(said, version):
         raise MeasurementError(f"the guest's HAProxy is {said}, not {version}")

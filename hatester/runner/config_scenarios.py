@@ -24,8 +24,8 @@ from hatester.matrix.scenario import (
     RELOAD,
     RELOAD_SAME,
 )
-from hatester.runner.survey import Survey
 from hatester.runner.user_config import Own
+from provision.guest.protocol import Answer
 
 PROBE_INTERVAL = 0.1
 """Seconds: a connection that is encrypted, passed on and logged costs HAProxy more than one of our
@@ -45,7 +45,7 @@ def interfaces(own: Own) -> dict[str, list[str]]:
     return {name: [_PLACE.format(number)] for number, name in enumerate(names, start=1)}
 
 
-def groups(own: Own, before: Survey, after: Survey) -> dict[str, list[str]]:
+def groups(own: Own, before: Answer, after: Answer) -> dict[str, list[str]]:
     """Return the addresses that can be lost together, by a name as cell ids have it: each alone,
     those of an interface, and all."""
     both = [each for each in _addresses(before) if each in _addresses(after)]
@@ -57,7 +57,7 @@ def groups(own: Own, before: Survey, after: Survey) -> dict[str, list[str]]:
     return {**found, ALL: both} if len(both) > 1 else found
 
 
-def scenarios(own: Own, before: Survey, after: Survey) -> dict[str, dict[str, Any]]:
+def scenarios(own: Own, before: Answer, after: Answer) -> dict[str, dict[str, Any]]:
     """Return the content of a scenario.yml for each thing that can happen, by its name."""
     stories = {RELOAD: _nothing_lost(AFTER)}
     if own.is_changed:
@@ -121,7 +121,7 @@ def _story(description: str, steps: Steps) -> dict[str, Any]:
     return {"description": description, "steps": steps}
 
 
-def _common(own: Own, before: Survey, after: Survey) -> dict[str, Any]:
+def _common(own: Own, before: Answer, after: Answer) -> dict[str, Any]:
     """Return what all scenarios have: the guest's addresses, and what is around HAProxy."""
     bound = list(dict.fromkeys((*_addresses(before), *_addresses(after))))
     further = [each for each in own.addresses if each.partition("/")[0] not in bound]
@@ -157,7 +157,7 @@ def write(folder: Path, own: Own, contents: Mapping[str, Mapping[str, Any]]) -> 
             file.write_bytes(text.encode())
 
 
-def _addresses(survey: Survey) -> list[str]:
+def _addresses(survey: Answer) -> list[str]:
     """Return those that have to be on an interface."""
     binds = (parse_bind(label) for label in survey.binds)
     return list(dict.fromkeys(bind.address for bind in binds if bind.can_be_missing))
@@ -169,5 +169,5 @@ def _interface(own: Own, address: str) -> str | None:
     return next(there, None)
 
 
-def _answering(survey: Survey) -> dict[str, str]:
+def _answering(survey: Answer) -> dict[str, str]:
     return {label: answer for label, answer in survey.binds.items() if answer}

@@ -6,15 +6,17 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from hatester.guests.guest import Guest
+from hatester.guests.guest import Guest, build_root
 from hatester.matrix.plan import Plan
 from hatester.matrix.scenario import ABSENT, AFTER, BEFORE, LOST, MADE, PLAIN
 from hatester.matrix.surroundings.surroundings import foreign_words
 from hatester.runner import config_scenarios
-from hatester.runner.protocol import laid
-from hatester.runner.survey import Survey, survey
+from hatester.runner.guest_plan import root_content
+from hatester.runner.survey import survey
 from hatester.runner.user_config import Own
 from hatester.util.errors import MeasurementError
+from provision.guest.plan import Question, ServerAnswers
+from provision.guest.protocol import Answer
 
 
 @dataclass(frozen=True)
@@ -23,8 +25,8 @@ class Surveyed:
 
     own: Own
     build: str
-    before: Survey
-    after: Survey
+    before: Answer
+    after: Answer
 
     @cached_property
     def scenarios(self) -> dict[str, dict[str, Any]]:
@@ -59,8 +61,8 @@ class Surveyed:
 def surveyed(guest: Guest, build: str, own: Own) -> Surveyed:
     """Ask a build in a guest. Raises MeasurementError when it does not accept a configuration."""
     try:
-        before = survey(guest, build, _plan(own, BEFORE))
-        after = survey(guest, build, _plan(own, AFTER)) if own.is_changed else before
+        before = survey(guest, build, _question(own, build, BEFORE))
+        after = survey(guest, build, _question(own, build, AFTER)) if own.is_changed else before
     except MeasurementError as error:
         raise MeasurementError("; ".join([str(error), *_hints(own)])) from error
     return Surveyed(own, build, before, after)
@@ -77,21 +79,22 @@ def _hints(own: Own) -> list[str]:
     ]
 
 
-def _plan(own: Own, configuration: str) -> dict[str, Any]:
-    """Return what the guest's survey takes."""
+def _question(own: Own, build: str, configuration: str) -> Question:
+    """Return what is asked about a configuration."""
     made = {MADE + path.lstrip("/"): text for path, text in own.around.made.items()}
-    return {
-        "text": own.texts[configuration],
-        "root": {**laid({**own.files, **made}), **own.root, "env": dict(own.env)},
-        "interfaces": config_scenarios.interfaces(own),
-        "through": own.interfaces,
-        "ranges": own.ranges,
-        "servers": own.checks.servers,
-        "shifted": own.checks.shifted,
-        "checks": own.played,
-        "site": own.site,
-        "peer": own.peer,
-    }
+    return Question(
+        tree=build_root(build),
+        text=own.texts[configuration],
+        root=root_content({**own.files, **made}, own.root, own.env),
+        interfaces=config_scenarios.interfaces(own),
+        through=own.interfaces,
+        ranges=own.ranges,
+        servers=own.checks.servers,
+        shifted=own.checks.shifted,
+        answers=ServerAnswers(**own.played),
+        site=own.site,
+        peer=own.peer,
+    )
 
 
 def without_needless(plan: Plan) -> Plan:

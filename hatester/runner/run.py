@@ -23,7 +23,8 @@ from hatester.guests.vagrant import Vagrant
 from hatester.matrix.plan import Plan, Task
 from hatester.results.store import Results
 from hatester.runner.cell import not_measured, run_cell
-from hatester.runner.protocol import Order, Tainted
+from hatester.runner.guest_plan import Order
+from hatester.runner.protocol import TaintedGuest
 from hatester.runner.queue import Batch, Schedule
 from hatester.util import process
 from hatester.util.errors import MeasurementError
@@ -203,7 +204,7 @@ class Run:
             task = left[0]
             try:
                 result = self._measure(guest, task)
-            except Tainted as error:
+            except TaintedGuest as error:
                 if not is_fresh:
                     return False
                 result = not_measured(*task, f"the guest is not clean, though new: {error}")

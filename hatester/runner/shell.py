@@ -11,7 +11,8 @@ from hatester.guests.checkpoint import single_guest
 from hatester.guests.engine import choose
 from hatester.guests.guest import build_root
 from hatester.matrix.plan import Cell, Plan
-from hatester.runner.protocol import Order, Tainted, held
+from hatester.runner.guest_plan import Order
+from hatester.runner.protocol import TaintedGuest, held
 from hatester.util.errors import MeasurementError
 from hatester.util.paths import PROJECT
 from hatester.util.progress import Progress
@@ -44,7 +45,7 @@ def open_shell(plan: Plan, shop: Workshop, steps: int, progress: Progress) -> No
                 cwd=PROJECT,
                 env={**os.environ, **guest.vagrant.where},
             )
-    except Tainted as error:
+    except TaintedGuest as error:
         raise MeasurementError(f"the guest is not clean, though new: {error}") from error
 
 

@@ -35,7 +35,7 @@ def main() -> None:
 
 def _surveyed(question: Path) -> Answer | Refusal:
     try:
-        return survey.run(Question.of(question.read_text()))
+        return survey.run(Question.of(question.read_text(encoding="utf-8")))
     except GuestError as error:
         return Refusal(cut(str(error)))
 

@@ -89,7 +89,7 @@ class TakenStep:
     verb: Name
     what: Name | None
     at: Seconds
-    commands: Annotated[tuple[Text, ...], Length(4096)]
+    commands: Annotated[tuple[Text, ...], Length(4096)] = ()
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,10 @@ AT = 1.2
 UNTIL = 5.2
 OLD, MASTER, NEW, STRANGER = 431, 412, 455, 77
 PROCESSES = [
-    {"pid": MASTER, "kind": "master", "from": 0.0, "to": 9.0},
-    {"pid": OLD, "kind": "worker", "from": 0.0, "to": 9.0},
-    {"pid": NEW, "kind": "worker", "from": 1.25, "to": 9.0},
-    {"pid": STRANGER, "kind": "stranger", "from": 0.5, "to": 9.0},
+    {"pid": MASTER, "kind": "master", "start": 0.0, "end": 9.0},
+    {"pid": OLD, "kind": "worker", "start": 0.0, "end": 9.0},
+    {"pid": NEW, "kind": "worker", "start": 1.25, "end": 9.0},
+    {"pid": STRANGER, "kind": "stranger", "start": 0.5, "end": 9.0},
 ]
 COUNTERS = {"TcpExt.ListenOverflows": 0}
 
@@ -29,13 +29,15 @@ Failures = Mapping[str, Sequence[tuple[float, float, str]]]
 
 def reload(**changes: Any) -> dict[str, Any]:
     """Return a failing reload to `with` while .43 is missing, with some things changed."""
+    if changes.get("reported", "failure") is None:
+        changes.setdefault("reported_at", None)
     return {
         "step": 6,
         "config": "with",
         "at": AT,
         "until": UNTIL,
         "present": [A44, A45, STATS],
-        "finally": [A44, A45, STATS],
+        "in_the_end": [A44, A45, STATS],
         "gap": None,
         "reported": "failure",
         "reported_at": AT + 2.05,
@@ -48,7 +50,7 @@ def reload(**changes: Any) -> dict[str, Any]:
 
 
 def listener(label: str, start: float, end: float, *pids: int, queue: int = 0) -> dict[str, Any]:
-    return {"address": label, "pids": list(pids), "from": start, "to": end, "queue": queue}
+    return {"address": label, "pids": list(pids), "start": start, "end": end, "queue": queue}
 
 
 def held(*stretches: tuple[Any, ...], labels: Sequence[str] = LABELS[1:]) -> list[dict[str, Any]]:
@@ -95,14 +97,13 @@ def evidence(
             configuration = answer if outcome == "ok" else None
             probes.append([index, due, sent, sent + takes, outcome, None, configuration])
     return {
-        "schema": 1,
         "seed": seed,
         "clock": clock,
         "interval": interval,
         "life": 5.0,
         "addresses": list(labels),
         "configurations": CONFIGURATIONS,
-        "steps": [{"step": 1, "verb": "start", "what": "without", "at": 0.0}],
+        "steps": [{"step": 1, "verb": "start", "what": "without", "at": 0.0, "commands": []}],
         "probes": sorted(probes, key=lambda probe: probe[1]),
         "listeners": list(listeners),
         "processes": list(processes),
@@ -112,6 +113,7 @@ def evidence(
         "reloads": [reload()] if reloads is None else list(reloads),
         "checks": [],
         "ended": None,
+        "lacking": [],
     }
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 import shutil
 from collections.abc import Iterator, Sequence
@@ -28,11 +27,12 @@ from hatester.matrix.models import METHODS, NAME, Setting, load_matrix
 from hatester.matrix.plan import Wanted, cell_of, make_plan
 from hatester.matrix.scenario import Scenario, load_scenario
 from hatester.options import duration
+from hatester.runner.guest_plan import Order, guest_plan
 from hatester.runner.like_host import likeness
-from hatester.runner.protocol import Order, guest_plan
 from hatester.runner.user_config import load_own
 from hatester.util.errors import MeasurementError
 from hatester.util.paths import MATRIX
+from provision.guest.protocol import encode
 from tests.factories.hostile import NAMES, examples, mutated, names, refused, scribbled
 from tests.factories.production_host import MadeUpHost
 
@@ -99,7 +99,7 @@ def is_sendable(scenario: Scenario, setting: Setting = DECLARED.settings["plain"
         assert re.fullmatch(r"([0-9a-f:.\[\]]*|\*):[0-9]+", server)
     orders = [Order("3.0", setting, scenario, method) for method in METHODS]
     plans = [guest_plan(order, "virtual") for order in orders]
-    return bool(json.dumps(plans).encode("ascii"))
+    return all(encode(plan).encode() for plan in plans)
 
 
 @examples(0.4)

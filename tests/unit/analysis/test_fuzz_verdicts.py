@@ -98,7 +98,7 @@ class Brute:
             return self.lasting(entry)
         last = {
             label: self.probes(label, entry["at"], entry["until"])[-2:]
-            for label in {*self.bound.get(entry["config"], [])} & {*entry["finally"]}
+            for label in {*self.bound.get(entry["config"], [])} & {*entry["in_the_end"]}
         }
         dead = {label for label, two in last.items() if len(two) == 2 and not any(map(is_ok, two))}
         return self.lasting(entry) | dead
@@ -311,7 +311,7 @@ def test_who_held_an_address_is_who_was_seen_to_in_each_sample(samples: list[set
     listeners = [listener(STATS, 0.0, moments[-1] + 0.1, MASTER)]
     for moment, pids in zip(moments, samples, strict=True):
         if pids and listeners[-1]["pids"] == sorted(pids) and listeners[-1]["address"] == A44:
-            listeners[-1]["to"] = moment
+            listeners[-1]["end"] = moment
         elif pids:
             listeners.append(listener(A44, moment, moment, *sorted(pids)))
         else:  # another socket, if one is there again

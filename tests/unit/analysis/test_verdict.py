@@ -382,23 +382,23 @@ def test_a_reload_that_leaves_nothing_to_ask_is_never_ok() -> None:
     ("changes", "failures", "verdict"),
     [
         (
-            {"reported": "success", "finally": [A43, *EXPECTED]},
+            {"reported": "success", "in_the_end": [A43, *EXPECTED]},
             {A43: [(0.0, 9.0, "refused")]},
             "down",
         ),
         (
-            {"reported": "success", "finally": [A43, *EXPECTED]},
+            {"reported": "success", "in_the_end": [A43, *EXPECTED]},
             {A43: [(0.0, 3.0, "refused")]},
             "ok",
         ),
-        ({"reported": "success", "finally": [*EXPECTED]}, {A43: [(0.0, 9.0, "refused")]}, "ok"),
+        ({"reported": "success", "in_the_end": [*EXPECTED]}, {A43: [(0.0, 9.0, "refused")]}, "ok"),
         (
-            {"reported": "failure", "finally": [A43, *EXPECTED]},
+            {"reported": "failure", "in_the_end": [A43, *EXPECTED]},
             {A43: [(0.0, 9.0, "refused")]},
             "ok",
         ),
         (
-            {"reported": "success", "finally": [A43, *EXPECTED], "steady": False},
+            {"reported": "success", "in_the_end": [A43, *EXPECTED], "steady": False},
             {A43: [(0.0, 9.0, "refused")]},
             "ok",
         ),
@@ -420,8 +420,7 @@ def test_a_configuration_is_in_service_from_its_reload_and_not_from_the_step_bef
 
 def ended(**changes: Any) -> dict[str, Any]:
     return {
-        "step": 1, "at": 0.1, "reason": "it is gone", "verb": "start", "what": "with",
-        "present": [*LABELS], "finally": [],
+        "step": 1, "at": 0.1, "reason": "it is gone", "is_start": True, "missing": [],
     } | changes  # fmt: skip
 
 
@@ -429,7 +428,7 @@ def test_that_haproxy_does_not_start_without_an_address_is_a_result() -> None:
     alert = "[ALERT] 1/1 (1) : Starting frontend x: cannot bind socket [192.168.42.43:80]"
     timeline = {
         **evidence(reloads=[], log=[(0.1, alert)]),
-        "steps": [], "probes": [], "ended": ended(present=[A44, A45, STATS]),
+        "steps": [], "probes": [], "ended": ended(missing=[A43]),
     }  # fmt: skip
     found = judge(timeline)
     assert (found.name, found.ended, found.silent) == ("down", "start", False)
@@ -439,7 +438,7 @@ def test_that_haproxy_does_not_start_without_an_address_is_a_result() -> None:
 
 
 def test_haproxys_end_is_the_result_of_the_reload_before() -> None:
-    gone = ended(step=8, verb="reload")
+    gone = ended(step=8, is_start=False)
     found = judge({**evidence(), "ended": gone})
     assert (found.name, found.ended) == ("down", "later")
     assert "HAProxy had ended before step 8" in found.explanation

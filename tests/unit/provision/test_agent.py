@@ -105,7 +105,7 @@ def test_broken_sequence_is_reported_and_others_go_on(seed: int, reason: str) ->
 def test_line_left_of_an_earlier_plan_is_skipped() -> None:
     with served() as host:
         host.hear()
-        host.send(json.dumps(plan(seed=READS)))
+        host.send(encode(plan(seed=READS)))
         host.send("")
         assert host.hear()["seed"] == READS
         host.send("")

@@ -10,6 +10,7 @@ import pytest
 
 from provision.guest import events
 from provision.guest.events import Events
+from provision.guest.protocol import Tainted
 
 
 class Heard(io.StringIO):
@@ -31,14 +32,14 @@ def test_signs_of_life_come_between_events(
     monkeypatch.setattr(events, "PULSE_SECONDS", 0.001)
     file = Heard()
     said = Events(file)
-    numbers, before = list(range(5000)), threading.active_count()
+    texts, before = tuple(map(str, range(5000))), threading.active_count()
     with said.pulse():
         for _ in range(5):
-            said.report("end", evidence=numbers)
+            said.report(Tainted(texts))
             file.is_alive.clear()
             assert file.is_alive.wait(10)
     lines = [json.loads(line) for line in file.getvalue().splitlines()]
     assert sum(line == {"event": "alive"} for line in lines) >= 5
-    assert [line["evidence"] for line in lines if line["event"] == "end"] == [numbers] * 5
+    assert [line["traces"] for line in lines if line["event"] == "tainted"] == [[*texts]] * 5
     # Nothing is left that could say more.
     assert threading.active_count() == before

@@ -113,7 +113,7 @@ def test_process_lasts_from_first_to_last_sight(table: MadeUpTable, owners: Owne
     table.end(7)
     assert owners.holders({"100"}, 2.0) == {"100": []}
     entry = owners.processes[7]
-    assert (entry["from"], entry["to"]) == (0.5, 1.5)
+    assert (entry["start"], entry["end"]) == (0.5, 1.5)
 
 
 def test_files_are_read_only_when_something_changed(table: MadeUpTable, owners: Owners) -> None:

@@ -121,7 +121,7 @@ def test_owners_are_told_in_the_words_of_each_reload() -> None:
 
 def test_nothing_is_told_of_listeners_after_the_last_sample() -> None:
     listeners = [listener(A44, 0.0, 5.0, OLD)]
-    processes = [{"pid": OLD, "kind": "worker", "from": 0.0, "to": 5.0}]
+    processes = [{"pid": OLD, "kind": "worker", "start": 0.0, "end": 5.0}]
     made = evidence(listeners=listeners, processes=processes, reloads=[reload(until=5.9)])
     assert [phase.end for phase in owners(read(made), A44)] == [5.0]
     assert owners(read(evidence()), A44) == []

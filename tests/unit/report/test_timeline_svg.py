@@ -109,7 +109,7 @@ def test_listeners_have_owners_below_their_lane() -> None:
 
 
 def test_without_a_master_there_are_processes_and_no_workers() -> None:
-    workers = [{"pid": 431, "kind": "worker", "from": 0.0, "to": 9.0}]
+    workers = [{"pid": 431, "kind": "worker", "start": 0.0, "end": 9.0}]
     made = evidence(processes=workers, listeners=OWNERS)
     assert "old process" in words(drawn(made))
     assert "old worker" not in words(drawn(made))

@@ -16,7 +16,7 @@ from hatester.matrix.models import load_matrix
 from hatester.matrix.plan import Cell, Wanted, make_plan
 from hatester.results.store import begin
 from hatester.runner.cell import not_measured
-from hatester.runner.protocol import Tainted
+from hatester.runner.protocol import TaintedGuest
 from hatester.runner.run import LOSSES, Run, RunOptions
 from hatester.util.errors import MeasurementError
 from hatester.util.paths import MATRIX
@@ -156,7 +156,7 @@ def test_a_kernel_whose_guests_are_lost_again_and_again_is_given_up_and_the_othe
 
 def test_a_guest_that_is_not_clean_though_new_is_replaced_and_says_of_what(measured: Any) -> None:
     def measure(guest: Guest, cell: Cell) -> dict[str, Any]:
-        raise Tainted("interface left: dummy0")
+        raise TaintedGuest("interface left: dummy0")
 
     cells, started = measured(measure)
     assert all("interface left: dummy0" in cell["error"] for cell in cells)

@@ -24,11 +24,11 @@ from hatester.matrix.scenario import load_scenario, presence
 from hatester.options import own as own_flag
 from hatester.results.store import begin
 from hatester.runner.config_scenarios import scenarios, write
-from hatester.runner.protocol import Order, guest_plan, laid
-from hatester.runner.survey import Survey
+from hatester.runner.guest_plan import Order, guest_plan, root_content
 from hatester.runner.user_config import Own, load_own
 from hatester.util.errors import UserError
 from hatester.util.paths import MATRIX
+from provision.guest.protocol import Answer
 from tests.factories.entries import entry
 
 CONFIGURATION = """global
@@ -38,7 +38,7 @@ frontend web
     errorfile 503 /etc/haproxy/errors/503.http
 """
 BINDS = {"192.0.2.10:80": "any", "fd00::10:80": "any", "*:443": "close", "127.0.0.1:9": None}
-SURVEY = Survey(BINDS, ("10.0.0.5:8080",))
+SURVEY = Answer(BINDS, ("10.0.0.5:8080",))
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ EVENTS = ("absent", "back", "lost")
 
 
 def made(
-    folder: Path, before: Survey = SURVEY, after: Survey = SURVEY, own: Own = OWN
+    folder: Path, before: Answer = SURVEY, after: Answer = SURVEY, own: Own = OWN
 ) -> list[str]:
     """The names of the scenarios that were written into a folder, each of which can be read."""
     contents = scenarios(own, before, after)
@@ -128,14 +128,14 @@ def test_what_can_be_lost_is_lost_comes_back_and_is_missing_at_the_start(tmp_pat
 def test_what_can_only_be_reached_through_an_interface_is_there(tmp_path: Path) -> None:
     text = "frontend x\n bind 192.0.2.10:80,*:81 interface eth0\n bind 192.0.2.11:80\n"
     own = Own(text, text, {})
-    survey = Survey({"192.0.2.10:80": "any", "*:81": "any", "192.0.2.11:80": "any"}, ())
+    survey = Answer({"192.0.2.10:80": "any", "*:81": "any", "192.0.2.11:80": "any"}, ())
     made(tmp_path, survey, survey, own)
     scenario = load_scenario(tmp_path / "reload")
     assert scenario.addresses == ("192.0.2.11/32",)
     assert scenario.interfaces == {"eth0": ("198.19.253.1/32", "192.0.2.10/32")}
     setting = load_matrix(MATRIX).settings["plain"]
     plan = guest_plan(Order("3.0", setting, scenario, "signal"), "virtual")
-    targets = {each["label"]: (each["address"], each["interface"]) for each in plan["targets"]}
+    targets = {each.label: (each.address, each.interface) for each in plan.destinations}
     assert targets == {
         "192.0.2.10:80": ("192.0.2.10", "eth0"), "*:81": ("198.19.253.1", "eth0"),
         "192.0.2.11:80": ("192.0.2.11", None),
@@ -152,7 +152,7 @@ def test_a_file_that_has_one_of_our_names_takes_nothing_s_place(tmp_path: Path) 
 
 
 def test_only_what_both_configurations_bind_can_be_lost(tmp_path: Path) -> None:
-    after = Survey({"192.0.2.10:80": "any", "192.0.2.11:80": "any"}, ())
+    after = Answer({"192.0.2.10:80": "any", "192.0.2.11:80": "any"}, ())
     assert made(tmp_path, after=after) == [*of("192.0.2.10"), "reload"]
 
 
@@ -170,19 +170,21 @@ def test_the_guest_is_told_of_all_that_a_configuration_needs(tmp_path: Path) -> 
     scenario = load_scenario(tmp_path / "reload")
     setting = load_matrix(MATRIX).settings["plain"]
     plan = guest_plan(Order("3.0", setting, scenario, "signal"), "virtual")
-    assert plan["servers"] == ["10.0.0.5:8080"]
-    assert plan["arguments"] == ["-db"]
-    assert plan["root"]["files"]["/etc/haproxy/errors/503.http"] == "no"
-    assert plan["root"]["files"]["/etc/ssl/a.pem"] == "x"
+    assert plan.servers == ["10.0.0.5:8080"]
+    assert plan.arguments == ["-db"]
+    assert plan.root.files["/etc/haproxy/errors/503.http"] == "no"
+    assert plan.root.files["/etc/ssl/a.pem"] == "x"
     order = Order("3.0", setting, scenario, "soft-finish")
-    assert guest_plan(order, "virtual")["arguments"] == []
+    assert guest_plan(order, "virtual").arguments == []
 
 
 def test_files_are_laid_where_they_belong() -> None:
-    assert laid({"a/b": "1", "root/usr/c": "2", "made/etc/d": "3"}) == {
-        "files": {"/etc/haproxy/a/b": "1", "/usr/c": "2"},
-        "made": {"/etc/d": "3"},
-    }
+    files = {"a/b": "1", "root/usr/c": "2", "made/etc/d": "3"}
+    none: list[str] = []
+    others = {"folders": none, "users": none, "groups": none, "hosts": none}
+    content = root_content(files, others, {})
+    assert content.files == {"/etc/haproxy/a/b": "1", "/usr/c": "2"}
+    assert content.made == {"/etc/d": "3"}
 
 
 def test_cells_get_their_scenarios_when_these_are_known(tmp_path: Path) -> None:

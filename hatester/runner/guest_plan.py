@@ -1,0 +1,182 @@
+"""Plans for guests: an order of the run, as the program in a guest takes it."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from hatester.guests.guest import build_root
+from hatester.matrix.binds import Bind
+from hatester.matrix.models import Setting
+from hatester.matrix.scenario import MADE, ROOT, Checks, Presence, Scenario, presence
+from hatester.matrix.steps import Add, Check, Reload, Remove, Start, Step, Wait
+from hatester.runner import chance
+from provision.guest.plan import Destination, Plan, PlannedStep, RootContent, ServerAnswers
+from provision.guest.root import ETC
+
+CONNECTION_SECONDS = 5.0
+"""Of one connection, a check's or a probe's: longer than HAProxy's bind retries, so that their end
+is seen."""
+PROBE_INTERVAL = 0.02
+"""Seconds between two probes of an address, unless the user or the scenario asks for others."""
+RELOAD_SECONDS = 60.0
+"""For which a reload may be observed (provision/guest/observation.py has the bounds)."""
+REST_SECONDS = 64.0
+"""At least, before a cell on the virtual clock, where idle time costs little: Linux forgets the
+closed connections of the cell before (TCP_TIMEWAIT_LEN of include/net/tcp.h is 60 s). The cell
+begins at a multiple of it."""
+SPARE_SECONDS = 400.0
+"""For the rest of a sequence: starting HAProxy and ending it."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """A cell that is to be measured: a scenario, and how."""
+
+    build: str
+    setting: Setting
+    scenario: Scenario
+    method: str
+    seed: int = 0
+    """Of all that chance would decide (chance.py)."""
+    probe_interval: float | None = None
+    """Seconds; None for the scenario's own, or else PROBE_INTERVAL."""
+
+
+def guest_plan(order: Order, clock: str) -> Plan:
+    """Return an order as the guest's program takes it, with nothing left to look up."""
+    scenario = order.scenario
+    drawn = chance.draw(order.seed, len(scenario.steps), len(scenario.binds))
+    steps = zip(scenario.steps, drawn.delays, drawn.orders, strict=True)
+    interfaces = {scenario.interface: scenario.addresses, **scenario.interfaces}
+    return Plan(
+        seed=order.seed,
+        race=drawn.race,
+        rest=REST_SECONDS if clock == "virtual" else 0.0,
+        tree=build_root(order.build),
+        method=order.method,
+        arguments=_arguments(order),
+        sysctls=dict(order.setting.sysctls),
+        lenient=order.setting.lenient,
+        nofile=order.setting.nofile,
+        interface=scenario.interface,
+        interfaces={name: list(addresses) for name, addresses in interfaces.items()},
+        root=root_content(scenario.files, scenario.root.model_dump(mode="json"), scenario.env),
+        servers=list(scenario.servers),
+        answers=server_answers(scenario.checks),
+        site=scenario.site,
+        destinations=[_destination(bind, scenario) for bind in scenario.binds],
+        steps=[
+            _step(order, number, step, delay, asked)
+            for number, (step, delay, asked) in enumerate(steps, start=1)
+        ],
+        probe_interval=order.probe_interval or scenario.probe_interval or PROBE_INTERVAL,
+        connection_seconds=CONNECTION_SECONDS,
+        seconds=plan_seconds(scenario),
+        hold=False,
+    )
+
+
+def _arguments(order: Order) -> list[str]:
+    """Return HAProxy's arguments.
+
+    `-db` keeps a master from becoming a daemon, as packaged configurations have it. The images of
+    HAProxy's maintainers start it so as well (`haproxy -W -db`).
+    """
+    is_daemon = any(
+        re.search(r"^\s*daemon\b", each.text, re.MULTILINE)
+        for each in order.scenario.configurations.values()
+    )
+    foreground = ["-db"] if is_daemon and order.method in ("signal", "cli") else []
+    peer = ["-L", order.scenario.peer] if order.scenario.peer else []
+    return [*order.setting.arguments, *foreground, *peer]
+
+
+def root_content(
+    files: Mapping[str, str], others: Mapping[str, list[str]], env: Mapping[str, str]
+) -> RootContent:
+    """Return the content of HAProxy's root, by a scenario's files.
+
+    Each is put at its own path; those that are `made` give way to files of the build. `others` are
+    folders, users, groups and hosts.
+    """
+    own, made = {}, {}
+    for name, text in files.items():
+        if name.startswith(MADE):
+            made[name[len(MADE) - 1 :]] = text
+        else:
+            own[name[len(ROOT) - 1 :] if name.startswith(ROOT) else f"{ETC}/{name}"] = text
+    return RootContent(files=own, made=made, env=dict(env), **others)
+
+
+def server_answers(checks: Checks) -> ServerAnswers:
+    """Return the answers of the servers that are played."""
+    return ServerAnswers(**checks.model_dump(mode="json"))
+
+
+def _destination(bind: Bind, scenario: Scenario) -> Destination:
+    """Return where a bind is asked; one of every address, through an interface: at its first."""
+    address = bind.target
+    if bind.is_wildcard and (addresses := scenario.interfaces.get(bind.interface or "")):
+        address = addresses[0].partition("/")[0]
+    return Destination(bind.label, address, bind.port, bind.interface, bind.answer)
+
+
+def _step(order: Order, number: int, step: Step, delay: float, asked: Sequence[int]) -> PlannedStep:
+    """Return a step with its number as a guest takes it."""
+    scenario = order.scenario
+    what: str | None = None
+    match step:
+        case Start() | Reload():
+            return _load(order, number, step, delay, asked)
+        case Wait():
+            what = step.until
+        case Add() if step.what != scenario.interface:
+            what = str(ipaddress.ip_interface(step.what))
+        case Check():
+            pass
+        case _:
+            what = step.what
+    return PlannedStep(step.verb, step.after, delay, asked, what)
+
+
+def _load(
+    order: Order, number: int, step: Start | Reload, delay: float, asked: Sequence[int]
+) -> PlannedStep:
+    """Return a start or a reload as a guest takes it."""
+    scenario = order.scenario
+    there = presence(scenario).get(number, Presence((), ()))
+    configuration = scenario.configurations[step.configuration]
+    present = [bind.label for bind in there.throughout]
+    missing: list[str] = []
+    if isinstance(step, Start):
+        missing = [bind.label for bind in configuration.binds if bind.label not in present]
+        removed = [each.what for each in scenario.steps[: number - 1] if isinstance(each, Remove)]
+        # An address that is not watched may be the one that is missing.
+        missing = missing or removed
+    return PlannedStep(
+        step.verb,
+        step.after,
+        delay,
+        asked,
+        what=step.configuration,
+        text=configuration.under(order.setting),
+        places=[bind.place for bind in configuration.binds if bind.place],
+        present=present,
+        in_the_end=[bind.label for bind in there.finally_],
+        missing=missing,
+    )
+
+
+def plan_seconds(scenario: Scenario) -> int:
+    """Return how long a sequence may take in the guest, if everything takes as long as it may."""
+    seconds = SPARE_SECONDS
+    for step in scenario.steps:
+        seconds += step.after if isinstance(step.after, float) else 0.0
+        if isinstance(step, Reload):
+            seconds += RELOAD_SECONDS
+        elif isinstance(step, Check):
+            seconds += 2 * CONNECTION_SECONDS * len(scenario.binds)
+    return int(seconds)
