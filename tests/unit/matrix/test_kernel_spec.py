@@ -20,7 +20,7 @@ from hatester.matrix.models import NAME, Kernel, Matrix, load_matrix
 from hatester.matrix.plan import Wanted, make_plan
 from hatester.util.errors import MeasurementError, UserError
 from hatester.util.paths import MATRIX
-from tests.factories.kernels import RELEASE, MadeUpArchive, bzimage, kernel_deb
+from tests.factories.kernels import RELEASE, MadeUpArchive, bzimage
 
 DECLARED = load_matrix(MATRIX)
 TRIXIE = {
@@ -49,13 +49,23 @@ def _refuse(suite: str) -> Sequence[SuiteKernel]:
 nobody = Kernels(_refuse, local_release)
 
 
+def of_files(kernel: Kernel) -> str:
+    """Return the release of local files, without looking into packages."""
+    return local_release(kernel) if kernel.vmlinuz else RELEASE
+
+
+without_packages = Kernels(_refuse, of_files)
+
+
 def suite_of(there: Sequence[SuiteKernel]) -> Kernels:
     return Kernels(lambda _: there, local_release)
 
 
-def chosen(*words: str, there: Sequence[SuiteKernel] | None = None) -> Matrix:
-    """The matrix with the kernels of words only."""
-    kernels = nobody if there is None else suite_of(there)
+def chosen(
+    *words: str, there: Sequence[SuiteKernel] | None = None, kernels: Kernels = nobody
+) -> Matrix:
+    """Return the matrix with the kernels of words only."""
+    kernels = kernels if there is None else suite_of(there)
     matrix, wanted = with_kernels(DECLARED, Wanted(words), kernels)
     return replace(matrix, kernels={name: matrix.kernels[name] for name in wanted.kernels})
 
@@ -120,11 +130,12 @@ def test_the_same_kernel_by_two_words_is_one(there: list[SuiteKernel]) -> None:
 def test_local_files_are_called_by_their_release(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    deb = kernel_deb(tmp_path)
+    deb = tmp_path / "linux-image-mine.deb"
+    deb.touch()
     (tmp_path / "vmlinuz").write_bytes(bzimage("6.9.2 odd"))
     monkeypatch.chdir(tmp_path)
     for word in (deb.name, str(deb), "./"):
-        matrix = chosen(word)
+        matrix = chosen(word, kernels=without_packages)
         assert list(matrix.kernels) == [RELEASE]
         monkeypatch.chdir("/")
         assert parse(matrix.described_kernels[RELEASE]) == matrix.kernels[RELEASE]
@@ -136,7 +147,7 @@ def test_local_files_are_called_by_their_release(
 def test_two_different_kernels_by_one_name_are_told(tmp_path: Path) -> None:
     (tmp_path / "vmlinuz").write_bytes(bzimage(RELEASE))
     with pytest.raises(UserError, match=r"two different kernels by the name 6\.9\.1-mine; declare"):
-        chosen(str(kernel_deb(tmp_path)), f"{tmp_path}/vmlinuz")
+        chosen(f"{tmp_path}/x.deb", f"{tmp_path}/vmlinuz", kernels=without_packages)
 
 
 @pytest.mark.parametrize(
