@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import hashlib
 import io
 import logging
+import os
 import shlex
+import stat
 import tarfile
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import psutil
 
 from hatester.artifacts import cache, disk
 from hatester.artifacts.apt import Archive
 from hatester.artifacts.ssh_keys import Keys
 from hatester.util import process
+from hatester.util.files import remove
 from hatester.util.paths import PROVISION
 
 log = logging.getLogger(__name__)
@@ -32,6 +40,7 @@ NEEDLESS = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr
 DISK_SIZE = "3G"
 """Of the sparse disk; what a guest writes goes to an overlay of its own."""
 MMDEBSTRAP_SECONDS = 900.0
+_SCRATCH = "hatester-system-"
 
 
 @dataclass(frozen=True)
@@ -88,30 +97,71 @@ def _make(archive: Archive, suite: str, files: Sequence[_OwnFile], folder: Path)
     own = folder / "own.tar"
     _pack(files, own)
     tar = folder / "system.tar"
-    process.run(
-        [
-            "mmdebstrap",
-            "--quiet",
-            # No mounts in the host's namespace that a killed run would leave behind.
-            "--mode=unshare",
-            "--variant=minbase",
-            "--format=tar",
-            "--skip=output/mknod",
-            f"--include={','.join(PACKAGES)}",
-            '--aptopt=Acquire::Check-Valid-Until "false"',
-            *(f"--dpkgopt=path-exclude={path}" for path in NEEDLESS),
-            f"--customize-hook=tar-in {shlex.quote(str(own))} /",
-            '--customize-hook=chroot "$1" /customise.sh',
-            '--customize-hook=rm "$1/customise.sh"',
-            suite,
-            tar,
-            *archive.sources(suite).splitlines(),
-        ],
-        seconds=MMDEBSTRAP_SECONDS,
-    )
+    command = [
+        "mmdebstrap",
+        "--quiet",
+        # No mounts in the host's namespace that a killed run would leave behind.
+        "--mode=unshare",
+        "--variant=minbase",
+        "--format=tar",
+        "--skip=output/mknod",
+        f"--include={','.join(PACKAGES)}",
+        '--aptopt=Acquire::Check-Valid-Until "false"',
+        *(f"--dpkgopt=path-exclude={path}" for path in NEEDLESS),
+        f"--customize-hook=tar-in {shlex.quote(str(own))} /",
+        '--customize-hook=chroot "$1" /customise.sh',
+        '--customize-hook=rm "$1/customise.sh"',
+        suite,
+        str(tar),
+        *archive.sources(suite).splitlines(),
+    ]
+    with _scratch() as scratch:
+        process.run(command, seconds=MMDEBSTRAP_SECONDS, env={"TMPDIR": str(scratch)})
     disk.make_ext4_from_tar(tar, folder / "system.ext4", DISK_SIZE)
     tar.unlink()
     own.unlink()
+
+
+@contextlib.contextmanager
+def _scratch() -> Iterator[Path]:
+    """Make a folder for mmdebstrap's temporary files, and remove those that killed runs left.
+
+    It is not in the cache: mmdebstrap works there as another user, who may not enter the cache.
+    """
+    for folder in Path(tempfile.gettempdir()).glob(f"{_SCRATCH}*"):
+        owner = folder.name.removeprefix(_SCRATCH).partition("-")[0]
+        state = folder.lstat()
+        is_mine = stat.S_ISDIR(state.st_mode) and state.st_uid == os.geteuid()
+        if is_mine and owner.isdecimal() and not psutil.pid_exists(int(owner)):
+            process.kill_all(functools.partial(_users, folder), "mmdebstrap of a killed run")
+            _remove(folder)
+    scratch = Path(tempfile.mkdtemp(prefix=f"{_SCRATCH}{os.getpid()}-"))
+    try:
+        scratch.chmod(0o711)
+        yield scratch
+    finally:
+        _remove(scratch)
+
+
+def _users(scratch: Path) -> list[int]:
+    """Return the pids of processes that have their temporary files in a folder."""
+    pids = []
+    for each in process.others():
+        with contextlib.suppress(psutil.Error):  # it has ended
+            if each.environ().get("TMPDIR") == str(scratch):
+                pids.append(each.pid)
+    return pids
+
+
+def _remove(scratch: Path) -> None:
+    """Remove a folder, with files of the subordinate users whom mmdebstrap works as (subuid(5))."""
+    remove(scratch)
+    if scratch.exists():
+        # It fails for the folders at the top, which belong to this user, and are empty then.
+        command = ["mmdebstrap", "--unshare-helper", "rm", "-rf", str(scratch)]
+        with contextlib.suppress(process.CommandError):
+            process.run(command, seconds=disk.SECONDS)
+        remove(scratch)
 
 
 def _pack(files: Sequence[_OwnFile], archive: Path) -> None:

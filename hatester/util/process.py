@@ -175,7 +175,8 @@ def is_orphan(process: psutil.Process) -> bool:
 
 
 def kill_all(find: Callable[[], list[int]], what: str) -> None:
-    """Kill the processes whose pids `find` returns until it finds none.
+    """Kill the processes whose pids `find` returns until it finds none; of one that leads a group,
+    the whole group.
 
     Raises UserError, in which they are called `what`, when they do not end.
     """
@@ -185,5 +186,6 @@ def kill_all(find: Callable[[], list[int]], what: str) -> None:
             raise UserError(f"{what} (pids {', '.join(map(str, pids))}) cannot be ended.")
         for pid in pids:
             with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+                is_leader = os.getpgid(pid) == pid
+                (os.killpg if is_leader else os.kill)(pid, signal.SIGKILL)
         time.sleep(_POLL_SECONDS)

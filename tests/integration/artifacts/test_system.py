@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
 import tarfile
+import tempfile
+import threading
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,6 +18,10 @@ from hatester.artifacts.apt import Archive
 from hatester.artifacts.ssh_keys import Keys
 from hatester.util import process
 from tests.factories.kernels import MadeUpArchive
+from tests.factories.processes import has_ended
+
+GONE = 99_999_999
+"""A pid that no process has: Linux has none above 4194304 (PID_MAX_LIMIT)."""
 
 
 class Packages(MadeUpArchive):
@@ -48,7 +56,7 @@ def overlay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(system, "CUSTOMISE", tmp_path / "customise.sh")
 
     def install(command: list[Any], **_: object) -> str:
-        tar = next(word for word in command if isinstance(word, Path))
+        tar = Path(next(word for word in command if word.endswith("system.tar")))
         shutil.copy(tar.with_name("own.tar"), tar)
         return ""
 
@@ -103,3 +111,45 @@ def test_what_goes_into_it_makes_a_new_one(
     else:
         monkeypatch.setattr(system, "DISK_SIZE", "4G")
     assert made(archive, keys) != first
+
+
+def test_nothing_is_left_of_what_is_interrupted(
+    archive: Archive, keys: Keys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    folders = [tmp_path / "tmp" / f"hatester-system-{each}" for each in (f"{GONE}-x", "1-x", "y")]
+    for folder in folders:
+        (folder / "mmdebstrap.abc/usr").mkdir(parents=True)
+    used: list[Path] = []
+
+    def interrupt(command: list[Any], *, env: dict[str, str], **_: object) -> str:
+        used.append(Path(env["TMPDIR"]))
+        (used[0] / "mmdebstrap.def").mkdir()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(process, "run", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        made(archive, keys)
+    # A process with pid 1 lives, and the last one is not ours.
+    assert not used[0].exists()
+    assert sorted((tmp_path / "tmp").iterdir()) == sorted(folders[1:])
+
+
+def test_a_process_that_a_killed_run_left_is_ended_before_its_files_go(
+    archive: Archive, keys: Keys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    left = tmp_path / f"hatester-system-{GONE}-x"
+    left.mkdir()
+    leader = subprocess.Popen(
+        ["sh", "-c", "sleep 60 & echo $!; wait"],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "TMPDIR": str(left)},
+        start_new_session=True,
+    )
+    assert leader.stdout
+    child = int(leader.stdout.readline())
+    threading.Thread(target=leader.wait).start()  # as init does, once its own parent was killed
+    made(archive, keys)
+    assert has_ended(child)
+    assert not left.exists()
