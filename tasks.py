@@ -222,7 +222,7 @@ def plan(
 
 @command()
 def doctor(c: Context) -> None:
-    """Is everything there that a run needs: each thing, ok or what to do about it."""
+    """Check that everything that a run needs is there, and print what to do about the rest."""
     with orderly():
         from hatester.cli_runs import examine_host
 

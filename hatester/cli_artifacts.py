@@ -1,4 +1,4 @@
-"""What is made, or listed, without a run: told as a table, with what could not be had."""
+"""Commands that make or list something without a run; each shows a table and what is missing."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _AGES = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 
 def make_images(settings: Any, kernels: Sequence[str], is_refreshed: bool) -> None:
-    """Make guest images, and tell Vagrant of them. Raises UserError for a kernel that is none."""
+    """Make guest images, and list them for Vagrant. Raises UserError for an unknown kernel."""
     archive = debian(settings)
 
     def chosen() -> tuple[Matrix, Sequence[str]]:
@@ -64,7 +64,7 @@ def make_images(settings: Any, kernels: Sequence[str], is_refreshed: bool) -> No
 
 
 def make_builds(settings: Any, builds: Sequence[str], is_refreshed: bool) -> None:
-    """Make HAProxy builds. Raises UserError for one that is none."""
+    """Make HAProxy builds. Raises UserError for an unknown build."""
     declared, described = with_described(load_matrix(MATRIX), builds)
     host.require()
     names = described or list(declared.builds)
@@ -82,7 +82,10 @@ def make_builds(settings: Any, builds: Sequence[str], is_refreshed: bool) -> Non
 
 
 def list_versions(settings: Any, builds: Sequence[str]) -> None:
-    """Which builds are behind their branch. Raises UserError where HAProxy's index is not there."""
+    """List builds and the newest release of their branches.
+
+    Raises UserError if HAProxy's index cannot be fetched.
+    """
     declared, described = with_described(load_matrix(MATRIX), builds)
     names = described or list(declared.builds)
     with workshop(debian(settings), declared) as shop:
@@ -96,12 +99,12 @@ def list_versions(settings: Any, builds: Sequence[str]) -> None:
 def list_kernels(
     settings: Any, suites: Sequence[str], flavours: Sequence[str], is_refreshed: bool
 ) -> None:
-    """The kernels of suites, from the oldest to the newest of each."""
+    """List the kernels of suites, from the oldest to the newest of each."""
     for name in flavours:
         require(name, FLAVOURS, "--flavour")
     for name in suites:
         if not re.fullmatch(NAME, name):
-            raise UserError(f"--suite: {quoted(name)} is no name of a suite.")
+            raise UserError(f"--suite: {quoted(name)} is not the name of a suite.")
     declared = [each.suite for each in load_matrix(MATRIX).kernels.values() if each.suite]
     names = list(dict.fromkeys(suites or declared))
     archive = debian(settings)
@@ -197,7 +200,7 @@ def age(seconds: float) -> str:
 
 
 def _renew(archive: Archive, suites: Iterable[str | None]) -> None:
-    """Fetch the lists of suites again; what a mirror has no more is said when it is made."""
+    """Fetch the package lists of suites again. A suite that is gone is reported when it is used."""
     for suite in dict.fromkeys(suites):
         if suite:
             with contextlib.suppress(MeasurementError):
@@ -207,7 +210,7 @@ def _renew(archive: Archive, suites: Iterable[str | None]) -> None:
 def _had(
     make: Callable[[str], Thing], names: Iterable[str]
 ) -> tuple[dict[str, Thing], list[MeasurementError]]:
-    """What could be made, by name, and why the rest could not."""
+    """Return what could be made, by name, and the reasons for the rest."""
     things, lacks = {}, []
     for name in names:
         try:
@@ -220,7 +223,7 @@ def _had(
 def _show(
     headers: Sequence[str], rows: Sequence[Sequence[object]], lacks: Sequence[MeasurementError]
 ) -> None:
-    """What was made, as a table; what could not be, with its reason and exit code 3."""
+    """Print a table; raise Exit with code 3 and the reasons if something is missing."""
     print(displayable(tabulate(rows, headers=headers, disable_numparse=True)))
     if lacks:
         raise Exit(displayable("\n".join(map(str, lacks))), code=NOT_MEASURED)

@@ -79,7 +79,7 @@ def _choose(settings: Any, wanted: Wanted, flags: Flags) -> Choice:
     sources = Sources(lambda: debian(settings), kernels_of(settings), HOSTS, RESULTS)
     if flags.resume or how.again:
         if any(astuple(wanted)) or new != NewRun() or flags.matrix != "default" or flags.host:
-            raise UserError("--resume: which cells, and how, is said by the run already.")
+            raise UserError("--resume: the run has its cells and flags already; leave out others.")
         return choose_resumed_run(declared, how.again, sources)
     if flags.host:
         return choose_run_like_host(declared, wanted, new, flags.host, sources)
@@ -90,7 +90,7 @@ def _load_expected(expect: str, choice: Choice) -> Expectation | None:
     if not expect:
         return None
     if isinstance(choice.run, NewRun) and choice.run.own:
-        raise UserError("--expect: of a configuration, the cells are not known beforehand.")
+        raise UserError("--expect: the cells of a configuration are not known in advance.")
     return expectation.load(expect, choice.planned, lambda run: find(RESULTS, run).cells)
 
 
@@ -141,7 +141,7 @@ def _recompute(results: Results) -> None:
     changed, kept = results.recompute()
     there = len(results.cells)
     judged = there - len(kept)
-    log.info(f"judged {judged} cells again: {len(changed)} are told differently now")
+    log.info(f"judged {judged} cells again: {len(changed)} have other results now")
     for id_ in changed:
         log.info(id_)
     if kept:
@@ -166,11 +166,11 @@ def examine_host(settings: Any) -> None:
     rows = [(each.name, "ok" if each.is_ok else "MISSING", each.text) for each in found]
     print(displayable(tabulate(rows, tablefmt="plain")))
     if missing := [each.name for each in found if not each.is_ok]:
-        raise UserError(f"A run needs more than is here: {', '.join(missing)}.")
+        raise UserError(f"A run needs more than this host has: {', '.join(missing)}.")
 
 
 def mirror(settings: Any) -> host.Finding:
-    """Whether Debian's archive can be reached, which the first run needs."""
+    """Return whether Debian's archive can be reached, which the first run needs."""
     try:
         archive = debian(settings)
         archive.require_reachable()
@@ -185,18 +185,18 @@ def require_table_format(name: str) -> None:
 
 
 def show_run(results: Results, table_format: str, expected: Expectation | None = None) -> None:
-    """A run's tables and findings, what could not be measured, and where everything is.
+    """Print a run's tables and findings, the cells without a measurement, and the places of files.
 
-    The answer about a configuration of the user's own comes first.
+    The answer about the user's own configuration comes first.
     """
     answered = answer(results.run)
     general = findings.find_general if answered else findings.find
     found = [*answered, *general(results.cells)]
     is_coloured = sys.stdout.isatty() and "NO_COLOR" not in os.environ
     tabled = tables.tables(results.cells, table_format, is_coloured=is_coloured)
-    told = displayable(findings.text(found))
+    text = displayable(findings.text(found))
     parts = [
-        *((told, tabled) if answered else (tabled, told)),
+        *((text, tabled) if answered else (tabled, text)),
         displayable(reasons.errors(results.cells)),
         displayable(differences(results)),
     ]
@@ -210,13 +210,13 @@ def show_run(results: Results, table_format: str, expected: Expectation | None =
 
 
 def differences(results: Results) -> str:
-    """In what the guests were not like the captured host that they were to be like."""
+    """Return the differences between the guests and the captured host."""
     host = results.run.get("captured")
     return "\n".join(f"unlike {host}: {each}" for each in results.run.get("differs", ()))
 
 
 def show_kept(kept: Vagrant) -> None:
-    """RunOptions to enter the machines that go on, and to end them."""
+    """Print how to enter the guests that were kept, and how to end them."""
     there = " ".join(f"{name}={shlex.quote(value)}" for name, value in kept.where.items())
     for name in machines.kept_machines(kept.folder):
         print(f"kept: {there} {shlex.join(kept.entry(name))}")

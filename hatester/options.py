@@ -84,16 +84,18 @@ class Flags:
 
 
 def count(flag: str, text: str, least: int = 1, most: int = 10_000) -> int:
-    """A number of things. Raises UserError for anything but a whole number from `least` on."""
+    """Parse a whole number from `least` to `most`. Raises UserError for anything else."""
     if not (_WHOLE.fullmatch(text) and least <= int(text) <= most):
-        raise UserError(f"{flag}: {quoted(text)} is no whole number from {least} to {most}.")
+        raise UserError(
+            f"{flag}: expected a whole number from {least} to {most}, got {quoted(text)}."
+        )
     return int(text)
 
 
 def seeds(repeat: str, given: Sequence[str]) -> tuple[int, ...]:
-    """The seeds of --seed, or so many as --repeat says, from 0 on.
+    """Return the seeds of --seed, or as many as --repeat says, from 0 on.
 
-    Raises UserError for one that is no whole number, and where both are given.
+    Raises UserError for anything but whole numbers, and if both flags are given.
     """
     if not given:
         return tuple(range(count("--repeat", repeat or "1")))
@@ -111,22 +113,24 @@ def own(
     env: Sequence[str] = (),
     is_advised: bool = True,
 ) -> Own | None:
-    """The configurations of --config and --after, with what --file and --env add to them.
+    """Return the configurations of --config and --after, with those of --file and --env.
 
-    Raises UserError for one that cannot be read, and for flags that exclude each other.
+    Raises UserError for a file that cannot be read, and for flags that exclude each other.
     """
     files, variables = dict(map(_file, file)), dict(map(_variable, env))
     if host and (config or scenarios):
-        raise UserError("--host: its configuration makes the scenarios, as --config does.")
+        raise UserError(
+            "--host: its configuration makes the scenarios; leave out --config and --scenario."
+        )
     if not config:
         if after:
-            raise UserError("--after: without --config there is nothing before it.")
+            raise UserError("--after: needs --config, the configuration that is loaded first.")
         if files or variables:
             flag = "--file" if files else "--env"
-            raise UserError(f"{flag}: without --config there is nothing that needs it.")
+            raise UserError(f"{flag}: is only for --config.")
         return None
     if scenarios:
-        raise UserError("--config: its addresses make the scenarios; --scenario cannot be given.")
+        raise UserError("--config: its addresses make the scenarios; leave out --scenario.")
     then = located(after, Path()) if after else None
     return load_own(located(config, Path()), then, files, variables, is_advised)
 
@@ -153,9 +157,9 @@ def _variable(text: str) -> tuple[str, str]:
 
 
 def step(flag: str, text: str, steps: int) -> int:
-    """The number of a step of a cell that has so many; the last one for an empty text.
+    """Parse the number of one of so many steps; an empty text means the last one.
 
-    Raises UserError for one that it does not have.
+    Raises UserError for a step that does not exist.
     """
     if not text:
         return steps
@@ -166,7 +170,7 @@ def step(flag: str, text: str, steps: int) -> int:
 
 
 def again(failed: str | bool | None) -> tuple[str, ...]:
-    """The outcomes that --failed has measured again; without a value, what was not measured.
+    """Return the outcomes that --failed measures again; without a value, `error`.
 
     Raises UserError for a value other than `all`.
     """
@@ -178,9 +182,9 @@ def again(failed: str | bool | None) -> tuple[str, ...]:
 
 
 def interval(flag: str, text: str) -> float | None:
-    """Seconds, given as `20ms` or `0.02s`; None for an empty text.
+    """Parse `20ms` or `0.02s` into seconds; None for an empty text.
 
-    Raises UserError for what is no time, or one that no prober can keep.
+    Raises UserError for anything else, and for an interval that no prober can keep.
     """
     if not text:
         return None

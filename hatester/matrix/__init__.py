@@ -1,2 +1,1 @@
-"""What is tested: declarations, scenarios, HAProxy configurations, kernel and build references,
-the plan."""
+"""The matrix: declarations, scenarios, HAProxy configurations, references, and the plan."""

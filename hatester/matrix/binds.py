@@ -35,7 +35,7 @@ class Bind:
 
     @property
     def label(self) -> str:
-        """How results name it: as HAProxy does, `192.168.42.43:80`, `*:81` or `/run/x.sock`."""
+        """Return its name in results, as HAProxy has it: `192.168.42.43:80` or `/run/x.sock`."""
         return f"{self.address}:{self.port}" if self.port else self.address
 
     @property
@@ -45,7 +45,7 @@ class Bind:
 
     @property
     def is_wildcard(self) -> bool:
-        """Whether it is bound to every address of the guest."""
+        """True if it is bound to every address of the guest."""
         return self.address in _ANY
 
     @property
@@ -58,7 +58,7 @@ class Bind:
 
     @property
     def target(self) -> str:
-        """The address to connect to."""
+        """Return the address to connect to."""
         return _ANY.get(self.address, self.address)
 
     @property
@@ -80,7 +80,7 @@ class Bind:
 
 
 def interface_address(text: str) -> ipaddress.IPv4Interface | ipaddress.IPv6Interface:
-    """An address, with its prefix length or without. Raises ValueError for what is none."""
+    """Parse an address, with or without a prefix length. Raises ValueError for anything else."""
     _require_no_zone(text)
     return ipaddress.ip_interface(text)
 
@@ -124,13 +124,13 @@ def _bind_lines(text: str, keyword: str = "bind") -> list[list[str]]:
 
 
 def _require_no_zone(address: str) -> None:
-    """A zone (RFC 4007) is a name of this host's alone; to Python, it may be any text."""
+    """Raise ValueError for a zone (RFC 4007), a name of this host. Python takes any text as one."""
     if "%" in address:
         raise ValueError(f"{quoted(address)} has a zone")
 
 
 def parse_bind(text: str, interface: str | None = None) -> Bind:
-    """An address and its port, as a `bind` line has them, or a UNIX socket as results name it.
+    """Parse an address and its port, as a `bind` line has them, or a UNIX socket as in results.
 
     Raises ValueError for an address without a port.
     """
@@ -148,9 +148,9 @@ def parse_bind(text: str, interface: str | None = None) -> Bind:
 
 @dataclass(frozen=True)
 class Configuration:
-    """A plain HAProxy configuration, and the name by which its answers are told from others'.
+    """A plain HAProxy configuration, and the name that its answers have.
 
-    `stated` is what it binds, where that need not be read in its text.
+    `stated` are its binds, if they need not be read from its text.
     """
 
     name: str
@@ -159,7 +159,7 @@ class Configuration:
 
     @property
     def binds(self) -> tuple[Bind, ...]:
-        """What it binds without TLS, each label once, in the order of its lines.
+        """Return the binds without TLS, each label once, in the order of the lines.
 
         Raises ValueError for an address without a port.
         """

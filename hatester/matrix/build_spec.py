@@ -1,6 +1,6 @@
-"""Builds that the flag --haproxy describes itself, beside those that are declared.
+"""Builds that the flag --haproxy describes, beside those that are declared.
 
-Each has a name for cell ids, and the word that describes it anywhere: with absolute paths.
+Each has a name for cell ids, and a word that describes it anywhere: with absolute paths.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9.+_-]+")
 
 
 def with_described(matrix: Matrix, words: Sequence[str]) -> tuple[Matrix, list[str]]:
-    """A matrix that has all builds that words of the flag name or describe, and their names.
+    """Return the matrix with all builds that words of the flag name or describe, and their names.
 
-    Raises UserError for a word that does neither, and for a file that is not there.
+    Raises UserError for a word that does neither, and for a file that does not exist.
     """
     names = []
     for word in words:
@@ -46,9 +46,9 @@ def with_described(matrix: Matrix, words: Sequence[str]) -> tuple[Matrix, list[s
 
 
 def with_given(matrix: Matrix, given: Mapping[str, str]) -> Matrix:
-    """A matrix that has these builds as well, which words describe, by their names.
+    """Return the matrix with further builds: words that describe them, by their names.
 
-    Raises UserError for a file that is not there.
+    Raises UserError for a file that does not exist.
     """
     builds = {name: _build(word) for name, word in given.items()}
     return replace(
@@ -59,7 +59,7 @@ def with_given(matrix: Matrix, given: Mapping[str, str]) -> Matrix:
 
 
 def _anywhere(word: str) -> str:
-    """A word that means the same in every folder."""
+    """Return a word that means the same in every folder."""
     here = Path.cwd()
     if image_reference.has_transport(word):
         return image_reference.based(word, here)
@@ -88,7 +88,7 @@ def _build(word: str) -> Build:
 
 
 def _free_name(matrix: Matrix, word: str) -> str:
-    """A name that the words of no other build have."""
+    """Return a name that no build of other words has."""
     name = _NOT_IN_NAMES.sub("-", _short(word)).lstrip(".+_-")[:_LONGEST] or "build"
     taken = {**dict.fromkeys(matrix.builds), **matrix.described_builds}
     if taken.get(name, word) == word:
@@ -98,7 +98,7 @@ def _free_name(matrix: Matrix, word: str) -> str:
 
 
 def _short(word: str) -> str:
-    """What is worth telling of a word: binaries are called haproxy, but seldom their folders."""
+    """Return the distinctive part of a word: binaries are called haproxy, their folders seldom."""
     if image_reference.has_transport(word):
         return PurePosixPath(word.partition(":")[2]).name
     if not _is_path(word):

@@ -16,14 +16,14 @@ _IN_A_REGISTRY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]*")
 
 
 def has_transport(text: str) -> bool:
-    """Whether a text begins as a reference with a transport does."""
+    """True if a text begins as a reference with a transport does."""
     return text.startswith((DOCKER, *_FILES))
 
 
 def reference(text: str) -> str:
-    """A reference with its transport, which is a registry's where none is given.
+    """Return a reference with its transport; without one, it is a registry's.
 
-    Raises ValueError for what is none.
+    Raises ValueError for any other text.
     """
     if text.startswith(_FILES) and text.isprintable():
         if not text.split(":")[1]:
@@ -31,22 +31,22 @@ def reference(text: str) -> str:
         return text
     if not _IN_A_REGISTRY.fullmatch(text.removeprefix(DOCKER)):
         raise ValueError(
-            f"{quoted(text)} is no image, such as haproxy:1.8.26 or oci:/path/to/layout"
+            f"{quoted(text)} is not an image such as haproxy:1.8.26 or oci:/path/to/layout"
         )
     return DOCKER + text.removeprefix(DOCKER)
 
 
 def on_this_host(reference: str) -> Path | None:
-    """The file, or the folder of a layout, that a reference names; None for a registry's."""
+    """Return the file, or the folder of a layout, that a reference names; None for a registry's."""
     transport, _, rest = reference.partition(":")
     # skopeo takes the first colon of the rest to begin a tag.
     return Path(rest.partition(":")[0]) if f"{transport}:" in _FILES else None
 
 
 def based(reference: str, folder: Path) -> str:
-    """The same, where a path that is not absolute begins at `folder`.
+    """Return the reference with a relative path taken from `folder`.
 
-    Raises UserError where that has a colon, with which a tag would begin.
+    Raises UserError if the whole path has a colon, which would begin a tag.
     """
     transport, _, rest = reference.partition(":")
     path, colon, tag = rest.partition(":")

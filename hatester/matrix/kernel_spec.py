@@ -1,4 +1,4 @@
-"""Kernels as --kernel takes them: by the names of declared ones, or by where they come from."""
+"""Kernels that the flag --kernel names, or describes by their origin."""
 
 from __future__ import annotations
 
@@ -52,28 +52,29 @@ class Kernels:
 
 
 def is_release(version: str | None) -> bool:
-    """Whether it is the whole of what `uname -r` says (or a pattern of that) on one of Debian's
-    kernels, which has the flavour in it."""
+    """True for a whole `uname -r`, or a pattern of it, of one of Debian's kernels.
+
+    It has the flavour in it.
+    """
     return version is not None and version.endswith("-amd64")
 
 
 def flavour_of(release: str) -> str:
-    """The flavour of which a release is."""
+    """Return the flavour of a release."""
     ends = [name for name, ending in FLAVOURS.items() if release.endswith(ending)]
     return max(ends, key=lambda name: len(FLAVOURS[name]))
 
 
 def is_match(kernel: Kernel, release: str) -> bool:
-    """Whether a release is one of those for which a pattern stands."""
+    """True if a pattern stands for a release, among others."""
     is_flavour = is_release(kernel.version) or flavour_of(release) == kernel.flavour
     return is_flavour and fnmatch.fnmatchcase(release, kernel.version or "")
 
 
 def fitting(kernel: Kernel, there: Sequence[SuiteKernel]) -> list[SuiteKernel]:
-    """Those of a suite's kernels that a declaration means: all that match a pattern, else the
-    newest one that fits.
+    """Return the kernels of a suite that a declaration means: all of a pattern, or the newest.
 
-    Raises MeasurementError when there is none, with what is closest.
+    Raises MeasurementError if there is none, with the closest ones.
     """
     if kernel.is_pattern:
         found = [each for each in there if is_match(kernel, each.release)]
@@ -117,10 +118,10 @@ class _Chosen:
 
 
 def with_kernels(matrix: Matrix, wanted: Wanted, kernels: Kernels) -> tuple[Matrix, Wanted]:
-    """A matrix that has all kernels that are selected, and what is wanted, by their names.
+    """Return the matrix with all kernels that are selected, and the selection by their names.
 
-    What stands for several kernels becomes these. `kernels` is asked only of what is not declared,
-    or is a pattern. Raises UserError for what leads to no kernel.
+    A pattern becomes the kernels that match it. `kernels` is asked only for patterns and for
+    kernels that are not declared. Raises UserError for a word that leads to no kernel.
     """
     words = [*wanted.kernels] or [name for each in matrix.selections for name in each.kernels]
     chosen = {word: _choose(matrix, word, kernels) for word in dict.fromkeys(words)}
@@ -138,8 +139,11 @@ def with_kernels(matrix: Matrix, wanted: Wanted, kernels: Kernels) -> tuple[Matr
 
 
 def with_names(matrix: Matrix, names: Iterable[str], references: Mapping[str, str]) -> Matrix:
-    """A matrix that has the kernels of cells: declared, matching a declared pattern, or else by
-    the references that led to them. It lacks one for which there is none of these."""
+    """Return the matrix with the kernels of cells.
+
+    They are declared, match a declared pattern, or have a reference. A kernel without any of these
+    is left out.
+    """
     found = []
     for name in set(names) - set(matrix.kernels):
         if kernel := _of_pattern(matrix, name):
@@ -150,7 +154,7 @@ def with_names(matrix: Matrix, names: Iterable[str], references: Mapping[str, st
 
 
 def _extended(matrix: Matrix, found: Iterable[_Chosen]) -> Matrix:
-    """A matrix with further kernels. Raises UserError for two by one name."""
+    """Return the matrix with further kernels. Raises UserError for two kernels of one name."""
     kernels, references = dict(matrix.kernels), dict(matrix.described_kernels)
     for each in found:
         if kernels.setdefault(each.name, each.kernel) != each.kernel:
@@ -164,7 +168,7 @@ def _extended(matrix: Matrix, found: Iterable[_Chosen]) -> Matrix:
 
 
 def _choose(matrix: Matrix, word: str, kernels: Kernels) -> list[_Chosen]:
-    """The kernels for which a word stands."""
+    """Return the kernels that a word stands for."""
     declared = matrix.kernels.get(word) or _of_pattern(matrix, word)
     if declared and declared.is_pattern:
         place = f"{matrix.folder / 'kernels.yml'}: {word}"
@@ -185,7 +189,7 @@ def _choose(matrix: Matrix, word: str, kernels: Kernels) -> list[_Chosen]:
 
 
 def _of_suite(kernel: Kernel, kernels: Kernels, place: str) -> list[_Chosen]:
-    """Those that a suite has now. Raises UserError, which begins with `place`, for none."""
+    """Return the fitting kernels of a suite. Raises UserError, which begins with `place`."""
     try:
         found = fitting(kernel, kernels.of_suite(kernel.suite or ""))
     except MeasurementError as error:
@@ -199,7 +203,7 @@ def _of_suite(kernel: Kernel, kernels: Kernels, place: str) -> list[_Chosen]:
 
 
 def _of_pattern(matrix: Matrix, name: str) -> Kernel | None:
-    """The kernel of that release, where it matches a pattern that is declared."""
+    """Return the kernel of a release that matches a declared pattern."""
     for kernel in matrix.kernels.values():
         if kernel.is_pattern and is_release(name) and is_match(kernel, name):
             return _single(kernel, name)
@@ -207,15 +211,15 @@ def _of_pattern(matrix: Matrix, name: str) -> Kernel | None:
 
 
 def _single(kernel: Kernel, release: str) -> Kernel:
-    """Of the kernels for which a declaration stands, the one of a release."""
+    """Return the declaration of a single release from that of several kernels."""
     return kernel.model_copy(update={"version": release, "flavour": flavour_of(release)})
 
 
 def parse(word: str) -> Kernel:
-    """The kernel to which a word leads that is no declared name. Raises UserError for a wrong one.
+    """Parse a word that is not a declared name. Raises UserError for a wrong one.
 
-    It is SUITE, SUITE:VERSION, SUITE:VERSION:FLAVOUR, snapshot:RELEASE, or a path: of packages, of
-    a folder with some, or of a kernel's file.
+    It is SUITE, SUITE:VERSION, SUITE:VERSION:FLAVOUR, snapshot:RELEASE, or the path of a package,
+    of a folder of packages, or of a kernel's file.
     """
     if "/" in word or word.endswith(".deb"):
         kernel = _written(word, packages=[word])
@@ -237,7 +241,7 @@ def _written(word: str, **content: object) -> Kernel:
 
 
 def _reference(kernel: Kernel) -> str:
-    """The word that leads to a kernel, from any folder."""
+    """Return the word that leads to a kernel from any folder."""
     if kernel.snapshot:
         return SNAPSHOT + kernel.snapshot
     if not kernel.suite:

@@ -1,4 +1,4 @@
-"""What is tested: the declarations under `matrix/`, checked as they are read."""
+"""Declarations under `matrix/`, validated when they are read."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ Sha256 = Annotated[str, pydantic.StringConstraints(pattern=r"^[0-9a-fA-F]{64}$",
 
 def _some(content: object) -> object:
     if not isinstance(content, list | tuple) or not content:
-        raise ValueError(f"here belongs a list of at least one name, not {quoted(content)}")
+        raise ValueError(f"expected a list of at least one name, got {quoted(content)}")
     return content
 
 
@@ -80,11 +80,11 @@ def _flavour(name: str) -> str:
 
 
 def _path(text: object, info: pydantic.ValidationInfo) -> Path:
-    """A path as it is written in a file, relative to that file's folder."""
+    """Return a path of a file, which may be relative to that file's folder."""
     if isinstance(text, Path):
         return text
     if not isinstance(text, str) or not text or not text.isprintable():
-        raise ValueError(f"here belongs a path, not {quoted(text)}")
+        raise ValueError(f"expected a path, got {quoted(text)}")
     try:
         return Path((info.context or {}).get("folder", "."), Path(text).expanduser()).absolute()
     except RuntimeError as error:  # there is no such user
@@ -138,19 +138,19 @@ class Kernel(Declaration):
         fitting = {*given, *KERNEL_SOURCES[given[0]], "system"}
         for key in self.__class__.model_fields:
             if key in self.model_fields_set - fitting:
-                raise ValueError(f"the key '{key}' says nothing of a kernel by its {given[0]}")
+                raise ValueError(f"the key '{key}' is not for a kernel with {given[0]}")
         if self.is_pattern and not self.suite:
             raise ValueError(f"only a suite takes a pattern as version, such as '{self.version}'")
         return self
 
     @property
     def is_pattern(self) -> bool:
-        """Whether it stands for all kernels of a suite whose releases match its version."""
+        """True if it stands for all kernels of a suite whose releases match its version."""
         return self.version is not None and any(each in self.version for each in "*?[")
 
     @property
     def linux(self) -> str | None:
-        """Its version, as far as it is declared."""
+        """Return its version, as far as it is declared."""
         return self.snapshot or self.version
 
 
@@ -172,16 +172,16 @@ class Build(Declaration):
         given = [name for name in ("suite", "packages", "path", "image") if getattr(self, name)]
         if len(given) != 1 and given != ["suite", "packages"]:
             found = " and ".join(given) or "none"
-            raise ValueError(f"here belongs one of suite, packages, path, image, not {found}")
+            raise ValueError(f"expected one of suite, packages, path, image, got {found}")
         return self
 
     @property
     def has_unit(self) -> bool:
-        """Whether it comes with a unit for systemd, as packages do."""
+        """True if it comes with a unit for systemd, as packages do."""
         return not self.path and not self.image
 
     def based(self, folder: Path) -> Build:
-        """The same, where paths that are not absolute begin at `folder`."""
+        """Return the build with relative paths taken from `folder`."""
         return self.model_copy(
             update={
                 "packages": tuple(str(located(path, folder)) for path in self.packages),
@@ -192,10 +192,10 @@ class Build(Declaration):
 
 
 class Setting(Declaration):
-    """What is applied before HAProxy starts, and what it needs in order to make sense.
+    """Sysctls, arguments and options that are applied before HAProxy starts; their requirements.
 
-    `linux` and `haproxy` are the first versions that have it, `methods` the ways of reloading to
-    which it makes a difference. Where it is `lenient`, a kernel may lack some of its sysctls.
+    `linux` and `haproxy` are the first versions that have it, `methods` the reload methods to which
+    it makes a difference. With `lenient`, a kernel may lack some of the sysctls.
     """
 
     description: str = ""
@@ -250,7 +250,7 @@ class Matrix:
 
     @property
     def declared(self) -> Mapping[str, Iterable[str]]:
-        """The names that there are, by the axes of a selection."""
+        """Return all names, by the axes of a selection."""
         return {
             "kernels": self.kernels,
             "haproxy": self.builds,
@@ -289,11 +289,11 @@ def load_matrix(folder: Path, name: str = "default") -> Matrix:
 
 
 def _load_selections(path: Path) -> dict[str, Selection]:
-    """The selections of a matrix file, by the places where they are written in it."""
+    """Return the selections of a matrix file, by their places in it."""
     written = content(path)
     entries = {str(path): written}
     if isinstance(written, list):
         entries = {f"{path}: entry {i}": entry for i, entry in enumerate(written, start=1)}
     if not entries:
-        raise UserError(f"{path}: here belongs at least one selection, not [].")
+        raise UserError(f"{path}: expected at least one selection, got [].")
     return {place: checked(entry, Selection, place) for place, entry in entries.items()}

@@ -1,4 +1,4 @@
-"""Which cells run: the combinations of what was selected."""
+"""The plan: the combinations of the selected names are the cells that run."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ class Cell:
 
 
 def cell_of(id_: str) -> Cell:
-    """The cell of an id. Raises UserError for what is none."""
+    """Parse the id of a cell. Raises UserError for anything else."""
     names = id_.split("/")
     if len(names) != len(FLAGS):
         raise UserError(
-            f"{quoted(id_)} is no cell's id, which is kernel/build/setting/scenario/method, such "
+            f"{quoted(id_)} is not a cell's id: kernel/build/setting/scenario/method, such "
             "as 6.1/2.2/plain/lost-address/signal."
         )
     return Cell(*names)
@@ -61,7 +61,7 @@ Task = tuple[Cell, int]
 
 @dataclass(frozen=True)
 class Wanted:
-    """What the user selected; what is empty is as in the matrix file.
+    """The user's selection; an empty axis is as in the matrix file.
 
     `only` and `skip` are patterns over cell ids, as fnmatch(3) has them without FNM_PATHNAME.
     """
@@ -98,10 +98,10 @@ class Plan:
 
 
 def make_plan(matrix: Matrix, wanted: Wanted) -> Plan:
-    """The cells that `wanted` selects, without those that make no sense; the plan's matrix also has
-    the builds that `wanted` describes.
+    """Return the plan of the selected cells, without those that make no sense.
 
-    Raises UserError for a name that is not declared, and when no cell remains.
+    Its matrix also has the builds that `wanted` describes. Raises UserError for a name that is not
+    declared, and if no cell remains.
     """
     matrix, wanted = _described(matrix, wanted)
     cells = _picked(_selected(matrix, wanted), wanted)
@@ -110,7 +110,7 @@ def make_plan(matrix: Matrix, wanted: Wanted) -> Plan:
 
 
 def _described(matrix: Matrix, wanted: Wanted) -> tuple[Matrix, Wanted]:
-    """What the flags describe rather than name, declared like the rest."""
+    """Return the matrix and the selection with the builds that the flags describe."""
     matrix, haproxy = with_described(matrix, wanted.haproxy)
     return matrix, replace(wanted, haproxy=haproxy)
 
@@ -118,9 +118,9 @@ def _described(matrix: Matrix, wanted: Wanted) -> tuple[Matrix, Wanted]:
 def plan_of(
     matrix: Matrix, cells: Sequence[Cell], place: str, scenarios: Path | None = None
 ) -> Plan:
-    """Just these cells; their scenarios are in a folder of their own, if there is one.
+    """Return the plan of these cells; their scenarios may be in a folder of their own.
 
-    Raises UserError, which begins with `place`, for what is not declared.
+    Raises UserError, which begins with `place`, for a name that is not declared.
     """
     folder = scenarios or matrix.folder / "scenarios"
     there = sorted(path.parent.name for path in folder.glob("*/scenario.yml"))
@@ -132,13 +132,13 @@ def plan_of(
 
 
 def load_scenarios(folder: Path, cells: Sequence[Cell]) -> dict[str, Scenario]:
-    """The scenarios of cells, by name, from the folder that has them."""
+    """Read the scenarios of cells from their folder, and return them by name."""
     names = dict.fromkeys(cell.scenario for cell in cells)
     return {name: load_scenario(folder / name) for name in names}
 
 
 def without_scenarios(matrix: Matrix, wanted: Wanted) -> Plan:
-    """What `wanted` selects, for a scenario that is yet to be made: each cell has a blank for it.
+    """Return the plan for scenarios that are yet to be made: each cell has a blank for one.
 
     `only` and `skip` are left for `with_scenarios`. Raises as `make_plan` does.
     """
@@ -149,7 +149,7 @@ def without_scenarios(matrix: Matrix, wanted: Wanted) -> Plan:
 
 
 def with_scenarios(plan: Plan, wanted: Wanted, names: Sequence[str]) -> Plan:
-    """A plan's cells for each of these scenarios, as far as `only` and `skip` leave them.
+    """Return a plan with its cells for each of these scenarios, less those of `only` and `skip`.
 
     Raises UserError for a pattern that matches none.
     """
@@ -158,7 +158,7 @@ def with_scenarios(plan: Plan, wanted: Wanted, names: Sequence[str]) -> Plan:
 
 
 def _without_unfit_declared(plan: Plan) -> Plan:
-    """By the versions that are declared; what a mirror has is seen later."""
+    """Return a plan without the cells that make no sense with the declared versions."""
     return without_unfit(
         plan,
         {name: kernel.linux for name, kernel in plan.matrix.kernels.items()},
@@ -169,9 +169,9 @@ def _without_unfit_declared(plan: Plan) -> Plan:
 def without_unfit(
     plan: Plan, linux: Mapping[str, str | None], haproxy: Mapping[str, str | None]
 ) -> Plan:
-    """A plan without the cells that make no sense with these versions of kernels and builds.
+    """Return a plan without the cells that make no sense with these versions of kernels and builds.
 
-    Raises UserError when no cell remains.
+    Raises UserError if no cell remains.
     """
     reasons = {
         cell: reason
@@ -195,11 +195,11 @@ def without_unfit(
 def unfit(
     cell: Cell, setting: Setting, build: Build, linux: str | None, haproxy: str | None
 ) -> str | None:
-    """Why a cell makes no sense, as a sentence without its full stop; None when it does.
+    """Return why a cell makes no sense, as a sentence without its full stop; None if it does.
 
-    `linux` and `haproxy` are the versions of its kernel and its build as far as they are known: a
-    beginning (6.1), an upstream or a package version (1:3.2.26-1+b2), a release as of `uname -r`
-    (6.12.90+deb12-cloud-amd64). What is not known counts as fitting.
+    `linux` and `haproxy` are the versions of its kernel and build as far as they are known: a
+    prefix (6.1), an upstream or package version (1:3.2.26-1+b2), or a release as in `uname -r`
+    (6.12.90+deb12-cloud-amd64). An unknown version counts as fitting.
     """
     if cell.method not in setting.methods:
         there = ", ".join(setting.methods)
@@ -218,7 +218,7 @@ def unfit(
 
 
 def _selected(matrix: Matrix, wanted: Wanted) -> list[Cell]:
-    """The union of the matrix's selections: each cell once, those of a kernel together."""
+    """Return the union of the matrix's selections: each cell once, those of a kernel together."""
     given: dict[str, Sequence[str]] = {
         axis: names for axis in FLAGS if (names := getattr(wanted, axis))
     }
@@ -235,7 +235,7 @@ def _selected(matrix: Matrix, wanted: Wanted) -> list[Cell]:
 
 
 def _picked(cells: Sequence[Cell], wanted: Wanted) -> list[Cell]:
-    """The cells that --only and --skip leave. Raises UserError for a pattern of none of them."""
+    """Return the cells that --only and --skip leave. Raises UserError for a useless pattern."""
     for pattern in wanted.only:
         _require_match(pattern, "--only", cells)
     for pattern in wanted.skip:
@@ -246,7 +246,7 @@ def _picked(cells: Sequence[Cell], wanted: Wanted) -> list[Cell]:
         if (not wanted.only or _matches(cell, wanted.only)) and not _matches(cell, wanted.skip)
     ]
     if not picked:
-        raise UserError("No cell is left: what was selected is skipped as well.")
+        raise UserError("No cell is left: --skip leaves out everything that is selected.")
     return picked
 
 

@@ -54,7 +54,7 @@ def _interface_address(text: object) -> InterfaceAddress:
     try:
         return interface_address(str(text))
     except ValueError as error:
-        raise ValueError(f"{quoted(text)} is no address such as 192.168.42.43/32") from error
+        raise ValueError(f"{quoted(text)} is not an address such as 192.168.42.43/32") from error
 
 
 WrittenAddress = Annotated[InterfaceAddress, pydantic.BeforeValidator(_interface_address)]
@@ -86,8 +86,7 @@ Answer = Literal["named", "any", "tls", "proxy", "proxy-tls", "close", "connect"
 
 
 class Root(Declaration):
-    """What HAProxy's root has beside files: folders, users, groups, and names of hosts that lead
-    somewhere."""
+    """HAProxy's root beside its files: folders, users, groups, and host names that resolve."""
 
     folders: tuple[str, ...] = ()
     users: tuple[str, ...] = ()
@@ -96,11 +95,11 @@ class Root(Declaration):
 
 
 class Checks(Declaration):
-    """What servers answer to checks.
+    """Answers of servers to checks.
 
-    By port a protocol, or what they say unasked and to each message; what bodies of HTTP have, and
-    HTTP statuses by path; the certificate, with its key, that they have for TLS. Bytes are written
-    as characters of Latin-1.
+    By port, a protocol, or the texts that are sent at first and after each message; texts in bodies
+    of HTTP, and HTTP statuses by path; the certificate for TLS, with its key. Bytes are written as
+    characters of Latin-1.
     """
 
     protocols: Mapping[str, Literal["smtp", "mysql", "pgsql", "ldap", "redis", "agent"]] = {}
@@ -159,7 +158,7 @@ class Scenario:
 
     @property
     def binds(self) -> tuple[Bind, ...]:
-        """All that its configurations bind, each label once, in the order of checks."""
+        """Return all binds of its configurations, each label once, in the order of checks."""
         found: dict[str, Bind] = {}
         for configuration in self.configurations.values():
             for bind in configuration.binds:
@@ -167,7 +166,7 @@ class Scenario:
         return tuple(found.values())
 
     def world(self) -> World:
-        """What is there at its beginning."""
+        """Return the state of the guest at its beginning."""
         every = itertools.chain(self.addresses, *self.interfaces.values())
         addresses = {address.partition("/")[0] for address in every}
         return World(
@@ -179,7 +178,7 @@ def load_scenario(folder: Path) -> Scenario:
     """Read a scenario. Raises UserError naming its file, the step and the choices."""
     path = folder / "scenario.yml"
     if not re.fullmatch(NAME, folder.name):
-        raise UserError(f"{folder}: this is no name for a scenario: letters, digits and .+_- are.")
+        raise UserError(f"{folder}: the name of a scenario has letters, digits and .+_- only.")
     content = load(path, _File)
     files = {
         file.relative_to(folder).as_posix(): text_of(file)
@@ -232,7 +231,7 @@ def _configuration(name: str, text: str, answers: Mapping[str, str] | None) -> C
 
 
 def _check_story(path: Path, content: _File, scenario: Scenario) -> None:
-    """What one step alone does not tell, under the numbers that its entries have in the file."""
+    """Raise UserError for a step that is impossible where it stands, with its number."""
     world = scenario.world()
     for number, entry in content.steps.items():
         for step in entry.steps:
@@ -253,9 +252,9 @@ class Presence(NamedTuple):
 
 
 def presence(scenario: Scenario) -> dict[int, Presence]:
-    """For each start and reload, by its step, the binds whose address is there.
+    """Return the binds whose address is present during each start and reload, by its step.
 
-    It is observed up to the next reload, or the next step that waits for the observation's end.
+    Each is observed until the next reload, or the next step that waits for its end.
     """
     world = scenario.world()
     throughout: dict[int, set[str]] = {}
@@ -282,6 +281,6 @@ def _there(scenario: Scenario, names: set[str]) -> tuple[Bind, ...]:
 
 
 def _needs(bind: Bind, scenario: Scenario) -> set[str]:
-    """The address and the interface without which it cannot be reached."""
+    """Return the address and the interface without which a bind cannot be reached."""
     needs = {bind.address} if bind.can_be_missing else set()
     return needs | ({scenario.interface} & {bind.interface})

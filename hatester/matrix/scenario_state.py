@@ -1,4 +1,4 @@
-"""The story that the steps of a scenario tell: what is there from step to step."""
+"""The state of a guest from step to step of a scenario."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from hatester.util.validation import require
 
 @dataclass
 class World:
-    """What a scenario's steps have made of the guest so far.
+    """The state of the guest after some steps of a scenario.
 
     `there` has the addresses, without prefix lengths, and the interface by its name.
     """

@@ -37,13 +37,13 @@ Times = Annotated[int, pydantic.Field(ge=1, le=1000)]
 
 
 def _socket(text: str) -> str:
-    """An address and its port as results name them: `fd00:42::43:80` for `[fd00:42::43]:80`."""
+    """Return an address and its port as in results: `fd00:42::43:80` for `[fd00:42::43]:80`."""
     try:
         bind = parse_bind(text)
         bind.require_address()
     except ValueError as error:
         raise ValueError(
-            f"{quoted(text)} is no address and port such as 192.168.42.43:80"
+            f"{quoted(text)} is not an address and port such as 192.168.42.43:80"
         ) from error
     return bind.label
 
@@ -60,7 +60,7 @@ class _Verb(Declaration):
         return {cls.short: content} if cls.short and isinstance(content, str) else content
 
     def __str__(self) -> str:
-        """As people say it: `reload with`."""
+        """Return the step as people say it: `reload with`."""
         return f"{self.verb} {getattr(self, self.short)}" if self.short else self.verb
 
 
@@ -74,7 +74,7 @@ class Start(_Verb):
 
 
 class Reload(_Verb):
-    """HAProxy is told to reload with a configuration.
+    """HAProxy reloads a configuration.
 
     `times` is short for writing the step so often; in a Scenario it always is 1.
     """
@@ -182,7 +182,7 @@ class _Entry(Declaration):
 
     @property
     def steps(self) -> tuple[Step, ...]:
-        """The step so often as it is to happen."""
+        """Return the step as often as it happens."""
         [name] = self.model_fields_set
         step: Step = getattr(self, name)
         if isinstance(step, Reload):
@@ -191,9 +191,9 @@ class _Entry(Declaration):
 
 
 def _by_number(entries: object) -> object:
-    """The list of steps, each under the name by which a mistake in it is told."""
+    """Return the steps by the names that messages have for them."""
     if not isinstance(entries, list):
-        raise ValueError(f"here belongs a list of steps, not {quoted(entries)}")
+        raise ValueError(f"expected a list of steps, got {quoted(entries)}")
     return {f"step {number}": entry for number, entry in enumerate(entries, start=1)}
 
 

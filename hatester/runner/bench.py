@@ -64,7 +64,7 @@ HEADERS = ("figure", "unit", "times", "least", "median", "most")
 
 @dataclass(frozen=True)
 class Figure:
-    """What was measured, each time that it was; `unit` is s, MiB or cells."""
+    """A figure that was measured, with every value; `unit` is s, MiB or cells."""
 
     name: str
     unit: str
@@ -72,7 +72,7 @@ class Figure:
 
     @property
     def row(self) -> tuple[object, ...]:
-        """Name, unit, how often, and, if it was measured at all, least, median and most."""
+        """Return name, unit and count; also minimum, median and maximum, if it was measured."""
         found = (
             (min(self.values), percentile(self.values, 0.5), max(self.values))
             if self.values
@@ -88,7 +88,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Subject:
-    """What is measured: guests of one kernel, in which the first cell of a plan runs."""
+    """The subject of a measurement: guests of one kernel, and the first cell of a plan."""
 
     plan: Plan
     starter: Starter
@@ -105,7 +105,7 @@ class Subject:
         self.starter.vagrant.destroy(vm_name=self.kernel)
 
     def measure(self, guest: Guest) -> None:
-        """Run the cell, as a run of the matrix does."""
+        """Return the figures of these parts, and log each as soon as it is measured."""
         cell = self.plan.cells[0]
         setting, scenario = (
             self.plan.matrix.settings[cell.setting],
@@ -117,7 +117,7 @@ class Subject:
 
 
 def starts(subject: Subject) -> Iterator[Figure]:
-    """A guest, from nothing to its first answered command, and what it takes of the host."""
+    """Measure the start of a guest up to its first answer, and what it takes of the host."""
     boots, answers, programs, memory, disk = [], [], [], [], []
     for _ in range(BOOTS):
         begin = time.monotonic()
@@ -146,7 +146,7 @@ def starts(subject: Subject) -> Iterator[Figure]:
 
 
 def cells(subject: Subject) -> Iterator[Figure]:
-    """Cells, against the time that the scenario itself takes; with more guests, and more cells."""
+    """Measure cells against the time of the scenario itself, with more guests and more cells."""
     for jobs in GUESTS_AT_ONCE:
         seconds, results = _run(subject, "--jobs", str(jobs), "--repeat", str(REPETITIONS[-1]))
         measured = [cell for cell in results.cells if cell["quality"]]
@@ -164,7 +164,7 @@ def cells(subject: Subject) -> Iterator[Figure]:
 
 
 def matrix(subject: Subject) -> Iterator[Figure]:
-    """The whole default matrix, with an empty cache and with a full one."""
+    """Measure the whole default matrix, with an empty and with a full cache."""
     with tempfile.TemporaryDirectory(prefix="hatester-bench-", dir=cache.root().parent) as folder:
         for what in ("empty", "full"):
             seconds, results = _invoke(["matrix", "--clock", subject.clock], XDG_CACHE_HOME=folder)
@@ -174,7 +174,7 @@ def matrix(subject: Subject) -> Iterator[Figure]:
 
 
 def clock(subject: Subject) -> Iterator[Figure]:
-    """The same cells on both clocks, alone and beside what keeps the host busy."""
+    """Measure the same cells on both clocks, alone and on a busy host."""
     words = ["--setting", "plain", "--scenario", "lost-address", "--repeat", str(CLOCK_REPETITIONS)]
     for name in ("real", "virtual"):
         for where, beside in (("alone", contextlib.nullcontext()), ("busy host", _busy())):
@@ -192,7 +192,7 @@ def clock(subject: Subject) -> Iterator[Figure]:
 
 @contextlib.contextmanager
 def _busy() -> Iterator[None]:
-    """Processes that want all of the processor that they can get, while it is open."""
+    """Run processes that take all of the processor that they can get."""
     words = ["timeout", str(RUN_SECONDS), sys.executable, "-c", "while True: pass"]
     env = {**os.environ, **process.owned()}
     with contextlib.ExitStack() as undo:
@@ -204,7 +204,7 @@ def _busy() -> Iterator[None]:
 
 
 def instead(subject: Subject) -> Iterator[Figure]:
-    """A boot for each cell, as a loop of `vagrant up`, provision, test and destroy has it."""
+    """Measure a boot for each cell, as a loop of `vagrant up`, provision, test, destroy has it."""
     seconds = []
     for _ in range(BOOTS):
         begin = time.monotonic()
@@ -277,14 +277,14 @@ PARTS: Mapping[str, Callable[[Subject], Iterator[Figure]]] = {
 
 
 def _run(subject: Subject, *words: str) -> tuple[float, Results]:
-    """A run of the cells of the subject's kernel and build, with the default settings."""
+    """Run the cells of the subject's kernel and build, with the default settings."""
     cell = subject.plan.cells[0]
     selection = ["--kernel", cell.kernel, "--haproxy", cell.build]
     return _invoke(["matrix", *selection, "--clock", subject.clock, *words])
 
 
 def _invoke(words: Sequence[str], **env: str) -> tuple[float, Results]:
-    """How many seconds a run took, and what it left."""
+    """Run a command; return how many seconds it took, and the newest run."""
     begin = time.monotonic()
     # Cells that could not be measured are a figure as well.
     with contextlib.suppress(commands.CommandError):
@@ -299,8 +299,10 @@ def _errors(results: Results) -> int:
 
 
 def _memory(guest: Guest) -> int:
-    """Bytes of QEMU's memory that it shares with nobody, and its share of the rest (smaps_rollup
-    of proc_pid_smaps(5))."""
+    """Return QEMU's private memory and its share of the rest, in bytes.
+
+    The source is smaps_rollup (proc_pid_smaps(5)).
+    """
     total = 0
     for pid in machines.pids(guest.vagrant.folder):
         text = Path(f"/proc/{pid}/smaps_rollup").read_text()

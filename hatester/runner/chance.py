@@ -1,4 +1,4 @@
-"""What chance would decide in a cell, decided by its seed.
+"""Draws of a cell's seed: delays, orders of checks, gaps of races.
 
 The draws of a seed are the same for every cell, so that cells of one seed can be compared.
 """

@@ -1,8 +1,8 @@
-"""What is left to be measured, for guests that work through it side by side.
+"""The queue of a run: cells that are left, in batches, for guests that work side by side.
 
 A guest measures one batch, always the same cells of a kernel and a seed in the same order, and
-always from its checkpoint on. So what it went through before a cell does not depend on other
-guests, nor on which other seeds a run has.
+always from its checkpoint on. So the history of a guest before a cell depends neither on other
+guests nor on the other seeds of a run.
 """
 
 from __future__ import annotations

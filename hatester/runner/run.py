@@ -41,7 +41,7 @@ _END_POLL_SECONDS = 0.1
 
 
 class Keep(enum.Enum):
-    """Which guests go on after a run: those in which a cell could not be measured, all, or none."""
+    """The guests to keep after a run: none, those with a cell that was not measured, or all."""
 
     NEVER = "never"
     FAILED = "failed"
@@ -62,7 +62,7 @@ class RunOptions:
 
 
 class Run:
-    """What results lack, on its way to them. `plan` has what is needed to measure it."""
+    """A run on its way to complete results. `plan` has all that its cells need."""
 
     vagrant: Vagrant
     """The way to the run's machines, while it runs."""
@@ -92,12 +92,12 @@ class Run:
 
     @property
     def planned(self) -> int:
-        """RunOptions many measurements the results are to have in the end."""
+        """Return the number of measurements that the results will have."""
         return len(self.results.planned)
 
     @property
     def done(self) -> int:
-        """RunOptions many of them are there, and need not be measured again."""
+        """Return the number of measurements that need not be made again."""
         return self.planned - self._left
 
     def run(self) -> Vagrant | None:
@@ -167,7 +167,7 @@ class Run:
         self._progress.gone(machine)
 
     def _take_name(self, kernel: str) -> str:
-        """A name for a guest among those that there are: its kernel's, with a number if need be."""
+        """Take a free name for a guest: its kernel's, with a number if necessary."""
         names = itertools.chain([kernel], (f"{kernel}-{number}" for number in itertools.count(2)))
         with self._lock:
             machine = next(name for name in names if name not in self._machines)
@@ -175,7 +175,7 @@ class Run:
         return machine
 
     def _start(self, kernel: str, machine: str) -> Guest:
-        """A guest that has all builds that the kernel's cells need and that can be had."""
+        """Start a guest with all builds that the kernel's cells need and that exist."""
         image = self.materials.image(kernel)
         builds = dict.fromkeys(cell.build for cell, _ in self._tasks if cell.kernel == kernel)
         trees = self.materials.those_of(builds)
@@ -222,7 +222,7 @@ class Run:
         return keep is Keep.ALWAYS or (keep is Keep.FAILED and has_failed)
 
     def _goes_on(self, kernel: str, guest: Guest, result: Result, is_fit: bool) -> bool:
-        """Whether a guest can go on. A kernel whose guests are lost again and again is given up."""
+        """True if a guest can continue. Raises MeasurementError if its kernel is given up."""
         if is_fit:
             if result.entry["verdict"] != "error":
                 self._losses[kernel] = 0
@@ -260,14 +260,16 @@ class Run:
 
     @staticmethod
     def _is_chance(result: Result, is_fit: bool) -> bool:
-        """Whether it may have been a moment of a busy host, in which HAProxy may even have missed
-        a reload, or the way in which an emulated guest dies now and then."""
+        """True if a busy host, or a weakness of emulated guests, may be the reason for a result.
+
+        On a busy host, HAProxy may even miss a reload. An emulated guest dies now and then.
+        """
         is_starved = result.entry["verdict"] == "error" and result.entry["quality"]
         is_unsaid = result.entry["clock"] == "real" and metrics.has_unsaid(result.entry)
         return bool(not is_fit or is_starved or is_unsaid)
 
     def _may_try_again(self, task: Task, result: Result) -> bool:
-        """Once only."""
+        """True once for each task."""
         if task in self._tried or self._is_over.is_set():
             return False
         self._tried.add(task)
@@ -278,7 +280,7 @@ class Run:
     def _give_up(
         self, kernel: str, left: Sequence[Task], machine: str, error: MeasurementError
     ) -> None:
-        """What cannot be measured, since no guest of a kernel can be started."""
+        """Add results without a measurement, since no guest of a kernel can be started."""
         console = self.vagrant.console(machine)
         self._schedule.put_back(kernel, left)
         for cell, repetition in self._schedule.give_up(kernel):

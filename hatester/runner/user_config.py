@@ -185,7 +185,7 @@ def _replaced(text: str, look_alikes: LookAlikes) -> str:
 
 
 def _beside(config: Path, texts: str) -> Iterator[Path]:
-    """The files beside a configuration whose names, or those of their folders, stand in texts."""
+    """Yield the files beside a configuration that it names, itself or by their folders."""
     folder = config.resolve().parent
     try:
         named = [each for each in sorted(folder.iterdir()) if each.name in texts]

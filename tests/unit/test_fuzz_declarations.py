@@ -202,7 +202,7 @@ def test_any_word_is_a_pattern_or_a_cell(word: str) -> None:
     for wanted in (Wanted(only=[word]), Wanted(skip=[word]), Wanted(methods=[word])):
         with refused("--only", "--skip", "--method", NOWHERE):
             make_plan(DECLARED, wanted)
-    with refused("is no cell's id"):
+    with refused("is not a cell's id"):
         cell_of(word)
 
 

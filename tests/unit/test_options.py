@@ -17,7 +17,7 @@ def test_a_count_is_what_is_written(number: int) -> None:
 
 @pytest.mark.parametrize("text", ["0", "-1", "", "two", "1.5", "²", "1e3", "10001"])
 def test_a_count_that_is_none_is_named(text: str) -> None:
-    with pytest.raises(UserError, match=f"--repeat: '{text}' is no whole number from 1 to 10000"):
+    with pytest.raises(UserError, match="--repeat: expected a whole number from 1 to 10000"):
         count("--repeat", text)
 
 
@@ -45,10 +45,10 @@ def test_seeds_are_named_or_counted_from_0(
 @pytest.mark.parametrize(
     ("repeat", "named", "sentence"),
     [
-        ("0", [], "--repeat: '0' is no whole number from 1 to 10000"),
-        ("", ["1", "x"], "--seed: 'x' is no whole number from 0 to 999999999"),
-        ("", ["-1"], "--seed: '-1' is no"),
-        ("", ["1000000000"], "--seed: '1000000000' is no"),
+        ("0", [], "--repeat: expected a whole number from 1 to 10000"),
+        ("", ["1", "x"], "--seed: expected a whole number from 0 to 999999999"),
+        ("", ["-1"], "--seed: expected a whole number from 0 to 999999999, got '-1'"),
+        ("", ["1000000000"], "--seed: .*, got '1000000000'"),
         ("2", ["5"], "--seed: with --repeat, the seeds are 0 and"),
     ],
 )

@@ -44,11 +44,11 @@ def test_plan_gives_its_cells_as_json() -> None:
         (("matrix", "--kernel", "6.2"), "--kernel: there is no '6.2'"),
         (("plan", "--only", "x/*"), "--only: 'x/*' matches none"),
         (("matrix", "--keep", "sometimes"), "--keep: there is no 'sometimes'"),
-        (("matrix", "--repeat", "0"), "--repeat: '0' is no whole number from 1 to 1"),
-        (("matrix", "--seed", "x"), "--seed: 'x' is no whole number from 0 to 9"),
+        (("matrix", "--repeat", "0"), "--repeat: expected a whole number from 1 to 1"),
+        (("matrix", "--seed", "x"), "--seed: expected a whole number from 0 to 9"),
         (("matrix", "--seed", "1", "--repeat", "2"), "--seed: with --repeat, the seeds are 0"),
         (("matrix", "--clock", "vitual"), "--clock: there is no 'vitual'; did you mean virtual?"),
-        (("matrix", "--jobs", "many"), "--jobs: 'many' is no whole number from 0 to 1"),
+        (("matrix", "--jobs", "many"), "--jobs: expected a whole number from 0 to 1"),
         (("matrix", "--probe-interval", "1ms"), "--probe-interval: '1ms' is not a time from 5ms"),
         (("plan", "--matrix", "ful"), "--matrix: there is no 'ful'; did you mean full?"),
         (("plan", "--method", "reload"), "--method: there is no 'reload'"),
@@ -66,13 +66,13 @@ def test_plan_gives_its_cells_as_json() -> None:
         (("kernels", "--flavour", "xen"), "--flavour: there is no 'xen'"),
         (("builds", "--haproxy", "1.8"), "--haproxy: there is no '1.8'"),
         (("plan", "--haproxy", "./none/haproxy"), f"--haproxy: {PROJECT}/none/haproxy is missing."),
-        (("plan", "--haproxy", "docker://a b"), "--haproxy: image: 'docker://a b' is no image"),
+        (("plan", "--haproxy", "docker://a b"), "--haproxy: image: 'docker://a b' is not an image"),
         (("versions", "--haproxy", "1.8"), "--haproxy: there is no '1.8'"),
         (("matrix", "--table-format", "ascii"), "--table-format: there is no 'ascii'"),
         (("matrix", "--failed=some"), "--failed: there is no 'some'"),
-        (("capture", "x", "--port", "ssh"), "--port: 'ssh' is no whole number from 1 to 6"),
+        (("capture", "x", "--port", "ssh"), "--port: expected a whole number from 1 to 6"),
         (("capture", "x", "--as", "../x"), "--as: '../x' is no name to keep x under"),
-        (("shell", "6.1/2.2"), "'6.1/2.2' is no cell's id"),
+        (("shell", "6.1/2.2"), "'6.1/2.2' is not a cell's id"),
         (("shell", ID, "--step", "9"), "--step: there is no step 9; the last one is step 7."),
     ],
 )
@@ -104,7 +104,7 @@ def test_a_stored_run_is_shown_again_and_a_wrong_one_is_named(checkout: Path) ->
     name = results.folder.name
     done = call("report", name, "--recompute", "--table-format", "github", folder=checkout)
     assert done.returncode == 0, done.stderr
-    assert "judged 1 cells again: 0 are told differently now" in done.stderr
+    assert "judged 1 cells again: 0 have other results now" in done.stderr
     assert "| 6.1     | down refused, silent |" in done.stdout
     assert "HAProxy 2.2 reports success and refuses every address from then on" in done.stdout
     for file in ("run.json", "report.html", "report.md", "junit.xml"):

@@ -207,7 +207,7 @@ def test_what_was_seen_is_kept_and_judged_alike_by_a_later_report(
 ) -> None:
     before = (checkout / "results/latest/run.json").read_text()
     done = invoke("report", "latest", "--recompute", folder=checkout)
-    assert "judged 9 cells again: 0 are told differently now" in done.stderr
+    assert "judged 9 cells again: 0 have other results now" in done.stderr
     assert (checkout / "results/latest/run.json").read_text() == before
     for measured in cells.values():
         if measured["verdict"] != "error":

@@ -1,1 +1,1 @@
-"""What a HAProxy configuration needs around it: files, folders, variables, names, servers."""
+"""Surroundings of a HAProxy configuration: files, folders, variables, names, servers."""

@@ -1,4 +1,4 @@
-"""What the servers of a configuration have to answer, so that HAProxy's checks of them succeed."""
+"""Answers that the servers of a configuration must give, so that HAProxy's checks succeed."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ _HOST = re.compile(
 
 @dataclass
 class Checks:
-    """What is told by the text of configurations.
+    """The checks in the text of configurations.
 
-    `protocols` are those of checks by port, `scripts` what servers say by port: unasked, and to
-    each message. `expected` is what the bodies of HTTP must contain, and `statuses` are HTTP's by
-    path. Bytes are written as characters of Latin-1. `servers` are addresses, such as
-    10.0.0.5:8008 or `*:8008` where the address is not told, at which somebody is looked for beside
-    the servers themselves. `shifted` are servers whose port is that of the client's connection and
-    so many more: their addresses, each with that number.
+    `protocols` are the protocols of checks by port, `scripts` the texts that servers send by port:
+    at first, and after each message. `expected` are texts that bodies of HTTP must contain,
+    `statuses` the HTTP statuses by path. Bytes are written as characters of Latin-1. `servers` are
+    further addresses that are checked, such as 10.0.0.5:8008, or `*:8008` if the address is
+    unknown. `shifted` are addresses of servers whose port is that of the client's connection plus a
+    number.
     """
 
     protocols: dict[str, str] = field(default_factory=dict)
@@ -82,7 +82,7 @@ def site(texts: Iterable[str]) -> str:
 
 
 def peers(text: str) -> list[str]:
-    """Return the names of peers, unless HAProxy is told which one it is."""
+    """Return the names of peers, unless `localpeer` says which one HAProxy is."""
     sections = list(_sections(text))
     if any(line[0] == "localpeer" for _, lines in sections for line in lines):
         return []
@@ -103,7 +103,7 @@ def _sections(text: str) -> Iterator[tuple[str, list[list[str]]]]:
 
 @dataclass
 class _Proxy:
-    """What the checks of a section's servers are like, as far as it was read."""
+    """The checks of a section's servers, as far as it was read."""
 
     protocol: str = ""
     path: str = "/"
@@ -204,7 +204,7 @@ def _unprefixed(address: str) -> str:
 
 
 def _add_place(found: Checks, text: str) -> None:
-    """Add an address and a port, if there is a port; a name's address is not told."""
+    """Add an address and a port, if there is a port. The address of a name is unknown."""
     host, _, port = _unprefixed(text).rpartition(":")
     if not port.isdigit() or not 0 < int(port) < 65536:
         return

@@ -78,7 +78,7 @@ _INSIDE: tuple[tuple[re.Pattern[str], Kind], ...] = (
 
 
 def named(found: Sequence[Word]) -> Iterator[Named]:
-    """The files that a line of a configuration names."""
+    """Yield the files that a line of a configuration names."""
     texts = [word.text for word in found]
     for index, text in enumerate(texts):
         for pattern, kind in _INSIDE:
@@ -96,7 +96,7 @@ def named(found: Sequence[Word]) -> Iterator[Named]:
 
 
 def _is_error_file(before: Sequence[str]) -> bool:
-    """Whether `errorfile` stands before, perhaps with the code in between."""
+    """True if `errorfile` stands before, with or without a status between."""
     return before[-1] == "errorfile" or (before[-2:-1] == ["errorfile"] and before[-1].isdecimal())
 
 
@@ -112,7 +112,7 @@ def _named(index: int, path: str, kind: Kind, base: str, keyword: str) -> Iterat
 
 
 def named_by_list(found: Sequence[Word]) -> Iterator[Named]:
-    """The files that a line of a crt-list names: the certificate, and more in its brackets."""
+    """Yield the files that a line of a crt-list names: the certificate, and those in brackets."""
     if found:
         yield Named(0, found[0].text, "certificate", "crt-base", "crt")
     inner = [replace(word, text=word.text.strip("[]")) for word in found]
@@ -120,7 +120,7 @@ def named_by_list(found: Sequence[Word]) -> Iterator[Named]:
 
 
 def bases(texts: Mapping[str, str], origin: str) -> dict[str, str]:
-    """The folders by which relative paths are meant, by `crt-base` and its likes.
+    """Return the folders of relative paths, by `crt-base` and similar keywords.
 
     The one without a name is for all other paths: `default-path`, or else `origin`, where HAProxy
     is started. `texts` are the configurations by their paths.

@@ -61,7 +61,7 @@ _PEM: dict[str, tuple[str, frozenset[str]]] = {
 
 @dataclass
 class Wanted:
-    """What is known of a file that is missing."""
+    """Facts about a missing file."""
 
     keywords: set[str] = field(default_factory=set)
     """The words that name it, such as `crt`."""
@@ -140,7 +140,7 @@ _CODE = re.compile("[1-5][0-9][0-9]")
 
 @dataclass
 class _Search:
-    """What was found missing, by absolute path."""
+    """Missing files that were found, by absolute path."""
 
     wanted: dict[str, Wanted] = field(default_factory=dict)
 

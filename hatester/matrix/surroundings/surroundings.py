@@ -1,4 +1,4 @@
-"""What a HAProxy configuration needs around it, as far as its text says so and nobody gave it.
+"""Surroundings that the text of a HAProxy configuration asks for and nobody provided.
 
 Files are made up, so that HAProxy starts with an unmodified configuration in a root that has none
 of them. Lines that load a program become comments, with those that use it.
@@ -26,7 +26,7 @@ _FOREIGN = re.compile(r"\bPROFILE=\w+")
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What a configuration needs around it, as far as nobody gave it."""
+    """Surroundings of a configuration, as far as nobody provided them."""
 
     texts: Mapping[str, str]
     """The configurations by their names; lines that are left out are comments."""

@@ -54,7 +54,7 @@ def test_what_cannot_be_written_leaves_the_old_one(folder: Path) -> None:
         ("  suite: bookworm", "  suit: x", "lb1.yml: system: there is no key 'suit'; did you mean"),
         ("- /etc/default/haproxy", "- /../x", "lb1.yml: files: 0: '/../x' has . or .. in it"),
         ("- /etc/default/haproxy", "- /etc/x", "lb1.yml: there is no copy of /etc/x"),
-        ("192.0.2.2/24", "192.0.2", "lb1.yml: addresses: 1: address: '192.0.2' is no address"),
+        ("192.0.2.2/24", "192.0.2", "lb1.yml: addresses: 1: address: '192.0.2' is not an address"),
         ("reload: systemd", "reload: sytemd", "reload: there is no 'sytemd'; did you mean sys"),
         ("nofile: 200000", "nofile: many", "lb1.yml: limits: nofile: input should be"),
     ],

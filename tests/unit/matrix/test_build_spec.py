@@ -109,10 +109,10 @@ def test_a_folder_with_a_colon_cannot_have_images(
         ("sid:x", "--haproxy: version: "),
         ("./none/haproxy", "--haproxy: HERE/none/haproxy is missing."),
         ("none.deb", "--haproxy: HERE/none.deb is missing."),
-        ("docker://a b", "--haproxy: image: 'docker://a b' is no image"),
+        ("docker://a b", "--haproxy: image: 'docker://a b' is not an image"),
         ("docker://--help", "--haproxy: image: "),
         ("oci:", "--haproxy: image: 'oci:' names no file."),
-        ("oci:a\nb:c", "--haproxy: image: 'oci:HERE/a\\nb:c' is no image"),
+        ("oci:a\nb:c", "--haproxy: image: 'oci:HERE/a\\nb:c' is not an image"),
         ("./" + "x" * 300, "--haproxy: HERE/xxx"),
     ],
 )

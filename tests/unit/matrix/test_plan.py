@@ -152,7 +152,7 @@ def test_a_kernel_that_declares_no_version_keeps_its_cells() -> None:
         (Wanted(methods=["sig"]), "--method: there is no 'sig'; did you mean signal"),
         (Wanted(only=["9/*"]), r"--only: '9/\*' matches none of the 100 selected cells, such as 5"),
         (Wanted(skip=["9/*"]), r"--skip: '9/\*' matches none"),
-        (Wanted(skip=["*"]), "No cell is left: what was selected is skipped as well"),
+        (Wanted(skip=["*"]), "No cell is left: --skip leaves out everything that is selected"),
         (
             Wanted(kernels=["5.10"], settings=["migrate-req"]),
             r"^No cell is left: migrate-req needs Linux 5\.14 or later, and 5\.10 is 5\.10\.$",

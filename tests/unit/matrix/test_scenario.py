@@ -262,10 +262,10 @@ RELOADED = "start: with; reload: {configuration: with, times: 3}"
             "dummy0"),
         ("remove: dummy0; add: 192.168.42.43", "step 2: add: there is no dummy0 to add "
             "192.168.42.43 to"),
-        ("occupy: 192.168.42.43", "step 1: occupy: what: '192.168.42.43' is no address and port "
-            "such as 192.168.42.43:80"),
-        ("occupy: 192.168.42.43:65536", "step 1: occupy: what: '192.168.42.43:65536' is no add"),
-        ("free: 192.168.42:80", "step 1: free: what: '192.168.42:80' is no address and port"),
+        ("occupy: 192.168.42.43", "step 1: occupy: what: '192.168.42.43' is not an address and "
+            "port such as 192.168.42.43:80"),
+        ("occupy: 192.168.42.43:65536", "step 1: occupy: what: '192.168.42.43:65536' is not an"),
+        ("free: 192.168.42:80", "step 1: free: what: '192.168.42:80' is not an address and port"),
         ("occupy: 192.168.42.46:80", "step 1: occupy: there is no '192.168.42.46'; did you mean"),
         ("occupy: '*:80'; occupy: '*:80'", "step 2: occupy: *:80 is occupied already"),
         ("free: '*:80'", "step 1: free: '*:80' is not occupied (occupied: nothing)"),
@@ -356,8 +356,8 @@ def test_a_step_may_race_with_a_reload_after_one_that_was_observed(folder: Path,
     [
         ("addresses: []", "steps: field required"),
         ("addresses: []\nsteps: []", "steps: HAProxy is never reloaded"),
-        ("addresses: []\nsteps: x", "steps: here belongs a list of steps, not 'x'"),
-        ("addresses: [y]", "addresses: 0: 'y' is no address such as 192.168.42.43/32"),
+        ("addresses: []\nsteps: x", "steps: expected a list of steps, got 'x'"),
+        ("addresses: [y]", "addresses: 0: 'y' is not an address such as 192.168.42.43/32"),
         ("addresses: [10.0.0.1, 10.0.0.1/24]", "addresses: 10.0.0.1 comes twice"),
         ("interface: eth0", "interface: input should be 'dummy0' or 'veth0', not 'eth0'"),
         ("addresses: []\nprobe_interval: 0.0009", "probe_interval: input should be greater than"),

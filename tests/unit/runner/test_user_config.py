@@ -202,7 +202,7 @@ def test_cells_get_their_scenarios_when_these_are_known(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("flags", "sentence"),
     [
-        (("", "new.cfg", [], ""), "--after: without --config"),
+        (("", "new.cfg", [], ""), "--after: needs --config"),
         (("a.cfg", "", ["hitless"], ""), "--config: its addresses make the scenarios"),
         (("a.cfg", "", [], "lb1"), "--host: its configuration makes the scenarios"),
     ],
@@ -246,7 +246,7 @@ def test_flags_that_say_nothing_are_named(
 
 
 def test_without_a_configuration_nothing_needs_a_file() -> None:
-    with pytest.raises(UserError, match="--file: without --config"):
+    with pytest.raises(UserError, match="--file: is only for --config"):
         own_flag("", "", [], "", ["/x=y"])
 
 
