@@ -1,1 +1,1 @@
-"""What runs inside a guest: the standard library only, Python 3.9 and later."""
+"""The program that runs in a guest: standard library only, Python 3.9 or later."""

@@ -13,9 +13,11 @@ from provision.guest.protocol import Answer, Refusal, cut
 
 
 def main() -> None:
-    """`save FOLDER`: the guest's state, and rehearse with each HAProxy there; list the `traces`
-    left since; `serve FOLDER` with its pipes; or `survey FILE`, a configuration as `survey.py`
-    takes it.
+    """Run a command.
+
+    `save FOLDER` saves the guest's state and rehearses with each HAProxy in the folder. `traces`
+    lists what was left since. `serve FOLDER` serves hosts at the folder's pipes. `survey FILE`
+    answers a question about a configuration (`survey.py`).
     """
     command = sys.argv[1]
     if command == "save":

@@ -1,4 +1,4 @@
-"""One sequence after another, each in a process of its own, which has nothing to load any more.
+"""The agent: it runs one cell after another, each in a process that has everything loaded.
 
 The host talks with it through two named pipes, so that it can be there before its host is: a guest
 that goes on from a saved one has it running already.
@@ -59,7 +59,7 @@ def serve(
 ) -> None:
     """Run a plan for each line of `requests`, in a process of its own.
 
-    The host sends a line when the one before is answered, so that nobody reads what is another's.
+    The host sends a line when the one before is answered, so that no process reads another's line.
     A sequence that ends by itself without its last event gets one here, `broken`.
     """
     said = Events(events)
@@ -80,7 +80,7 @@ def serve(
 def _run_next(
     requests: TextIO, events: TextIO, run: Callable[[Plan, TextIO, TextIO], None]
 ) -> NoReturn:
-    """Take the next plan, and end this process with it. What is left of an earlier one is blank."""
+    """Run the next plan, and end this process. Blank lines are left of an earlier plan."""
     gc.disable()  # it lives shortly, and its evidence would be looked through in vain
     code = 0
     try:
@@ -94,7 +94,7 @@ def _run_next(
     except BaseException:
         Events(events).report(Broken(cut(traceback.format_exc())))
     finally:
-        # Also where nobody hears that any more: what goes on from here is the server's.
+        # In every case: the code that follows is the agent's.
         os._exit(code)
 
 

@@ -1,4 +1,4 @@
-"""What one cell could leave behind for the next, compared with how the guest was before all."""
+"""The check that a guest is clean: nothing is left of an earlier cell."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ BASELINE = Path("/run/hatester/baseline.json")
 _SYSCTL_BYTES = 1024
 _SYSCTLS = ("net/core", "net/ipv4", "net/ipv6")
 _MADE = "tcp_fastopen_key"
-"""Linux makes it up when a socket first wants it (ip-sysctl.rst), and it changes nothing else."""
+"""Linux generates it when a socket first needs it (ip-sysctl.rst); nothing else depends on it."""
 _FILLED = ("/", "/run", "/dev/shm")
 _LEAST_BYTES = 32 * 2**20
-"""Of free space, less than which a cell could not do without."""
+"""The free space that a cell needs."""
 
 
 def save() -> None:
@@ -57,7 +57,7 @@ def read_state() -> State:
 
 
 def _foreign_processes() -> list[str]:
-    """Processes that do not come from the guest's own disk, but from a build's."""
+    """Return the programs of processes that come from a build's disk and not from the guest's."""
     ours = (None, disk("/"))
     return sorted(program(pid) for pid in pids() if disk_of(pid) not in ours)
 
@@ -81,7 +81,7 @@ def _sysctls() -> list[str]:
 
 
 def _content(path: str) -> str:
-    """There are hundreds, and this takes a fifth of the time that a file object does."""
+    """Return a sysctl's value. There are hundreds, and a file object takes five times as long."""
     file = os.open(path, os.O_RDONLY)
     try:
         # The kernel makes room for as much as is asked for, each time (proc_sys_call_handler).

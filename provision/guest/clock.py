@@ -10,9 +10,9 @@ import math
 import time
 
 GRID_SECONDS = 0.1
-"""At least, between two moments; a multiple of the kernel's ticks (1, 4 or 10 ms)."""
+"""The least time between two moments; a multiple of the kernel's ticks (1, 4 or 10 ms)."""
 ROUND_SECONDS = 1.0
-"""Between the moments at which a cell goes on after its host was asked to do something."""
+"""The time between the moments at which a cell goes on after its host was busy."""
 _ROUNDING = 1e-6
 
 
@@ -31,7 +31,7 @@ class Clock:
 
     def __init__(self, origin: float) -> None:
         self.origin = origin
-        """Seconds on the guest's monotonic clock."""
+        """In seconds on the guest's monotonic clock."""
 
     @classmethod
     def rested(cls, seconds: float) -> Clock:

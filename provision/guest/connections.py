@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 NAMED, ANY, CLOSE, CONNECT = "named", "any", "close", "connect"
 TLS, PROXY, PROXY_TLS = "tls", "proxy", "proxy-tls"
 ANSWERS = (NAMED, ANY, TLS, PROXY, PROXY_TLS, CLOSE, CONNECT)
-"""How it is known that an address answers. Asked by HTTP: by 200 with `OK - NAME` in the body, as
-our scenarios have it (`named`), by any byte (`any`), or by no more than an orderly end of the
-connection (`close`). By any byte after a TLS hello (`tls`), an HTTP request behind a PROXY header
-(`proxy`), or both (`proxy-tls`). By no more than that a connection is made (`connect`)."""
+"""Kinds of answers. After an HTTP request: 200 with `OK - NAME` in the body, as our scenarios have
+it (`named`), any byte (`any`), or an orderly end of the connection (`close`). After a TLS hello
+(`tls`), an HTTP request with a PROXY header before it (`proxy`), or both (`proxy-tls`): any byte.
+`connect` needs only that a connection is established."""
 BY_BYTES = (ANY, TLS, PROXY, PROXY_TLS)
 
 _MARK = re.compile(r"OK - ([A-Za-z0-9.+_-]+)")
@@ -31,13 +31,13 @@ class Judged(NamedTuple):
 
 
 def answered_by(status: int, body: str) -> str | None:
-    """The name of the configuration that answered; None for a wrong answer."""
+    """Return the name of the configuration that answered; None for a wrong answer."""
     found = _MARK.search(body) if status == 200 else None
     return found[1] if found else None
 
 
 def judge(answer: str, received: bytes) -> Judged:
-    """What all that was received, up to an orderly end, is where `answer` is expected."""
+    """Judge all bytes up to an orderly end of a connection, where `answer` is expected."""
     if answer in (CLOSE, CONNECT) or (answer in BY_BYTES and received):
         return Judged("ok", None)
     if not received:
@@ -50,7 +50,7 @@ def judge(answer: str, received: bytes) -> Judged:
 
 
 HOST = "hatester"
-"""The name of the site that is asked for, where no other is known."""
+"""The name of the site that is asked for, unless another is known."""
 _PROXY = b"PROXY UNKNOWN\r\n"
 """A header that says nothing of the client (HAProxy's doc/proxy-protocol.txt, section 2.1)."""
 
@@ -99,7 +99,7 @@ _BY_ERRNO = {
 
 
 class Target(NamedTuple):
-    """Where to connect to, and how it is asked (one of `ANSWERS`).
+    """A place to connect to, and how it is asked (one of `ANSWERS`).
 
     `address` is an IP address, or a UNIX socket: its path, or its name in the abstract namespace
     (unix(7)). `interface` names the one to come through, where that matters.
@@ -118,7 +118,7 @@ class Target(NamedTuple):
         return (self.address, self.port) if self.port else self.address
 
     def open(self) -> socket.SocketType:
-        """A socket to be connected, which does not block; the plain one, which is made faster.
+        """Return a socket that does not block; the plain type, which is created faster.
 
         Raises OSError when the interface is not there.
         """
@@ -163,8 +163,10 @@ def connect(target: Target, seconds: float) -> dict[str, Any]:
 
 
 def exchange(target: Target, deadline: float) -> bytes:
-    """All that is answered, or as much as matters. Raises socket.timeout at the deadline, OSError
-    otherwise."""
+    """Return the answer, or as much of it as matters.
+
+    Raises socket.timeout at the deadline, and OSError when the connection fails.
+    """
     with contextlib.closing(target.open()) as connection:
 
         def bound() -> None:
@@ -189,7 +191,7 @@ def exchange(target: Target, deadline: float) -> bytes:
 
 
 def failure(error: OSError, answer: str = NAMED) -> tuple[str, str]:
-    """The outcome that an error of a socket is where `answer` is expected, and the error's name.
+    """Return the outcome for an error of a socket, where `answer` is expected, and its name.
 
     Raises the error itself when it says nothing about the address.
     """

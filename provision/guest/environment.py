@@ -1,4 +1,4 @@
-"""What is around HAProxy, and what a scenario's steps change there."""
+"""The environment of HAProxy, which a scenario's steps change: addresses, ports, files, sysctls."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _POLL_SECONDS = 0.02
 
 
 def ip(*arguments: str, commands: str = "") -> str:
-    """What ip(8) prints; `commands` is its standard input. Raises GuestError with what it says."""
+    """Return the output of iproute2, given `commands`. Raises GuestError with its error."""
     for line in commands.splitlines() or [shlex.join(arguments)]:
         transcript.note("ip", tail=line)
     done = subprocess.run(
@@ -34,17 +34,17 @@ def ip(*arguments: str, commands: str = "") -> str:
 
 
 class Interface:
-    """What carries a scenario's addresses: a dummy of any name, or veth0 with its peer veth1."""
+    """A network interface of a scenario: a dummy of any name, or veth0 with its peer veth1."""
 
     def __init__(self, name: str, addresses: Sequence[str]) -> None:
         self.name = name
         self.addresses = list(addresses)
-        """Those that it has, or had when it was deleted, such as 192.168.42.43/32."""
+        """Its addresses, or those that it had when it was deleted, such as 192.168.42.43/32."""
         self.known = {each.partition("/")[0] for each in addresses}
-        """Those that it had at the beginning, without prefix lengths."""
+        """Its addresses at the beginning, without prefix lengths."""
 
     def make(self) -> None:
-        """Make it, with its addresses. Duplicate address detection is for those that come later.
+        """Make it with its addresses. Duplicate address detection is only for those added later.
 
         Raises GuestError when it is not up in time.
         """
@@ -63,7 +63,7 @@ class Interface:
             time.sleep(_POLL_SECONDS)
 
     def delete(self) -> None:
-        """Delete it, with its peer; it may be gone already."""
+        """Delete it, with its peer, if it is there."""
         if (_INTERFACES / self.name).exists():
             ip("link", "delete", self.name)
 
@@ -79,7 +79,7 @@ class Interface:
 
 
 def set_sysctl(name: str, value: str) -> str:
-    """Set a sysctl(8) name such as net.ipv4.ip_nonlocal_bind; returns what it was.
+    """Set a sysctl(8) name such as net.ipv4.ip_nonlocal_bind; return its earlier value.
 
     Raises GuestError when the kernel has none of that name or refuses the value.
     """
@@ -105,7 +105,7 @@ class Environment:
         self, interface: str, interfaces: Mapping[str, Sequence[str]], haproxy: HAProxy
     ) -> None:
         self.interface = Interface(interface, interfaces[interface])
-        """The one that steps can name."""
+        """The one that steps name."""
         self._further = [Interface(*each) for each in interfaces.items() if each[0] != interface]
         self.haproxy = haproxy
         self._undo = contextlib.ExitStack()
@@ -123,7 +123,7 @@ class Environment:
         self._undo.callback(set_sysctl, name, set_sysctl(name, value))
 
     def add(self, what: str) -> None:
-        """An address such as 192.168.42.43/32, or the interface with what it had."""
+        """Add an address such as 192.168.42.43/32, or the interface with what it had."""
         if what == self.interface.name:
             self.interface.make()
         else:
@@ -174,7 +174,7 @@ class Environment:
         file.write_bytes(self._broken.pop(what))
 
     def end(self) -> None:
-        """Take back what was not taken back yet; HAProxy's files go with HAProxy."""
+        """Undo what was not undone yet; HAProxy's files go with its root."""
         for stranger in self._strangers.values():
             stranger.close()
         # What stays is found before the next cell (`cleanliness.py`).

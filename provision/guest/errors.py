@@ -1,4 +1,4 @@
-"""The way in which a sequence fails in a guest."""
+"""The errors that end a cell in a guest."""
 
 from __future__ import annotations
 
@@ -8,4 +8,4 @@ class GuestError(Exception):
 
 
 class HAProxyEnded(GuestError):
-    """HAProxy is not there any more, or did not come up; the message says where and why."""
+    """HAProxy ended, or did not start; the message says where and why."""

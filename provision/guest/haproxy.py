@@ -37,18 +37,18 @@ PID_FILE = "/run/haproxy.pid"
 LOG = Path("/run/hatester/haproxy.log")
 """Standard output and error of all its processes."""
 WORDS = Path("/run/hatester/words.json")
-"""What `haproxy -v` of each tree says."""
+"""The output of `haproxy -v` of each tree, by the tree's path."""
 _SHORT = Path("/run/hatester/root")
-"""The root that HAProxy has now."""
+"""A link to the root that HAProxy has now."""
 ABSTRACT = "abns@"
-"""How HAProxy writes the name of a UNIX socket in the abstract namespace."""
+"""The prefix of a UNIX socket's name in the abstract namespace, as HAProxy writes it."""
 _PATH_BYTES = 108  # of sun_path (unix(7))
 START_SECONDS = 30.0
 STOP_SECONDS = 5.0
 _POLL_SECONDS = 0.02
 _TAIL_LINES = 10
 
-# What it says when a start or a reload has come to its end: up to 2.4 when the master forks the
+# Its messages at the end of a start or a reload: up to 2.4 when the master forks the
 # worker or falls back to waiting for the old one, later in words of its own (src/haproxy.c,
 # src/mworker.c). The last words count: a reload may have overtaken another.
 _WORDS = re.compile(
@@ -67,7 +67,7 @@ src/haproxy.c)."""
 
 
 def is_own(line: str) -> bool:
-    """True if HAProxy itself speaks, and does not log what a client did.
+    """Return whether a line is a message of HAProxy itself and not its log of clients.
 
     The levels are those of `print_message()` in src/errors.c.
     """
@@ -79,9 +79,9 @@ Report = tuple[Literal["success", "failure"], float]
 
 
 def word(lines: Sequence[tuple[float, str]]) -> Report | None:
-    """What a log says became of a reload: `success` or `failure`, and when; None for nothing.
+    """Return how a reload ended by the log, `success` or `failure`, and when; or None.
 
-    What the master said before it began anew is of an earlier reload.
+    Messages of the master from before it executed itself again belong to an earlier reload.
     """
     lines = [(at, line) for at, line in lines if is_own(line)]
     began = next((i for i, (_, line) in enumerate(lines) if _BEGINS.search(line)), None)
@@ -106,8 +106,7 @@ def last_lines() -> str:
 
 
 def first_alert() -> str:
-    """Return what HAProxy complained of first, without the time and the process; else its last
-    lines."""
+    """Return HAProxy's first alert, without time and process; without one, its last lines."""
     for line in log_lines():
         if found := _ALERT.match(line):
             return found["text"]
@@ -137,9 +136,9 @@ class HAProxy:
         self.tree = tree
         self.arguments = arguments
         self.nofile = nofile
-        """How many files its processes may have open; None for as many as ours."""
+        """The limit of open files of its processes; None for our own limit."""
         self.env: dict[str, str] = {}
-        """What its environment has beside ours."""
+        """Its environment, in addition to ours."""
         self._mounts: list[Path] = []
 
     def prepare(self, content: RootContent) -> list[str]:
@@ -173,8 +172,10 @@ class HAProxy:
         self._mounts.append(self.tree / "dev")
 
     def target(self, where: Destination, site: str) -> Target:
-        """Return an address of a plan, as it is asked for a site here: a UNIX socket by its path
-        from outside of the root, which is short enough for connect(2)."""
+        """Return where a destination of a plan is reached, and how it is asked for a site.
+
+        A UNIX socket has its path outside of the root, which is short enough for connect(2).
+        """
         address, answer = where.address, where.answer
         if address.startswith("/"):
             address = str(_SHORT / root.place_of(self.tree, address).relative_to(self.tree))
@@ -185,7 +186,7 @@ class HAProxy:
         return Target(where.label, address, where.port, where.interface, answer, asked)
 
     def file(self, name: str) -> Path:
-        """A file of /etc/haproxy."""
+        """Return the path of a file of /etc/haproxy."""
         return self.tree / "etc/haproxy" / name
 
     def configure(self, text: str) -> None:
@@ -193,7 +194,7 @@ class HAProxy:
 
     @functools.cached_property
     def version(self) -> str:
-        """What it says of itself. Raises GuestError when it says none."""
+        """Its version as `haproxy -v` prints it. Raises GuestError when there is none."""
         said: str = json.loads(WORDS.read_text())[str(self.tree)]
         found = re.match(r"HA-?Proxy version (\S+)", said)
         if not found:
@@ -202,7 +203,7 @@ class HAProxy:
 
     @property
     def is_heard(self) -> bool:
-        """Whether its workers write to the log under a master, as far as its version tells."""
+        """True if its workers write to the log under a master, by its version."""
         numbers = re.match(r"(\d+)\.(\d+)", self.version)
         return not numbers or (int(numbers[1]), int(numbers[2])) >= _FIRST_HEARD
 
@@ -246,7 +247,7 @@ class HAProxy:
             time.sleep(_POLL_SECONDS)
 
     def stop(self) -> None:
-        """End all its processes, and take its files away. Raises GuestError when one stays."""
+        """End all its processes, and unmount its root. Raises GuestError when a process stays."""
         left = self.processes()
         for deadly in (signal.SIGTERM, signal.SIGKILL):
             for pid in left:
@@ -265,7 +266,7 @@ class HAProxy:
             self._mounts.pop()
 
     def processes(self) -> list[int]:
-        """The living processes that come from the tree."""
+        """Return the PIDs of the processes that run from the tree."""
         return sorted(self._own(pids()))
 
     def _own(self, among: Iterable[int]) -> list[int]:

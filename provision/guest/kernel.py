@@ -1,4 +1,4 @@
-"""What only the kernel knows or does: processes, listening sockets, counters, mounts."""
+"""The kernel's own view and services: processes, listening sockets, counters, mounts."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ _CHUNK = 1200  # the heading and seven sockets
 
 
 def pids() -> set[int]:
-    """All of them."""
+    """Return the PIDs of all processes."""
     return {int(name) for name in os.listdir("/proc") if name.isdigit()}  # noqa: PTH208
 
 
 def disk(path: str) -> int | None:
-    """The number of the file system that a path leads to (stat(2)); None if it leads nowhere.
+    """Return the number of the file system that a path leads to (stat(2)), or None.
 
-    Each build has one of its own, so this tells whose program a process runs, wherever it is
-    rooted: HAProxy itself can be told to go to another root, and systemd gives a unit's processes
-    a mount namespace with other names for all of them.
+    Each build has a file system of its own, so this identifies a process's program, whatever its
+    root: HAProxy can change its root (`chroot`), and systemd gives a unit's processes a mount
+    namespace with other paths.
     """
     try:
         return os.stat(path).st_dev  # noqa: PTH116
@@ -38,8 +38,10 @@ def disk(path: str) -> int | None:
 
 
 def disk_of(pid: int) -> int | None:
-    """Where a process's program is (proc_pid_exe(5)); None for one that has ended, and the
-    kernel's."""
+    """Return the file system of a process's program (proc_pid_exe(5)).
+
+    It is None for a process that has ended, and for the kernel's own.
+    """
     return disk(f"/proc/{pid}/exe")
 
 
@@ -53,7 +55,7 @@ def disk_of_build(tree: Path) -> int | None:
 
 
 class ProcessTable:
-    """The guest's processes, for who looks at them often."""
+    """The guest's processes, for code that looks often."""
 
     def __init__(self) -> None:
         self._load = os.open("/proc/loadavg", os.O_RDONLY)
@@ -69,7 +71,7 @@ class ProcessTable:
         return pids()
 
     def disk_of(self, pid: int) -> int | None:
-        """Return where a process's program is (`disk_of`)."""
+        """Return the file system of a process's program (`disk_of`)."""
         return disk_of(pid)
 
     def holders(self, among: set[int]) -> dict[str, list[int]]:
@@ -79,7 +81,7 @@ class ProcessTable:
     def follow(self, pid: int) -> bool:
         """Have the kernel report a process's end (pidfd_open(2)); True if it still runs.
 
-        That takes less than to look for it each time.
+        That is cheaper than looking for it each time.
         """
         try:
             file = os.pidfd_open(pid)
@@ -120,7 +122,7 @@ def _link(path: str) -> str:
 
 
 def is_asleep(pid: int) -> bool:
-    """Whether a process waits for something, or has ended (proc_pid_stat(5))."""
+    """Return whether a process waits for something, or has ended (proc_pid_stat(5))."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "R"
     except OSError:
@@ -128,7 +130,7 @@ def is_asleep(pid: int) -> bool:
 
 
 def program(pid: int) -> str:
-    """The name of a process's program (proc_pid_comm(5)), or nothing if it has ended."""
+    """Return the name of a process's program (proc_pid_comm(5)); empty if it has ended."""
     try:
         return Path(f"/proc/{pid}/comm").read_text().strip()
     except OSError:
@@ -136,12 +138,12 @@ def program(pid: int) -> str:
 
 
 def listening_places() -> set[tuple[str, int]]:
-    """Address and port of every listening TCP socket."""
+    """Return address and port of every listening TCP socket."""
     return {(address, port) for address, port, _ in listening_sockets()}
 
 
 def listening_sockets() -> list[tuple[str, int, str]]:
-    """Address, port and inode of every listening TCP socket."""
+    """Return address, port and inode of every listening TCP socket."""
     found = []
     for path, family in LISTENERS.items():
         with open(path, "rb", buffering=0) as table:  # noqa: PTH123  # it is read in parts
@@ -153,10 +155,10 @@ def listening_sockets() -> list[tuple[str, int, str]]:
 
 
 def listening(table: int) -> bytes:
-    """The heading and the listening sockets of an open table of LISTENERS.
+    """Return the heading and the listening sockets of an open table of LISTENERS.
 
-    The kernel lists them first (tcp4_seq_show of net/ipv4/tcp_ipv4.c), and prints no more than it
-    is asked for: of the others there may be thousands.
+    The kernel lists listening sockets first (tcp4_seq_show of net/ipv4/tcp_ipv4.c), and prints no
+    more than it is asked for. There may be thousands of others.
     """
     found = b""
     while chunk := os.pread(table, _CHUNK, len(found)):
@@ -182,14 +184,14 @@ def unix_sockets() -> list[tuple[str, str]]:
 
 
 def _address(digits: str, family: int) -> str:
-    """The kernel prints an address as 32-bit words in the host's byte order."""
+    """Return an address that the kernel prints as 32-bit words in the host's byte order."""
     words = [digits[start : start + 8] for start in range(0, len(digits), 8)]
     packed = b"".join(int(word, 16).to_bytes(4, "little") for word in words)
     return socket.inet_ntop(family, packed)
 
 
 def printed(address: str, port: int) -> str:
-    """An address and a port as /proc/net/tcp and tcp6 have them."""
+    """Return an address and a port as /proc/net/tcp and tcp6 print them."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     packed = socket.inet_pton(family, address)
     words = [packed[start : start + 4] for start in range(0, len(packed), 4)]
@@ -207,12 +209,12 @@ COUNTERS = (
     "Tcp.EstabResets",
     "Tcp.AttemptFails",
 )
-"""Those of /proc/net/snmp and /proc/net/netstat (proc_pid_net(5), net/ipv4/proc.c) that tell of
-lost connections. An older kernel lacks some."""
+"""Those of /proc/net/snmp and /proc/net/netstat (proc_pid_net(5), net/ipv4/proc.c) that
+reveal lost connections. An older kernel lacks some."""
 
 
 def read_counters() -> dict[str, int]:
-    """How far each of COUNTERS that this kernel has is."""
+    """Return the value of each of COUNTERS that this kernel has."""
     found = {}
     for file in ("snmp", "netstat"):
         lines = Path("/proc/net", file).read_text().splitlines()
@@ -225,7 +227,7 @@ def read_counters() -> dict[str, int]:
 
 
 def counter_growth(before: dict[str, int]) -> dict[str, int]:
-    """How much each has grown since it was read."""
+    """Return the growth of each counter since `before` was read."""
     return {name: count - before[name] for name, count in read_counters().items()}
 
 
@@ -234,7 +236,7 @@ _MS_BIND = 4096  # mount(2)
 
 
 def call(name: str, *arguments: object) -> int:
-    """What a function returns. Raises OSError where it fails."""
+    """Call a function of the C library; return its result. Raises OSError when it fails."""
     result: int = getattr(_LIBRARY, name)(*arguments)
     if result < 0:
         number = ctypes.get_errno()
@@ -248,8 +250,10 @@ def mount(kind: str, place: Path) -> None:
 
 
 def mount_over(place: Path, changes: Path) -> None:
-    """A folder as it is, but that what is written to it goes to `changes`, which must be empty
-    (the kernel's Documentation/filesystems/overlayfs.rst)."""
+    """Mount an overlay on a folder: writes go to `changes`, which must be empty.
+
+    See the kernel's Documentation/filesystems/overlayfs.rst.
+    """
     upper, work = changes / "upper", changes / "work"
     upper.mkdir()
     work.mkdir()

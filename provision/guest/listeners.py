@@ -1,4 +1,4 @@
-"""Who holds the listening sockets of the addresses, seen from /proc at a steady rate."""
+"""The processes that hold the addresses' listening sockets, sampled from /proc."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Socket = tuple[str, str, int]
 
 _DIGITS = 5
 _OFFSET_SECONDS = 0.013
-"""By which it looks beside the moments at which the prober asks."""
+"""The offset of its samples from the prober's probes."""
 _ANY = ("0.0.0.0", "::")
 
 
@@ -66,7 +66,7 @@ class Sampler:
         while not poll.poll(max(0.0, due - time.monotonic()) * 1000):
             self._sample()
             samples += 1
-            # A sample that came late is no reason for another one at once.
+            # A late sample is not followed by another one at once.
             due = clock.following(max(due + self.interval, time.monotonic()), start, self.interval)
         with contextlib.suppress(EOFError):
             parent.recv()  # what is left unread would reset the pipe, with all that is in it
@@ -122,8 +122,7 @@ _TRUSTED_SECONDS = 0.25
 
 
 class Owners:
-    """HAProxy's processes, by the tree that they come from; and the strangers that hold its
-    sockets."""
+    """HAProxy's processes, recognized by their program's disk; and strangers with its sockets."""
 
     def __init__(self, build: int | None, table: ProcessTable) -> None:
         """`build` is the number of the file system of HAProxy's program."""
@@ -143,7 +142,7 @@ class Owners:
         self._missing: set[str] = set()
 
     def holders(self, sockets: set[str], now: float) -> dict[str, list[int]]:
-        """The processes that hold each socket, which is given by its inode's number.
+        """Return the processes that hold each socket, by its inode's number.
 
         A socket that is on its way from one process to another has none. `now` is seconds on a
         clock. All open files are looked at when sockets or processes have come or gone, and every
@@ -155,7 +154,7 @@ class Owners:
             self._held = self._table.holders(self._living)
             self._seen, self._due = seen, now + _TRUSTED_SECONDS
         missing = sockets - self._held.keys()
-        # One that has just lost its last owner is gone at the next look; a stranger's is not.
+        # A socket that has just lost its last owner is gone at the next look; a stranger's is not.
         self._search((missing & self._missing) - self._strangers.keys())
         self._missing = missing - self._strangers.keys()
         for pid in {pid for each in missing for pid in self._strangers.get(each, [])}:
@@ -180,7 +179,7 @@ class Owners:
             self._note(pid, "haproxy", now)
 
     def _search(self, sockets: set[str]) -> None:
-        """Look for sockets in all processes of this machine, which takes a while."""
+        """Look for sockets in all processes of this machine, which is slow."""
         if sockets:
             found = self._table.holders(self._known)
             self._strangers.update({each: found.get(each, []) for each in sockets})

@@ -26,29 +26,29 @@ _UNITS = Path("/run/systemd/system")
 _NOTIFY = Path("/run/systemd/notify")
 _ANSWER = re.compile(r"^Success=(?P<is_success>[01])", re.MULTILINE)
 _SYSTEMCTL_SECONDS = 600.0
-"""Of the guest's time, which runs ahead while the host reads a disk."""
+"""In the guest's time, which runs ahead while the host reads a disk."""
 
 
 Lines = Sequence[tuple[float, str]]
-"""Of HAProxy's log, each with the moment at which it was seen."""
+"""Lines of HAProxy's log, each with the moment at which it was seen."""
 
 
 class ReloadRequest:
     """A reload that was asked for."""
 
     exit_code: int | None = None
-    """Of the command that asked for it, where there is one."""
+    """The exit code of the command that asked for it, if there is one."""
     answer: str | None = None
-    """Of the master CLI, where that was asked."""
+    """The answer of the master CLI, if it was asked."""
 
     def __init__(self, is_heard: bool) -> None:
         self.is_heard = is_heard
-        """Whether the old process tells the log what it does."""
+        """True if the old process writes to the log."""
 
     def reported(self, log: Lines, now: float) -> Report | None:
-        """What HAProxy says became of it, `success` or `failure`, and when; None so far.
+        """Return how HAProxy reports that it ended, `success` or `failure`, and when; None so far.
 
-        `log` is what it has logged since.
+        `log` has the lines since it was asked for.
         """
         return word(log)
 
@@ -56,7 +56,7 @@ class ReloadRequest:
 class _CommandReload(ReloadRequest):
     """Asked for by a command, which ends when it knows, or has passed the request on.
 
-    It knows where there is no master; the old process then is a daemon, and without a log.
+    Without a master it knows the result; the old process then is a daemon without a log.
     """
 
     def __init__(self, process: subprocess.Popen[bytes], is_heard: bool, knows: bool) -> None:
@@ -107,13 +107,15 @@ class Signal:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self, places: Iterable[Place]) -> None:
-        """Start HAProxy, and wait until it listens. Raises HAProxyEnded when it ends before that,
-        and GuestError when it takes too long."""
+        """Start HAProxy, and wait until it listens.
+
+        Raises HAProxyEnded when it ends before that, and GuestError when it takes too long.
+        """
         self.process = self.haproxy.launch(*self.options)
         self.haproxy.wait_until_up(self.process, places)
 
     def reload(self) -> ReloadRequest:
-        """Ask for a reload. Raises HAProxyEnded when nobody is there to be asked."""
+        """Ask for a reload. Raises HAProxyEnded when the master has ended."""
         if self.process is None or self.process.poll() is not None:
             raise HAProxyEnded("HAProxy's master has ended; there is nothing to reload")
         transcript.note("kill", "-USR2", str(self.process.pid))
@@ -121,11 +123,11 @@ class Signal:
         return ReloadRequest(self.haproxy.is_heard)
 
     def master(self) -> int | None:
-        """The PID of the master, where there is one."""
+        """Return the PID of the master, if there is one."""
         return self.process.pid if self.process else None
 
     def show_processes(self) -> str | None:
-        """What the master says of its workers, where it can be asked."""
+        """Return the master's list of its processes, if it has a CLI."""
         return None
 
     def _show_proc(self) -> str:
@@ -136,7 +138,7 @@ class Signal:
             return str(error)
 
     def stop(self) -> None:
-        """End HAProxy, and take back what was done for it."""
+        """End HAProxy, and undo what was done for it."""
         self.haproxy.stop()
 
 
@@ -173,7 +175,7 @@ class Systemd(Signal):
     """The packaged unit under the guest's systemd, which checks (`-c`) and then signals.
 
     Of the unit only the root directory, the output and the limit of starts are changed, and the
-    bind mount of the log's socket is left out, since nobody reads that log here.
+    bind mount of the log's socket is left out, since that log is not read here.
     """
 
     def __init__(self, haproxy: HAProxy) -> None:
@@ -238,8 +240,7 @@ class Systemd(Signal):
 
 
 def systemd_variable(name: str, words: Sequence[str]) -> str:
-    """A variable as `Environment=` has it (systemd.exec(5)), which a command line that has it as a
-    word of its own takes apart into these words again.
+    """Return a variable for `Environment=` (systemd.exec(5)) that a command line splits into words.
 
     Either is quoted as systemd.syntax(7) says; the one has specifiers beside (systemd.unit(5)).
     """
@@ -253,7 +254,7 @@ def _quoted(text: str) -> str:
 
 
 def _systemctl(*arguments: str) -> str:
-    """What systemctl(1) prints. Raises GuestError with what it and HAProxy's log say."""
+    """Run systemctl(1); return its output. Raises GuestError with its error and HAProxy's log."""
     command = ["systemctl", *arguments]
     transcript.note(*command)
     try:

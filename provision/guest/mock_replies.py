@@ -1,4 +1,4 @@
-"""What mock servers reply: to checks, so that they succeed, and to a resolver's clients."""
+"""The replies of mock servers: to checks, so that they succeed, and to queries for names."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from provision.guest.plan import ServerAnswers
 
 _PROXY_1 = re.compile(rb"PROXY [^\r\n]*\r\n")
 _PROXY_2 = b"\r\n\r\n\0\r\nQUIT\n"
-"""How headers begin (HAProxy's doc/proxy-protocol.txt, sections 2.1 and 2.2)."""
+"""The beginnings of headers (HAProxy's doc/proxy-protocol.txt, sections 2.1 and 2.2)."""
 _REQUEST = re.compile(rb"[A-Z]+ (\S+) HTTP/1\.[01]\r\n")
 _BEGINNING = re.compile(rb"[A-Z]{1,7}(?: \S*(?: \S*)?)?\r?")
 _HTTP_2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -42,7 +42,7 @@ _LATER = {
 
 
 class Talk:
-    """A connection to a server: what it hears and what it answers, without a socket."""
+    """One connection to a mock server, without its socket."""
 
     def __init__(self, answers: ServerAnswers, port: int, context: ssl.SSLContext | None) -> None:
         self._answers = answers
@@ -55,15 +55,15 @@ class Talk:
         self._heard = b""
         self._messages = 0
         self.is_over = False
-        """Whether the server closes the connection now."""
+        """True if the server closes the connection now."""
 
     def begin(self) -> bytes:
-        """Return what the server says before it is asked."""
+        """Return the greeting of the server."""
         self.is_over = self._protocol == "agent"
         return _FIRST.get(self._protocol) or next(iter(self._script), b"")
 
     def hear(self, data: bytes) -> bytes:
-        """Return the answer to what was received, as far as there is one."""
+        """Return the answer to received bytes; empty if more has to come first."""
         if self._tls:
             return self._hear_tls(data)
         self._heard = _without_header(self._heard + data)
@@ -130,7 +130,7 @@ class Talk:
 
 
 def _without_header(heard: bytes) -> bytes:
-    """Return what comes after a PROXY header, once that is there in whole."""
+    """Return the bytes after a PROXY header, once the header is complete."""
     if found := _PROXY_1.match(heard):
         return heard[found.end() :]
     if heard.startswith(_PROXY_2) and len(heard) >= 16:
@@ -140,7 +140,7 @@ def _without_header(heard: bytes) -> bytes:
 
 
 def _begins_request(heard: bytes) -> bool:
-    """True if more has to come before it is known what is asked."""
+    """Return whether more has to come before the request can be recognized."""
     if len(heard) < len(_PROXY_2) and _PROXY_2.startswith(heard):
         return True
     line = heard.partition(b"\r\n")[0]
@@ -154,7 +154,7 @@ _RESPONSE = 0x8180  # a response, with recursion asked for and there
 _TTL = 60
 _QUERY_HEADER = struct.Struct("!6H")
 _SERVICES = 2
-"""How many servers there are behind a service's name (RFC 2782)."""
+"""The number of servers behind a service's name (RFC 2782)."""
 SERVICE_PORT = 80
 
 

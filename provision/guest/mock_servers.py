@@ -27,9 +27,9 @@ from provision.guest.plan import ServerAnswers
 from provision.guest.root import place_of
 
 _NAMED = "198.18.0.0/15"
-"""Where names lead to (`mock_replies.py`), and the resolver is."""
+"""The addresses of names (`mock_replies.py`) and of the resolver."""
 _ALWAYS = (53, 80, 443)
-"""Ports at which somebody may be looked for without being named: of names and services."""
+"""Ports that may be used without being declared: of names and services."""
 _CLONE_NEWNET = 0x40000000  # unshare(2)
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 _IP_PKTINFO, _IP_FREEBIND, _IP_TRANSPARENT = 8, 15, 19  # include/uapi/linux/in.h
@@ -44,8 +44,9 @@ _TABLE = "100"
 
 
 class MockServers:
-    """Servers at addresses such as 10.0.0.5:8080, at a port of any address (`*:8080`), or at the
-    path of a UNIX socket; `own` are the addresses of HAProxy's host, and `answers` what they say.
+    """Servers at addresses such as 10.0.0.5:8080, a port of any address (`*:8080`), or a path.
+
+    `own` are the addresses of HAProxy's host; `answers` has the servers' replies.
     """
 
     def __init__(self, servers: Iterable[str], own: Iterable[str], answers: ServerAnswers) -> None:
@@ -83,7 +84,7 @@ class MockServers:
             _require(said.readline(), "serving")
 
     def _places(self) -> tuple[list[tuple[str, int]], list[tuple[str, int]]]:
-        """Return what is played on HAProxy's host and in the other network: address and port."""
+        """Return the places to play on HAProxy's host, and those in the other network."""
         near: list[tuple[str, int]] = []
         far = [("", port) for port in _ALWAYS]
         for server in self.servers:
@@ -110,11 +111,11 @@ class MockServers:
 
 def _require(said: str, word: str) -> None:
     if said.strip() != word:
-        raise GuestError(f"nobody can play the servers: {said.strip() or 'their process ended'}")
+        raise GuestError(f"the servers cannot be played: {said.strip() or 'their process ended'}")
 
 
 def _make_network(pid: int, addresses: Iterable[str]) -> None:
-    """Make the way from here to the namespace of a process, and to its addresses."""
+    """Connect this network to the namespace of a process, and route its addresses there."""
     lines = [f"link add {_LINK} type veth peer name {_PEER} netns {pid}"]
     lines += [f"address add {each} dev {_LINK}{_nodad(each)}" for each in _NEAR]
     lines.append(f"link set {_LINK} up")
@@ -130,7 +131,7 @@ def _nodad(address: str) -> str:
 
 
 def _join_network() -> None:
-    """Make the inside of the namespace: whatever comes in is for us, and goes out again."""
+    """Set up the namespace: every address is local, and answers go back."""
     lines = ["link set lo up", f"link set {_PEER} up"]
     lines += [f"address add {each} dev {_PEER}{_nodad(each)}" for each in _FAR]
     lines += [
@@ -160,7 +161,7 @@ def _listen(address: str, port: int) -> list[socket.socket]:
             if kind == socket.SOCK_STREAM:
                 listener.listen(_BACKLOG)
         except OSError as error:
-            raise GuestError(f"nobody can answer at {address}:{port}: {error.strerror}") from error
+            raise GuestError(f"{address}:{port} cannot be served: {error.strerror}") from error
         found.append(listener)
     return found
 
@@ -177,7 +178,7 @@ def _listen_unix(root: Path, path: str) -> socket.socket:
 
 
 def _listen_everywhere(port: int, kind: int, family: int) -> socket.socket:
-    """Return a socket that takes what comes to any address, ours or not."""
+    """Return a socket that accepts connections to any address, local or not."""
     listener = socket.socket(family, kind)
     if family == socket.AF_INET6:
         listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
@@ -200,7 +201,7 @@ def _play(
     said: int,
     heard: int,
 ) -> None:
-    """Serve until this process is ended; what it cannot do is said to its parent."""
+    """Serve until this process is killed; errors are written to its parent."""
     try:
         kernel.call("prctl", _PR_SET_PDEATHSIG, signal.SIGKILL)
         kernel.call("unshare", _CLONE_NEWNET)
@@ -224,7 +225,7 @@ def _play(
 
 
 class _Stage:
-    """All sockets of the servers, and who is talking to them."""
+    """All sockets of the servers, and their connections."""
 
     def __init__(self, listeners: list[socket.socket], answers: ServerAnswers) -> None:
         self._answers = answers
@@ -290,7 +291,7 @@ class _Stage:
 
 
 def tls_context(certificate: str) -> ssl.SSLContext:
-    """Return what a server has that answers by TLS, of a certificate and its key, as PEM."""
+    """Return the TLS context of a server with a certificate and its key, as PEM."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     with tempfile.NamedTemporaryFile("w") as file:
         file.write(certificate)

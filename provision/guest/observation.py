@@ -1,4 +1,4 @@
-"""A reload under observation: what HAProxy says of it, and until when it is worth watching."""
+"""The observation of one reload: what HAProxy reports, and how long it is watched on."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from provision.guest.protocol import Reload, cut
 from provision.guest.recorder import View
 
 REPORT_SECONDS = 30.0
-"""HAProxy has to say what became of a reload; a failed one takes it two seconds on a fast host."""
+"""HAProxy has to report within this time; a failed reload takes two seconds on a fast host."""
 SILENT_SECONDS = 2.0
-"""How long the addresses are watched after HAProxy's last word: silent failures show only then."""
+"""The addresses are watched so long after HAProxy's last message: silent failures show then."""
 STEADY_SECONDS = 1.0
-"""How long every address has to answer, or fail, in one and the same way."""
+"""Every address has to answer, or to fail, in one way for so long."""
 SETTLE_SECONDS = 20.0
-"""At most, for the addresses to become steady after HAProxy's word."""
+"""The most time for the addresses to become steady after HAProxy's report."""
 IDLE_SECONDS = 0.275
-"""How long the master has to be seen asleep, whenever it is looked at, before the next reload."""
+"""The master has to be seen asleep for so long before the next reload."""
 UNANSWERED_SECONDS = 0.5
-"""That no address at all is answered while HAProxy retries to bind."""
+"""No address answers for so long while HAProxy retries to bind."""
 _PAUSE = re.compile(r"\bPaus(?:ing|ed) (?:frontend|proxy|listener)")  # src/proxy.c: pause_proxy
 DIGITS = 5
-"""Of seconds that are kept: finer than anything that is measured here."""
+"""The digits of seconds that are kept: finer than all measurements here."""
 
 
 class Idleness:
-    """Whether a master has been seen to do nothing but wait for a while; without one, it is true.
+    """The idleness of a master; without a master it always lasts.
 
-    A master that is not so far yet after a start or a reload would not hear of the next reload:
-    the signal is lost (3.0 says `Loading success` before it listens for that).
+    A master that is still busy after a start or a reload misses the next one: the signal is lost
+    (3.0 logs `Loading success` before it handles signals).
     """
 
     def __init__(
@@ -73,10 +73,10 @@ class Observation:
         self.gap: float | None = None
         """Seconds since the reload before, where it races with that."""
         self.report: Report | None = None
-        """What HAProxy said became of it, and when."""
+        """HAProxy's report, `success` or `failure`, and when it came."""
 
     def has_report(self) -> bool:
-        """Whether HAProxy has said what became of the reload."""
+        """Return whether HAProxy has reported how the reload ended."""
         assert self.request is not None
         watch = self.watch
         said = self.request.reported(watch.log[self._line :], round(watch.now(), DIGITS))
@@ -84,7 +84,7 @@ class Observation:
         return said is not None
 
     def _is_quiet(self) -> bool:
-        """Whether HAProxy's last word is long ago, its master idle, and the addresses steady."""
+        """Return whether HAProxy is silent, its master idle, and the addresses steady."""
         self.has_report()
         last = max(self.report[1] if self.report else 0.0, self.watch.spoke)
         return (
@@ -94,10 +94,10 @@ class Observation:
         )
 
     def is_retrying(self) -> bool:
-        """Whether HAProxy tries again and again to bind what it cannot; or has reported already.
+        """Return whether HAProxy retries to bind, or has reported already.
 
-        It has the old worker pause its listeners for that. Where the old process has no log, the
-        addresses that answer no more tell the same, if less surely.
+        For each retry the old worker pauses its listeners. If the old process has no log, silent
+        addresses show the same, with less certainty.
         """
         assert self.request is not None
         if self.request.is_heard:
@@ -110,16 +110,16 @@ class Observation:
         self.watch.wait(self.is_retrying, REPORT_SECONDS)
 
     def wait_for_report(self) -> None:
-        """Until HAProxy has spoken; that it says nothing in time is a result as well."""
+        """Wait until HAProxy has reported; a missing report is a result as well."""
         self.watch.wait(self.has_report, REPORT_SECONDS)
 
     def complete(self) -> Reload:
-        """Watch to the end; return what is to be kept."""
+        """Watch to the end; return the record of the reload."""
         self.wait_for_report()
         return self.end(is_steady=self.watch.wait(self._is_quiet, SETTLE_SECONDS))
 
     def end(self, is_steady: bool = False) -> Reload:
-        """Return what there is to be kept, here and now."""
+        """Return the record of the reload, without watching on."""
         assert self.request is not None
         self.has_report()
         reported, reported_at = self.report or (None, None)

@@ -1,7 +1,7 @@
 """The prober: a fresh connection to every address on a fixed schedule, an open loop.
 
 A client that waits for one answer before it asks again stops looking just when there is something
-to see. This one asks when the schedule says so, whatever became of the connections before.
+to see. This one asks by its schedule, however the earlier connections ended.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ _NEWS_SECONDS = 0.1
 _DIGITS = 5
 # An answer is taken when it is complete, all at once: to wake up for each part of it takes long.
 # It has to fit into the receive buffer, or it never is. Where any byte will do, the first is
-# enough. The kernel tells of errors unasked (epoll_ctl(2)).
+# enough. The kernel reports errors unasked (epoll_ctl(2)).
 _COMPLETE = select.EPOLLRDHUP
 _BEGUN = select.EPOLLIN | select.EPOLLRDHUP
 _ANSWER_BYTES = 4096
 
 
 class News(NamedTuple):
-    """What has been seen so far, in short."""
+    """A summary of the probes so far."""
 
     runs: Runs
     answered: float | None
@@ -132,7 +132,7 @@ class Prober:
             self._end(file, *failure(error, target.answer))
 
     def _go_on(self, file: int, events: int) -> None:
-        """A socket is ready: for the request, or with a complete answer or an error."""
+        """Handle a socket that is ready for the request, or has a complete answer or an error."""
         connection, index, _, _ = self._living[file]
         target = self.targets[index]
         try:
@@ -208,5 +208,5 @@ class Prober:
 
 
 def _awaited(target: Target) -> int:
-    """The events (epoll_ctl(2)) with which a probe of a target has been answered."""
+    """Return the events (epoll_ctl(2)) that show that a probe of a target is answered."""
     return _BEGUN if target.answer in BY_BYTES else _COMPLETE

@@ -1,4 +1,4 @@
-"""What watches a cell while its steps are taken: the prober, the listeners' sampler, the log."""
+"""The recorder of a cell: it runs the prober and the sampler, and follows HAProxy's log."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _DIGITS = 5
 
 
 class View(ABC):
-    """What is known so far of HAProxy's log and of each target's probes.
+    """The record so far: HAProxy's log, and how each target's probes end.
 
     All times are seconds on a clock, the present one of which `now` returns.
     """
@@ -54,9 +54,9 @@ class View(ABC):
         self.spoke = 0.0
         """When HAProxy itself logged something last, and not what a client did."""
         self.listeners: dict[str, Any] = {}
-        """What the sampler saw, once it has ended."""
+        """The sampler's record, once it has ended."""
         self.probes: dict[str, Any] = {}
-        """What the prober saw, once it has ended."""
+        """The prober's record, once it has ended."""
         self._rest = b""
         self._runs: Runs = {}
         self._targets = range(targets)
@@ -82,7 +82,7 @@ class View(ABC):
         self._answered = news.answered or self._answered
 
     def is_steady(self, seconds: float) -> bool:
-        """True if every target has ended its probes in one and the same way for so long."""
+        """Return whether the probes of every target have ended in one way for so long."""
         now = self.now()
         runs = [self._runs.get(target, ("", now, 0.0)) for target in self._targets]
         return all(
@@ -212,7 +212,7 @@ class Recorder(View):
 
 
 def _growth(path: Path) -> BinaryIO:
-    """What can be read from whenever a file has grown (inotify(7))."""
+    """Return a file that can be read whenever another one has grown (inotify(7))."""
     file = kernel.call("inotify_init1", os.O_CLOEXEC)
     kernel.call("inotify_add_watch", file, os.fsencode(path), _IN_MODIFY)
     return open(file, "rb", buffering=0)  # noqa: PTH123
@@ -238,7 +238,7 @@ class _Child:
     def _run(run: Callable[[Connection], None], there: Connection, is_prompt: bool) -> None:
         kernel.call("prctl", _PR_SET_PDEATHSIG, signal.SIGKILL)
         if is_prompt:
-            # Before whatever else wants the processor: a prober that is late sees less.
+            # The prober goes before everything else: when it is late, it sees less.
             os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
         kept = there.fileno()
         for name in os.listdir("/proc/self/fd"):  # noqa: PTH208

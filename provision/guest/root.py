@@ -1,4 +1,4 @@
-"""What HAProxy's root has for one measurement: files, folders, users, names of hosts.
+"""The content of HAProxy's root for one cell: files, folders, users, names of hosts.
 
 The root is the tree of a build under an overlay, so that all of it goes with the overlay.
 """
@@ -15,12 +15,12 @@ ETC = "/etc/haproxy"
 RESOLVER = "198.18.0.53"
 """The address of the resolver, which is one of the servers that are played (`mock_servers.py`)."""
 _IMAGES_ETC = "usr/local/etc/haproxy"
-"""Where the images of HAProxy's maintainers have their configuration."""
+"""The folder of the configuration in the images of HAProxy's maintainers."""
 _FOLDERS = ("run/haproxy", "var/lib/haproxy/dev", "var/log", "var/tmp", "etc/haproxy/conf.d")
-"""What a Debian system has; the last one is read by newer packages' unit."""
+"""Folders of a Debian system; the last one is read by newer packages' unit."""
 _SHARED = ("tmp", "var/tmp")
 _FIRST_ID = 900
-"""Of users and groups that are made: one that no package has."""
+"""The first number of users and groups that are made: no package has it."""
 
 
 def furnish(tree: Path, content: RootContent) -> list[str]:

@@ -59,7 +59,7 @@ class RuntimeAPI:
         self._clock = clock
 
     def is_there(self) -> bool:
-        """True if it can be asked."""
+        """Return whether it answers."""
         with contextlib.suppress(GuestError):
             self._ask("show info")
             return True

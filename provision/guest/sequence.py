@@ -1,4 +1,4 @@
-"""One cell in the guest: its steps, timed and watched on the guest's monotonic clock.
+"""One cell in the guest: its steps, timed and recorded on the guest's monotonic clock.
 
 Events go to the host as lines of JSON. After a check, once all is observed, the host hears of it,
 looks from outside, and sends a line. Else nothing passes between them: it would come at moments
@@ -78,7 +78,7 @@ def _too_long(*_: object) -> NoReturn:
 
 
 class Stage(NamedTuple):
-    """What a sequence acts on, looks at, and has its time from."""
+    """The parts of a guest that a sequence uses."""
 
     clock: Clock
     method: Signal
@@ -123,12 +123,12 @@ class Sequence:
         self.turn = 0.0
         """When it was due, or when the last wait was over."""
         self.reload_seconds: float | None = None
-        """That the last reload which was observed to its end took, by HAProxy's word."""
+        """The length of the last reload that was observed to its end, by HAProxy's report."""
         self.is_settled = False
         self.reloaded: int | None = None
         self.unreported_steps: list[TakenStep] = []
         self.unreported_checks: list[GuestCheck] = []
-        """What the host has not heard of yet."""
+        """The steps and checks that were not reported yet."""
         self.steps: list[TakenStep] = []
         self.reloads: list[Reload] = []
         self.lacking: list[str] = []
@@ -149,7 +149,7 @@ class Sequence:
         )
 
     def run(self) -> None:
-        """All steps; whatever happens, the guest is left as it was."""
+        """Run all steps; in every case the guest is left as it was."""
         haproxy = self.method.haproxy
         with contextlib.ExitStack() as undo:
             undo.enter_context(self.events.pulse())
@@ -228,9 +228,11 @@ class Sequence:
         self.steps.append(TakenStep(number, verb, step.what, round(at, DIGITS), commands))
 
     def _moment(self, number: int, step: PlannedStep) -> float:
-        """Return when a step is due: so long after the last start, reload or wait as it says; else
-        at the next moment of the grid once all is observed, later by the step's delay. A check,
-        which changes nothing, is always later by its delay, as one that a person starts would be.
+        """Return when a step is due.
+
+        That is some seconds after the last start, reload or wait, if the step says so. Otherwise it
+        is the next moment of the grid once all is observed, plus the step's delay. A check, which
+        changes nothing, is always delayed, like one that a person starts.
         """
         if step.after is None:
             self._observe()
@@ -248,7 +250,7 @@ class Sequence:
         return self.turn + self.reload_seconds * self.plan.race
 
     def _report(self, number: int | None) -> None:
-        """Tell the host what was done, and which step is next; wait until it has looked."""
+        """Report what was done and which step is next; wait until the host has looked."""
         taken, checks = tuple(self.unreported_steps), tuple(self.unreported_checks)
         self.events.report(Next(number, taken, checks))
         self.unreported_steps, self.unreported_checks = [], []

@@ -1,7 +1,7 @@
-"""What a configuration binds, talks to, and answers: asked of HAProxy itself, in a guest.
+"""The survey of a configuration: what HAProxy binds, talks to, and answers with it.
 
 It is started with every address allowed to it (net.ipv4.ip_nonlocal_bind, and IPv6's), so that the
-kernel tells what it listens at; then once more with its addresses and its servers there, and each
+kernel shows where it listens; then once more with its addresses and its servers there, and each
 address is asked.
 """
 
@@ -42,7 +42,7 @@ global
     stats socket /{_SOCKET} mode 600 level admin
 """
 _SECONDS = 120.0
-"""Of the guest's time, which runs ahead while the host reads a disk."""
+"""In the guest's time, which runs ahead while the host reads a disk."""
 _QUIET_SECONDS = 1.0
 _POLL_SECONDS = 0.05
 _CONNECTION_SECONDS = 2.0
@@ -53,7 +53,7 @@ _AT_ONCE = 16
 _ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 _PORTS = 65536
 Range = tuple[str, int, int]
-"""Of ports at an address that are bound together: the first and the last."""
+"""Ports at an address that are bound together: the first and the last."""
 _ALERT = b"\x15\x03"  # RFC 8446, section 5.1
 
 
@@ -222,7 +222,7 @@ def _is_ok(target: Target) -> bool:
 
 
 def _is_tls(target: Target) -> bool:
-    """True if an HTTP request is answered by an alert of TLS."""
+    """Return whether an HTTP request is answered by an alert of TLS."""
     try:
         return exchange(target, time.monotonic() + _CONNECTION_SECONDS).startswith(_ALERT)
     except OSError:
@@ -230,7 +230,7 @@ def _is_tls(target: Target) -> bool:
 
 
 def _is_own_port(server: str, ports: set[int]) -> bool:
-    """True if HAProxy itself listens at a server on its own host."""
+    """Return whether a server is HAProxy itself on its own host."""
     host, _, port = server.rpartition(":")
     is_here = not server.startswith("/") and host != "*" and ipaddress.ip_address(host).is_loopback
     return is_here and int(port) in ports
@@ -244,7 +244,7 @@ def _label(place: Place) -> str:
 
 
 def _is_own(address: str) -> bool:
-    """True if it has to be on an interface: it is neither everywhere nor of the loopback."""
+    """Return whether an address has to be on an interface: not a wildcard, not the loopback's."""
     return address not in _ANYWHERE and not ipaddress.ip_address(address).is_loopback
 
 
