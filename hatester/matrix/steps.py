@@ -32,7 +32,7 @@ def _after(value: object) -> object:
 
 After = Annotated[float | Literal["racing"] | None, pydantic.PlainValidator(_after)]
 """Seconds, or a share of how long a reload takes, as the cell's seed has it
-(`hatester/runner/chance.py`)."""
+(`hatester/runner/guest_plan.py`)."""
 Times = Annotated[int, pydantic.Field(ge=1, le=1000)]
 
 

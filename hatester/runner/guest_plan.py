@@ -6,13 +6,14 @@ import ipaddress
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from random import Random
 
 from hatester.guests.guest import build_root
 from hatester.matrix.binds import Bind
 from hatester.matrix.models import Setting
 from hatester.matrix.scenario import MADE, ROOT, Checks, Presence, Scenario, presence
 from hatester.matrix.steps import Add, Check, Reload, Remove, Start, Step, Wait
-from hatester.runner import chance
+from provision.guest.clock import GRID_SECONDS
 from provision.guest.plan import Destination, Plan, PlannedStep, RootContent, ServerAnswers
 from provision.guest.root import ETC
 
@@ -31,6 +32,12 @@ SPARE_SECONDS = 400.0
 """For the rest of a sequence: starting HAProxy and ending it."""
 
 
+LEAST_RACE, MOST_RACE = 0.1, 2.0
+"""The gap before a step that races with a reload, as a share of how long a reload takes."""
+_GOLDEN_RATIO = 0.6180339887498949
+"""Steps of this share of a circle spread any number of points evenly (three-distance theorem)."""
+
+
 @dataclass(frozen=True)
 class Order:
     """A cell that is to be measured: a scenario, and how."""
@@ -40,15 +47,37 @@ class Order:
     scenario: Scenario
     method: str
     seed: int = 0
-    """Of all that chance would decide (chance.py)."""
+    """Decides everything that chance would decide; see `draw`."""
     probe_interval: float | None = None
     """Seconds; None for the scenario's own, or else PROBE_INTERVAL."""
+
+
+@dataclass(frozen=True)
+class Draw:
+    """`delays` has for each step the seconds by which it is later than its moment, at most
+    GRID_SECONDS; `orders`, for each step, the order in which a check asks the targets, by their
+    numbers. `race` is the gap of racing steps, as a share of a reload's length."""
+
+    delays: Sequence[float]
+    orders: Sequence[Sequence[int]]
+    race: float
+
+
+def draw(seed: int, steps: int, targets: int) -> Draw:
+    """Return what a seed decides in a cell of so many steps and targets."""
+    delays, orders = Random(f"delays {seed}"), Random(f"orders {seed}")
+    place = (0.5 + seed * _GOLDEN_RATIO) % 1
+    return Draw(
+        delays=[round(delays.uniform(0, GRID_SECONDS), 5) for _ in range(steps)],
+        orders=[orders.sample(range(targets), targets) for _ in range(steps)],
+        race=LEAST_RACE * (MOST_RACE / LEAST_RACE) ** place,
+    )
 
 
 def guest_plan(order: Order, clock: str) -> Plan:
     """Return an order as the guest's program takes it, with nothing left to look up."""
     scenario = order.scenario
-    drawn = chance.draw(order.seed, len(scenario.steps), len(scenario.binds))
+    drawn = draw(order.seed, len(scenario.steps), len(scenario.binds))
     steps = zip(scenario.steps, drawn.delays, drawn.orders, strict=True)
     interfaces = {scenario.interface: scenario.addresses, **scenario.interfaces}
     return Plan(

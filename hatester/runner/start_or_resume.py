@@ -34,9 +34,9 @@ from hatester.matrix.scenario import ADVISED
 from hatester.results.folders import require_place
 from hatester.results.store import Results, begin, find
 from hatester.runner import config_scenarios
-from hatester.runner.config_survey import Surveyed, surveyed, without_needless
 from hatester.runner.like_host import Likeness, likeness
 from hatester.runner.run import Run, RunOptions
+from hatester.runner.survey import Surveyed, survey_configuration, without_needless
 from hatester.runner.user_config import Own
 from hatester.util.errors import MeasurementError
 from hatester.util.paths import LATEST
@@ -217,7 +217,7 @@ def _survey(shop: Workshop, plan: Plan, own: Own, clock: str, progress: Progress
         for build in plan.builds:
             progress.doing(kernel, f"asking HAProxy {build} what the configuration binds")
             try:
-                found = surveyed(guest, build, own)
+                found = survey_configuration(guest, build, own)
             except MeasurementError as error:
                 log.info(str(error))
                 refusals.append(error)

@@ -24,7 +24,7 @@ from hatester.guests.engine import choose
 from hatester.guests.guest import Guest
 from hatester.matrix.models import load_matrix
 from hatester.runner import config_scenarios
-from hatester.runner.config_survey import surveyed
+from hatester.runner.survey import survey_configuration
 from hatester.runner.user_config import load_own
 from hatester.util.errors import MeasurementError
 from hatester.util.paths import MATRIX
@@ -71,7 +71,7 @@ def test_a_configuration_is_taken_as_it_is(guest: Guest, name: str) -> None:
     expected = EXPECTED[name]
     own = load_own(FOLDER / name, None, {}, expected.get("env"))
     for build in builds(expected):
-        found = surveyed(guest, build, own)
+        found = survey_configuration(guest, build, own)
         assert {*found.before.binds} == {*expected["binds"]} - stats_sockets(own.before)
         assert not found.described()["unwatched"].keys() & {*expected["binds"]}
         assert [*found.before.failing] == expected.get("failing", [])
@@ -83,6 +83,6 @@ def test_a_configuration_is_taken_as_it_is(guest: Guest, name: str) -> None:
 
 def test_what_haproxy_refuses_everywhere_is_said_with_the_line(guest: Guest) -> None:
     with pytest.raises(MeasurementError, match=r"line \d+: PROFILE=SYSTEM may be the reason"):
-        surveyed(guest, "3.2", load_own(FOLDER / "profile-system.cfg", None))
+        survey_configuration(guest, "3.2", load_own(FOLDER / "profile-system.cfg", None))
     with pytest.raises(MeasurementError, match=r"haproxy\.cfg:\d+\] .*(contimeout|reqadd)"):
-        surveyed(guest, "3.2", load_own(FOLDER / "reqadd.cfg", None))
+        survey_configuration(guest, "3.2", load_own(FOLDER / "reqadd.cfg", None))
