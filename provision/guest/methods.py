@@ -53,7 +53,7 @@ class ReloadRequest:
         return word(log)
 
 
-class _CommandReload(ReloadRequest):
+class _CommandRequest(ReloadRequest):
     """Asked for by a command, which ends when it knows, or has passed the request on.
 
     Without a master it knows the result; the old process then is a daemon without a log.
@@ -75,7 +75,7 @@ class _CommandReload(ReloadRequest):
         return word(log)
 
 
-class _CliReload(ReloadRequest):
+class _CliRequest(ReloadRequest):
     """Asked for at the master CLI: since 2.7 it answers (management guide, section 9.4)."""
 
     answer = ""
@@ -151,7 +151,7 @@ class Cli(Signal):
         path = str(self.haproxy.tree / _SOCKET)
         talk = f"cli.connect({path!r}); cli.send(b'reload\\n'); print(cli.recv(65536).decode())"
         transcript.note("python3", "-c", f"import socket; cli = socket.socket(1); {talk}")
-        return _CliReload(send(self.haproxy.tree / _SOCKET, "reload", _SOCKET_SECONDS))
+        return _CliRequest(send(self.haproxy.tree / _SOCKET, "reload", _SOCKET_SECONDS))
 
     def show_processes(self) -> str | None:
         return self._show_proc()
@@ -165,7 +165,7 @@ class SoftFinish(Signal):
     def reload(self) -> ReloadRequest:
         old = (self.haproxy.tree / PID_FILE.lstrip("/")).read_text().split()
         process = self.haproxy.launch(*self.options, "-sf", *old)
-        return _CommandReload(process, is_heard=False, knows=True)
+        return _CommandRequest(process, is_heard=False, knows=True)
 
     def master(self) -> int | None:
         return None
@@ -220,7 +220,7 @@ class Systemd(Signal):
         command = ["systemctl", "reload", UNIT]
         transcript.note(*command)
         process = subprocess.Popen(command)
-        return _CommandReload(process, self.haproxy.is_heard, knows=False)
+        return _CommandRequest(process, self.haproxy.is_heard, knows=False)
 
     def master(self) -> int | None:
         return self.pid

@@ -61,15 +61,15 @@ class Idleness:
 class Observation:
     """One reload, from the moment before it is asked for."""
 
-    def __init__(self, watch: View, number: int, step: PlannedStep, master: int | None) -> None:
-        self.watch = watch
-        self._idleness = Idleness(master, watch.now)
+    def __init__(self, view: View, number: int, step: PlannedStep, master: int | None) -> None:
+        self.view = view
+        self._idleness = Idleness(master, view.now)
         self.request: ReloadRequest | None = None
-        self._line = len(watch.log)
+        self._line = len(view.log)
         self._counters = read_counters()
         self.number = number
         self.step = step
-        self.at = round(watch.now(), DIGITS)
+        self.at = round(view.now(), DIGITS)
         self.gap: float | None = None
         """Seconds since the reload before, where it races with that."""
         self.report: Report | None = None
@@ -78,19 +78,19 @@ class Observation:
     def has_report(self) -> bool:
         """Return whether HAProxy has reported how the reload ended."""
         assert self.request is not None
-        watch = self.watch
-        said = self.request.reported(watch.log[self._line :], round(watch.now(), DIGITS))
+        view = self.view
+        said = self.request.reported(view.log[self._line :], round(view.now(), DIGITS))
         self.report = said or self.report
         return said is not None
 
     def _is_quiet(self) -> bool:
         """Return whether HAProxy is silent, its master idle, and the addresses steady."""
         self.has_report()
-        last = max(self.report[1] if self.report else 0.0, self.watch.spoke)
+        last = max(self.report[1] if self.report else 0.0, self.view.spoke)
         return (
             self._idleness.lasts()
-            and self.watch.now() - last >= SILENT_SECONDS
-            and self.watch.is_steady(STEADY_SECONDS)
+            and self.view.now() - last >= SILENT_SECONDS
+            and self.view.is_steady(STEADY_SECONDS)
         )
 
     def is_retrying(self) -> bool:
@@ -101,22 +101,22 @@ class Observation:
         """
         assert self.request is not None
         if self.request.is_heard:
-            is_paused = any(_PAUSE.search(line) for _, line in self.watch.log[self._line :])
+            is_paused = any(_PAUSE.search(line) for _, line in self.view.log[self._line :])
         else:
-            is_paused = self.watch.unanswered() >= UNANSWERED_SECONDS
+            is_paused = self.view.unanswered() >= UNANSWERED_SECONDS
         return is_paused or self.has_report()
 
     def wait_for_retries(self) -> None:
-        self.watch.wait(self.is_retrying, REPORT_SECONDS)
+        self.view.wait(self.is_retrying, REPORT_SECONDS)
 
     def wait_for_report(self) -> None:
         """Wait until HAProxy has reported; a missing report is a result as well."""
-        self.watch.wait(self.has_report, REPORT_SECONDS)
+        self.view.wait(self.has_report, REPORT_SECONDS)
 
     def complete(self) -> Reload:
         """Watch to the end; return the record of the reload."""
         self.wait_for_report()
-        return self.end(is_steady=self.watch.wait(self._is_quiet, SETTLE_SECONDS))
+        return self.end(is_steady=self.view.wait(self._is_quiet, SETTLE_SECONDS))
 
     def end(self, is_steady: bool = False) -> Reload:
         """Return the record of the reload, without watching on."""
@@ -130,7 +130,7 @@ class Observation:
             in_the_end=tuple(self.step.in_the_end),
             gap=self.gap,
             at=self.at,
-            until=round(self.watch.now(), DIGITS),
+            until=round(self.view.now(), DIGITS),
             reported=reported,
             reported_at=reported_at,
             steady=is_steady,

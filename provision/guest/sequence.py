@@ -116,7 +116,7 @@ class Sequence:
         self.environment = stage.environment
         self.grid = grid(plan.probe_interval)
         self.targets: list[Target] = []
-        self.watch: Recorder | None = None
+        self.recorder: Recorder | None = None
         self.observation: Observation | None = None
         self.mark = 0.0
         """When the last start or reload was asked for."""
@@ -163,7 +163,7 @@ class Sequence:
             self.stage.servers.start(haproxy.tree)
             self._set_sysctls()
             self.events.report(Begin(os.uname().release, haproxy.version))
-            undo.callback(self._end_watch)
+            undo.callback(self._end_recording)
             self._take_all()
             if self.plan.hold:
                 self._hold()
@@ -189,7 +189,7 @@ class Sequence:
         is_start = step is not None and step.verb == "start"
         missing = tuple(step.missing) if step else ()
         self.ended = Ended(number, at, cut(reason), is_start, missing)
-        if self.watch is None:
+        if self.recorder is None:
             log = tuple(LogLine(at, cut(line)) for line in log_lines())
             self.seen = {**self.seen, "log": log}
 
@@ -207,7 +207,7 @@ class Sequence:
         """Leave everything as it is, unwatched, until the host says a word."""
         self._report(None)
         signal.alarm(0)
-        self._end_watch()
+        self._end_recording()
         self.events.report(Held())
         self.commands.readline()
 
@@ -266,17 +266,17 @@ class Sequence:
         self.method.start([(address, port) for address, port in step.places])
         self.turn = following(self.clock.now(), 0.0, self.grid)
         self.clock.sleep_until(self.turn)
-        self.watch = self.stage.record(self.targets)
+        self.recorder = self.stage.record(self.targets)
         self.mark = self.turn
 
     def do_reload(self, number: int, step: PlannedStep, at: float) -> None:
-        assert self.watch is not None
+        assert self.recorder is not None
         self._configure(step)
         self.clock.sleep_until(at)
         if self.observation:
             # This one overtakes it.
             self._keep(self.observation.end())
-        observation = Observation(self.watch, number, step, self.method.master())
+        observation = Observation(self.recorder, number, step, self.method.master())
         self.mark = observation.at
         if step.after == RACING:
             observation.gap = round(self.mark - self.turn, DIGITS)
@@ -291,7 +291,7 @@ class Sequence:
         self.method.haproxy.configure(step.text)
 
     def do_wait(self, step: PlannedStep) -> None:
-        assert self.watch is not None
+        assert self.recorder is not None
         if self.observation and step.what == "retrying":
             self.observation.wait_for_retries()
         elif self.observation and step.what == "reported":
@@ -311,8 +311,8 @@ class Sequence:
         self.unreported_checks.append(GuestCheck(number, self.reloaded, found))
 
     def _hangs(self, target: Target) -> bool:
-        assert self.watch is not None
-        return self.watch.outcome(self.targets.index(target)) == "timeout"
+        assert self.recorder is not None
+        return self.recorder.outcome(self.targets.index(target)) == "timeout"
 
     def _observe(self) -> None:
         """Watch until the last start or reload has come to its end."""
@@ -321,9 +321,12 @@ class Sequence:
             self._keep(reload)
             if reload.reported_at is not None:
                 self.reload_seconds = reload.reported_at - reload.at
-        elif self.watch and not self.is_settled:
-            watch, idleness = self.watch, Idleness(self.method.master(), self.watch.now)
-            watch.wait(lambda: idleness.lasts() and watch.is_steady(STEADY_SECONDS), SETTLE_SECONDS)
+        elif self.recorder and not self.is_settled:
+            is_steady = self.recorder.is_steady
+            idleness = Idleness(self.method.master(), self.clock.now)
+            self.recorder.wait(
+                lambda: idleness.lasts() and is_steady(STEADY_SECONDS), SETTLE_SECONDS
+            )
             self.is_settled = True
 
     def _keep(self, reload: Reload) -> None:
@@ -332,12 +335,12 @@ class Sequence:
             reload = dataclasses.replace(reload, processes=self.method.show_processes())
         self.reloads.append(reload)
 
-    def _end_watch(self) -> None:
+    def _end_recording(self) -> None:
         """Keep all that was seen, even if a step has failed."""
-        watch, self.watch = self.watch, None
-        if watch is None:
+        recorder, self.recorder = self.recorder, None
+        if recorder is None:
             return
         if self.observation:
             self._keep(self.observation.end())
-        watch.stop()
-        self.seen = watch.seen(self.method.master())
+        recorder.stop()
+        self.seen = recorder.seen(self.method.master())
