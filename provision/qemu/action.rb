@@ -1,7 +1,7 @@
 require_relative "steps"
 
 module HatesterQemu
-  # What each of Vagrant's commands does, as a sequence of Vagrant's steps and our own.
+  # Vagrant's commands, each as a sequence of Vagrant's steps and our own.
   module Action
     include Vagrant::Action::Builtin
     include Steps
@@ -93,7 +93,7 @@ module HatesterQemu
       Vagrant::Action::Builder.new.tap(&steps)
     end
 
-    # A command without a name goes to all machines, so it must pass over those that it does not suit.
+    # A command without a name goes to all machines, so it must skip those that it does not suit.
     private_class_method def self.if_created
       sequence do |b|
         b.use Call, IsState, :not_created do |env, b2|

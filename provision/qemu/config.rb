@@ -1,5 +1,5 @@
 module HatesterQemu
-  # What a Vagrantfile's `provider :qemu` block sets.
+  # The settings of a Vagrantfile's `provider :qemu` block.
   class Config < Vagrant.plugin("2", :config)
     ACCELERATORS = %w[auto kvm tcg].freeze
     CLOCKS = %w[real virtual].freeze
@@ -12,8 +12,8 @@ module HatesterQemu
       boot_timeout: 180, # seconds
     }.freeze
 
-    # `disks` are further read-only disks, name => file; `ready` is the folder of a guest that was saved
-    # (see Driver#start_ready). `clock` is what the guest's time follows: `real`, the host's, or `virtual`,
+    # `disks` are further read-only disks, name => file; `ready` is the folder of a saved guest
+    # (see Driver#start_ready). `clock` says what the guest's time follows: `real`, the host's, or `virtual`,
     # the instructions that the guest executes.
     attr_accessor :kernel, :initrd, :modules, :system, :release, :disks, :ready, *DEFAULTS.keys
 
@@ -44,7 +44,7 @@ module HatesterQemu
       { "QEMU" => errors }
     end
 
-    # Whether there is a guest image to boot.
+    # True if there is a guest image to boot.
     def image?
       [kernel, initrd, modules, system, *disks.values].all? { |path| path && File.exist?(path) }
     end

@@ -17,13 +17,13 @@ module HatesterQemu
     VIRTUAL_CLOCK = %w[
       -accel tcg,thread=single,tb-size=128 -icount shift=0,sleep=off,align=off -seed 0
     ].freeze
-    # Linux 6.12 and later crash under TCG where they use cmpxchg16b themselves. HAProxy 2.2 needs
+    # Linux 6.12 and later crash under TCG when they use cmpxchg16b themselves. HAProxy 2.2 needs
     # the instruction, so the processor keeps it: it is hidden from the kernel alone, by the number
     # of X86_FEATURE_CX16 in arch/x86/include/asm/cpufeatures.h (4*32 + 13). On a busy host the
     # check of the timer fails now and then, and the guest would hang; under KVM Linux skips it.
     # All processors share one time stamp counter, which Linux cannot know; to read it is cheaper by
-    # far than any other clock. A processor that is emulated speculates on nothing. And what QEMU has
-    # translated of a program can be used again where the program is loaded to the same addresses.
+    # far than any other clock. An emulated processor does not speculate. QEMU uses its translation of a
+    # program again if the program is loaded to the same addresses.
     KERNEL_OPTIONS = {
       "tcg" => "clearcpuid=141 no_timer_check tsc=reliable mitigations=off norandmaps",
       "kvm" => "",
@@ -32,12 +32,12 @@ module HatesterQemu
     # prctl(2)). The rest cannot be denied: to daemonize, QEMU forks and begins a session, and what
     # saves and loads the state of its devices is a program.
     SANDBOX = "on,obsolete=deny,resourcecontrol=deny".freeze
-    # Where no configuration of HAProxy wants to be (RFC 2544): addresses that are kept for benchmarks.
+    # Addresses that are reserved for benchmarks (RFC 2544), so that no configuration of HAProxy needs them.
     NETWORK = "198.19.255.0/24".freeze
     ADDRESS = "198.19.255.15".freeze
     SSH_PORT = 65_522
     READY = "hatester-ready ".freeze
-    # What a guest that was saved consists of, in the folder that the configuration calls `ready`.
+    # The files of a saved guest, in the folder that the configuration calls `ready`.
     READY_DISK = "disk.qcow2"
     READY_MEMORY = "memory"
     READY_DEVICES = "devices"
@@ -57,7 +57,7 @@ module HatesterQemu
       return :poweroff unless alive?
 
       status = monitor(@patience) { |qmp| qmp.execute("query-status")["status"] }
-      # The one comes of `-S`, the other of a command, and that is all their difference.
+      # The one comes from `-S`, the other from a command; otherwise they are the same.
       status == "prelaunch" ? :paused : status.tr("-", "_").to_sym
     rescue Monitor::Unreachable
       # Vagrant asks for the state ten times in one command.
@@ -69,7 +69,7 @@ module HatesterQemu
       pids.any?
     end
 
-    # The host's port that leads to the guest's SSH server; another one after each start.
+    # The host's port of the guest's SSH server; it differs after each start.
     def ssh_port
       usernet = monitor { |qmp| qmp.execute("human-monitor-command", "command-line": "info usernet") }
       usernet[/HOST_FORWARD\]\s+\d+\s+127\.0\.0\.1\s+(\d+)\s+#{Regexp.escape(ADDRESS)}\s+#{SSH_PORT}\s/, 1].to_i
@@ -77,9 +77,9 @@ module HatesterQemu
 
     # May be called again after it was interrupted anywhere.
     def create
-      # Before anything else, so that `vagrant destroy` finds what follows.
+      # Before all other files, so that `vagrant destroy` finds them.
       @machine.id ||= SecureRandom.uuid
-      # QEMU's monitor can do whatever its user can, and a snapshot's memory has the guest's secrets.
+      # QEMU's monitor can do everything that its user can, and a snapshot's memory has the guest's secrets.
       folder.chmod(0o700)
       return if disk.exist?
 
@@ -101,10 +101,10 @@ module HatesterQemu
       say_ready("from snapshot #{snapshot}") if snapshot
     end
 
-    # Goes on from where a guest of the same command line was saved (see hatester/guests/checkpoint.py): its
+    # Goes on from a saved guest of the same command line (see hatester/guests/checkpoint.py): its
     # memory is a file, of which this guest sees a private copy, page by page as it writes; so the
     # state of the devices is all that has to be loaded. On the virtual clock it stands still afterwards: its
-    # time would race while nobody waits for it.
+    # time would race while nothing waits for it.
     def start_ready
       launch(*memory("file", "mem-path": File.join(config.ready, READY_MEMORY), share: false), "-incoming", "defer")
       monitor(SNAPSHOT_SECONDS) do |qmp|
@@ -114,7 +114,7 @@ module HatesterQemu
       say_ready("as it was saved")
     end
 
-    # Yields now and then while it waits, and tells how many seconds it took.
+    # Yields from time to time while it waits; returns how many seconds it took.
     def wait_until_ready
       started = now
       until ready?
@@ -140,7 +140,7 @@ module HatesterQemu
       monitor { |qmp| qmp.execute("cont") }
     end
 
-    # Ends QEMU, whatever the guest is at.
+    # Ends QEMU in any state of the guest.
     def stop
       %w[TERM KILL].each do |signal|
         pids.each { |pid| kill(signal, pid) }
@@ -158,7 +158,7 @@ module HatesterQemu
       !alive?
     end
 
-    # Name => whether it holds the guest's memory as well as its disk.
+    # Name => true if it holds the guest's memory in addition to its disk.
     def snapshots
       return {} unless disk.exist?
 
@@ -207,7 +207,7 @@ module HatesterQemu
 
     def launch(*arguments)
       [console, ready, log].each { |file| file.write("") }
-      # Once its log is open, QEMU writes there what goes wrong.
+      # Once its log is open, QEMU writes its errors there.
       run("qemu-system-x86_64", *command_line, *arguments) { tail(log) }
     end
 
@@ -216,7 +216,7 @@ module HatesterQemu
       ready.write("#{READY}#{how}\n")
     end
 
-    # Shared, so that what it holds can be saved as a file of its own.
+    # Shared, so that it can be saved as a file of its own.
     def memory_of_its_own
       memory("memfd", share: true)
     end

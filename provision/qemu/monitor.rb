@@ -41,14 +41,14 @@ module HatesterQemu
 
     def execute(command, **arguments)
       @socket.write(JSON.generate(execute: command, arguments: arguments), "\n")
-      # Events may come between.
+      # Events may come in between.
       reply = receive until reply&.key?("return") || reply&.key?("error")
       raise Error, reply["error"]["desc"] if reply["error"]
 
       reply["return"]
     end
 
-    # Runs one of the commands that only start a job, to that job's end.
+    # Runs a command that only starts a job, until that job has ended.
     def run_job(command, **arguments)
       id = "hatester-#{SecureRandom.uuid}"
       execute(command, "job-id": id, **arguments)

@@ -3,7 +3,7 @@ require_relative "driver"
 
 module HatesterQemu
   class Provider < Vagrant.plugin("2", :provider)
-    # Where a state's name alone does not tell what to do.
+    # Explanations of states whose names do not say what to do.
     EXPLANATIONS = {
       io_error: "The guest is paused: its disk could not be written, most likely for want of space\n" \
                 "on the host. Make room, then run `vagrant resume`.",
@@ -22,7 +22,7 @@ module HatesterQemu
     end
 
     def state
-      # Vagrant wipes the machine's folder when it hears :not_created, so say it only without an id.
+      # Vagrant deletes the machine's folder on :not_created, so that is returned only without an id.
       id = @machine.id ? @driver.state : :not_created
       name = id.to_s.tr("_", " ")
       Vagrant::MachineState.new(id, name, EXPLANATIONS.fetch(id, "The machine is #{name}."))
@@ -36,7 +36,7 @@ module HatesterQemu
       "QEMU (#{@machine.id || "new"})"
     end
 
-    # What `vagrant snapshot` asks for by itself.
+    # `vagrant snapshot` asks for this by itself.
     module Snapshots
       def self.snapshot_list(machine)
         machine.provider.driver.snapshots.keys

@@ -1,7 +1,7 @@
 require "timeout"
 
 module HatesterQemu
-  # The steps that Vagrant does not have itself.
+  # Steps that Vagrant lacks.
   module Steps
     class Step
       def initialize(app, env)
@@ -89,7 +89,7 @@ module HatesterQemu
         end
       end
 
-      # Only a new machine can go on from a guest that was saved; its disk has gone on since.
+      # Only a new machine can go on from a saved guest; an old one's disk has changed since.
       def boot
         return start_ready if config.ready && !@driver.created?
 
