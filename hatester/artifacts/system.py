@@ -137,7 +137,7 @@ def _scratch() -> Iterator[Path]:
             _remove(folder)
     scratch = Path(tempfile.mkdtemp(prefix=f"{_SCRATCH}{os.getpid()}-"))
     try:
-        scratch.chmod(0o711)
+        scratch.chmod(0o755)
         yield scratch
     finally:
         _remove(scratch)
