@@ -18,9 +18,11 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 import requests
+from requests.adapters import HTTPAdapter
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from urllib3.exceptions import HTTPError
+from urllib3.util.retry import Retry
 
 from hatester.artifacts import cache
 from hatester.util import process
@@ -37,13 +39,14 @@ READ_SECONDS = 30.0
 SECONDS = 800.0
 """For one file: less than another process waits for it (locks.LOCK_SECONDS)."""
 TRIES = 3
+"""Of an answer, and of its transfer; each transfer continues where the one before broke off."""
 PAUSE_SECONDS = 1.0
 MOST_BYTES = 2 << 30
 _PIECE = 1 << 18
 _QUOTE = 120
 _ALGORITHMS = {40: "sha1", 64: "sha256"}
 _PASSING = (408, 429, 500, 502, 503, 504)
-"""Answers of a server that may answer well the next time."""
+"""Statuses of a server that may answer well the next time."""
 _WRONG = (requests.RequestException, HTTPError, UnicodeError)
 """What requests raises, for odd URLs as well."""
 
@@ -60,7 +63,7 @@ class NotThere(MeasurementError):
 
 
 class _Broken(Exception):
-    """An attempt failed, and another one may not."""
+    """A transfer failed, and another one may not."""
 
 
 class _Useless(_Broken):
@@ -119,7 +122,7 @@ def fetch_json(url: str) -> Any:
             except _WRONG as error:
                 raise _Broken(_reason(error)) from error
             except ValueError as error:
-                raise MeasurementError(f"{url} is no JSON") from error
+                raise MeasurementError(f"{url} is not JSON") from error
 
     return _tried(url, attempt)
 
@@ -223,27 +226,36 @@ def _local(url: str) -> Path:
 
 @contextmanager
 def _answer(url: str, headers: Mapping[str, str]) -> Iterator[requests.Response]:
-    """What a server answers, if it has what is asked for."""
-    try:
-        response = requests.get(
-            url,
-            headers={"Accept-Encoding": "identity", **headers},
-            stream=True,
-            timeout=(CONNECT_SECONDS, READ_SECONDS),
-        )
-    except _WRONG as error:
-        raise _Broken(_reason(error)) from error
-    with response:
-        status = response.status_code
-        said = f"the server answers {status}"
-        if status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-            raise _Useless(said)
-        if status in _PASSING:
-            raise _Broken(said)
-        if not response.ok:
-            is_gone = status in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
-            raise (NotThere if is_gone else MeasurementError)(f"{url} cannot be fetched: {said}")
-        yield response
+    """Return a server's answer, if it has what is asked for."""
+    retry = Retry(
+        TRIES - 1,
+        backoff_factor=PAUSE_SECONDS,
+        status_forcelist=_PASSING,
+        raise_on_status=False,
+        respect_retry_after_header=False,  # it may be hours
+    )
+    with requests.Session() as session:
+        for scheme in ("http://", "https://"):
+            session.mount(scheme, HTTPAdapter(max_retries=retry))
+        try:
+            response = session.get(
+                url,
+                headers={"Accept-Encoding": "identity", **headers},
+                stream=True,
+                timeout=(CONNECT_SECONDS, READ_SECONDS),
+            )
+        except _WRONG as error:
+            raise MeasurementError(f"{url} cannot be fetched: {_reason(error)}") from error
+        with response:
+            status = response.status_code
+            if status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+                raise _Useless(f"the server answers {status}")
+            if not response.ok:
+                is_gone = status in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
+                raise (NotThere if is_gone else MeasurementError)(
+                    f"{url} cannot be fetched: the server answers {status}"
+                )
+            yield response
 
 
 def _reason(error: Exception) -> str:

@@ -7,13 +7,12 @@ import re
 from collections.abc import Iterable, Mapping
 
 import pydantic
-import requests
 
-from hatester.util.errors import UserError
+from hatester.artifacts.download import NotThere, fetch_json
+from hatester.util.errors import MeasurementError, UserError
 from hatester.util.versions import is_older, numbers
 
 HEADERS = ("build", "version", "newest", "")
-_SECONDS = 30.0
 
 
 class _Index(pydantic.BaseModel):
@@ -34,16 +33,14 @@ def newest(base: str, branches: Iterable[str]) -> dict[str, str]:
     for branch in branches:
         uri = f"{base.rstrip('/')}/{branch}/src/releases.json"
         try:
-            answer = requests.get(uri, timeout=_SECONDS)
-            if answer.status_code == requests.codes.not_found:
-                continue
-            answer.raise_for_status()
-            found[branch] = _Index.model_validate_json(answer.content).latest_release
-        except requests.RequestException as error:
-            raise UserError(f"{uri} cannot be fetched: {' '.join(str(error).split())}.") from error
+            found[branch] = _Index.model_validate(fetch_json(uri)).latest_release
+        except NotThere:
+            continue
+        except MeasurementError as error:
+            raise UserError(f"{error}.") from error
         except pydantic.ValidationError as error:
             problem = error.errors()[0]["msg"]
-            raise UserError(f"{uri} is no index of releases: {problem}.") from error
+            raise UserError(f"{uri} is not an index of releases: {problem}.") from error
     return found
 
 

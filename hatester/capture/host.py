@@ -17,7 +17,7 @@ from hatester.matrix.scenario import WrittenAddress
 from hatester.util.errors import UserError
 from hatester.util.locks import locked
 from hatester.util.paths import is_there
-from hatester.util.text import brief, counted, quoted
+from hatester.util.text import brief, counted, file_name, quoted
 from hatester.util.validation import Declaration, load, require
 
 AbsolutePath = Annotated[
@@ -112,7 +112,7 @@ def name_of(host: str, name: str = "") -> str:
 
     Raises UserError for what cannot be a file's name.
     """
-    kept = name or re.sub(r"[^A-Za-z0-9.+_-]", "-", host.rpartition("@")[2])
+    kept = name or file_name(host.rpartition("@")[2])
     if not re.fullmatch(NAME, kept):
         raise UserError(
             f"--as: {quoted(kept)} is no name to keep {brief(host)} under: letters, digits and "

@@ -16,7 +16,7 @@ from hatester.matrix import image_reference
 from hatester.matrix.models import Build, Matrix
 from hatester.util.errors import UserError
 from hatester.util.paths import is_there, located
-from hatester.util.text import printable
+from hatester.util.text import file_name, printable
 from hatester.util.validation import checked, require
 
 FLAG = "--haproxy"
@@ -24,7 +24,6 @@ FLAG = "--haproxy"
 _SUITE = re.compile(r"(?!haproxy)(?P<suite>[a-z][a-z-]*)(?::(?P<version>.+))?")
 _LONGEST = 80
 """Of a name, that there is room for what tells it from another."""
-_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9.+_-]+")
 
 
 def with_described(matrix: Matrix, words: Sequence[str]) -> tuple[Matrix, list[str]]:
@@ -89,7 +88,7 @@ def _build(word: str) -> Build:
 
 def _free_name(matrix: Matrix, word: str) -> str:
     """Return a name that no build of other words has."""
-    name = _NOT_IN_NAMES.sub("-", _short(word)).lstrip(".+_-")[:_LONGEST] or "build"
+    name = file_name(_short(word), _LONGEST).lstrip(".+_-") or "build"
     taken = {**dict.fromkeys(matrix.builds), **matrix.described_builds}
     if taken.get(name, word) == word:
         return name

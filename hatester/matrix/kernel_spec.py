@@ -13,16 +13,13 @@ from hatester.matrix.models import FLAVOURS, Kernel, Matrix
 from hatester.matrix.plan import Wanted
 from hatester.util.errors import MeasurementError, UserError
 from hatester.util.paths import is_there
-from hatester.util.text import brief
+from hatester.util.text import brief, file_name
 from hatester.util.validation import checked, require
 from hatester.util.versions import matches
 
 FLAG = "--kernel"
 SNAPSHOT = "snapshot:"
 _REFERENCE = re.compile(r"/|\.deb$|^[a-z][a-z-]*(:|$)")
-_LONGEST = 100
-"""A name's length at most (`models.NAME`)."""
-_UNSAFE = re.compile(r"[^A-Za-z0-9.+_-]")
 IMAGE = "linux-image-"
 _SOME = 4
 _CLOSE = 0.4
@@ -182,7 +179,7 @@ def _choose(matrix: Matrix, word: str, kernels: Kernels) -> list[_Chosen]:
         names = "" if ":" in word else f" ({', '.join(matrix.kernels)} are declared)"
         return _of_suite(kernel, kernels, f"{FLAG} {brief(word)}{names}")
     try:
-        name = kernel.snapshot or _safe(kernels.local_release(kernel))
+        name = kernel.snapshot or file_name(kernels.local_release(kernel))
     except MeasurementError as error:
         raise UserError(f"{FLAG} {brief(word)}: {error}.") from error
     return [_Chosen(name, kernel, _reference(kernel))]
@@ -197,9 +194,9 @@ def _of_suite(kernel: Kernel, kernels: Kernels, place: str) -> list[_Chosen]:
     if not kernel.is_pattern and not is_release(kernel.version):
         flavour = "" if kernel.flavour == Kernel.model_fields["flavour"].default else kernel.flavour
         name = "-".join(filter(None, (kernel.suite, kernel.version, flavour)))
-        return [_Chosen(_safe(name), kernel, _reference(kernel))]
+        return [_Chosen(file_name(name), kernel, _reference(kernel))]
     singles = [_single(kernel, each.release) for each in found]
-    return [_Chosen(_safe(each.version or ""), each, _reference(each)) for each in singles]
+    return [_Chosen(file_name(each.version or ""), each, _reference(each)) for each in singles]
 
 
 def _of_pattern(matrix: Matrix, name: str) -> Kernel | None:
@@ -248,7 +245,3 @@ def _reference(kernel: Kernel) -> str:
         return str(kernel.vmlinuz or kernel.packages[0])
     flavour = "" if is_release(kernel.version) else kernel.flavour
     return ":".join((kernel.suite, kernel.version or "", flavour)).rstrip(":")
-
-
-def _safe(name: str) -> str:
-    return _UNSAFE.sub("-", name)[:_LONGEST]

@@ -20,12 +20,12 @@ from hatester.matrix.plan import Wanted
 from hatester.matrix.scenario import ROOT
 from hatester.runner.user_config import Own
 from hatester.util.errors import MeasurementError
+from hatester.util.text import file_name
 
 _ETC = "/etc/haproxy/"
 _OURS = ("-W", "-Ws", "-D", "-db", "-V", "-q")
 """What says how HAProxy runs, which the way of reloading decides."""
 _OURS_WITH_VALUES = ("-S", "-x", "-sf", "-st")
-_UNSAFE = re.compile(r"[^A-Za-z0-9.+_-]")
 _SYSTEM = Kernel.model_fields["system"].default
 T = TypeVar("T")
 
@@ -118,8 +118,8 @@ def likeness(
     """
     host = load_host(folder, name)
     search = _Search(archive, host)
-    kernels = {} if wanted.kernels else {_safe(host.kernel.release): search.kernel()}
-    builds = {} if wanted.haproxy else {_safe(host.haproxy.version or name): search.build()}
+    kernels = {} if wanted.kernels else {file_name(host.kernel.release): search.kernel()}
+    builds = {} if wanted.haproxy else {file_name(host.haproxy.version or name): search.build()}
     if "\n# /" in host.unit.text.partition("\n")[2]:
         search.differs.append("its unit has drop-ins, and the guest's is the package's alone")
     matrix = replace(
@@ -187,8 +187,3 @@ def _addresses(host: Host) -> tuple[str, ...]:
         for each in dict.fromkeys(found)
         if not (each.is_loopback or each.is_link_local)
     )
-
-
-def _safe(name: str) -> str:
-    """A name as cell ids have them."""
-    return _UNSAFE.sub("-", name)

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 _NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 _MARKDOWN = re.compile(r"[\\`*_\[\]<>|&]|~(?=\S)|(?<=\S)~")
 _NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+_NOT_IN_FILE_NAMES = re.compile(r"[^A-Za-z0-9.+_-]+")
 _BRIEF = reprlib.Repr()
 _BRIEF.maxstring = _BRIEF.maxother = 120
 _BRIEF.maxlist = _BRIEF.maxtuple = _BRIEF.maxdict = 4
@@ -42,6 +43,11 @@ def for_xml(text: str) -> str:
 def for_markdown(text: str) -> str:
     """Return a text in one line in which Markdown finds no markup (GFM, section 6.1)."""
     return _MARKDOWN.sub(r"\\\g<0>", printable(text))
+
+
+def file_name(text: str, longest: int = 100) -> str:
+    """Return a text as a name for files and cells: letters, digits and `.+_-`, all else as `-`."""
+    return _NOT_IN_FILE_NAMES.sub("-", text)[:longest]
 
 
 def quoted(value: object) -> str:

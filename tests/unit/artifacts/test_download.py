@@ -199,7 +199,7 @@ def test_no_url_is_answered_with_a_traceback(rest: str) -> None:
 def test_what_is_no_json_is_named(site: Web) -> None:
     site.files["/good"], site.files["/bad"] = b'{"result": []}', b"<html>"
     assert fetch_json(f"{site.url}/good") == {"result": []}
-    with pytest.raises(MeasurementError, match=r"/bad is no JSON$"):
+    with pytest.raises(MeasurementError, match=r"/bad is not JSON$"):
         fetch_json(f"{site.url}/bad")
 
 
