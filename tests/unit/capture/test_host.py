@@ -82,7 +82,7 @@ def test_a_host_that_was_not_captured_is_told_with_the_choices(folder: Path) -> 
     [
         ("lb1.example.org", "", "lb1.example.org"),
         ("admin@lb1", "", "lb1"),
-        ("2001:db8::1", "", "2001-db8--1"),
+        ("2001:db8::1", "", "2001-db8-1"),
         ("lb1", "first", "first"),
     ],
 )
