@@ -130,3 +130,21 @@ def test_help_imports_no_library_of_a_command(words: list[str]) -> None:
         check=False, cwd=PROJECT, capture_output=True, text=True,
     )  # fmt: skip
     assert done.stderr == "[]\n"
+
+
+@pytest.mark.parametrize(("command", "code"), [("bisect", 129), ("plan", 4)])
+def test_a_damaged_environment_is_not_a_verdict(tmp_path: Path, command: str, code: int) -> None:
+    (tmp_path / "invoke").mkdir()
+    (tmp_path / "invoke/__init__.py").write_text("raise ImportError('damaged')")
+    done = invoke(command, PYTHONPATH=str(tmp_path))
+    assert (done.returncode, done.stdout) == (code, "")
+    assert done.stderr == (
+        "hatester cannot start: ImportError('damaged'). Remove .venv and start again.\n"
+    )
+
+
+@pytest.mark.parametrize(("words", "code"), [([], 2), (["-h"], 0), (["--help"], 0)])
+def test_bootstrap_alone_says_what_there_is(words: list[str], code: int) -> None:
+    done = subprocess.run([PROJECT / "bootstrap", *words], check=False, capture_output=True)
+    assert done.returncode == code
+    assert b"./bootstrap invoke --list" in done.stdout + done.stderr
