@@ -101,6 +101,8 @@ class Signal:
     """SIGUSR2 to the master (management guide, section 4), as in the original report."""
 
     options: tuple[str, ...] = ("-W",)
+    has_cli = False
+    """True if the master has a CLI."""
 
     def __init__(self, haproxy: HAProxy) -> None:
         self.haproxy = haproxy
@@ -127,11 +129,9 @@ class Signal:
         return self.process.pid if self.process else None
 
     def show_processes(self) -> str | None:
-        """Return the master's list of its processes, if it has a CLI."""
-        return None
-
-    def _show_proc(self) -> str:
-        """Return the master CLI's answer to `show proc` (management guide, section 9.4)."""
+        """Return the CLI's answer to `show proc` (management guide, section 9.4), or its error."""
+        if not self.has_cli:
+            return None
         try:
             return cut(ask(self.haproxy.tree / _SOCKET, "show proc", _SOCKET_SECONDS))
         except GuestError as error:
@@ -146,15 +146,13 @@ class Cli(Signal):
     """`reload` at the master CLI (`-S`)."""
 
     options = ("-W", "-S", f"/{_SOCKET}")
+    has_cli = True
 
     def reload(self) -> ReloadRequest:
         path = str(self.haproxy.tree / _SOCKET)
         talk = f"cli.connect({path!r}); cli.send(b'reload\\n'); print(cli.recv(65536).decode())"
         transcript.note("python3", "-c", f"import socket; cli = socket.socket(1); {talk}")
         return _CliRequest(send(self.haproxy.tree / _SOCKET, "reload", _SOCKET_SECONDS))
-
-    def show_processes(self) -> str | None:
-        return self._show_proc()
 
 
 class SoftFinish(Signal):
@@ -178,6 +176,8 @@ class Systemd(Signal):
     bind mount of the log's socket is left out, since that log is not read here.
     """
 
+    has_cli = True
+
     def __init__(self, haproxy: HAProxy) -> None:
         super().__init__(haproxy)
         self.pid: int | None = None
@@ -193,28 +193,26 @@ class Systemd(Signal):
         self._notify.touch()
         bind(_NOTIFY, self._notify)
         shutil.copy(unit, _UNITS / UNIT)
-        options = systemd_variable("EXTRAOPTS", ["-S", f"/{_SOCKET}", *self.haproxy.arguments])
+        haproxy = self.haproxy
+        variables = [
+            systemd_variable("EXTRAOPTS", systemd_words(["-S", f"/{_SOCKET}", *haproxy.arguments])),
+            *(systemd_variable(name, value) for name, value in haproxy.env.items()),
+        ]
+        lines = [
+            "[Unit]", "StartLimitIntervalSec=0",
+            "[Service]", f"RootDirectory={haproxy.tree}", "BindReadOnlyPaths=",
+            *(f"Environment={each}" for each in variables),
+            *([f"LimitNOFILE={haproxy.nofile}"] if haproxy.nofile else []),
+            f"StandardOutput=append:{LOG}", f"StandardError=append:{LOG}", "",
+        ]  # fmt: skip
         self._drop_in.mkdir()
-        (self._drop_in / "hatester.conf").write_text(
-            "[Unit]\nStartLimitIntervalSec=0\n"
-            f"[Service]\nRootDirectory={self.haproxy.tree}\nBindReadOnlyPaths=\n"
-            f"Environment={options}\n{self._environment()}"
-            f"{self._limits()}"
-            f"StandardOutput=append:{LOG}\nStandardError=append:{LOG}\n"
-        )
+        (self._drop_in / "hatester.conf").write_text("\n".join(lines))
         _systemctl("daemon-reload")
         try:
             _systemctl("start", UNIT)
         except GuestError as error:
             raise HAProxyEnded(str(error)) from error
         self.pid = int(_systemctl("show", "--property=MainPID", "--value", UNIT))
-
-    def _environment(self) -> str:
-        settings = (f"{name}={value}" for name, value in self.haproxy.env.items())
-        return "".join(f"Environment={_quoted(each).replace('%', '%%')}\n" for each in settings)
-
-    def _limits(self) -> str:
-        return f"LimitNOFILE={self.haproxy.nofile}\n" if self.haproxy.nofile else ""
 
     def reload(self) -> ReloadRequest:
         command = ["systemctl", "reload", UNIT]
@@ -224,9 +222,6 @@ class Systemd(Signal):
 
     def master(self) -> int | None:
         return self.pid
-
-    def show_processes(self) -> str | None:
-        return self._show_proc()
 
     def stop(self) -> None:
         if self._drop_in.exists():
@@ -239,13 +234,14 @@ class Systemd(Signal):
         super().stop()
 
 
-def systemd_variable(name: str, words: Sequence[str]) -> str:
-    """Return a variable for `Environment=` (systemd.exec(5)) that a command line splits into words.
-
-    Either is quoted as systemd.syntax(7) says; the one has specifiers beside (systemd.unit(5)).
-    """
-    value = " ".join(map(_quoted, words))
+def systemd_variable(name: str, value: str) -> str:
+    """Return a variable for `Environment=`, quoted (systemd.exec(5), systemd.syntax(7))."""
     return _quoted(f"{name}={value}").replace("%", "%%")
+
+
+def systemd_words(words: Sequence[str]) -> str:
+    """Return the value of a variable that a unit's command line splits into these words."""
+    return " ".join(map(_quoted, words))
 
 
 def _quoted(text: str) -> str:

@@ -37,7 +37,7 @@ from hatester.results.store import Results
 from hatester.util import process
 from hatester.util.errors import MeasurementError, UserError
 from provision.guest import transcript
-from provision.guest.methods import systemd_variable
+from provision.guest.methods import systemd_variable, systemd_words
 from tests.factories.hostile import ADDRESSES, NAMES, examples, names, refused
 from tests.factories.kernels import make_deb
 from tests.factories.log import log_messages
@@ -188,7 +188,7 @@ def test_guest_installs_builds_of_any_name(tmp_path: Path) -> None:
 @given(words)
 def test_systemd_keeps_arguments_whole(arguments: list[str]) -> None:
     arguments = [each for each in arguments if each.isprintable()]
-    said = systemd_variable("EXTRAOPTS", arguments)
+    said = systemd_variable("EXTRAOPTS", systemd_words(arguments))
     assert "\n" not in said
     assert not re.search("(?<!%)(%%)*%(?!%)", said)
     # Within double quotes, systemd's are the rules of a shell.
