@@ -22,12 +22,11 @@ from hatester.artifacts import cache
 from hatester.artifacts.builder import Image, Workshop
 from hatester.artifacts.rootfs import Tree
 from hatester.artifacts.ssh_keys import Keys
-from hatester.guests import guest as guests
 from hatester.guests import host, machines, qmp
 from hatester.guests.engine import Engine
-from hatester.guests.guest import Guest
+from hatester.guests.guest import Guest, pack_program, start
 from hatester.guests.vagrant import Vagrant
-from hatester.util import process as commands
+from hatester.util import process
 from hatester.util.errors import MeasurementError, UserError
 from hatester.util.files import usable
 from hatester.util.paths import PROJECT
@@ -139,21 +138,21 @@ class Starter:
         # would go back, and its time stand still until the counter has caught up: a guest whose
         # first connection came then was seen to hang.
         disks = _disks(self._serials())
-        guest = guests.start(machine, self.image, self.keys, self.vagrant, disks=disks)
+        guest = start(machine, self.image, self.keys, self.vagrant, disks=disks)
         guest.prepare(self.trees)
         return guest
 
     def _go_on(self, machine: str, saved: _Saved) -> Guest:
         self.progress.doing(machine, f"going on from a saved {self.image.kit.release}")
         try:
-            return guests.start(
+            return start(
                 machine, self.image, self.keys, self.vagrant,
                 disks=_disks(saved.told.builds), ready=str(saved.folder),
             )  # fmt: skip
         except MeasurementError:
             # One that was told to end says nothing of what it went on from.
             with contextlib.suppress(UserError):
-                commands.require_going_on()
+                process.require_going_on()
                 cache.reject(saved.folder, saved.inode, "is of no use: no guest went on from it")
             raise
 
@@ -173,7 +172,7 @@ class Starter:
             "engine": asdict(engine),
             # Under KVM a guest sees the host's processor.
             "processor": host.processor() if engine.accelerator == "kvm" else None,
-            "program": hashlib.sha256(guests.pack_program()).hexdigest(),
+            "program": hashlib.sha256(pack_program()).hexdigest(),
         }
         return cache.digest(RECIPE, ingredients)
 
@@ -193,13 +192,13 @@ def _save(guest: Guest, folder: Path) -> None:
     guest.connection.close()
     qmp.save_devices(guest.folder, folder / "devices")
     for source, target in ((_memory(guest), "memory"), (guest.folder / "disk.qcow2", "disk.qcow2")):
-        commands.run(["cp", "--sparse=always", source, folder / target], seconds=COPY_SECONDS)
+        process.run(["cp", "--sparse=always", source, folder / target], seconds=COPY_SECONDS)
 
 
 def _memory(guest: Guest) -> Path:
     """The file that backs its memory: it has no name but in /proc."""
-    process = guest.process()
-    for file in Path(f"/proc/{process.pid}/fd").iterdir() if process else ():
+    qemu = guest.process()
+    for file in Path(f"/proc/{qemu.pid}/fd").iterdir() if qemu else ():
         with contextlib.suppress(OSError):  # it was closed in between
             if file.readlink().name.startswith("memfd:memory"):
                 return file

@@ -27,7 +27,7 @@ from hatester.artifacts.ssh_keys import Keys
 from hatester.guests import qmp
 from hatester.guests.engine import Engine
 from hatester.guests.vagrant import Vagrant, declare_machines
-from hatester.util import process as commands
+from hatester.util import process
 from hatester.util.errors import MeasurementError, tail
 from hatester.util.paths import PROVISION
 
@@ -170,7 +170,7 @@ class Guest:
 
     def log_command(self, command: str) -> None:
         """Log a shell command that is run in the guest."""
-        commands.log_command(self.vagrant.entry(self.machine, command))
+        process.log_command(self.vagrant.entry(self.machine, command))
 
     def _file(self, name: str) -> str:
         """The text of a file of its machine, or nothing."""
@@ -183,10 +183,10 @@ class Guest:
         None if it has ended, or the file with the UUID is gone.
         """
         if uuid := self._file("id").strip():
-            for process in psutil.process_iter():
+            for each in psutil.process_iter():
                 with contextlib.suppress(psutil.Error):  # it has ended
-                    if uuid in process.cmdline():
-                        return process
+                    if uuid in each.cmdline():
+                        return each
         return None
 
     def run(self, command: str, seconds: int = COMMAND_SECONDS) -> str:
@@ -328,8 +328,8 @@ def start(machine: str, image: Image, keys: Keys, vagrant: Vagrant, **further: A
     declare_machines(vagrant.machines, {machine: {**image.machine(keys), **engine, **further}})
     vagrant.up(vm_name=machine)
     guest = Guest(machine, image, keys, vagrant)
-    if process := guest.process():
-        commands.log_command(process.cmdline())
+    if qemu := guest.process():
+        process.log_command(qemu.cmdline())
     guest.accelerator = "kvm" if qmp.is_accelerated(guest.folder) else "tcg"
     guest.connect()
     return guest

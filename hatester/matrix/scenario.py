@@ -209,13 +209,18 @@ def load_scenario(folder: Path) -> Scenario:
         env=content.env,
         root=content.root,
     )
+    _require_binds(folder, scenario)
+    _check_story(path, content, scenario)
+    return scenario
+
+
+def _require_binds(folder: Path, scenario: Scenario) -> None:
+    """Raise UserError for a configuration whose binds cannot be read."""
     for configuration in scenario.configurations.values():
         try:
             _ = configuration.binds
         except ValueError as error:
             raise UserError(f"{folder / configuration.name}.cfg: {error}.") from error
-    _check_story(path, content, scenario)
-    return scenario
 
 
 def _configuration(name: str, text: str, answers: Mapping[str, str] | None) -> Configuration:

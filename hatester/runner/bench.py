@@ -41,7 +41,6 @@ from hatester.results.store import Results, find
 from hatester.runner.cell import run_cell
 from hatester.runner.guest_plan import Order
 from hatester.util import process
-from hatester.util import process as commands
 from hatester.util.files import write_whole
 from hatester.util.paths import MATRIX, PROJECT, RESULTS
 from hatester.util.progress import Progress
@@ -287,8 +286,8 @@ def _invoke(words: Sequence[str], **env: str) -> tuple[float, Results]:
     """Run a command; return how many seconds it took, and the newest run."""
     begin = time.monotonic()
     # Cells that could not be measured are a figure as well.
-    with contextlib.suppress(commands.CommandError):
-        commands.run(
+    with contextlib.suppress(process.CommandError):
+        process.run(
             [sys.executable, "-m", "hatester", *words], seconds=RUN_SECONDS, env=env, cwd=PROJECT
         )
     return time.monotonic() - begin, find(RESULTS, "latest")

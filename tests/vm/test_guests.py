@@ -24,13 +24,12 @@ from hatester.artifacts.manifest import Manifest
 from hatester.artifacts.mirrors import find_mirrors
 from hatester.artifacts.ssh_keys import Keys, find_keys
 from hatester.guests import engine, machines, qmp
-from hatester.guests import guest as guests
 from hatester.guests.checkpoint import KIND, Starter
-from hatester.guests.guest import Guest
+from hatester.guests.guest import Guest, start
 from hatester.guests.vagrant import Vagrant
 from hatester.matrix.binds import Bind
 from hatester.matrix.models import load_matrix
-from hatester.util import process as commands
+from hatester.util import process
 from hatester.util.errors import MeasurementError
 from hatester.util.paths import MATRIX
 from hatester.util.progress import Progress
@@ -169,13 +168,13 @@ def test_another_kernel_than_the_kits_is_no_measurement(guest: Guest) -> None:
 def test_a_guest_without_an_image_does_not_start(starter: Starter) -> None:
     image = dataclasses.replace(starter.image, system=Path("/nowhere/system.ext4"))
     with pytest.raises(MeasurementError, match="has no guest image yet"):
-        guests.start("gone", image, starter.keys, starter.vagrant)
+        start("gone", image, starter.keys, starter.vagrant)
 
 
 def pid(guest: Guest) -> int:
-    process = guest.process()
-    assert process
-    return process.pid
+    qemu = guest.process()
+    assert qemu
+    return qemu.pid
 
 
 def test_nothing_leads_to_a_guest_but_from_127_0_0_1(guest: Guest) -> None:
@@ -196,7 +195,7 @@ def test_nobody_has_a_password_in_a_guest(guest: Guest) -> None:
 
 def test_no_other_key_opens_a_guest(guest: Guest, tmp_path: Path) -> None:
     file = str(tmp_path / "key")
-    commands.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", file], seconds=30)
+    process.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", file], seconds=30)
     known = ["-F", str(guest.keys.ssh_config), "-p", str(qmp.ssh_port(guest.folder))]
     key = ["-i", file, "-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes"]
     with guest.running():

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from hatester.artifacts.ssh_keys import GUEST
-from hatester.guests import machines as runs
+from hatester.guests import machines
 from tests.factories.processes import LOOPBACK, listening_addresses
 from tests.factories.project import invoke
 
@@ -67,8 +67,8 @@ def vagrant(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     by_hand = ByHand(checkout, tmp_path_factory.mktemp("machines"))
     yield by_hand
     by_hand.try_("destroy", "-f")
-    left = runs.pids(by_hand.machines)
-    runs.remove(by_hand.machines)
+    left = machines.pids(by_hand.machines)
+    machines.remove(by_hand.machines)
     assert not left
 
 
@@ -95,7 +95,7 @@ def test_a_machine_goes_through_its_life_by_hand(
     vagrant("up", KERNEL)
     assert vagrant.ssh("uname -r") == machine["release"]
     assert vagrant.by_ssh(tmp_path).stdout == "entered\n"
-    [pid] = runs.pids(vagrant.machines)
+    [pid] = machines.pids(vagrant.machines)
     assert listening_addresses(pid) == {LOOPBACK}
     folder = vagrant.machines / "machines" / KERNEL / "qemu"
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
@@ -113,7 +113,7 @@ def test_a_machine_goes_through_its_life_by_hand(
     vagrant.ssh("echo kept > /srv/disk")
     assert "did not shut down" not in vagrant("halt", KERNEL)
     assert vagrant.state() == "poweroff"
-    assert not runs.pids(vagrant.machines)
+    assert not machines.pids(vagrant.machines)
     vagrant("up", KERNEL)
     assert vagrant.ssh("cat /srv/disk; ls /run/memory || true") == "kept"
 
@@ -141,4 +141,4 @@ def test_a_machine_with_another_host_key_is_not_entered(
     assert vagrant.state() == "poweroff"
     vagrant("destroy", "-f", KERNEL)
     assert vagrant.state() == "not_created"
-    assert not runs.pids(vagrant.machines)
+    assert not machines.pids(vagrant.machines)

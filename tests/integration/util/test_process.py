@@ -12,8 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from hatester.util import log
-from hatester.util import process as commands
+from hatester.util import log, process
 from hatester.util.errors import UserError
 from tests.factories.processes import has_ended, is_running
 
@@ -29,34 +28,34 @@ def written(path: Path) -> int:
 
 
 def test_standard_output_is_returned() -> None:
-    assert commands.run(["sh", "-c", "cat; echo out; echo err >&2"], seconds=10) == "out\n"
+    assert process.run(["sh", "-c", "cat; echo out; echo err >&2"], seconds=10) == "out\n"
 
 
 def test_failure_shows_status_and_last_line() -> None:
-    with pytest.raises(commands.CommandError, match=r"sh failed with status 3:\n(.*\n)*no disk"):
-        commands.run(["sh", "-c", "echo trying; echo no disk >&2; exit 3"], seconds=10)
+    with pytest.raises(process.CommandError, match=r"sh failed with status 3:\n(.*\n)*no disk"):
+        process.run(["sh", "-c", "echo trying; echo no disk >&2; exit 3"], seconds=10)
 
 
 def test_control_characters_are_not_shown() -> None:
-    with pytest.raises(commands.CommandError) as caught:
-        commands.run(["sh", "-c", r"printf '\033]0;mine\a\tno disk\r\n'; exit 3"], seconds=10)
+    with pytest.raises(process.CommandError) as caught:
+        process.run(["sh", "-c", r"printf '\033]0;mine\a\tno disk\r\n'; exit 3"], seconds=10)
     assert str(caught.value) == "sh failed with status 3:\n?]0;mine?       no disk"
 
 
 def test_timeout_ends_all_processes(tmp_path: Path) -> None:
     script = f"sleep 60 & echo $! >{tmp_path}/pid; echo waiting >&2; wait"
-    with pytest.raises(commands.CommandError, match="did not end within 1 s"):
-        commands.run(["sh", "-c", script], seconds=1)
+    with pytest.raises(process.CommandError, match="did not end within 1 s"):
+        process.run(["sh", "-c", script], seconds=1)
     assert has_ended(written(tmp_path / "pid"))
 
 
 def test_what_is_not_installed_is_named() -> None:
     with pytest.raises(UserError, match="no-such-command is not installed"):
-        commands.run(["no-such-command"], seconds=10)
+        process.run(["no-such-command"], seconds=10)
 
 
 def run_for_long(path: Path) -> None:
-    commands.run(["sh", "-c", f"echo $$ >{path}; exec sleep 60"], seconds=100)
+    process.run(["sh", "-c", f"echo $$ >{path}; exec sleep 60"], seconds=100)
 
 
 def test_command_ends_with_its_parent(tmp_path: Path) -> None:
@@ -75,27 +74,27 @@ def stop_amid(path: Path, said: multiprocessing.Queue[str]) -> None:
 
     def try_to_run(*command: str) -> None:
         try:
-            commands.run(command, seconds=60)
-        except commands.CommandError as error:
+            process.run(command, seconds=60)
+        except process.CommandError as error:
             said.put(str(error))
 
     thread = threading.Thread(target=try_to_run, args=("sh", "-c", f"echo $$ >{path}; sleep 60"))
     thread.start()
     written(path)
-    with commands.stopped():
+    with process.stopped():
         thread.join()
         try_to_run("true")
 
 
 def test_stop_ends_all_commands(tmp_path: Path) -> None:
     said: multiprocessing.Queue[str] = multiprocessing.Queue()
-    process = multiprocessing.Process(target=stop_amid, args=(tmp_path / "pid", said))
-    process.start()
+    child = multiprocessing.Process(target=stop_amid, args=(tmp_path / "pid", said))
+    child.start()
     # It writes its number a moment before its own process knows that it has begun.
     ended = ("sh failed with status -15", "sh was not let begin")
     assert said.get(timeout=10).startswith(ended)
     assert "true was not let begin" in said.get(timeout=10)
-    process.join(timeout=10)
+    child.join(timeout=10)
     assert has_ended(written(tmp_path / "pid"))
 
 
@@ -105,13 +104,13 @@ def test_logged_commands_can_be_pasted(
     script = 'echo "$PLACE" "$MOOD" "$1"'
     command = ["sh", "-c", script, "sh", "it's"]
     with log.shown(is_verbose=True):
-        output = commands.run(command, seconds=10, env={"PLACE": "a b", "MOOD": "so; so"})
+        output = process.run(command, seconds=10, env={"PLACE": "a b", "MOOD": "so; so"})
     [line] = caplog.messages
     in_shell = subprocess.run(["sh"], check=True, input=line, capture_output=True, text=True)
     assert in_shell.stdout == output == "a b so; so it's\n"
 
 
 def test_commands_run_again_after_they_were_stopped() -> None:
-    with commands.stopped(), pytest.raises(commands.CommandError, match="was not let begin"):
-        commands.run(["true"], seconds=10)
-    assert commands.run(["echo", "again"], seconds=10) == "again\n"
+    with process.stopped(), pytest.raises(process.CommandError, match="was not let begin"):
+        process.run(["true"], seconds=10)
+    assert process.run(["echo", "again"], seconds=10) == "again\n"

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from hatester.artifacts import cache
-from hatester.util import process as commands
+from hatester.util import process
 from hatester.util.errors import MeasurementError, UserError
 
 
@@ -49,7 +49,7 @@ def test_what_fails_leaves_nothing_that_is_taken_for_whole(root: Path) -> None:
 
 def test_a_command_that_fails_it_is_shown() -> None:
     def make(_: Path) -> None:
-        commands.run(["sh", "-c", "echo no such luck >&2; exit 1"], seconds=10)
+        process.run(["sh", "-c", "echo no such luck >&2; exit 1"], seconds=10)
 
     with pytest.raises(UserError, match=r"kind/name cannot be made: sh failed(.*\n)*no such luck"):
         cache.entry("kind", "name", make)
@@ -62,8 +62,8 @@ def fill_disk() -> None:
 
 def fill_disk_by_a_tool() -> None:
     try:
-        commands.run(["cp", "/proc/version", "/dev/full"], seconds=10)
-    except commands.CommandError as error:
+        process.run(["cp", "/proc/version", "/dev/full"], seconds=10)
+    except process.CommandError as error:
         raise MeasurementError("the modules cannot be read") from error
 
 
@@ -89,14 +89,14 @@ def begin_and_hang(folder: Path) -> None:
 
 
 def test_what_a_killed_process_left_half_made_is_made_again(root: Path) -> None:
-    process = multiprocessing.Process(target=cache.entry, args=("kind", "name", begin_and_hang))
-    process.start()
+    child = multiprocessing.Process(target=cache.entry, args=("kind", "name", begin_and_hang))
+    child.start()
     deadline = time.monotonic() + 10
     while not (root / "kind/begun").exists() and time.monotonic() < deadline:
         time.sleep(0.01)
-    assert process.pid
-    os.kill(process.pid, signal.SIGKILL)
-    process.join(timeout=10)
+    assert child.pid
+    os.kill(child.pid, signal.SIGKILL)
+    child.join(timeout=10)
     assert not (root / "kind/name").exists()
     assert (cache.entry("kind", "name", write) / "content").read_text() == str(os.getpid())
 
@@ -113,11 +113,11 @@ def make(answers: multiprocessing.Queue[str]) -> None:
 def test_of_two_at_once_one_makes_it_and_both_have_it() -> None:
     answers: multiprocessing.Queue[str] = multiprocessing.Queue()
     processes = [multiprocessing.Process(target=make, args=(answers,)) for _ in range(2)]
-    for process in processes:
-        process.start()
+    for child in processes:
+        child.start()
     found = {answers.get(timeout=10) for _ in processes}
-    for process in processes:
-        process.join(timeout=10)
+    for child in processes:
+        child.join(timeout=10)
     assert len(found) == 1
 
 

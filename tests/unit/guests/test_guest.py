@@ -11,7 +11,6 @@ from typing import Any, cast
 
 import pytest
 
-from hatester.guests import guest as guests
 from hatester.guests.guest import Guest, pack_program
 from hatester.util.paths import PROVISION
 
@@ -28,7 +27,7 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A copy of the program's files."""
     folder = tmp_path / "provision"
     shutil.copytree(PROVISION, folder, ignore=shutil.ignore_patterns("__pycache__"))
-    monkeypatch.setattr(guests, "PROVISION", folder)
+    monkeypatch.setattr("hatester.guests.guest.PROVISION", folder)
     pack_program.cache_clear()
     yield folder
     pack_program.cache_clear()

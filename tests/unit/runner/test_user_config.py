@@ -11,6 +11,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
+from hatester import options
 from hatester.matrix.models import load_matrix
 from hatester.matrix.plan import (
     BLANK,
@@ -21,7 +22,6 @@ from hatester.matrix.plan import (
     without_scenarios,
 )
 from hatester.matrix.scenario import load_scenario, presence
-from hatester.options import own as own_flag
 from hatester.results.store import begin
 from hatester.runner.config_scenarios import scenarios, write
 from hatester.runner.guest_plan import Order, guest_plan, root_content
@@ -211,20 +211,20 @@ def test_flags_that_exclude_each_other_are_named(
     flags: tuple[str, str, list[str], str], sentence: str
 ) -> None:
     with pytest.raises(UserError, match=sentence):
-        own_flag(*flags)
-    assert own_flag("", "", ["hitless"], "") is None
+        options.own(*flags)
+    assert options.own("", "", ["hitless"], "") is None
 
 
 def test_files_and_variables_are_given_by_flags(folder: Path) -> None:
     (folder / "haproxy.cfg").write_text('frontend x\n bind "${VIP}:80"\n errorfile 503 /x/e.http\n')
     config, page = str(folder / "haproxy.cfg"), str(folder / "errors/503.http")
-    own = own_flag(config, "", [], "", [f"/x/e.http={page}"], ["VIP=192.0.2.1"])
+    own = options.own(config, "", [], "", [f"/x/e.http={page}"], ["VIP=192.0.2.1"])
     assert own
     assert own.files["root/x/e.http"].startswith("HTTP/1.0 503")
     assert own.env == {"VIP": "192.0.2.1"}
     assert own.around.made == {}
     with pytest.raises(UserError, match="--env VIP=VALUE"):
-        own_flag(config, "", [], "")
+        options.own(config, "", [], "")
 
 
 @pytest.mark.parametrize(
@@ -242,12 +242,12 @@ def test_flags_that_say_nothing_are_named(
     folder: Path, file: list[str], env: list[str], sentence: str
 ) -> None:
     with pytest.raises(UserError, match=re.escape(sentence)):
-        own_flag(str(folder / "haproxy.cfg"), "", [], "", file, env)
+        options.own(str(folder / "haproxy.cfg"), "", [], "", file, env)
 
 
 def test_without_a_configuration_nothing_needs_a_file() -> None:
     with pytest.raises(UserError, match="--file: is only for --config"):
-        own_flag("", "", [], "", ["/x=y"])
+        options.own("", "", [], "", ["/x=y"])
 
 
 def test_what_measures_a_cell_again_names_all_that_was_given(tmp_path: Path) -> None:
