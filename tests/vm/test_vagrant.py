@@ -22,9 +22,9 @@ KERNEL = "6.1"
 class ByHand:
     """`vagrant` in a checkout, with a folder of its own for the machines."""
 
-    def __init__(self, checkout: Path, machines: Path) -> None:
+    def __init__(self, checkout: Path, folder: Path) -> None:
         self.checkout = checkout
-        self.machines = machines
+        self.machines = folder
 
     def try_(self, *words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -121,17 +121,17 @@ def test_a_machine_goes_through_its_life_by_hand(
 def test_a_machine_with_another_host_key_is_not_entered(
     vagrant: ByHand, checkout: Path, tmp_path: Path
 ) -> None:
-    machines = declared(checkout)
+    file = declared(checkout)
     # It may be up already, as another test has left it.
     vagrant("up", KERNEL)
-    known = json.loads(machines.read_text())
+    known = json.loads(file.read_text())
     true, mine = (Path(known[KERNEL][name]) for name in ("ssh_config", "private_key"))
     # Of the two keys that there are, it is the other one.
     (tmp_path / "known_hosts").write_text(f"{GUEST} {mine.with_suffix('.pub').read_text()}")
     other = tmp_path / "ssh_config"
     other.write_text(true.read_text().replace(str(mine.parent), str(tmp_path)))
     known[KERNEL]["ssh_config"] = str(other)
-    machines.write_text(json.dumps(known))
+    file.write_text(json.dumps(known))
 
     for done in (vagrant.try_("ssh", KERNEL, "-c", "echo entered"), vagrant.by_ssh(tmp_path)):
         assert (done.returncode, done.stdout) == (255, "")

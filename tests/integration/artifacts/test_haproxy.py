@@ -7,9 +7,8 @@ from typing import cast
 
 import pytest
 
-from hatester.artifacts import haproxy
 from hatester.artifacts.apt import Archive
-from hatester.artifacts.haproxy import build_version, make_build
+from hatester.artifacts.haproxy import RECIPE, build_version, make_build
 from hatester.matrix.models import Build
 from hatester.util.errors import MeasurementError
 from tests.factories.elf import elf, haproxy
@@ -44,7 +43,7 @@ def test_another_recipe_makes_a_new_tree(tmp_path: Path, monkeypatch: pytest.Mon
     (tmp_path / "haproxy").write_bytes(haproxy("2.8.3"))
     build = Build(path=str(tmp_path / "haproxy"))
     first = make_build(NO_ARCHIVE, build)
-    monkeypatch.setattr(haproxy, "RECIPE", haproxy.RECIPE + 1)
+    monkeypatch.setattr("hatester.artifacts.haproxy.RECIPE", RECIPE + 1)
     assert make_build(NO_ARCHIVE, build).serial != first.serial
 
 
