@@ -72,9 +72,9 @@ class Line:
 
 
 def words(line: str, values: Mapping[str, str] | None = None) -> list[Word]:
-    """Return the words of a line without its comment, with values for its variables.
+    r"""Split a line into words without its comment, with values for its variables.
 
-    HAProxy refuses an open quote, an incomplete `\\x` and a wrong name of a variable. Here they
+    HAProxy refuses an open quote, an incomplete `\x` and a wrong name of a variable. Here they
     stay as they are written.
     """
     return _Reader(line, values or {}).read()

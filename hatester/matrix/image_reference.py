@@ -16,7 +16,7 @@ _IN_A_REGISTRY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]*")
 
 
 def has_transport(text: str) -> bool:
-    """True if a text begins as a reference with a transport does."""
+    """Return whether a text begins as a reference with a transport does."""
     return text.startswith((DOCKER, *_FILES))
 
 

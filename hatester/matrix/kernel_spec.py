@@ -49,7 +49,7 @@ class Kernels:
 
 
 def is_release(version: str | None) -> bool:
-    """True for a whole `uname -r`, or a pattern of it, of one of Debian's kernels.
+    """Return True for a whole `uname -r`, or a pattern of it, of one of Debian's kernels.
 
     It has the flavour in it.
     """
@@ -63,7 +63,7 @@ def flavour_of(release: str) -> str:
 
 
 def is_match(kernel: Kernel, release: str) -> bool:
-    """True if a pattern stands for a release, among others."""
+    """Return whether a pattern stands for a release, among others."""
     is_flavour = is_release(kernel.version) or flavour_of(release) == kernel.flavour
     return is_flavour and fnmatch.fnmatchcase(release, kernel.version or "")
 

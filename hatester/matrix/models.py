@@ -155,10 +155,11 @@ class Kernel(Declaration):
 
 
 class Build(Declaration):
-    """A HAProxy, with where it comes from: a Debian suite, Debian packages on this host (what they
-    depend on is in `suite`), a binary on this host, or an image.
+    """A HAProxy, with where it comes from.
 
-    `version` is what its version begins with; of a suite, one with a revision is wanted exactly.
+    That is a Debian suite, Debian packages on this host (their dependencies are in `suite`), a
+    binary on this host, or an image. `version` is the beginning of its version; of a suite, one
+    with a revision is wanted exactly.
     """
 
     suite: Name | None = None

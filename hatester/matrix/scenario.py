@@ -249,8 +249,7 @@ def _check_story(path: Path, content: _File, scenario: Scenario) -> None:
 
 
 class Presence(NamedTuple):
-    """The binds whose address is there while a start or reload is observed: all the while, and at
-    the end."""
+    """The binds whose address is there during a start or reload: throughout, and at its end."""
 
     throughout: tuple[Bind, ...]
     finally_: tuple[Bind, ...]

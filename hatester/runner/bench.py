@@ -214,8 +214,7 @@ def instead(subject: Subject) -> Iterator[Figure]:
 
 
 def bench(settings: Any, parts: Sequence[str], clock: str) -> None:
-    """Measure some parts, or all, on a clock of `engine.CLOCKS`; show them as a table, and store
-    them beside the runs.
+    """Measure some parts, or all, on a clock of `engine.CLOCKS`; show and store the figures.
 
     Raises UserError for a part that there is not, and for what a run needs and is not here.
     """
@@ -243,7 +242,7 @@ def bench(settings: Any, parts: Sequence[str], clock: str) -> None:
 
 
 def measure(parts: Sequence[str], subject: Subject) -> list[Figure]:
-    """The figures of these parts, each logged as soon as it is there."""
+    """Return the figures of these parts; each is logged as soon as it is there."""
     figures = []
     for part in parts:
         for figure in PARTS[part](subject):

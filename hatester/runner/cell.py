@@ -28,10 +28,10 @@ def run_cell(
     tree: Tree,
     at_step: Callable[[int], None],
 ) -> Result:
-    """Measure a cell, telling the number of each step that is next. What goes wrong is the
-    result's `error`.
+    """Measure a cell; `at_step` gets the number of each next step.
 
-    Raises TaintedGuest when the guest bears traces of earlier cells.
+    What goes wrong is the result's `error`. Raises TaintedGuest for a guest that
+    is not clean.
     """
     started = time.monotonic()
     record = Record.of(order, guest.engine.clock)
@@ -66,7 +66,7 @@ def run_cell(
 
 
 def not_measured(cell: Cell, repetition: int, reason: str, console: str = "") -> Result:
-    """The result of a cell that could not even begin."""
+    """Return the result of a cell that could not begin."""
     entry = {
         **_head(cell, repetition),
         "kernel": {"name": cell.kernel, "release": None},

@@ -46,8 +46,10 @@ def interfaces(own: Own) -> dict[str, list[str]]:
 
 
 def groups(own: Own, before: Answer, after: Answer) -> dict[str, list[str]]:
-    """Return the addresses that can be lost together, by a name as cell ids have it: each alone,
-    those of an interface, and all."""
+    """Return the addresses that can be lost together, by a name for cell ids.
+
+    That is each address alone, those of each interface, and all.
+    """
     both = [each for each in _addresses(before) if each in _addresses(after)]
     found = {each.replace(":", "-"): [each] for each in both}
     for interface in interfaces(own):

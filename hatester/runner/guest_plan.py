@@ -54,9 +54,12 @@ class Order:
 
 @dataclass(frozen=True)
 class Draw:
-    """`delays` has for each step the seconds by which it is later than its moment, at most
-    GRID_SECONDS; `orders`, for each step, the order in which a check asks the targets, by their
-    numbers. `race` is the gap of racing steps, as a share of a reload's length."""
+    """All that chance decides in a cell.
+
+    `delays` has the seconds by which each step is later than its moment, at most GRID_SECONDS.
+    `orders` has the order in which a check at each step asks the targets, by their numbers. `race`
+    is the gap of racing steps, as a share of a reload's length.
+    """
 
     delays: Sequence[float]
     orders: Sequence[Sequence[int]]

@@ -1,5 +1,4 @@
-"""A guest like a captured production host: its kernel, its HAProxy, its sysctls and limits, its
-configuration; and where it cannot be the same, what differs."""
+"""A guest like a captured production host, as far as that can be had, and what differs."""
 
 from __future__ import annotations
 
@@ -63,7 +62,7 @@ class _Search:
         return self.suite, f"{self.suite}-backports"
 
     def kernel(self) -> Kernel:
-        """The very kernel, of a suite or the snapshot archive, else one that is close."""
+        """Return the same kernel, of a suite or the snapshot archive, or else a similar one."""
         release = self.host.kernel.release
         if is_release(release) and re.fullmatch(NAME, release):
             exact = [Kernel(suite=s, version=release, system=self.suite) for s in self._suites]
@@ -81,7 +80,7 @@ class _Search:
         return found or any_one
 
     def build(self) -> Build:
-        """The very package of a suite, else the newest one of the system's."""
+        """Return the same package of a suite, or else the newest one of the system's suite."""
         version = self.host.haproxy.version or "of a version that is not known"
         if self.host.haproxy.package and self.host.haproxy.version:
             exact = [Build(suite=each, version=version) for each in self._suites]
@@ -99,7 +98,7 @@ class _Search:
         return Build(suite=self.suite)
 
     def _first(self, choices: Iterable[T], ask: Callable[[T], object]) -> T | None:
-        """The first of which there is one."""
+        """Return the first choice that exists."""
         for choice in choices:
             try:
                 ask(choice)
@@ -112,7 +111,7 @@ class _Search:
 def likeness(
     declared: Matrix, wanted: Wanted, folder: Path, name: str, archive: Archive
 ) -> Likeness:
-    """A guest like the captured host of that name; what else is wanted takes the place of its own.
+    """Return a guest like a captured host; what else is wanted replaces the host's own.
 
     Raises UserError where there is no such host, or its files cannot be read.
     """
@@ -180,7 +179,7 @@ def _own(host: Host, folder: Path, name: str) -> Own:
 
 
 def _addresses(host: Host) -> tuple[str, ...]:
-    """What its interfaces have, each for itself, so that no route leads to its neighbours."""
+    """Return its addresses, each by itself, so that no route leads to its neighbours."""
     found = (ipaddress.ip_interface(each.address).ip for each in host.addresses)
     return tuple(
         f"{each}/{each.max_prefixlen}"

@@ -59,7 +59,7 @@ class Schedule:
             return self._left[kernel].popleft()
 
     def _wants(self, kernel: str) -> bool:
-        """True if one guest more would have something to do, and may be started."""
+        """Return whether one guest more would have something to do, and may be started."""
         return bool(self._left[kernel]) and not (self._guests[kernel] and kernel in self._full)
 
     def put_back(self, kernel: str, tasks: Sequence[Task]) -> None:

@@ -222,7 +222,7 @@ class Run:
         return keep is Keep.ALWAYS or (keep is Keep.FAILED and has_failed)
 
     def _goes_on(self, kernel: str, guest: Guest, result: Result, is_fit: bool) -> bool:
-        """True if a guest can continue. Raises MeasurementError if its kernel is given up."""
+        """Return whether a guest can go on. Raises MeasurementError if its kernel is given up."""
         if is_fit:
             if result.entry["verdict"] != "error":
                 self._losses[kernel] = 0
@@ -260,7 +260,7 @@ class Run:
 
     @staticmethod
     def _is_chance(result: Result, is_fit: bool) -> bool:
-        """True if a busy host, or a weakness of emulated guests, may be the reason for a result.
+        """Return whether a busy host, or a weakness of emulation, may be the reason for a result.
 
         On a busy host, HAProxy may even miss a reload. An emulated guest dies now and then.
         """
@@ -269,7 +269,7 @@ class Run:
         return bool(not is_fit or is_starved or is_unsaid)
 
     def _may_try_again(self, task: Task, result: Result) -> bool:
-        """True once for each task."""
+        """Return True once for each task."""
         if task in self._tried or self._is_over.is_set():
             return False
         self._tried.add(task)

@@ -54,13 +54,13 @@ def written(content: object) -> bytes:
 
 
 def spoilt(content: Any) -> st.SearchStrategy[bytes]:
-    """A file of that content in which something is wrong."""
+    """Draw a file of that content with something wrong in it."""
     return mutated(content).map(written) | scribbled(written(content).decode())
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The matrix, with a captured host; all examples use it, since a copy takes its time."""
+    """Copy the matrix, with a captured host, once for all examples."""
     folder = Path(shutil.copytree(MATRIX, tmp_path_factory.mktemp("any") / "matrix"))
     write_host(folder / "hosts", "lb1", "lb1", CAPTURED.host, CAPTURED.files)
     return folder

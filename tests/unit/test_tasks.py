@@ -19,7 +19,7 @@ from tests.factories.project import call, copy_matrix
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A matrix to be spoilt, and a place for results."""
+    """Copy the matrix to spoil it, and make a place for results."""
     return copy_matrix(tmp_path / "checkout")
 
 

@@ -99,8 +99,7 @@ _WILDCARD = re.compile(r"(?:_|wildcard|star)\.", re.IGNORECASE)
 
 
 def compared_names(lines: Iterable[Line]) -> list[str]:
-    """Return the host names with which a configuration compares the name that a client asks for,
-    and those that it asks its servers for."""
+    """Return the host names that a configuration expects of clients, or sends to servers."""
     found = (name for line in lines for name in (*_compared(line.texts), *_of_servers(line.texts)))
     return [*dict.fromkeys(found)]
 

@@ -96,7 +96,7 @@ def named(found: Sequence[Word]) -> Iterator[Named]:
 
 
 def _is_error_file(before: Sequence[str]) -> bool:
-    """True if `errorfile` stands before, with or without a status between."""
+    """Return whether `errorfile` stands before, with or without a status between."""
     return before[-1] == "errorfile" or (before[-2:-1] == ["errorfile"] and before[-1].isdecimal())
 
 
@@ -180,12 +180,12 @@ class Places:
         return normal(posixpath.join(folders.get(base, folders[""]), path))
 
     def is_given(self, path: str) -> bool:
-        """True if a file was given, or another one that HAProxy takes in its stead."""
+        """Return whether a file was given, or another one that HAProxy takes in its stead."""
         names = (path, *(f"{path}.{ending}" for ending in _BUNDLE))
         return any(canonical(name) in self.given for name in names)
 
     def is_in_given(self, folder: str) -> bool:
-        """True if a file in a folder was given."""
+        """Return whether a file in a folder was given."""
         return any(path.startswith(canonical(folder) + "/") for path in self.given)
 
     def content(self, path: str) -> str | None:
@@ -220,7 +220,7 @@ def canonical(path: str) -> str:
 
 
 def can_be_made(path: str) -> bool:
-    """True for a path of HAProxy's root, except devices and the like, such as `/dev/null`."""
+    """Return whether a path is of HAProxy's root, and not a device such as `/dev/null`."""
     return _OURS.fullmatch(path) is not None
 
 

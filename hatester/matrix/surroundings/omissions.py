@@ -68,7 +68,7 @@ class Omissions:
 
 
 def _is_rule(line: Line) -> bool:
-    """True for all lines but those that begin a section, or are a condition such as `.if`."""
+    """Return whether a line neither begins a section nor is a condition such as `.if`."""
     return line.texts != [] and not line.texts[0].startswith(".") and line.number != line.start
 
 

@@ -169,7 +169,7 @@ def find_missing(configurations: Iterable[tuple[Places, Sequence[Line]]]) -> dic
 
 
 def _is_meant(line: Line, file: Named) -> bool:
-    """True if a word that looks like the path of a file is one, which HAProxy needs."""
+    """Return whether a word that looks like the path of a file is one, which HAProxy needs."""
     text = line.texts[file.index]
     if file.keyword in _NO_FILES or f"opt@{file.path}" in text:
         return False
@@ -198,7 +198,7 @@ def _take(search: _Search, places: Places, line: Line, file: Named, names: Seque
 
 
 def _is_folder(line: Line, file: Named) -> bool:
-    """True if HAProxy takes all certificates of a folder (its manual, section 5.1)."""
+    """Return whether HAProxy takes all certificates of a folder (its manual, section 5.1)."""
     match file.keyword:
         case "crt":
             is_bind = line.texts[0] in ("bind", "default-bind")

@@ -49,7 +49,7 @@ def must_not_make(folder: Path) -> None:
 
 
 def contents(folder: Path) -> dict[str, bytes | str]:
-    """What an entry has, but for its manifest."""
+    """Return what an entry has, except its manifest."""
     return {
         str(path.relative_to(folder)): str(path.readlink())
         if path.is_symlink()

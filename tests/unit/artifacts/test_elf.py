@@ -18,7 +18,7 @@ LOADER = "/lib64/ld-linux-x86-64.so.2"
 
 
 def program(folder: Path, files: dict[str, bytes], *further: str) -> Program:
-    """The HAProxy of a root with these files."""
+    """Return the HAProxy of a root with these files."""
     for path, content in files.items():
         (folder / path.lstrip("/")).parent.mkdir(parents=True, exist_ok=True)
         (folder / path.lstrip("/")).write_bytes(content)

@@ -193,7 +193,7 @@ def test_what_cannot_be_removed_is_told_and_costs_nothing_else(
 
 
 def run(results: Path, days: float) -> Path:
-    """A run that ended so long ago."""
+    """Store a run that ended so long ago."""
     folder = stored(results, entry()).folder
     date(folder / "run.json", days)
     return folder

@@ -18,7 +18,7 @@ from tests.factories.servers import closed_port
 
 @pytest.fixture
 def published(tmp_path: Path) -> Iterator[tuple[str, Path]]:
-    """The address of a server, and the folder that it publishes."""
+    """Serve a folder; return the address and the folder."""
 
     class Handler(http.server.SimpleHTTPRequestHandler):
         def log_message(self, *_: object) -> None:

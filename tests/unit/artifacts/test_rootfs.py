@@ -12,7 +12,7 @@ from hatester.util.errors import MeasurementError
 
 @pytest.fixture
 def root(tmp_path: Path) -> Root:
-    """A root with a file, beside which there is a secret."""
+    """Make a root with a file, beside a secret."""
     (tmp_path / "secret").write_text("secret")
     folder = tmp_path / "root"
     (folder / "usr/lib").mkdir(parents=True)

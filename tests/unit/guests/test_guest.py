@@ -24,7 +24,7 @@ def test_a_guest_whose_files_are_gone_is_no_other_process(tmp_path: Path) -> Non
 
 @pytest.fixture
 def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A copy of the program's files."""
+    """Copy the program's files."""
     folder = tmp_path / "provision"
     shutil.copytree(PROVISION, folder, ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setattr("hatester.guests.guest.PROVISION", folder)

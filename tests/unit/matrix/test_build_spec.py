@@ -17,7 +17,7 @@ DECLARED = load_matrix(MATRIX)
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder that one is in, with a binary and a package."""
+    """Make a folder with a binary and a package, and go there."""
     for name in ("haproxy-2.8/haproxy", "other/haproxy-2.8/haproxy", "bin/haproxy", "haproxy.gdb"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()

@@ -72,7 +72,7 @@ def test_full_selects_everything_that_there_is() -> None:
 
 
 def selection(**axes: str) -> str:
-    """A selection in YAML, of one cell where `axes` say nothing else."""
+    """Return a selection in YAML, of one cell unless `axes` say otherwise."""
     cell = {
         "kernels": "[6.1]", "haproxy": "[3.0]", "settings": "[plain]",
         "scenarios": "[lost-address]", "methods": "[signal]",

@@ -1,5 +1,4 @@
-"""The plan: which cells are selected and in which order, which of them make no sense, and what is
-said of a wrong name."""
+"""The plan: the cells that are selected, their order, what is left out, and wrong names."""
 
 from __future__ import annotations
 
@@ -182,7 +181,7 @@ def why(
     haproxy: str | None = None,
     method: str = "soft-finish",
 ) -> str | None:
-    """What is said of a cell of kernel K, build B and setting S."""
+    """Return the reason why a cell of kernel K, build B and setting S is left out."""
     build = Build(suite="sid")
     return unfit(Cell("K", "B", "S", "lost-address", method), setting, build, linux, haproxy)
 

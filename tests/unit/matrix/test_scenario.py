@@ -41,7 +41,7 @@ STORIES = {
 
 
 def tell(step: Step) -> str:
-    """A step in a few words; when a check comes matters to no other step."""
+    """Return a step in a few words; when a check comes matters to no other step."""
     fields = step.model_dump(exclude_defaults=True)
     after = fields.pop("after", None)
     words = [step.verb, *(str(value) for value in fields.values())]
@@ -119,7 +119,7 @@ def test_what_comes_back_while_a_reload_is_observed_is_there_in_the_end() -> Non
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A scenario in which .44 is tied to dummy0, and whose steps are yet to be written."""
+    """Make a scenario in which .44 is tied to dummy0, and whose steps are yet to be written."""
     folder = Path(shutil.copytree(SCENARIOS / "lost-address", tmp_path / "mine"))
     for name in ("with.cfg", "without.cfg"):
         text = (folder / name).read_text()

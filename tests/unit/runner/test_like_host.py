@@ -58,7 +58,7 @@ def host(**changes: Any) -> Host:
 
 @pytest.fixture
 def market(monkeypatch: pytest.MonkeyPatch) -> dict[str, set[Any]]:
-    """What there is: kernels and builds as declarations have them."""
+    """Return the kernels and builds that there are, which a test adds."""
     there: dict[str, set[Any]] = {"kernels": set(), "builds": set()}
 
     def kit_version(_archive: object, kernel: Kernel) -> str:

@@ -50,8 +50,10 @@ Measure = Callable[[Guest, Cell], dict[str, Any]]
 def measured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., tuple[list[dict[str, Any]], list[str]]]:
-    """The cells of a run in which `measure` says what comes of a cell in a guest, and the guests
-    that were started for it."""
+    """Return a function that runs cells, with `measure` in the place of a guest.
+
+    It returns the cells as measured, and the guests that were started for them.
+    """
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(Vagrant, "destroy", lambda *_, **__: None)
 

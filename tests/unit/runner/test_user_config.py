@@ -57,14 +57,14 @@ EVENTS = ("absent", "back", "lost")
 def made(
     folder: Path, before: Answer = SURVEY, after: Answer = SURVEY, own: Own = OWN
 ) -> list[str]:
-    """The names of the scenarios that were written into a folder, each of which can be read."""
+    """Return the names of the scenarios that were written; each can be read."""
     contents = scenarios(own, before, after)
     write(folder, own, contents)
     return sorted(load_scenario(folder / name).name for name in contents)
 
 
 def of(*groups: str) -> list[str]:
-    """The names of the scenarios of what can be lost."""
+    """Return the names of the scenarios of what can be lost."""
     return sorted(f"{event}-{group}" for event in EVENTS for group in groups)
 
 

@@ -25,7 +25,7 @@ SECRET = "Example Corporation"
 
 @pytest.fixture(scope="module")
 def pem() -> str:
-    """A certificate of two names and an address, and its key."""
+    """Return a certificate of two names and an address, and its key."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name(
         [
