@@ -7,7 +7,7 @@ import logging
 from dataclasses import asdict
 from typing import Any
 
-from hatester.analysis import reasons
+from hatester.analysis.outcomes import left_out
 from hatester.matrix.kernel_spec import Kernels, with_kernels
 from hatester.matrix.models import load_matrix
 from hatester.matrix.plan import Plan, Wanted, make_plan
@@ -37,8 +37,8 @@ def plan_cells(settings: Any, wanted: Wanted, matrix: str) -> Plan:
 def list_cells(settings: Any, wanted: Wanted, matrix: str, *, is_json: bool) -> None:
     """Print the cells that a run with the same flags would have."""
     plan = plan_cells(settings, wanted, matrix)
-    if left_out := reasons.left_out(plan.left_out):
-        log.info(left_out)
+    if omissions := left_out(plan.left_out):
+        log.info(omissions)
     if is_json:
         print(json.dumps([{"id": cell.id, **asdict(cell)} for cell in plan.cells], indent=1))
     else:

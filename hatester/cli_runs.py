@@ -14,10 +14,10 @@ from invoke.exceptions import Exit
 from tabulate import tabulate, tabulate_formats
 
 from hatester import options
-from hatester.analysis import compare, expectation, findings, reasons
+from hatester.analysis import compare, expectation, findings
 from hatester.analysis.answer import answer
 from hatester.analysis.expectation import Expectation
-from hatester.analysis.outcomes import OUTCOMES, outcome
+from hatester.analysis.outcomes import OUTCOMES, errors, outcome
 from hatester.artifacts.apt import debian
 from hatester.artifacts.builder import workshop
 from hatester.cli import INTERRUPTED, NOT_MEASURED, NOT_MET, SKIP_COMMIT, limited
@@ -28,7 +28,7 @@ from hatester.matrix.kernel_spec import with_kernels, with_names
 from hatester.matrix.models import load_matrix
 from hatester.matrix.plan import Wanted, cell_of, plan_of, without_unfit
 from hatester.options import Flags
-from hatester.report import tables, writer
+from hatester.report import html, tables
 from hatester.report.live import shown
 from hatester.results.store import Results, find
 from hatester.runner.run import RunOptions
@@ -191,17 +191,17 @@ def show_run(results: Results, table_format: str, expected: Expectation | None =
     """
     answered = answer(results.run)
     general = findings.find_general if answered else findings.find
-    found = [*answered, *general(results.cells)]
+    found = [*answered, *general(results.run)]
     is_coloured = sys.stdout.isatty() and "NO_COLOR" not in os.environ
-    tabled = tables.tables(results.cells, table_format, is_coloured=is_coloured)
+    tabled = tables.tables(results.run, table_format, is_coloured=is_coloured)
     text = displayable(findings.text(found))
     parts = [
         *((text, tabled) if answered else (tabled, text)),
-        displayable(reasons.errors(results.cells)),
+        displayable(errors(results.cells)),
         displayable(differences(results)),
     ]
     print("\n\n".join(part for part in parts if part), flush=True)
-    files = writer.write(results, found, expected)
+    files = html.write_reports(results, found, expected)
     print(
         f"\nresults: {results.file}\n"
         f"reports: {', '.join(str(file) for file in files)}\n"
@@ -211,8 +211,8 @@ def show_run(results: Results, table_format: str, expected: Expectation | None =
 
 def differences(results: Results) -> str:
     """Return the differences between the guests and the captured host."""
-    host = results.run.get("captured")
-    return "\n".join(f"unlike {host}: {each}" for each in results.run.get("differs", ()))
+    run = results.run
+    return "\n".join(f"unlike {run.captured}: {each}" for each in run.differs)
 
 
 def show_kept(kept: Vagrant) -> None:
@@ -231,7 +231,7 @@ def conclude(
     """End with the exit code of a run, and why it is not 0."""
     if interruption:
         is_late = isinstance(interruption, TimeIsUp)
-        planned = len(results.planned)
+        planned = len(results.run.tasks)
         done = planned - len(results.left())
         raise Exit(
             f"{interruption if is_late else 'Interrupted:'} {done} of {planned} cells were "
@@ -240,5 +240,5 @@ def conclude(
         )
     if expected and (differences := expected.differences(results.cells)):
         raise Exit(displayable(expectation.text(differences)), code=NOT_MET)
-    if any(outcome(cell) == "error" for cell in results.cells):
+    if not (results.cells and all(cell.is_measured for cell in results.cells)):
         raise Exit("Some cells could not be measured.", code=NOT_MEASURED)

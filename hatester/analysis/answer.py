@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from hatester.analysis.findings import EFFECTS, Finding, builds_of, grouped, named_builds
-from hatester.analysis.metrics import failure_kinds, hit_labels, longest_outage
-from hatester.analysis.outcomes import outcome, worst
+from hatester.analysis.model import CellResult
+from hatester.analysis.outcomes import (
+    failure_kinds,
+    hit_labels,
+    longest_outage,
+    outcome,
+    worst,
+)
+from hatester.analysis.run import RunResult, UserConfiguration
 from hatester.matrix.scenario import ABSENT, BACK, LOST, PLAIN, RELOAD, RELOAD_SAME
 from hatester.util.text import counted, listed, were
 from provision.guest.connections import CONNECT
 
-Entry = Mapping[str, Any]
 _MOST = 12
 """How many addresses are listed; of more, it is said how many there are."""
 _NOTHING = "costs nothing"
@@ -24,24 +29,24 @@ _EVENTS = {
 }
 
 
-def answer(run: Mapping[str, Any]) -> list[Finding]:
+def answer(run: RunResult) -> list[Finding]:
     """Return what a run says of its configuration; nothing of a run without one."""
-    configuration = run.get("configuration")
+    configuration = run.configuration
     if not configuration:
         return []
-    by_scenario = grouped(run["cells"], lambda cell: cell["scenario"])
-    found = [Finding(listed(configuration["names"]), _watched(configuration))]
+    by_scenario = grouped(run.cells, lambda cell: cell.scenario)
+    found = [Finding(listed(configuration.names), _watched(configuration))]
     for name, words in ((RELOAD_SAME, "a reload of the same"), (RELOAD, "a reload")):
         if cells := by_scenario.get(name):
             found.append(Finding(f"{words} with nothing missing", _costs(cells)))
     for event, words in _EVENTS.items():
-        found += _event(configuration["groups"], event, words, by_scenario)
+        found += _event(configuration.groups, event, words, by_scenario)
     return found
 
 
-def _watched(configuration: Mapping[str, Any]) -> tuple[str, ...]:
+def _watched(configuration: UserConfiguration) -> tuple[str, ...]:
     """Return what was asked of the configuration, and which addresses it can lose."""
-    binds, unwatched = configuration["binds"], configuration["unwatched"]
+    binds, unwatched = configuration.binds, configuration.unwatched
     every = dict.fromkeys((*binds, *unwatched))
     reasons: dict[str, list[str]] = {}
     for label, reason in unwatched.items():
@@ -57,7 +62,7 @@ def _watched(configuration: Mapping[str, Any]) -> tuple[str, ...]:
             f"{_some(by_connection)} {were(len(by_connection))} asked for no more than a "
             "connection, since no answer can be distinguished from a failure there"
         )
-    groups = configuration["groups"].values()
+    groups = configuration.groups.values()
     if single := [addresses[0] for addresses in groups if len(addresses) == 1]:
         said.append(f"can be lost: {_some(single)}")
     else:
@@ -65,9 +70,9 @@ def _watched(configuration: Mapping[str, Any]) -> tuple[str, ...]:
             "no address can be missing, since it binds every address of the host or the loopback "
             "alone; measured instead: a reload with nothing missing"
         )
-    if configuration["failing"]:
-        said.append(f"checks fail of {_some(configuration['failing'])}")
-    return (*said, *configuration["said"])
+    if configuration.failing:
+        said.append(f"checks fail of {_some(configuration.failing)}")
+    return (*said, *configuration.said)
 
 
 def _some(names: Sequence[str]) -> str:
@@ -80,7 +85,7 @@ def _event(
     groups: Mapping[str, Sequence[str]],
     event: str,
     words: str,
-    by_scenario: Mapping[str, Sequence[Entry]],
+    by_scenario: Mapping[str, Sequence[CellResult]],
 ) -> list[Finding]:
     """Return what an event costs, for addresses at once of which it costs the same."""
     alike: dict[tuple[str, ...], list[Sequence[str]]] = {}
@@ -97,9 +102,9 @@ def _together(addresses: Sequence[str]) -> str:
     return addresses[0] if len(addresses) == 1 else f"all of {_some(addresses)}"
 
 
-def _costs(cells: Sequence[Entry]) -> tuple[str, ...]:
+def _costs(cells: Sequence[CellResult]) -> tuple[str, ...]:
     """Return what cells of one scenario cost, by builds, and what settings make of that."""
-    by_setting = grouped(cells, lambda cell: cell["setting"])
+    by_setting = grouped(cells, lambda cell: cell.setting)
     base = PLAIN if PLAIN in by_setting else next(iter(by_setting))
     plain = _by_build(by_setting[base])
     said = _sentences(plain, "" if base == PLAIN else f"{base}: ")
@@ -123,10 +128,10 @@ def _costs(cells: Sequence[Entry]) -> tuple[str, ...]:
     return tuple(said)
 
 
-def _by_build(cells: Sequence[Entry]) -> dict[str, str]:
+def _by_build(cells: Sequence[CellResult]) -> dict[str, str]:
     """Return what each build costs, in the order of their versions."""
     return {
-        build: _cost([cell for cell in cells if cell["haproxy"]["name"] == build])
+        build: _cost([cell for cell in cells if cell.haproxy.name == build])
         for build in builds_of(cells)
     }
 
@@ -140,7 +145,7 @@ def _sentences(costs: Mapping[str, str], prefix: str) -> list[str]:
     ]
 
 
-def _cost(cells: Sequence[Entry]) -> str:
+def _cost(cells: Sequence[CellResult]) -> str:
     """Return what the gravest of the same cells cost, on other kernels and with other seeds."""
     gravest = worst(cells)
     worse = [cell for cell in cells if outcome(cell) == gravest]
@@ -148,18 +153,18 @@ def _cost(cells: Sequence[Entry]) -> str:
     return f"{_costs_of(gravest, worse)}{count}"
 
 
-def _costs_of(gravest: str, cells: Sequence[Entry]) -> str:
+def _costs_of(gravest: str, cells: Sequence[CellResult]) -> str:
     if gravest == "error":
         return "could not be measured"
     if gravest == "ok":
         return _NOTHING
-    if any(cell["ended"] == "start" for cell in cells):
+    if any(cell.ended == "start" for cell in cells):
         return "HAProxy does not start"
-    if any(cell["ended"] for cell in cells):
+    if any(cell.ended for cell in cells):
         return "HAProxy ends"
     if gravest == "unasked":
-        reloads = [each for cell in cells for each in cell["reloads"]]
-        said = {each["reported"] for each in reloads if each["verdict"] == "unasked"}
+        reloads = [each for cell in cells for each in cell.reloads]
+        said = {each.reported for each in reloads if each.verdict == "unasked"}
         became = "failed" if "failure" in said else "succeeded" if "success" in said else "went on"
         return f"nothing is left to ask, and the reload {became}"
     hit = _hit(cells)
@@ -172,7 +177,7 @@ def _costs_of(gravest: str, cells: Sequence[Entry]) -> str:
     return f"leaves {hit} dead{silently}"
 
 
-def _hit(cells: Sequence[Entry]) -> str:
+def _hit(cells: Sequence[CellResult]) -> str:
     """Return the addresses that are hit, by most cells."""
     [(labels, _)] = Counter(map(hit_labels, cells)).most_common(1)
     return _some(labels) if labels else "every address"

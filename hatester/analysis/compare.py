@@ -7,15 +7,12 @@ import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from tabulate import tabulate
 
-from hatester.analysis import metrics, reasons
-from hatester.analysis.outcomes import measured
+from hatester.analysis.model import CellResult
+from hatester.analysis.outcomes import LEGEND, errors, lines, measured
 from hatester.analysis.significance import trend
-
-Entry = Mapping[str, Any]
 
 _WIDTH = 100
 
@@ -43,8 +40,8 @@ class Change:
 
     id: str
     fate: Fate
-    before: Sequence[Entry]
-    after: Sequence[Entry]
+    before: Sequence[CellResult]
+    after: Sequence[CellResult]
 
 
 @dataclass(frozen=True)
@@ -76,7 +73,7 @@ class Comparison:
         return ", ".join(told)
 
 
-def compare(before: Sequence[Entry], after: Sequence[Entry]) -> Comparison:
+def compare(before: Sequence[CellResult], after: Sequence[CellResult]) -> Comparison:
     """What changed from the cells of one run to those of another; each a list of `run.json`."""
     earlier, later = _by_id(before), _by_id(after)
     changes = []
@@ -86,14 +83,14 @@ def compare(before: Sequence[Entry], after: Sequence[Entry]) -> Comparison:
     return Comparison(changes, _conditions(before, after))
 
 
-def _by_id(cells: Sequence[Entry]) -> dict[str, list[Entry]]:
-    repetitions: dict[str, list[Entry]] = {}
+def _by_id(cells: Sequence[CellResult]) -> dict[str, list[CellResult]]:
+    repetitions: dict[str, list[CellResult]] = {}
     for cell in cells:
-        repetitions.setdefault(cell["id"], []).append(cell)
+        repetitions.setdefault(cell.id, []).append(cell)
     return repetitions
 
 
-def _fate(before: Sequence[Entry], after: Sequence[Entry]) -> Fate:
+def _fate(before: Sequence[CellResult], after: Sequence[CellResult]) -> Fate:
     if not before:
         return Fate.APPEARED
     if not after:
@@ -106,7 +103,9 @@ def _fate(before: Sequence[Entry], after: Sequence[Entry]) -> Fate:
     return Fate.GAINED if now else Fate.NEVER
 
 
-def _conditions(before: Sequence[Entry], after: Sequence[Entry]) -> dict[str, tuple[str, str]]:
+def _conditions(
+    before: Sequence[CellResult], after: Sequence[CellResult]
+) -> dict[str, tuple[str, str]]:
     was, now = _conditions_of(before), _conditions_of(after)
     return {
         name: (", ".join(was[name]), ", ".join(now[name]))
@@ -115,20 +114,20 @@ def _conditions(before: Sequence[Entry], after: Sequence[Entry]) -> dict[str, tu
     }
 
 
-def _conditions_of(cells: Sequence[Entry]) -> dict[str, dict[str, None]]:
+def _conditions_of(cells: Sequence[CellResult]) -> dict[str, dict[str, None]]:
     """What is named by each condition, in the order in which it was met."""
     found: dict[str, dict[str, None]] = {}
     for cell in measured(cells):
-        kernel, haproxy = cell["kernel"], cell["haproxy"]
+        kernel, haproxy = cell.kernel, cell.haproxy
         for name, value in (
-            (f"Linux {kernel['name']}", kernel["release"]),
-            (f"HAProxy {haproxy['name']}", haproxy["version"]),
-            ("accelerator", kernel["accelerator"]),
-            ("clock", cell["clock"]),
-            ("processors of a guest", str(cell["cpus"])),
-            ("probe interval", f"{cell['quality']['interval']:g} s"),
+            (f"Linux {kernel.name}", kernel.release),
+            (f"HAProxy {haproxy.name}", haproxy.version),
+            ("accelerator", kernel.accelerator),
+            ("clock", cell.clock),
+            ("processors of a guest", str(cell.cpus)),
+            ("probe interval", f"{cell.quality.interval:g} s" if cell.quality else None),
         ):
-            found.setdefault(name, {})[value] = None
+            found.setdefault(name, {})[str(value)] = None
     return found
 
 
@@ -152,7 +151,7 @@ def text(comparison: Comparison) -> str:
         )
     # A version may have the sign as well, but never after a space.
     if any(" ~" in each for each in told):
-        told.append(metrics.LEGEND)
+        told.append(LEGEND)
     return "\n\n".join([*told, comparison.summary])
 
 
@@ -163,11 +162,11 @@ def _group(fate: Fate, changes: Sequence[Change]) -> str:
     rows = [(each.id, f"{_line(each.before)} → {_line(each.after)}") for each in changes]
     if fate != Fate.LOST:
         return _rows(rows)
-    return f"{_rows(rows)}\n{reasons.errors([cell for each in changes for cell in each.after])}"
+    return f"{_rows(rows)}\n{errors([cell for each in changes for cell in each.after])}"
 
 
-def _line(repetitions: Sequence[Entry]) -> str:
-    return "; ".join(metrics.lines(repetitions))
+def _line(repetitions: Sequence[CellResult]) -> str:
+    return "; ".join(lines(repetitions))
 
 
 def _rows(rows: Sequence[tuple[str, str]]) -> str:

@@ -6,10 +6,11 @@ import fnmatch
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import pydantic
 
+from hatester.analysis.model import CellResult
 from hatester.analysis.outcomes import OUTCOMES, measured, outcome
 from hatester.analysis.significance import trend
 from hatester.util.errors import UserError
@@ -17,8 +18,6 @@ from hatester.util.paths import is_there
 from hatester.util.text import brief, quoted
 from hatester.util.validation import load as load_yaml
 from hatester.util.validation import require
-
-Entry = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -40,23 +39,23 @@ class Expectation:
     """
 
     outcomes: Mapping[str, tuple[str, ...]]
-    shown: Mapping[str, Sequence[Entry]]
+    shown: Mapping[str, Sequence[CellResult]]
 
-    def difference(self, cell: Entry) -> Difference | None:
+    def difference(self, cell: CellResult) -> Difference | None:
         """What a cell of `run.json` shows that is not expected; nothing if it was not measured.
 
         Between ok and lossy a stored run is met where the number of lost connections may be
         chance, as `hatester/analysis/significance.py` has it.
         """
-        expected, found = self.outcomes.get(cell["id"]), outcome(cell)
+        expected, found = self.outcomes.get(cell.id), outcome(cell)
         if not expected or found == "error" or found in expected:
             return None
-        shown = self.shown.get(cell["id"])
+        shown = self.shown.get(cell.id)
         if shown and {found, *expected} <= {"ok", "lossy"} and not trend(shown, [cell]):
             return None
-        return Difference(cell["id"], cell["repetition"], expected, found, cell["explanation"])
+        return Difference(cell.id, cell.repetition, expected, found, cell.explanation)
 
-    def differences(self, cells: Sequence[Entry]) -> list[Difference]:
+    def differences(self, cells: Sequence[CellResult]) -> list[Difference]:
         return [found for cell in cells if (found := self.difference(cell))]
 
 
@@ -74,7 +73,7 @@ def _again(repetition: int) -> str:
 
 
 def load(
-    given: str, planned: Sequence[str], cells_of: Callable[[str], Sequence[Entry]]
+    given: str, planned: Sequence[str], cells_of: Callable[[str], Sequence[CellResult]]
 ) -> Expectation:
     """Return what `given` expects of the planned cells, by their ids; there is at least one.
 
@@ -101,12 +100,12 @@ def _is_no_folder(path: Path) -> bool:
     return path.exists() and not path.is_dir()
 
 
-def _shown(cells: Sequence[Entry], planned: Sequence[str]) -> Expectation:
+def _shown(cells: Sequence[CellResult], planned: Sequence[str]) -> Expectation:
     """Every outcome that the repetitions of a cell show in a stored run."""
-    shown: dict[str, list[Entry]] = {}
+    shown: dict[str, list[CellResult]] = {}
     for cell in measured(cells):
-        if cell["id"] in planned:
-            shown.setdefault(cell["id"], []).append(cell)
+        if cell.id in planned:
+            shown.setdefault(cell.id, []).append(cell)
     outcomes = {
         id_: tuple(sorted(set(map(outcome, several)), key=OUTCOMES.index))
         for id_, several in shown.items()

@@ -12,14 +12,23 @@ import textwrap
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeVar
 
-from hatester.analysis.labels import short_names
-from hatester.analysis.metrics import failure_kinds, hit_addresses, lines, longest_outage
+from hatester.analysis.model import CellResult, CheckResult
+from hatester.analysis.outcomes import (
+    failure_kinds,
+    hit_addresses,
+    lines,
+    longest_outage,
+    measured,
+    short_names,
+)
+from hatester.analysis.run import RunResult
+from hatester.matrix.plan import Cell
 from hatester.util.text import listed, number, spread
 from hatester.util.versions import numbers
 
-Entry = Mapping[str, Any]
+Key = TypeVar("Key")
 Way = tuple[str, str]
 """A setting and a method."""
 
@@ -49,19 +58,19 @@ class Finding:
     sentences: tuple[str, ...]
 
 
-def find(cells: Sequence[Entry]) -> list[Finding]:
-    """What the cells of a run say together: by scenario, about the kernels, and about chance."""
-    measured = [cell for cell in cells if cell["verdict"] != "error"]
-    found = [
-        _scenario(name, group) for name, group in grouped(measured, lambda c: c["scenario"]).items()
-    ]
-    return [*(each for each in found if each.sentences), *find_general(measured)]
+def find(run: RunResult) -> list[Finding]:
+    """Return what a run's cells say together: by scenario, about kernels, and about chance."""
+    scenarios = grouped(measured(run.cells), lambda cell: cell.scenario)
+    planned = [cell for cell, _ in run.tasks]
+    found = [_scenario(name, group, planned) for name, group in scenarios.items()]
+    return [*(each for each in found if each.sentences), *find_general(run)]
 
 
-def find_general(cells: Sequence[Entry]) -> list[Finding]:
-    """What the cells of a run say about the kernels, and about chance."""
-    measured = [cell for cell in cells if cell["verdict"] != "error"]
-    found = (_kernels(measured), _chance(measured), _single_checks(measured))
+def find_general(run: RunResult) -> list[Finding]:
+    """Return what a run's cells say about the kernels, and about chance."""
+    cells = measured(run.cells)
+    kernels = {cell.kernel for cell, _ in run.tasks}
+    found = (_kernels(cells, len(kernels)), _chance(cells), _single_checks(cells))
     return [each for each in found if each.sentences]
 
 
@@ -78,42 +87,46 @@ def text(found: Sequence[Finding]) -> str:
     )
 
 
-def _scenario(name: str, cells: Sequence[Entry]) -> Finding:
-    """What happens in a scenario, and what other settings and methods make of it."""
+def _scenario(name: str, cells: Sequence[CellResult], planned: Sequence[Cell]) -> Finding:
+    """Return what happens in a scenario, and what other settings and methods make of it."""
     ways = grouped(cells, _way)
     base = BASELINE if BASELINE in ways else next(iter(ways))
     others = {way: group for way, group in ways.items() if way != base}
     setting = "" if base[0] == BASELINE[0] else f", {base[0]}"
     return Finding(
         f"{name} by {base[1]}{setting}",
-        (*_behaviours(ways[base]), *_variations(base, ways[base], others)),
+        (*_behaviours(ways[base], planned), *_variations(base, ways[base], others, planned)),
     )
 
 
-def _behaviours(cells: Sequence[Entry]) -> list[str]:
-    """A sentence for all builds that do the same, most of the time."""
+def _behaviours(cells: Sequence[CellResult], planned: Sequence[Cell]) -> list[str]:
+    """Return a sentence for all builds that do the same, most of the time."""
     every = builds_of(cells)
-    alike: dict[tuple[Any, ...], list[str]] = {}
+    alike: dict[tuple[str, bool, str, tuple[str, ...]], list[str]] = {}
     for build, fate in _fates(cells).items():
         typical = [c for c in cells if _build(c) == build and _fate(c) == fate]
-        is_lossy = fate == "well" and any(cell["verdict"] == "lossy" for cell in typical)
+        is_lossy = fate == "well" and any(cell.verdict == "lossy" for cell in typical)
         key = (fate, is_lossy, _scope(typical), _kinds(typical) if fate != "well" else ())
         alike.setdefault(key, []).append(build)
     return [
-        _behaviour(fate, [c for c in cells if _build(c) in builds], builds, every)
+        _behaviour(fate, [c for c in cells if _build(c) in builds], builds, every, planned)
         for (fate, *_), builds in alike.items()
     ]
 
 
 def _behaviour(
-    fate: str, cells: Sequence[Entry], builds: Sequence[str], every: Sequence[str]
+    fate: str,
+    cells: Sequence[CellResult],
+    builds: Sequence[str],
+    every: Sequence[str],
+    planned: Sequence[Cell],
 ) -> str:
     typical = [cell for cell in cells if _fate(cell) == fate]
     who = f"{named_builds(builds, every)} "
     is_one = len(builds) == 1
-    where = _named_kernels(typical, cells)
+    where = _named_kernels(typical, cells, planned)
     if fate == "well":
-        lost = [failure_kinds(cell).total() for cell in typical if cell["verdict"] == "lossy"]
+        lost = [failure_kinds(cell).total() for cell in typical if cell.verdict == "lossy"]
         if not lost:
             return f"{who}{'loses' if is_one else 'lose'} nothing, {where}"
         most = f"{max(lost)} at most" if max(lost) > 1 else "one each"
@@ -135,7 +148,10 @@ def _behaviour(
 
 
 def _variations(
-    base: Way, cells: Sequence[Entry], others: Mapping[Way, Sequence[Entry]]
+    base: Way,
+    cells: Sequence[CellResult],
+    others: Mapping[Way, Sequence[CellResult]],
+    planned: Sequence[Cell],
 ) -> list[str]:
     """What differs with other settings and methods, for the builds that were measured with both."""
     before = _fates(cells)
@@ -153,7 +169,9 @@ def _variations(
                 effects.setdefault((effect, which), []).append(_named_way(way, base))
             elif effect == "other":
                 affected = [cell for cell in group if _build(cell) in builds]
-                told += [f"{_named_way(way, base)}: {each}" for each in _behaviours(affected)]
+                told += [
+                    f"{_named_way(way, base)}: {each}" for each in _behaviours(affected, planned)
+                ]
     return [
         f"{listed(ways)} {EFFECTS[effect][0 if len(ways) == 1 else 1]}"
         + (f", with {named_builds(builds, builds_of(cells))}" if builds else "")
@@ -178,12 +196,12 @@ def _effect(before: str, after: str) -> str:
     return "gone" if after == "well" else "other"
 
 
-def _kernels(cells: Sequence[Entry]) -> Finding:
-    """Kernels with which something else becomes of the addresses than with most others."""
+def _kernels(cells: Sequence[CellResult], planned: int) -> Finding:
+    """Return the kernels with which something else becomes of the addresses than with most."""
     names = list(dict.fromkeys(map(_kernel, cells)))
     unlike: dict[tuple[str, ...], list[str]] = {}
     is_single = False
-    for combination in grouped(cells, lambda c: (c["scenario"], _build(c), _way(c))).values():
+    for combination in grouped(cells, lambda c: (c.scenario, _build(c), _way(c))).values():
         by_kernel = grouped(combination, _kernel)
         strange, usual = _strange(by_kernel)
         if strange:
@@ -196,11 +214,12 @@ def _kernels(cells: Sequence[Entry]) -> Finding:
     if is_single:
         told.append("what was measured once may be chance: --repeat tells")
     if len(names) > 1 and not told:
-        told.append(f"with {_all(len(names))}, the same becomes of the addresses")
+        which = _all(len(names)) if len(names) >= planned else f"{len(names)} of {planned}"
+        told.append(f"with {which}, the same becomes of the addresses")
     return Finding("kernels", tuple(told))
 
 
-def _strange(by_kernel: Mapping[str, Sequence[Entry]]) -> tuple[tuple[str, ...], str]:
+def _strange(by_kernel: Mapping[str, Sequence[CellResult]]) -> tuple[tuple[str, ...], str]:
     """The kernels whose cells share no fate with those of most, and one of these."""
     fates = {name: frozenset(map(_fate, group)) for name, group in by_kernel.items()}
     [(most, _)] = Counter(fates.values()).most_common(1)
@@ -215,29 +234,29 @@ def _unlike(strange: Sequence[str], where: Sequence[str], names: Sequence[str]) 
     return f"Linux {listed(strange)} {are} unlike {than} in {'; '.join(where)}"
 
 
-def _chance(cells: Sequence[Entry]) -> Finding:
+def _chance(cells: Sequence[CellResult]) -> Finding:
     """Cells whose outcome is not the same with all of their seeds."""
     told = [
         f"{id_}: {_line(group)} ({_seeds(group)})"
-        for id_, group in grouped(cells, lambda cell: cell["id"]).items()
-        if len({cell["verdict"] if _fate(cell) == "well" else _fate(cell) for cell in group}) > 1
+        for id_, group in grouped(cells, lambda cell: cell.id).items()
+        if len({cell.verdict if _fate(cell) == "well" else _fate(cell) for cell in group}) > 1
     ]
     return Finding("not the same with each seed", tuple(told))
 
 
-def _seeds(cells: Sequence[Entry]) -> str:
+def _seeds(cells: Sequence[CellResult]) -> str:
     """The seeds with which a cell lost something."""
-    seeds = [str(cell["seed"]) for cell in cells if cell["verdict"] != "ok"]
+    seeds = [str(cell.seed) for cell in cells if cell.verdict != "ok"]
     return f"with {'seed' if len(seeds) == 1 else 'seeds'} {listed(seeds)}"
 
 
-def _single_checks(cells: Sequence[Entry]) -> Finding:
+def _single_checks(cells: Sequence[CellResult]) -> Finding:
     """What one check after a reload, as the original report's, shows of outages, by the seeds."""
     seen: dict[tuple[str, str], Counter[str]] = {}
     for cell in cells:
-        check = next((each for each in reversed(cell["checks"]) if each["reload"]), None)
-        if cell["verdict"] == "outage" and check:
-            key = (cell["scenario"], _build(cell))
+        check = next((each for each in reversed(cell.checks) if each.reload), None)
+        if cell.verdict == "outage" and check:
+            key = (cell.scenario, _build(cell))
             seen.setdefault(key, Counter())[_dead(cell, check)] += 1
     told = [
         f"{scenario}, HAProxy {build}: "
@@ -248,28 +267,26 @@ def _single_checks(cells: Sequence[Entry]) -> Finding:
     return Finding("what the last check alone would have shown of an outage", tuple(told))
 
 
-def _dead(cell: Entry, check: Entry) -> str:
+def _dead(cell: CellResult, check: CheckResult) -> str:
     """The addresses that a check found dead, of those that should have answered."""
-    addresses = next(
-        reload["addresses"] for reload in cell["reloads"] if reload["step"] == check["reload"]
-    )
+    addresses = next(reload.addresses for reload in cell.reloads if reload.step == check.reload)
     names = short_names(addresses)
-    expected = [label for label, address in addresses.items() if address["expected"]]
-    dead = [names[label] for label in expected if check["outcomes"].get(label) != "ok"]
+    expected = [label for label, address in addresses.items() if address.expected]
+    dead = [names[label] for label in expected if check.outcomes.get(label) != "ok"]
     if not dead:
         return "all well"
     return "all dead" if len(dead) == len(expected) else f"{listed(dead)} dead"
 
 
-def _fate(cell: Entry) -> str:
-    if cell["silent"]:
+def _fate(cell: CellResult) -> str:
+    if cell.silent:
         return "silent"
-    if cell["ended"] == "start":
+    if cell.ended == "start":
         return "unstarted"
-    return "well" if cell["verdict"] in ("ok", "lossy") else str(cell["verdict"])
+    return "well" if cell.verdict in ("ok", "lossy") else cell.verdict
 
 
-def _fates(cells: Sequence[Entry]) -> dict[str, str]:
+def _fates(cells: Sequence[CellResult]) -> dict[str, str]:
     """The fate that most cells of each build share, the gravest of several, by their versions."""
     return {
         build: _most_common([_fate(cell) for cell in cells if _build(cell) == build])
@@ -281,7 +298,7 @@ def _most_common(fates: Sequence[str]) -> str:
     return max(fates, key=lambda fate: (fates.count(fate), _FATES.index(fate)))
 
 
-def _scope(cells: Sequence[Entry]) -> str:
+def _scope(cells: Sequence[CellResult]) -> str:
     """The addresses that were hit, if they are the same in all cells."""
     hit = {hit_addresses(cell) for cell in cells}
     if hit == {()}:
@@ -289,7 +306,7 @@ def _scope(cells: Sequence[Entry]) -> str:
     return listed(hit.pop()) if len(hit) == 1 else "addresses"
 
 
-def _kinds(cells: Sequence[Entry]) -> tuple[str, ...]:
+def _kinds(cells: Sequence[CellResult]) -> tuple[str, ...]:
     """How most connections failed, in the order of how many did."""
     kinds: Counter[str] = sum((failure_kinds(cell) for cell in cells), Counter())
     least = _MINOR_SHARE * kinds.total()
@@ -307,12 +324,22 @@ def named_builds(builds: Sequence[str], every: Sequence[str]) -> str:
     return f"HAProxy {listed(builds)}"
 
 
-def _named_kernels(cells: Sequence[Entry], among: Sequence[Entry]) -> str:
-    names = list(dict.fromkeys(map(_kernel, cells)))
-    every = set(map(_kernel, among))
-    if len(names) > 1 and set(names) == every:
-        return f"on {_all(len(names))} kernels"
-    return f"on Linux {listed(names)}"
+def _named_kernels(
+    cells: Sequence[CellResult], among: Sequence[CellResult], planned: Sequence[Cell]
+) -> str:
+    """Return the kernels of cells; where others are planned and not measured, how many are."""
+    names, every = dict.fromkeys(map(_kernel, cells)), {*map(_kernel, among)}
+    combinations = {(each.scenario, *_way(each), _build(each)) for each in among}
+    wanted = every | {
+        each.kernel
+        for each in planned
+        if (each.scenario, each.setting, each.method, each.build) in combinations
+    }
+    if len(names) > 1 and names.keys() == every:
+        count = _all(len(names)) if every == wanted else f"{len(names)} of {len(wanted)}"
+        return f"on {count} kernels"
+    share = "" if every == wanted else f" ({len(every)} of {len(wanted)} kernels were measured)"
+    return f"on Linux {listed(names)}{share}"
 
 
 def _all(count: int) -> str:
@@ -326,35 +353,38 @@ def _named_way(way: Way, base: Way) -> str:
     return f"reloading by {method}" if setting == base[0] else f"{setting} by {method}"
 
 
-def _combination(cell: Entry) -> str:
+def _combination(cell: CellResult) -> str:
     setting, method = _way(cell)
-    return f"{cell['scenario']} by {method}, {setting}, with HAProxy {_build(cell)}"
+    return f"{cell.scenario} by {method}, {setting}, with HAProxy {_build(cell)}"
 
 
-def _line(cells: Sequence[Entry]) -> str:
+def _line(cells: Sequence[CellResult]) -> str:
     return ", ".join(lines(cells))
 
 
-def _way(cell: Entry) -> Way:
-    return cell["setting"], cell["method"]
+def _way(cell: CellResult) -> Way:
+    return cell.setting, cell.method
 
 
-def _build(cell: Entry) -> str:
-    return str(cell["haproxy"]["name"])
+def _build(cell: CellResult) -> str:
+    return cell.haproxy.name
 
 
-def _kernel(cell: Entry) -> str:
-    return str(cell["kernel"]["name"])
+def _kernel(cell: CellResult) -> str:
+    return cell.kernel.name
 
 
-def builds_of(cells: Iterable[Entry]) -> list[str]:
+def builds_of(cells: Iterable[CellResult]) -> list[str]:
     """In the order of their versions."""
-    versions = {_build(cell): cell["haproxy"]["version"] or _build(cell) for cell in cells}
+    versions = {_build(cell): cell.haproxy.version or _build(cell) for cell in cells}
     return sorted(versions, key=lambda name: numbers(versions[name]))
 
 
-def grouped(cells: Iterable[Entry], key: Callable[[Entry], Any]) -> dict[Any, list[Entry]]:
-    groups: dict[Any, list[Entry]] = {}
+def grouped(
+    cells: Iterable[CellResult], key: Callable[[CellResult], Key]
+) -> dict[Key, list[CellResult]]:
+    """Return cells by a key of theirs, in the order of the run."""
+    groups: dict[Key, list[CellResult]] = {}
     for cell in cells:
         groups.setdefault(key(cell), []).append(cell)
     return groups

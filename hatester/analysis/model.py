@@ -1,15 +1,343 @@
-"""The model of a run: a cell's result."""
+"""The model of a measured cell: everything that its `cell.json` contains.
+
+Whatever is read from disk is parsed into these classes once; everything after takes objects.
+Seconds that are called `from`, `to` or end in `_at` or `_failure` are counted from the reload that
+they belong to. A run of cells is in run.py.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import pydantic
+from pydantic import Field
+
+from hatester.analysis.timeline import Timeline
+
+Verdict = Literal["ok", "unasked", "lossy", "outage", "down", "error"]
+ReloadVerdict = Literal["ok", "unasked", "lossy", "outage", "down"]
+AddressVerdict = Literal["ok", "lossy", "outage", "down"]
+Outcome = Literal["ok", "refused", "reset", "timeout", "unreachable", "empty", "wrong"]
+"""How a connection ends (provision/guest/connections.py)."""
+Owner = Literal["master", "new worker", "old worker", "stranger"]
+Holder = Literal["master", "new worker", "old worker", "new process", "old process", "stranger"]
+"""Who holds a listener, as a sentence has it: without a master, workers are processes."""
+Clock = Literal["virtual", "real"]
+Answer = Literal["named", "any", "tls", "proxy", "proxy-tls", "close", "connect"]
+Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
+Length = Annotated[float, Field(ge=0)]
+CellId = Annotated[
+    str, Field(pattern=r"^[^/.\x00-\x1f][^/\x00-\x1f]*(/[^/.\x00-\x1f][^/\x00-\x1f]*){4}$")
+]
+"""`kernel/build/setting/scenario/method`; no part can lead out of a folder."""
+
+
+def rounded(seconds: float) -> float:
+    """Return seconds as they are stored: to a microsecond."""
+    return round(seconds, 6)
+
+
+def _remove_titles(schema: dict[str, Any]) -> None:
+    """Remove the titles that pydantic makes of the names of fields."""
+    for each in (schema, *schema["properties"].values()):
+        each.pop("title", None)
+
+
+class Model(pydantic.BaseModel):
+    """A frozen object of the model. Unknown fields are ignored, since fields may be added."""
+
+    model_config = pydantic.ConfigDict(
+        frozen=True,
+        strict=True,
+        allow_inf_nan=False,
+        validate_by_name=True,
+        validate_by_alias=True,
+        json_schema_extra=_remove_titles,
+    )
+
+    def to_json(self) -> str:
+        """Return the object as JSON, one field a line; what is at its default is left out."""
+        return self.model_dump_json(by_alias=True, exclude_defaults=True, indent=1) + "\n"
+
+
+class Span(Model):
+    """A stretch of time."""
+
+    start: float = Field(alias="from")
+    end: float = Field(alias="to")
+
+
+class ListenerHolder(Span):
+    """The process that held the listener of an address for a stretch of time, or nobody."""
+
+    address: str
+    owner: Owner | None = Field(description="Null: nobody listened.")
+    pid: Count | None
+    queue: Count = Field(description="The longest that its accept queue was seen.")
+
+
+class AddressResult(Model):
+    """What an address did in a reload."""
+
+    expected: bool = Field(description="Whether it should have answered all the while.")
+    verdict: AddressVerdict | None = Field(description="Null where it is not expected.")
+    outage_seconds: Length = Field(
+        description="In all, from the last success before to the first after each stretch."
+    )
+    first_failure: float | None
+    last_failure: float | None
+    probes: Count
+    failures: Mapping[Outcome, Annotated[int, Field(ge=1)]] = Field(
+        description="How many connections failed in which way."
+    )
+    outages: tuple[Span, ...]
+    slowest: float | None = Field(description="Seconds of the slowest answer.")
+    answers: Mapping[str, Count] = Field(description="How many answers each configuration gave.")
+
+
+class ReloadResult(Model):
+    """What a reload did."""
+
+    step: Count
+    config: str
+    gap: float | None = Field(
+        description="Seconds after the reload before it, with which it raced; else null."
+    )
+    reported: Literal["success", "failure"] | None = Field(
+        description="What HAProxy said became of it; null: nothing."
+    )
+    reported_at: float | None
+    is_true: bool | None = Field(
+        alias="true", description="Whether that was true; null: cannot be told."
+    )
+    verdict: ReloadVerdict
+    silent: bool
+    seconds: Length = Field(description="How long it was observed.")
+    steady: bool = Field(
+        description="Whether every address answered, or failed, in one and the same way at the end."
+    )
+    overtaken: bool = Field(
+        description="Whether the next reload was asked for before this one had become steady."
+    )
+    exit_code: int | None = Field(
+        description="Of the command that asked for the reload, where there is one."
+    )
+    answer: str | None = Field(description="The master CLI's.")
+    processes: str | None = Field(
+        description="The answer to `show proc`, where the method has a master CLI."
+    )
+    counters: Mapping[str, int] = Field(description="By how much the kernel's counters grew.")
+    addresses: Mapping[str, AddressResult]
+    listeners: tuple[ListenerHolder, ...]
+
+    @property
+    def expected(self) -> dict[str, AddressResult]:
+        """The addresses that should have answered all the while."""
+        return {label: each for label, each in self.addresses.items() if each.expected}
+
+
+class CheckResult(Model):
+    """One connection to each address at one moment."""
+
+    step: Count
+    reload: Count | None = Field(description="The step of the last reload before it.")
+    at: float = Field(description="Seconds since the last start or reload.")
+    outcomes: Mapping[str, Outcome] = Field(description="From inside the guest, by address.")
+    outside: Mapping[str, Outcome] = Field(
+        description="From the host, by address, as far as it can be reached from there."
+    )
+
+
+class Quality(Model):
+    """How well a cell was watched."""
+
+    verdict: Literal["good", "late", "starved", "heavy"] = Field(
+        description="late: by more than an interval, one probe of a hundred; starved, heavy: the "
+        "cell is an error."
+    )
+    lateness_p50: float = Field(
+        description="Seconds by which probes were sent late; p50, p99 and max."
+    )
+    lateness_p99: float
+    lateness_max: float
+    probes: Count
+    interval: float = Field(description="Seconds between two probes of an address.")
+    burden: float = Field(description="The share of the guest's processors that watching took.")
+
+
+class ListenerCause(Span):
+    """Who held the listeners of addresses while these did not answer."""
+
+    what: Literal["listener"]
+    step: Count = Field(description="Of the reload.")
+    addresses: tuple[str, ...]
+    owners: tuple[Holder, ...] = Field(description="None: nobody listened.")
+    before: tuple[Holder, ...] = Field(description="Who listened before nobody did.")
+    after: tuple[Holder, ...] = Field(description="Who listened after nobody did.")
+    queue: Count = Field(description="The longest that the accept queue was seen.")
+    uncertainty: Length = Field(description="Seconds by which `from` and `to` may be wrong.")
+
+
+class AlertCause(Model):
+    """The first alert in HAProxy's log on a reload, or on a start that failed."""
+
+    what: Literal["alert"]
+    step: Count | None = Field(description="Of the reload; null: of the start.")
+    text: str
+    bind: str | None = Field(description="The address that it could not bind, if it says so.")
+    reason: str | None = Field(description="Why it could not.")
+
+
+class EndCause(Model):
+    """HAProxy did not start, or was gone later."""
+
+    what: Literal["end"]
+    step: Count | None = Field(description="Before which it was noticed; null: in the end.")
+    reason: str
+    missing: tuple[str, ...] = Field(description="Addresses that were missing at a failed start.")
+
+
+class UnansweredCause(Model):
+    """Addresses that did not answer before any reload; nothing can be said then."""
+
+    what: Literal["unanswered"]
+    outcomes: Mapping[str, Outcome]
+
+
+class UnaskedCause(Model):
+    """An address that should have answered in a reload, and was never asked."""
+
+    what: Literal["unasked"]
+    step: Count
+    address: str
+
+
+class ObstacleCause(Model):
+    """What kept a cell from being measured: a busy host, too much watching, or no reload at all."""
+
+    what: Literal["starved", "heavy", "unobserved"]
+
+
+Cause = Annotated[
+    ListenerCause | AlertCause | EndCause | UnansweredCause | UnaskedCause | ObstacleCause,
+    Field(discriminator="what"),
+]
+
+
+class GuestKernel(Model):
+    """The kernel of the guest that a cell was measured in."""
+
+    name: str
+    release: str | None = Field(description="As uname -r has it; null when no guest was entered.")
+    version: str | None = Field(default=None, description="Of its package.")
+    accelerator: Literal["kvm", "tcg"] | None = None
+
+
+class GuestBuild(Model):
+    """The HAProxy that a cell was measured with."""
+
+    name: str
+    version: str | None = Field(description="As haproxy -v has it.")
+    package: str | None = Field(
+        default=None,
+        description="The version of its package, or of its binary where it comes from none.",
+    )
+    tree: str | None = Field(
+        default=None,
+        description="Its tree in the cache; another one for any other content, also of the same "
+        "version.",
+    )
+
+
+class CellHead(Model):
+    """Which cell was measured, and on what."""
+
+    id: CellId
+    repetition: int = Field(ge=1, description="Which measurement of the cell.")
+    seed: Count = Field(
+        description="What decided all that chance would: the same seed, the same result."
+    )
+    setting: str
+    scenario: str
+    method: str
+    kernel: GuestKernel
+    haproxy: GuestBuild
+    clock: Clock | None = Field(
+        description="What the guest's time followed; null when no guest was entered."
+    )
+    cpus: Count | None = Field(description="The guest's processors.")
+    seconds: Length = Field(description="How long the measurement took.")
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """The id of the cell, and which repetition of it."""
+        return self.id, self.repetition
+
+
+class Judgement(Model):
+    """The verdict on a cell, by its evidence alone.
+
+    An error has an explanation, its causes and the quality of what was measured; it is not a
+    statement about HAProxy.
+    """
+
+    verdict: Verdict = Field(
+        description="The worst of its reloads; down: also where HAProxy ended or did not start; "
+        "unasked: no address was left that should have answered; error: not measured."
+    )
+    silent: bool | None = Field(
+        description="Whether HAProxy reported success over an address that was down."
+    )
+    ended: Literal["start", "later"] | None = Field(
+        description="Where HAProxy's end is the result: `start`, it did not start while an address "
+        "was missing; `later`, it was gone after that."
+    )
+    error: str | None = Field(description="Why it was not measured.")
+    explanation: str = Field(description="Why the verdict is what it is, in one sentence.")
+    causes: tuple[Cause, ...] = Field(description="What the explanation is made of.")
+    quality: Quality | None = Field(description="Null where nothing was measured.")
+    checks: tuple[CheckResult, ...]
+    reloads: tuple[ReloadResult, ...]
+
+
+class CellResult(Judgement, CellHead):
+    """One measurement of a cell."""
+
+    @pydantic.model_validator(mode="after")
+    def _is_consistent(self) -> CellResult:
+        needed = (self.kernel.release, self.kernel.accelerator, self.haproxy.version)
+        measured = (self.silent, self.quality, self.clock, self.cpus)
+        if self.verdict == "error":
+            if self.error is None:
+                raise ValueError("an error without a reason")
+        elif None in (*needed, *measured) or self.error is not None:
+            raise ValueError("a verdict without the measurement that it is of")
+        elif not self.reloads and self.ended != "start":
+            raise ValueError("a verdict without a reload")
+        names = (self.kernel.name, self.haproxy.name, self.setting, self.scenario, self.method)
+        if self.id != "/".join(names):
+            raise ValueError("an id of another cell")
+        return self
+
+    @property
+    def is_measured(self) -> bool:
+        """False for an error."""
+        return self.verdict != "error"
+
+    def judged(self, judgement: Judgement) -> CellResult:
+        """Return the same measurement with another judgement."""
+        return self.model_copy(update=dict(judgement))
 
 
 @dataclass(frozen=True)
-class Result:
-    """A cell's entry in `run.json`, and what lies beside it."""
+class Measurement:
+    """A cell's result with its evidence, and the text on the guest's console.
 
-    entry: dict[str, Any]
-    timeline: dict[str, Any] = field(default_factory=dict)
+    A cell that could not begin has no timeline.
+    """
+
+    cell: CellResult
+    timeline: Timeline | None = None
     console: str = ""

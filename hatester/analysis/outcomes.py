@@ -1,11 +1,20 @@
-"""Outcomes: what a cell's repetitions show, in one word each."""
+"""Outcomes: what the measurements of a cell show, in words and figures.
+
+The command line imports this module to start, so the model is imported for types alone.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-Entry = Mapping[str, Any]
+from hatester.util.text import spread
+
+if TYPE_CHECKING:
+    from hatester.analysis.model import AddressResult, CellResult, ReloadResult
+    from hatester.matrix.plan import Cell
 
 MEANINGS = {
     "ok": "no connection was lost",
@@ -17,23 +26,208 @@ MEANINGS = {
     "error": "could not be measured, which says nothing about HAProxy",
 }
 OUTCOMES = tuple(name for name in MEANINGS if name != "error")
-"""What can be measured, the worst last. Of a cell that is `down`, HAProxy did not claim success; of
-one that is `silent`, it did."""
-
+"""The outcomes of a measured cell, the worst last. Where a cell is `down`, HAProxy did not claim
+success; where it is `silent`, it did."""
+SEVERITY = tuple(name for name in OUTCOMES if name != "silent")
+"""The verdicts on a reload, the worst last."""
 COLOURS = {"ok": 2, "unasked": 6, "lossy": 3, "outage": 1, "down": 1, "silent": 5, "error": 8}
 """Of a terminal's sixteen (console_codes(4)): green, cyan, yellow, red, magenta, grey."""
+LEGEND = (
+    "~ the prober was late: more than one interval, for one connection of a hundred; "
+    "to be read with care"
+)
 
 
-def outcome(cell: Entry) -> str:
-    """One of OUTCOMES, or `error`: not measured, and so no statement about HAProxy."""
-    return "silent" if cell["silent"] else str(cell["verdict"])
+def outcome(cell: CellResult) -> str:
+    """Return one of OUTCOMES, or `error`: not measured, which says nothing about HAProxy."""
+    return "silent" if cell.silent else cell.verdict
 
 
-def measured(cells: Iterable[Entry]) -> list[Entry]:
-    """Those of which something can be said."""
-    return [cell for cell in cells if outcome(cell) != "error"]
+def measured(cells: Iterable[CellResult]) -> list[CellResult]:
+    """Return the cells that are not errors."""
+    return [cell for cell in cells if cell.is_measured]
 
 
-def worst(cells: Iterable[Entry]) -> str:
-    """The gravest outcome of several; an error only where nothing was measured."""
+def worst(cells: Iterable[CellResult]) -> str:
+    """Return the worst outcome of several cells; `error` only where none was measured."""
     return max(map(outcome, cells), key=("error", *OUTCOMES).index)
+
+
+def worst_reload(reloads: Sequence[ReloadResult]) -> ReloadResult:
+    """Return the worst by verdict, silence, longest outage and lost connections, in that order."""
+    return max(reloads, key=_severity)
+
+
+def _severity(reload: ReloadResult) -> tuple[int, bool, float, int]:
+    expected = reload.expected.values()
+    return (
+        SEVERITY.index(reload.verdict),
+        reload.silent,
+        max((each.outage_seconds for each in expected), default=0.0),
+        sum(sum(each.failures.values()) for each in expected),
+    )
+
+
+@dataclass(frozen=True)
+class _Summary:
+    """The properties by which a reader tells results of one cell's repetitions apart.
+
+    `is_unsaid`: HAProxy did not say what became of a reload. `end` is what became of HAProxy, or of
+    a reload with nothing left to ask. `addresses` are those that were hit, if others were not.
+    """
+
+    verdict: str
+    is_silent: bool
+    is_unsaid: bool
+    kinds: frozenset[str]
+    end: str
+    addresses: tuple[str, ...]
+
+
+def lines(repetitions: Sequence[CellResult]) -> list[str]:
+    """Return a line for each different result of a cell's repetitions, the most frequent first.
+
+    A line has the verdict, how long addresses did not answer (the longest of all), how connections
+    failed, and which addresses did where others did not. Of several repetitions, it has how often
+    the result was found as well.
+    """
+    alike: dict[_Summary, list[CellResult]] = {}
+    for cell in repetitions:
+        alike.setdefault(_summary(cell), []).append(cell)
+    found = []
+    for summary, cells in sorted(alike.items(), key=lambda each: -len(each[1])):
+        count = f" {len(cells)}/{len(repetitions)}" if len(repetitions) > 1 else ""
+        mark = " ~" if any(is_late(cell) for cell in cells) else ""
+        found.append(f"{_line(summary, cells)}{count}{mark}")
+    return found
+
+
+def _summary(cell: CellResult) -> _Summary:
+    return _Summary(
+        cell.verdict,
+        bool(cell.silent),
+        has_unsaid(cell),
+        frozenset(failure_kinds(cell)),
+        _end(cell),
+        hit_addresses(cell),
+    )
+
+
+def _end(cell: CellResult) -> str:
+    if cell.ended:
+        return "did not start" if cell.ended == "start" else "HAProxy ended"
+    if cell.verdict != "unasked":
+        return ""
+    said = {each.reported for each in cell.reloads if each.verdict == "unasked"}
+    return "reload failed" if "failure" in said else "reload succeeded" if "success" in said else ""
+
+
+def has_unsaid(cell: CellResult) -> bool:
+    """True if HAProxy had time to say what became of a reload, and did not."""
+    return any(each.reported is None and each.steady for each in cell.reloads)
+
+
+def hit_labels(cell: CellResult) -> tuple[str, ...]:
+    """Return the addresses that a cell owes its verdict to; none if all are."""
+    hit = dict.fromkeys(label for label, _ in _hit(cell))
+    expected = {
+        label for each in cell.reloads if each.verdict == cell.verdict for label in each.expected
+    }
+    return tuple(hit) if hit.keys() != expected else ()
+
+
+def hit_addresses(cell: CellResult) -> tuple[str, ...]:
+    """Return the same as `hit_labels`, by their short names."""
+    names = short_names(label for reload in cell.reloads for label in reload.addresses)
+    return tuple(names[label] for label in hit_labels(cell))
+
+
+def longest_outage(cell: CellResult) -> float:
+    """Return the seconds of the longest outage of any address; 0 without an outage."""
+    return max((address.outage_seconds for _, address in _hit(cell)), default=0.0)
+
+
+def _hit(cell: CellResult) -> list[tuple[str, AddressResult]]:
+    """Return the addresses, each in each reload, that the cell owes its verdict to."""
+    return [
+        (label, address)
+        for reload in cell.reloads
+        for label, address in reload.addresses.items()
+        if address.verdict == cell.verdict != "ok"
+    ]
+
+
+def failure_kinds(cell: CellResult) -> Counter[str]:
+    """Return how many connections failed in which way, to the addresses that were hit."""
+    kinds: Counter[str] = Counter()
+    for _, address in _hit(cell):
+        kinds.update(address.failures)
+    return kinds
+
+
+def _line(summary: _Summary, cells: Sequence[CellResult]) -> str:
+    words = [summary.verdict]
+    if summary.verdict == "lossy":
+        lost = [failure_kinds(cell).total() for cell in cells]
+        words.append(spread(str(min(lost)), str(max(lost)), "-"))
+    elif summary.verdict == "outage":
+        longest = [longest_outage(cell) for cell in cells]
+        low, high = f"{min(longest):.1f}", f"{max(longest):.1f}"
+        words.append(f"{spread(low, high, '-')} s")
+    kinds: Counter[str] = sum(map(failure_kinds, cells), Counter())
+    if kinds:
+        words.append("+".join(kind for kind, _ in kinds.most_common()))
+    notes = {
+        summary.end: bool(summary.end),
+        "silent": summary.is_silent,
+        "no word": summary.is_unsaid,
+    }
+    said = [note for note, is_so in notes.items() if is_so]
+    return ", ".join([" ".join([*words, *summary.addresses]), *said])
+
+
+def is_late(cell: CellResult) -> bool:
+    """True if the prober was late, so that a cell is to be read with care."""
+    return cell.is_measured and cell.quality is not None and cell.quality.verdict == "late"
+
+
+def short_names(labels: Iterable[str]) -> dict[str, str]:
+    """Return labels as people say them, `.44` and `:81`, where that is clear; else in full."""
+    short = {label: _short(label) for label in labels}
+    is_clear = len(set(short.values())) == len(short)
+    return short if is_clear else {label: label for label in short}
+
+
+def _short(label: str) -> str:
+    address, colon, port = label.rpartition(":")
+    if not colon:  # a UNIX socket
+        return label
+    if address == "*":
+        return f":{port}"
+    separator = ":" if ":" in address else "."
+    return separator + address.rpartition(separator)[2]
+
+
+def errors(cells: Iterable[CellResult]) -> str:
+    """Return why cells could not be measured: each reason once, with its cells."""
+    return _reasons("not measured", [(each.id, each.error) for each in cells if each.error])
+
+
+def left_out(cells: Iterable[tuple[Cell, str]]) -> str:
+    """Return why cells were left out of a plan: each reason once, with its cells."""
+    return _reasons("left out", [(cell.id, reason) for cell, reason in cells])
+
+
+def _reasons(what: str, reasons: Iterable[tuple[str, str]]) -> str:
+    return "\n".join(
+        f"{what}: {', '.join(ids)}\n  because {reason}"
+        for reason, ids in by_reason(reasons).items()
+    )
+
+
+def by_reason(reasons: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    """Return each reason once, in alphabetical order, with the ids of its cells."""
+    found: dict[str, list[str]] = {}
+    for id_, reason in reasons:
+        found.setdefault(reason, []).append(id_)
+    return dict(sorted(found.items()))

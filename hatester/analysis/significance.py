@@ -29,13 +29,11 @@ compared best that were made on hosts equally busy.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from hatester.analysis.model import CellResult
 from hatester.analysis.outcomes import OUTCOMES, outcome
-
-Entry = Mapping[str, Any]
 
 RARELY = 100
 """What would come about by chance more often than once in so many times is no change."""
@@ -57,7 +55,7 @@ class _Shown:
         return OUTCOMES.index(self.outcome)
 
 
-def trend(before: Sequence[Entry], after: Sequence[Entry]) -> int:
+def trend(before: Sequence[CellResult], after: Sequence[CellResult]) -> int:
     """1 when a cell got worse, -1 when better, 0 when it is the same within the noise.
 
     Both are its repetitions in a run, those that were measured; at least one each.
@@ -76,26 +74,26 @@ def trend(before: Sequence[Entry], after: Sequence[Entry]) -> int:
     return (now.rank > was.rank) - (now.rank < mildest)
 
 
-def _uncertainty(cells: Sequence[Entry]) -> float:
+def _uncertainty(cells: Sequence[CellResult]) -> float:
     """By how many seconds the length of an outage may be wrong: a gap at either end."""
-    gaps = [cell["quality"]["interval"] + cell["quality"]["lateness_p99"] for cell in cells]
+    gaps = [each.quality.interval + each.quality.lateness_p99 for each in cells if each.quality]
     return 2 * float(max(gaps))
 
 
-def _shown(cell: Entry, uncertainty: float) -> _Shown:
+def _shown(cell: CellResult, uncertainty: float) -> _Shown:
     expected = [
         address
-        for reload in cell["reloads"]
-        for address in reload["addresses"].values()
-        if address["expected"]
+        for reload in cell.reloads
+        for address in reload.addresses.values()
+        if address.expected
     ]
-    longest = max((address["outage_seconds"] for address in expected), default=0.0)
+    longest = max((address.outage_seconds for address in expected), default=0.0)
     is_brief = outcome(cell) == "outage" and longest <= uncertainty
     return _Shown(
         outcome="lossy" if is_brief else outcome(cell),
         longest=longest,
-        lost=sum(sum(address["failures"].values()) for address in expected),
-        probes=sum(address["probes"] for address in expected),
+        lost=sum(sum(address.failures.values()) for address in expected),
+        probes=sum(address.probes for address in expected),
     )
 
 

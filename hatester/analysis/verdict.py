@@ -6,110 +6,107 @@ import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
 
-from hatester.analysis import explanation
+from hatester.analysis.causes import find_causes, find_start_causes
+from hatester.analysis.explanation import explain, explain_error, explain_start
+from hatester.analysis.model import (
+    AddressResult,
+    AddressVerdict,
+    Cause,
+    CheckResult,
+    Judgement,
+    ListenerHolder,
+    ObstacleCause,
+    Quality,
+    ReloadResult,
+    Span,
+    UnansweredCause,
+    UnaskedCause,
+    rounded,
+)
+from hatester.analysis.outcomes import SEVERITY, worst_reload
 from hatester.analysis.timeline import (
+    Check,
     Stretch,
     Timeline,
     cut,
     holdings,
     percentile,
-    read,
     stretches,
 )
 from provision.guest.protocol import Probe, Reload
 
-SEVERITY = ("ok", "unasked", "lossy", "outage", "down")
-"""The verdicts on what was measured, the worst last; `unasked` where nothing was left to ask."""
 _BEFORE_SECONDS = 1.0
-_DIGITS = 6
 MOST_BURDEN = {"real": 0.7, "virtual": 0.35}
-"""Of the guest's processors, for watching, by its clock. On the host's clock, probing an emulated
-guest of two processors every 20 ms takes 0.14 to 0.26 and harms nobody; beyond 0.7, HAProxy hardly
-gets to accept. On the virtual clock it takes 0.04 of one processor; where it takes a third, HAProxy
-is half as slow again."""
+"""The share of the guest's processors that watching may take, by the guest's clock. On the host's
+clock, probing an emulated guest of two processors every 20 ms takes 0.14 to 0.26 and harms nobody;
+beyond 0.7, HAProxy hardly gets to accept. On the virtual clock it takes 0.04 of one processor;
+where it takes a third, HAProxy is half as slow again."""
 MOST_LATENESS = 0.5
-"""Seconds, of one probe of a hundred, on the host's clock. The prober comes before all else in the
-guest; when it is that late, the host kept the guest from running, and with it HAProxy. On the
-virtual clock the host cannot."""
+"""Seconds by which one probe of a hundred may be late on the host's clock. The prober comes before
+all else in the guest; when it is that late, the host kept the guest from running, and with it
+HAProxy. On the virtual clock the host cannot."""
 
 
-_UNFIT = {
-    "starved": "the host kept the guest from running: one probe of a hundred was sent "
-    "{lateness_p99:.2f} s late or more, though the prober comes before all else there",
-    "heavy": "watching took {burden:.0%} of the guest's processors and may itself have kept "
-    "HAProxy from answering: probe less often than every {interval:g} s",
-}
+def judge(timeline: Timeline) -> Judgement:
+    """Return the verdict on the evidence of a cell: for the same evidence, the same one.
 
-
-@dataclass(frozen=True)
-class Judgement:
-    """What `run.json` says of a cell by its evidence.
-
-    `name` is one of SEVERITY or error. An error has nothing but its `explanation` and the
-    `quality` of what was measured: it is no statement about HAProxy. All seconds of `reloads`
-    are from the reload, each from its own.
+    It is an error when the measurement failed, when no reload was observed, when an address did not
+    even answer in the last second before the first reload, and when an address that should have
+    answered was never asked. It is an error as well when the guest had so little of the processor,
+    through the host or the watching, that this may have caused the losses; its quality then is
+    `starved` or `heavy`.
     """
-
-    name: str
-    explanation: str
-    silent: bool | None = None
-    ended: str | None = None
-    """`start` where HAProxy did not start, `later` where it was gone after that."""
-    quality: dict[str, Any] | None = None
-    reloads: list[dict[str, Any]] = field(default_factory=list)
-
-
-def judge(evidence: Mapping[str, Any]) -> Judgement:
-    """The verdict on the content of a cell's `timeline.json`; the same evidence, the same verdict.
-
-    It is an error when no reload was observed, when an address did not even answer in the last
-    second before the first one, when one that should have answered was never asked, and when the
-    guest had so little of the processor, for the host's sake or the watching's, that this may
-    itself have caused what was seen; the quality then is `starved` or `heavy`.
-    """
-    timeline = read(evidence)
+    checks = tuple(map(_check, timeline.checks))
+    if timeline.failed is not None:
+        return unmeasured(timeline.failed, checks)
     quality = _quality(timeline)
     if timeline.ended and timeline.ended.is_start:
-        is_result = bool(timeline.ended.missing)
-        text = explanation.explain_start(timeline, timeline.ended)
-        if not is_result:
-            return Judgement("error", text, quality=quality)
-        return Judgement("down", text, silent=False, ended="start", quality=quality)
-    reason = _UNFIT.get(quality["verdict"], "").format(**quality) or _why_not_measured(timeline)
-    if reason:
-        return Judgement("error", reason, quality=quality)
-    entries = [
-        _entry(timeline, reload, source)
-        for reload, source in zip(timeline.reloads, evidence["reloads"], strict=True)
-    ]
-    worst = max(entries, key=_severity)
+        start_causes = find_start_causes(timeline, timeline.ended)
+        sentence = explain_start(start_causes, timeline.seed)
+        if not timeline.ended.missing:
+            return unmeasured(sentence, checks, quality, start_causes)
+        return Judgement(
+            verdict="down", silent=False, ended="start", error=None, explanation=sentence,
+            causes=start_causes, quality=quality, checks=checks, reloads=(),
+        )  # fmt: skip
+    if obstacle := _obstacle(timeline, quality):
+        return unmeasured(explain_error(obstacle, quality), checks, quality, (obstacle,))
+    reloads = tuple(_reload(timeline, reload) for reload in timeline.reloads)
+    causes = find_causes(timeline, reloads)
     return Judgement(
-        name="down" if timeline.ended else worst["verdict"],
-        explanation=explanation.explain(timeline, entries, worst),
-        silent=any(entry["silent"] for entry in entries),
+        verdict="down" if timeline.ended else worst_reload(reloads).verdict,
+        silent=any(reload.silent for reload in reloads),
         ended="later" if timeline.ended else None,
+        error=None,
+        explanation=explain(reloads, causes, timeline.seed),
+        causes=causes,
         quality=quality,
-        reloads=entries,
+        checks=checks,
+        reloads=reloads,
     )
 
 
-def _severity(entry: Mapping[str, Any]) -> tuple[int, bool, float, int]:
-    """Which of two reloads is the worse: by verdict, silence, longest outage, what was lost."""
-    expected = [each for each in entry["addresses"].values() if each["expected"]]
-    return (
-        SEVERITY.index(entry["verdict"]),
-        entry["silent"],
-        max((each["outage_seconds"] for each in expected), default=0.0),
-        sum(sum(each["failures"].values()) for each in expected),
-    )
+def unmeasured(
+    reason: str,
+    checks: Sequence[CheckResult] = (),
+    quality: Quality | None = None,
+    causes: Sequence[Cause] = (),
+) -> Judgement:
+    """Return the judgement on a cell that could not be measured."""
+    reason = reason.encode(errors="replace").decode()
+    return Judgement(
+        verdict="error", silent=None, ended=None, error=reason, explanation=reason,
+        causes=tuple(causes), quality=quality, checks=tuple(checks), reloads=(),
+    )  # fmt: skip
 
 
-def _why_not_measured(timeline: Timeline) -> str | None:
+def _obstacle(timeline: Timeline, quality: Quality) -> Cause | None:
+    """Return what keeps a cell from being judged, if anything does."""
+    if quality.verdict in ("starved", "heavy"):
+        return ObstacleCause(what=quality.verdict)
     if not timeline.reloads:
-        return "no reload was observed"
+        return ObstacleCause(what="unobserved")
     first = timeline.reloads[0]
     before = timeline.configurations.get(_in_service(timeline, first) or "", ())
     failed = {
@@ -119,17 +116,17 @@ def _why_not_measured(timeline: Timeline) -> str | None:
         if (lost := _failures(timeline.sent(label, first.at - _BEFORE_SECONDS, first.at)))
     }
     if failed:
-        return f"before any reload, {explanation.complaint(failed)}"
+        return UnansweredCause.model_validate({"what": "unanswered", "outcomes": failed})
     for reload in timeline.reloads:
         if reload.until - reload.at >= 2 * timeline.interval:
             for label in _expected(timeline, reload):
                 if not timeline.sent(label, reload.at, reload.until):
-                    return f"in the reload of step {reload.step}, {label} was never asked"
+                    return UnaskedCause(what="unasked", step=reload.step, address=label)
     return None
 
 
 def _in_service(timeline: Timeline, reload: Reload) -> str | None:
-    """The configuration that answered last before a reload, else the one asked for last."""
+    """Return the configuration that answered last before a reload, else the last one loaded."""
     answers = [
         answer
         for label in timeline.addresses
@@ -142,7 +139,7 @@ def _in_service(timeline: Timeline, reload: Reload) -> str | None:
 def _last_known(
     timeline: Timeline, probes: Sequence[Probe], until: float
 ) -> tuple[float, str] | None:
-    """When the last probe was sent that a known configuration had answered by then, and which."""
+    """Return when the last probe was sent that a configuration had answered by then, and which."""
     return next(
         (
             (probe.sent, probe.configuration)
@@ -155,9 +152,9 @@ def _last_known(
 
 
 def _expected(timeline: Timeline, reload: Reload) -> list[str]:
-    """The addresses that should answer all through a reload: there, and bound before and after.
+    """Return the addresses that should answer all through a reload: there, bound before and after.
 
-    One that is bound anew, or has come back, should answer in the end, if HAProxy reports success;
+    One that is bound anew, or has come back, should answer in the end if HAProxy reports success;
     it is among them when it does not.
     """
     before = timeline.configurations.get(_in_service(timeline, reload) or "", ())
@@ -180,85 +177,115 @@ def _failures(probes: Sequence[Probe]) -> list[Probe]:
     return [probe for probe in probes if not probe.is_ok]
 
 
-def _entry(timeline: Timeline, reload: Reload, source: Mapping[str, Any]) -> dict[str, Any]:
-    """A reload as `run.json` has it; `source` is what `timeline.json` says of it."""
+def _check(check: Check) -> CheckResult:
+    return CheckResult(
+        step=check.step,
+        reload=check.reload,
+        at=check.at,
+        outcomes=check.outcomes,
+        outside=check.outside,
+    )
+
+
+def _reload(timeline: Timeline, reload: Reload) -> ReloadResult:
+    """Return what a reload did."""
     expected = _expected(timeline, reload)
     labels = dict.fromkeys((*timeline.addresses, *expected))
     addresses = {label: _address(timeline, reload, label, label in expected) for label in labels}
-    worst = max(
-        (addresses[label]["verdict"] for label in expected),
-        key=SEVERITY.index,
-        default="unasked",
+    verdicts = (addresses[label].verdict or "ok" for label in expected)
+    worst = max(verdicts, key=SEVERITY.index, default="unasked")
+    return ReloadResult.model_validate(
+        {
+            "step": reload.step,
+            "config": reload.config,
+            "gap": reload.gap,
+            "reported": reload.reported,
+            "reported_at": _since(reload, reload.reported_at),
+            "is_true": _is_true(timeline, reload, addresses),
+            "verdict": worst,
+            "silent": reload.reported == "success" and worst == "down",
+            "seconds": _since(reload, reload.until),
+            "steady": reload.steady,
+            "overtaken": timeline.is_overtaken(reload),
+            "exit_code": reload.exit_code,
+            "answer": reload.answer,
+            "processes": reload.processes,
+            "counters": reload.counters,
+            "addresses": addresses,
+            "listeners": tuple(
+                holder
+                for label in timeline.addresses
+                for holder in _holders(timeline, reload, label)
+            ),
+        }
     )
-    reported_at = reload.reported_at
-    return {
-        "step": reload.step,
-        "config": reload.config,
-        "reported": reload.reported,
-        "reported_at": None if reported_at is None else _seconds(reported_at - reload.at),
-        "true": _is_true(timeline, reload, addresses),
-        "verdict": worst,
-        "silent": reload.reported == "success" and worst == "down",
-        "seconds": _seconds(reload.until - reload.at),
-        "steady": reload.steady,
-        **{name: source[name] for name in ("gap", "exit_code", "answer", "processes", "counters")},
-        "addresses": addresses,
-        "listeners": [
+
+
+def _holders(timeline: Timeline, reload: Reload, label: str) -> list[ListenerHolder]:
+    """Return who held an address's listener from the reload to the end of its observation."""
+    return [
+        ListenerHolder.model_validate(
             {
                 "address": each.address,
                 "owner": each.owner,
                 "pid": each.pid,
-                "from": _seconds(each.start - reload.at),
-                "to": _seconds(each.end - reload.at),
+                "start": _since(reload, each.start),
+                "end": _since(reload, each.end),
                 "queue": each.queue,
             }
-            for label in timeline.addresses
-            for each in cut(holdings(timeline, reload, label), reload.at, reload.until)
-        ],
-    }
+        )
+        for each in cut(holdings(timeline, reload, label), reload.at, reload.until)
+    ]
 
 
-def _address(timeline: Timeline, reload: Reload, label: str, is_expected: bool) -> dict[str, Any]:
-    """What an address did in a reload. Only what should have answered can have an outage."""
+def _address(timeline: Timeline, reload: Reload, label: str, is_expected: bool) -> AddressResult:
+    """Return what an address did in a reload. Only one that is expected can have an outage."""
     probes = timeline.sent(label, reload.at, reload.until)
     answered = [probe for probe in probes if probe.is_ok]
     lost = _failures(probes)
     found = stretches(timeline, reload, label) if is_expected else []
-    return {
-        "expected": is_expected,
-        "verdict": _verdict(lost, found) if is_expected else None,
-        "outage_seconds": _seconds(sum((each.end - each.start for each in found), 0.0)),
-        "first_failure": _seconds(lost[0].sent - reload.at) if lost else None,
-        "last_failure": _seconds(lost[-1].sent - reload.at) if lost else None,
-        "probes": len(probes),
-        "failures": dict(Counter(probe.outcome for probe in lost)),
-        "outages": [
-            {"from": _seconds(each.start - reload.at), "to": _seconds(each.end - reload.at)}
-            for each in found
-        ],
-        "slowest": max((_seconds(probe.ended - probe.sent) for probe in answered), default=None),
-        "answers": dict(Counter(each.configuration for each in answered if each.configuration)),
-    }
+    return AddressResult.model_validate(
+        {
+            "expected": is_expected,
+            "verdict": _verdict(lost, found) if is_expected else None,
+            "outage_seconds": rounded(sum((each.end - each.start for each in found), 0.0)),
+            "first_failure": _since(reload, lost[0].sent) if lost else None,
+            "last_failure": _since(reload, lost[-1].sent) if lost else None,
+            "probes": len(probes),
+            "failures": dict(Counter(probe.outcome for probe in lost)),
+            "outages": tuple(
+                Span(start=rounded(each.start - reload.at), end=rounded(each.end - reload.at))
+                for each in found
+            ),
+            "slowest": max((rounded(each.ended - each.sent) for each in answered), default=None),
+            "answers": dict(Counter(each.configuration for each in answered if each.configuration)),
+        }
+    )
 
 
-def _verdict(lost: Sequence[Probe], found: Sequence[Stretch]) -> str:
+def _since(reload: Reload, at: float | None) -> float | None:
+    """Return seconds from a reload to a moment; None for no moment."""
+    return None if at is None else rounded(at - reload.at)
+
+
+def _verdict(lost: Sequence[Probe], found: Sequence[Stretch]) -> AddressVerdict:
     if found:
         return "outage" if found[-1].is_over else "down"
     return "lossy" if lost else "ok"
 
 
 def _is_true(
-    timeline: Timeline, reload: Reload, addresses: Mapping[str, Mapping[str, Any]]
+    timeline: Timeline, reload: Reload, addresses: Mapping[str, AddressResult]
 ) -> bool | None:
-    """Whether what HAProxy reported agrees with what answers in the end.
+    """Return whether HAProxy's report agrees with what answers in the end.
 
-    None when it reported nothing, and when no answer tells which configuration it came from.
+    None when it reported nothing, and when no answer shows which configuration it came from.
     """
     right = reload.config if reload.reported == "success" else _in_service(timeline, reload)
-    expected = [label for label, entry in addresses.items() if entry["expected"]]
+    expected = [label for label, address in addresses.items() if address.expected]
     if reload.reported is None or not expected:
         return None
-    is_down = any(addresses[label]["verdict"] == "down" for label in expected)
+    is_down = any(addresses[label].verdict == "down" for label in expected)
     if reload.reported == "success" and is_down:
         return False
     last = [_last_answer(timeline.sent(label, reload.at, reload.until)) for label in expected]
@@ -270,8 +297,8 @@ def _last_answer(probes: Sequence[Probe]) -> str | None:
     return next((probe.configuration for probe in reversed(probes) if probe.is_ok), None)
 
 
-def _quality(timeline: Timeline) -> dict[str, Any]:
-    """How late the prober was: it is no longer open-loop when it slips by an interval."""
+def _quality(timeline: Timeline) -> Quality:
+    """Return how late the prober was. It is not open-loop any more when it slips by an interval."""
     late = [probe.sent - probe.due for probes in timeline.by_address.values() for probe in probes]
     p99 = percentile(late, 0.99)
     found = {
@@ -279,55 +306,23 @@ def _quality(timeline: Timeline) -> dict[str, Any]:
         "heavy": timeline.burden > MOST_BURDEN[timeline.clock],
         "late": p99 > timeline.interval,
     }
-    return {
-        "verdict": next((name for name, is_so in found.items() if is_so), "good"),
-        "lateness_p50": _seconds(percentile(late, 0.5)),
-        "lateness_p99": _seconds(p99),
-        "lateness_max": _seconds(percentile(late, 1.0)),
-        "probes": len(late),
-        "interval": timeline.interval,
-        "burden": round(timeline.burden, 3),
-    }
-
-
-def _seconds(value: float) -> float:
-    return round(value, _DIGITS)
+    return Quality.model_validate(
+        {
+            "verdict": next((name for name, is_so in found.items() if is_so), "good"),
+            "lateness_p50": rounded(percentile(late, 0.5)),
+            "lateness_p99": rounded(p99),
+            "lateness_max": rounded(percentile(late, 1.0)),
+            "probes": len(late),
+            "interval": timeline.interval,
+            "burden": round(timeline.burden, 3),
+        }
+    )
 
 
 def is_same_version(said: str, package: str) -> bool:
-    """Whether what `haproxy -v` says is a package's version (deb-version(7)).
+    """True if the version that `haproxy -v` prints is that of a package (deb-version(7)).
 
     HAProxy knows neither the epoch nor that the package was built again (`+b1`).
     """
     upstream = package.partition(":")[2] or package
     return said == re.sub(r"\+b\d+$", "", upstream)
-
-
-def judged(timeline: Mapping[str, Any]) -> dict[str, Any]:
-    """What `run.json` says of a cell by its evidence alone, now or at any later time."""
-    if timeline.get("failed") is not None:
-        return unjudged(timeline["failed"], timeline["checks"])
-    found = judge(timeline)
-    return {
-        "verdict": found.name,
-        "silent": found.silent,
-        "ended": found.ended,
-        "error": found.explanation if found.name == "error" else None,
-        "explanation": found.explanation,
-        "quality": found.quality,
-        "checks": timeline["checks"],
-        "reloads": found.reloads,
-    }
-
-
-def unjudged(reason: str, checks: list[dict[str, Any]]) -> dict[str, Any]:
-    return {
-        "verdict": "error",
-        "silent": None,
-        "ended": None,
-        "error": reason,
-        "explanation": reason,
-        "quality": None,
-        "checks": checks,
-        "reloads": [],
-    }

@@ -1,37 +1,59 @@
-"""The page of a run: one HTML file, without scripts and without a network."""
+"""Reports of a run: its page (one HTML file, without scripts or a network), and all others."""
 
 from __future__ import annotations
 
 import datetime
+import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from urllib.parse import quote
 
 import jinja2
 
+from hatester.analysis.expectation import Expectation
 from hatester.analysis.findings import Finding
-from hatester.analysis.metrics import LEGEND, is_late, lines
-from hatester.analysis.outcomes import MEANINGS, outcome, worst
-from hatester.analysis.reasons import by_reason
-from hatester.report.html_cell import rows, story
+from hatester.analysis.model import CellResult, CheckResult, Quality, ReloadResult
+from hatester.analysis.outcomes import LEGEND, MEANINGS, by_reason, is_late, lines, outcome, worst
+from hatester.report import junit, markdown
 from hatester.report.html_filters import Filters
 from hatester.report.tables import engines, grids
-from hatester.results.store import Results
+from hatester.report.timeline_svg import draw
+from hatester.results.folder import keep, read, writing
+from hatester.results.store import CONSOLE, HAPROXY_LOG, TIMELINE, Results
+from hatester.util.errors import tail
+from hatester.util.jsonfile import Damaged
 from hatester.util.text import for_xml
 
-Entry = Mapping[str, Any]
-
+LOG_LINES = 100
+STEP_SUMMARY = "GITHUB_STEP_SUMMARY"
+"""The environment variable by which GitHub Actions names the file for a step's summary."""
 _TEMPLATES = Path(__file__).parent / "templates"
-_LATENESS = {
-    "lateness_p50": "at the median",
-    "lateness_p99": "at the 99th percentile",
-    "lateness_max": "at most",
-}
+_LOGS = {HAPROXY_LOG: "HAProxy's log", CONSOLE: "The guest's console"}
+
+
+def write_reports(
+    results: Results, findings: Sequence[Finding], expectation: Expectation | None
+) -> list[Path]:
+    """Write a run's reports beside `run.json`. Raises UserError where that is not possible."""
+    short = markdown.render(results, findings)
+    contents = {
+        "report.html": render(results, findings),
+        "report.md": short,
+        "junit.xml": junit.render(results, expectation),
+    }
+    files = [results.folder / name for name in contents]
+    for file, content in zip(files, contents.values(), strict=True):
+        keep(file, content)
+    if summary := os.environ.get(STEP_SUMMARY):
+        with writing(Path(summary)), Path(summary).open("a") as step:
+            step.write(short)
+    return files
 
 
 def render(results: Results, findings: Sequence[Finding]) -> str:
-    """The page, to be stored in the run's folder, from where it links to the evidence."""
+    """Return the page, to be stored in the run's folder, from where it links to the evidence."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
         autoescape=True,
@@ -44,33 +66,33 @@ def render(results: Results, findings: Sequence[Finding]) -> str:
         "grown": _grown,
         "quality": _quality,
         "checked": _checked,
-        "rows": rows,
+        "rows": _rows,
     }
     environment.globals |= {"worst": worst, "lines": lines}
-    cells = results.cells
-    repetitions: dict[str, list[Entry]] = {}
-    for entry in cells:
-        repetitions.setdefault(entry["id"], []).append(entry)
-    filters = Filters(cells)
+    run = results.run
+    repetitions: dict[str, list[CellResult]] = {}
+    for cell in run.cells:
+        repetitions.setdefault(cell.id, []).append(cell)
     page = environment.get_template("page.html").render(
-        run=results.run,
-        engines=engines(cells),
+        run=run,
+        engines=engines(run.cells),
         meanings=MEANINGS,
-        counts=Counter(map(outcome, cells)),
+        counts=Counter(map(outcome, run.cells)),
         findings=findings,
-        grids=grids(cells),
-        filters=filters,
+        grids=grids(run.cells),
+        filters=Filters(run.cells),
         numbers={id_: number for number, id_ in enumerate(repetitions)},
-        stories=[[story(results, entry) for entry in group] for group in repetitions.values()],
-        legend=LEGEND if any(map(is_late, cells)) else None,
-        errors=by_reason((cell["id"], str(cell["error"])) for cell in cells if cell["error"]),
-        left_out=by_reason((each["id"], each["reason"]) for each in results.run["left_out"]),
+        stories=[[_story(results, cell) for cell in group] for group in repetitions.values()],
+        legend=LEGEND if any(map(is_late, run.cells)) else None,
+        errors=by_reason((cell.id, cell.error) for cell in run.cells if cell.error),
+        left_out=by_reason((each.id, each.reason) for each in run.left_out),
+        missing=list(dict.fromkeys(cell.id for cell, _ in run.missing)),
     )
     return for_xml(page)
 
 
 def _moment(text: str) -> str:
-    """A time of `run.json` as people write it."""
+    """Return a time of `run.json` as people write it."""
     return datetime.datetime.fromisoformat(text).strftime("%-d %B %Y, %H:%M:%S %Z")
 
 
@@ -82,19 +104,120 @@ def _grown(counters: Mapping[str, int]) -> str:
     return ", ".join(f"{name} by {count}" for name, count in counters.items() if count)
 
 
-def _quality(quality: Entry) -> str:
-    """How late the prober was, and what it took, as far as the run has it."""
-    late = [
-        f"{1000 * quality[name]:.0f} ms {words}"
-        for name, words in _LATENESS.items()
-        if name in quality
-    ]
-    told = f"{quality['probes']} connections, late by {', '.join(late)}"
-    if "burden" not in quality:
-        return told
-    return f"{told}; watching took {quality['burden']:.0%} of the guest's processors"
+def _quality(quality: Quality) -> str:
+    """Return how late the prober was, and what it took."""
+    late = (quality.lateness_p50, quality.lateness_p99, quality.lateness_max)
+    p50, p99, most = (f"{1000 * each:.0f} ms" for each in late)
+    return (
+        f"{quality.probes} connections, late by {p50} at the median, {p99} at the 99th percentile, "
+        f"{most} at most; watching took {quality.burden:.0%} of the guest's processors"
+    )
 
 
-def _checked(checks: Sequence[Entry]) -> list[str]:
-    """The addresses that any check asked."""
-    return list(dict.fromkeys(label for check in checks for label in check["outcomes"]))
+def _checked(checks: Iterable[CheckResult]) -> list[str]:
+    """Return the addresses that any check asked."""
+    return list(dict.fromkeys(label for check in checks for label in check.outcomes))
+
+
+@dataclass(frozen=True)
+class File:
+    """A file of the evidence: its path from the run's folder, also as the target of a link."""
+
+    path: str
+    link: str
+
+
+@dataclass(frozen=True)
+class Log:
+    """The end of a log; `left_out` is how many lines stand before it. Without a text there is
+    `trouble`, the reason."""
+
+    name: str
+    text: str = ""
+    left_out: int = 0
+    trouble: str | None = None
+
+
+@dataclass(frozen=True)
+class Story:
+    """A measurement; without a drawing there is `trouble`, the reason."""
+
+    entry: CellResult
+    outcome: str
+    command: str
+    drawing: str | None
+    trouble: str | None
+    logs: list[Log]
+    files: list[File]
+
+
+def _story(results: Results, entry: CellResult) -> Story:
+    """Return the story of a measurement, however much of its evidence is left."""
+    folder = results.evidence(entry)
+    found = [folder / name for name in (TIMELINE, *_LOGS) if (folder / name).is_file()]
+    drawing, trouble = _drawing(results, entry)
+    return Story(
+        entry=entry,
+        outcome=outcome(entry),
+        command=results.command(entry),
+        drawing=drawing,
+        trouble=trouble,
+        logs=[_log(file) for file in found if file.name in _LOGS],
+        files=[_file(file, results.folder) for file in found],
+    )
+
+
+def _drawing(results: Results, entry: CellResult) -> tuple[str | None, str | None]:
+    """Return the drawing of a stored timeline, or why there is none."""
+    try:
+        timeline = results.timeline(entry)
+    except Damaged as damage:
+        return None, f"{TIMELINE} {damage}."
+    if timeline is None:
+        return None, "Nothing of it was stored: the cell never began."
+    if not timeline.probes:
+        return None, "It ended before any connection was made."
+    return draw(timeline, entry), None
+
+
+def _log(file: Path) -> Log:
+    try:
+        text = read(file).decode(errors="replace")
+    except Damaged as damage:
+        return Log(_LOGS[file.name], trouble=f"{file.name} {damage}.")
+    return Log(_LOGS[file.name], tail(text, LOG_LINES), max(len(text.splitlines()) - LOG_LINES, 0))
+
+
+def _file(file: Path, folder: Path) -> File:
+    path = file.relative_to(folder).as_posix()
+    return File(path, quote(path))
+
+
+@dataclass(frozen=True)
+class Row:
+    """What an address did in a reload, or several of which none lost a connection.
+
+    There is no verdict on an address that was not expected to answer.
+    """
+
+    labels: list[str]
+    verdict: str | None
+    seconds: float
+    connections: int
+    failures: str
+
+
+def _rows(reload: ReloadResult) -> list[Row]:
+    """Return a reload's addresses: first those that were hit, then all that are well at once."""
+    found = []
+    well: dict[str, int] = {}
+    for label, address in reload.addresses.items():
+        if address.verdict == "ok":
+            well[label] = address.probes
+            continue
+        failures = ", ".join(f"{count} {how}" for how, count in address.failures.items())
+        seconds = address.outage_seconds
+        found.append(Row([label], address.verdict, seconds, address.probes, failures))
+    if well:
+        found.append(Row([*well], "ok", 0.0, sum(well.values()), ""))
+    return found

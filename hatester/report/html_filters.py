@@ -6,29 +6,27 @@ axis, as the id of its box and as the class of what only that value has.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from hatester.analysis.model import CellResult
 from hatester.analysis.outcomes import MEANINGS, outcome
-
-Entry = Mapping[str, Any]
 
 _FORM, _FILTERED = "#filters", "#matrix"
 
 
 @dataclass(frozen=True)
 class Axis:
-    """What cells differ in, and its values in the order of the boxes."""
+    """A property that cells differ in, and its values in the order of the boxes."""
 
     name: str
     values: tuple[str, ...]
 
 
 class Filters:
-    """The filters for some cells: an axis that has one value only needs none."""
+    """The filters for some cells. An axis that has one value only needs none."""
 
-    def __init__(self, cells: Sequence[Entry]) -> None:
+    def __init__(self, cells: Sequence[CellResult]) -> None:
         names = dict.fromkeys(name for cell in cells for name in _values(cell))
         axes = [
             Axis(name, tuple(dict.fromkeys(_values(cell)[name] for cell in cells)))
@@ -37,8 +35,8 @@ class Filters:
         self.axes = [_in_order(axis) for axis in axes if len(axis.values) > 1]
         self._groups: dict[frozenset[tuple[str, ...]], str] = {}
 
-    def classes(self, cells: Iterable[Entry]) -> str:
-        """The classes of what is shown as long as one of these cells is selected."""
+    def classes(self, cells: Iterable[CellResult]) -> str:
+        """Return the classes of what is shown as long as one of these cells is selected."""
         selected = [self._boxes(cell) for cell in cells]
         columns = [set(boxes) for boxes in zip(*selected, strict=True)]
         common = [next(iter(column)) for column in columns if len(column) == 1]
@@ -51,7 +49,7 @@ class Filters:
         return " ".join(common)
 
     def rules(self) -> str:
-        """The CSS for all classes that were given so far."""
+        """Return the CSS for all classes that were returned so far."""
         ticked = [box for axis in range(len(self.axes)) for box in self.boxes(axis)]
         rules = [f"{_FORM}:has(#{box}:not(:checked)) ~ {_FILTERED} .{box}" for box in ticked]
         for group, name in self._groups.items():
@@ -60,11 +58,11 @@ class Filters:
         return "".join(f"{rule} {{ display: none }}\n" for rule in rules)
 
     def boxes(self, axis: int) -> list[str]:
-        """The ids of an axis' boxes, by its number."""
+        """Return the ids of an axis' boxes, by its number."""
         return [f"v{axis}-{number}" for number in range(len(self.axes[axis].values))]
 
-    def _boxes(self, cell: Entry) -> tuple[str, ...]:
-        """The boxes that must be ticked for a cell to be selected, one of each axis."""
+    def _boxes(self, cell: CellResult) -> tuple[str, ...]:
+        """Return the boxes that must be ticked for a cell to be selected, one of each axis."""
         values = _values(cell)
         return tuple(
             f"v{number}-{axis.values.index(values[axis.name])}"
@@ -72,19 +70,19 @@ class Filters:
         )
 
 
-def _values(cell: Entry) -> dict[str, str]:
+def _values(cell: CellResult) -> dict[str, str]:
     return {
-        "Linux": cell["kernel"]["name"],
-        "HAProxy": cell["haproxy"]["name"],
-        "scenario": cell["scenario"],
-        "setting": cell["setting"],
-        "method": cell["method"],
+        "Linux": cell.kernel.name,
+        "HAProxy": cell.haproxy.name,
+        "scenario": cell.scenario,
+        "setting": cell.setting,
+        "method": cell.method,
         "verdict": outcome(cell),
     }
 
 
 def _in_order(axis: Axis) -> Axis:
-    """Verdicts stand as `MEANINGS` has them, all else as in the run."""
+    """Return verdicts in the order of `MEANINGS`, all else in that of the run."""
     if axis.name != "verdict":
         return axis
     return Axis(axis.name, tuple(name for name in MEANINGS if name in axis.values))

@@ -8,20 +8,19 @@ from __future__ import annotations
 import ipaddress
 import itertools
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
+from hatester.analysis.model import ReloadResult
 from hatester.analysis.timeline import Phase, Timeline, holdings, phases
-
-Entry = Mapping[str, Any]
+from provision.guest.protocol import TakenStep
 
 _WILDCARDS = ("*", "0.0.0.0", "::", "")
 
 
 @dataclass(frozen=True)
-class Run:
-    """Connections in a row that ended alike, from when the first was made to the next run's."""
+class Streak:
+    """Connections in a row that ended alike, from when the first was made to the next streak's."""
 
     outcome: str
     is_expected: bool
@@ -46,12 +45,11 @@ class Mark:
         return f"{self.verb} {self.what}".rstrip()
 
 
-def marks(steps: Sequence[Entry], closest: float) -> list[Mark]:
-    """The steps; those that are alike and less than `closest` seconds apart are one mark."""
+def marks(steps: Sequence[TakenStep], closest: float) -> list[Mark]:
+    """Return the steps; those that are alike and less than `closest` seconds apart are one mark."""
     found: list[Mark] = []
     for step in steps:
-        number, at = step["step"], step["at"]
-        mark = Mark(number, number, step["verb"], step["what"] or "", at, at)
+        mark = Mark(step.step, step.step, step.verb, step.what or "", step.at, step.at)
         if found and found[-1].text == mark.text and mark.start - found[-1].end < closest:
             found[-1] = replace(found[-1], last=mark.last, end=mark.end)
         else:
@@ -59,35 +57,36 @@ def marks(steps: Sequence[Entry], closest: float) -> list[Mark]:
     return found
 
 
-def runs(timeline: Timeline, label: str, idle: Sequence[tuple[float, float]]) -> list[Run]:
-    """An address's runs, in order of time; `idle` is when it is not expected to answer."""
+def streaks(timeline: Timeline, label: str, idle: Sequence[tuple[float, float]]) -> list[Streak]:
+    """Return an address's streaks, in order of time; `idle` is when it need not answer."""
     probes = timeline.by_address.get(label, ())
     kinds = [
         (probe.outcome, not any(start <= probe.sent < end for start, end in idle))
         for probe in probes
     ]
-    found: list[Run] = []
+    found: list[Streak] = []
     for (outcome, is_expected), group in itertools.groupby(
         zip(kinds, probes, strict=True), key=lambda each: each[0]
     ):
         sent = [probe.sent for _, probe in group]
-        found.append(Run(outcome, is_expected, sent[0], sent[-1] + timeline.interval, len(sent)))
+        found.append(Streak(outcome, is_expected, sent[0], sent[-1] + timeline.interval, len(sent)))
     return [
-        Run(run.outcome, run.is_expected, run.start, following.start, run.count)
+        Streak(run.outcome, run.is_expected, run.start, following.start, run.count)
         for run, following in itertools.pairwise(found)
     ] + found[-1:]
 
 
 def idle_times(
-    timeline: Timeline, steps: Sequence[Entry], reloads: Sequence[Entry], label: str
+    timeline: Timeline, reloads: Sequence[ReloadResult], label: str
 ) -> list[tuple[float, float]]:
-    """Start and end of the times in which an address is not expected to answer.
+    """Return start and end of the times in which an address is not expected to answer.
 
     That is before HAProxy is started, after a start or reload in which it need not answer, and
-    from when it is taken away to the next of them. `reloads` are the entries of `run.json`.
+    from when it is taken away to the next of them.
     """
-    loads = _loads(timeline, steps, reloads)
-    taken = [step["at"] for step in steps if step["verb"] == "remove" and _takes(step, label)]
+    loads = _loads(timeline, reloads)
+    removals = [step for step in timeline.steps if step.verb == "remove"]
+    taken = [step.at for step in removals if _takes(step.what or "", label)]
     found = [(-math.inf, loads[0][0] if loads else math.inf)]
     for (start, expected), following in itertools.zip_longest(loads, loads[1:]):
         end = following[0] if following else math.inf
@@ -99,17 +98,14 @@ def idle_times(
 
 
 def _loads(
-    timeline: Timeline, steps: Sequence[Entry], reloads: Sequence[Entry]
+    timeline: Timeline, reloads: Sequence[ReloadResult]
 ) -> list[tuple[float, Collection[str]]]:
-    """When HAProxy was started and reloaded, and which addresses should answer from then on."""
-    judged = {
-        entry["step"]: [label for label, each in entry["addresses"].items() if each["expected"]]
-        for entry in reloads
-    }
+    """Return when HAProxy was started and reloaded, and which addresses should answer then."""
+    judged = {reload.step: [*reload.expected] for reload in reloads}
     found: list[tuple[float, Collection[str]]] = [
-        (step["at"], timeline.configurations.get(step["what"], ()))
-        for step in steps
-        if step["verb"] == "start"
+        (step.at, timeline.configurations.get(step.what or "", ()))
+        for step in timeline.steps
+        if step.verb == "start"
     ]
     for reload in timeline.reloads:
         bound = timeline.configurations.get(reload.config, ())
@@ -118,21 +114,21 @@ def _loads(
     return sorted(found, key=lambda each: each[0])
 
 
-def _takes(step: Entry, label: str) -> bool:
-    """Whether a step that removes an address, or the interface, takes this one away."""
+def _takes(what: str, label: str) -> bool:
+    """True if removing an address, or the interface, takes this one away."""
     address = label.rpartition(":")[0]
     try:
-        removed = str(ipaddress.ip_interface(step["what"]).ip)
+        removed = str(ipaddress.ip_interface(what).ip)
     except ValueError:
         return address not in _WILDCARDS
     return removed == address
 
 
 def owners(timeline: Timeline, label: str) -> list[Phase]:
-    """Who held an address's listener, one after another, in the words that fit each reload.
+    """Return who held an address's listener, one after another, in the words that fit each reload.
 
-    What came before the first reload is told in that one's words; what came after the last sample
-    of the listeners is not known.
+    What came before the first reload is in that one's words; what came after the last sample of the
+    listeners is not known.
     """
     first = min((each.start for each in timeline.listeners), default=0.0)
     ends = [each.end for each in timeline.listeners] + [each.end for each in timeline.processes]

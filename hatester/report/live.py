@@ -1,13 +1,12 @@
-"""The live view of a run, for who looks on at a terminal: guests, what is done, what is left."""
+"""The live view of a run at a terminal: guests, what is done, what is left."""
 
 from __future__ import annotations
 
 import logging
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -15,8 +14,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from hatester.analysis import metrics
-from hatester.analysis.outcomes import COLOURS, outcome
+from hatester.analysis.outcomes import COLOURS
 from hatester.util import progress
 from hatester.util.progress import Progress
 from hatester.util.text import displayable, printable
@@ -24,13 +22,13 @@ from hatester.util.text import displayable, printable
 log = logging.getLogger(__name__)
 
 _REFRESHES = 4
-"""A second: the eye is content, and the processors are the guests'."""
+"""A second: more would take processor time from the guests."""
 _BAR_WIDTH = 40
 
 
 @contextmanager
 def shown() -> Iterator[Progress]:
-    """A live view where standard error is a terminal that can show one, else lines."""
+    """Show a live view where standard error is a terminal that can show one, else lines."""
     console = progress.CONSOLE
     if not console.is_terminal or console.is_dumb_terminal:
         yield Lines()
@@ -48,12 +46,12 @@ def shown() -> Iterator[Progress]:
 class Lines(Progress):
     """Progress as one line per event."""
 
-    def measured(self, entry: Mapping[str, Any], done: int, planned: int) -> None:
-        log.info(line(entry, done, planned))
+    def measured(self, outcome: str, text: str, done: int, planned: int) -> None:
+        log.info(f"[{done}/{planned}] {text}")
 
 
 class View(Progress):
-    """What the live view shows; lines of the log scroll by above it."""
+    """The content of the live view; lines that are logged scroll by above it."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -78,18 +76,17 @@ class View(Progress):
         with self._lock:
             self._guests.pop(guest, None)
 
-    def measured(self, entry: Mapping[str, Any], done: int, planned: int) -> None:
-        found = outcome(entry)
+    def measured(self, outcome: str, text: str, done: int, planned: int) -> None:
         with self._lock:
             # What an earlier run measured took this one no time.
             self._before = self._before or done - 1
             self._done, self._planned = done, planned
-            self._outcomes[found] = self._outcomes.get(found, 0) + 1
-        text = displayable(line(entry, done, planned))
-        self._console.print(Text(text, style=_style(found)))
+            self._outcomes[outcome] = self._outcomes.get(outcome, 0) + 1
+        line = displayable(f"[{done}/{planned}] {text}")
+        self._console.print(Text(line, style=_style(outcome)))
 
     def render(self) -> Group:
-        """The view as it is now."""
+        """Return the view as it is now."""
         with self._lock:
             guests = Table.grid(padding=(0, 2))
             for name, doing in sorted(self._guests.items()):
@@ -108,7 +105,7 @@ class View(Progress):
         return Group(guests, bar)
 
     def _left(self) -> str:
-        """How long the rest will take, if it goes on as it went so far."""
+        """Return how long the rest will take at the speed so far."""
         passed = time.monotonic() - self._begun
         done = self._done - self._before
         so_far = f"{_minutes(passed)} so far"
@@ -125,9 +122,3 @@ def _minutes(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-def line(entry: Mapping[str, Any], done: int, planned: int) -> str:
-    """A cell's outcome, in the words of the tables, and how far the run is."""
-    [outcome] = metrics.lines([entry])
-    return f"[{done}/{planned}] {entry['id']}: {outcome} ({entry['seconds']:.1f} s)"

@@ -4,28 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hatester.analysis import reasons
 from hatester.analysis.findings import Finding
-from hatester.analysis.outcomes import OUTCOMES, measured, outcome
+from hatester.analysis.outcomes import OUTCOMES, errors, measured, outcome
 from hatester.report import tables
 from hatester.results.store import Results
 from hatester.util.text import counted, for_markdown, for_xml
 
 _MOST_COMMANDS = 10
-"""To measure cells again: what is longer is for nobody's ticket."""
+"""Commands in a report that is to fit into a ticket."""
 
 
 def render(results: Results, findings: Sequence[Finding]) -> str:
-    """GitHub-flavoured Markdown: what was found, the tables, and how to measure it again."""
+    """Return GitHub-flavoured Markdown: findings, tables, and how to measure it again."""
     parts = [
-        f"# hatester {for_markdown(results.run['run'])}\n\n{for_markdown(_head(results))}",
+        f"# hatester {for_markdown(results.run.run)}\n\n{for_markdown(_head(results))}",
         *(_finding(each) for each in findings),
-        tables.tables(results.cells, table_format="github", title="## {}"),
+        tables.tables(results.run, table_format="github", title="## {}"),
     ]
-    if complaints := reasons.errors(results.cells):
+    if complaints := errors(results.cells):
         parts.append(f"## Not measured\n\n{_code(complaints)}")
-    if differs := results.run.get("differs"):
-        title = f"## Unlike {for_markdown(results.run['captured'])}"
+    if differs := results.run.differs:
+        title = f"## Unlike {for_markdown(results.run.captured or '')}"
         parts.append(f"{title}\n\n" + _code("\n".join(differs)))
     if again := _again(results):
         parts.append(f"## To measure it again\n\n{_code(again)}")
@@ -33,17 +32,20 @@ def render(results: Results, findings: Sequence[Finding]) -> str:
 
 
 def _head(results: Results) -> str:
-    """When, on what, and how it went."""
+    """Return when it was measured, on what, and how it went."""
     run = results.run
     counts = [
         f"{number} {name}"
         for name in (*OUTCOMES, "error")
         if (number := sum(outcome(cell) == name for cell in results.cells))
     ]
-    qemu = run["host"].get("qemu")
-    host = ", ".join(str(each) for each in (qemu, *tables.engines(results.cells)) if each)
-    cells = counted(len(results.cells), "cell")
-    return f"{run['started']}, {host or 'host unknown'}. {cells}: {', '.join(counts) or 'none'}."
+    host = ", ".join(each for each in (run.host.qemu, *tables.engines(run.cells)) if each)
+    cells = counted(len(run.cells), "cell")
+    shortfall = f" {run.shortfall}." if run.shortfall else ""
+    return (
+        f"{run.started}, {host or 'host unknown'}. {cells}: {', '.join(counts) or 'none'}."
+        f"{shortfall}"
+    )
 
 
 def _finding(finding: Finding) -> str:
@@ -52,7 +54,7 @@ def _finding(finding: Finding) -> str:
 
 
 def _again(results: Results) -> str:
-    """What measures the worst cells again, one of each table."""
+    """Return the commands that measure the worst cells again, one of each table."""
     worst: dict[str, None] = {}
     for grid in tables.grids(results.cells):
         cells = measured(each for group in grid.cells.values() for each in group)
@@ -63,7 +65,7 @@ def _again(results: Results) -> str:
 
 
 def _code(text: str) -> str:
-    """As it is, whatever is in it: fenced by more backticks than it has."""
+    """Return text as a code block, fenced by more backticks than it has."""
     fence = "```"
     while fence in text:
         fence += "`"

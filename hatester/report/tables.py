@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from tabulate import multiline_formats, tabulate
 
-from hatester.analysis.metrics import LEGEND, Entry, is_late, lines
-from hatester.analysis.outcomes import COLOURS, worst
+from hatester.analysis.model import CellResult
+from hatester.analysis.outcomes import COLOURS, LEGEND, is_late, lines, worst
+from hatester.analysis.run import RunResult
 from hatester.util.text import counted, for_markdown, printable
 
 _MARKDOWN = ("github", "pipe")
@@ -25,7 +26,7 @@ class Grid:
     setting: str
     scenario: str
     method: str
-    cells: Mapping[tuple[str, str], Sequence[Entry]]
+    cells: Mapping[tuple[str, str], Sequence[CellResult]]
 
     @property
     def title(self) -> str:
@@ -40,38 +41,42 @@ class Grid:
         return list(dict.fromkeys(build for _, build in self.cells))
 
     @property
-    def every(self) -> list[Entry]:
+    def every(self) -> list[CellResult]:
         return list(itertools.chain(*self.cells.values()))
 
-    def row(self, kernel: str) -> list[Entry]:
-        return [cell for cell in self.every if cell["kernel"]["name"] == kernel]
+    def row(self, kernel: str) -> list[CellResult]:
+        return [cell for cell in self.every if cell.kernel.name == kernel]
 
-    def column(self, build: str) -> list[Entry]:
-        return [cell for cell in self.every if cell["haproxy"]["name"] == build]
+    def column(self, build: str) -> list[CellResult]:
+        return [cell for cell in self.every if cell.haproxy.name == build]
 
 
-def grids(cells: Iterable[Entry]) -> list[Grid]:
-    """What becomes a table each: kernels down, HAProxy across."""
-    found: dict[tuple[str, str, str], dict[tuple[str, str], list[Entry]]] = {}
+def grids(cells: Iterable[CellResult]) -> list[Grid]:
+    """Return the cells of each table: kernels down, HAProxy across."""
+    found: dict[tuple[str, str, str], dict[tuple[str, str], list[CellResult]]] = {}
     for cell in cells:
-        grid = found.setdefault((cell["setting"], cell["scenario"], cell["method"]), {})
-        grid.setdefault((cell["kernel"]["name"], cell["haproxy"]["name"]), []).append(cell)
+        grid = found.setdefault((cell.setting, cell.scenario, cell.method), {})
+        grid.setdefault((cell.kernel.name, cell.haproxy.name), []).append(cell)
     return [Grid(*names, grid) for names, grid in found.items()]
 
 
 def tables(
-    cells: Sequence[Entry],
+    run: RunResult,
     table_format: str = "plain",
     title: str = "{}",
     is_coloured: bool = False,
 ) -> str:
-    """One table per setting, scenario and method, in a format of tabulate's, under its title."""
+    """Return a table per setting, scenario and method, in a format of tabulate's, with titles.
+
+    Under them stands how much of an interrupted run is missing.
+    """
     escaped = _escape(table_format)
     texts = [
         f"{title.format(escaped(grid.title))}\n\n{_table(grid, table_format, is_coloured)}"
-        for grid in grids(cells)
+        for grid in grids(run.cells)
     ]
-    return "\n\n".join([*texts, LEGEND] if any(is_late(cell) for cell in cells) else texts)
+    notes = [LEGEND] if any(is_late(cell) for cell in run.cells) else []
+    return "\n\n".join([*texts, *notes, *([f"{run.shortfall}."] if run.shortfall else [])])
 
 
 def _table(grid: Grid, table_format: str, is_coloured: bool) -> str:
@@ -80,12 +85,12 @@ def _table(grid: Grid, table_format: str, is_coloured: bool) -> str:
 
     escaped = _escape(table_format)
 
-    def told(repetitions: Sequence[Entry]) -> str:
+    def shown(repetitions: Sequence[CellResult]) -> str:
         text = separator.join(map(escaped, lines(repetitions)))
         return _coloured(text, repetitions) if is_coloured and text else text
 
     rows = [
-        [escaped(kernel), *(told(grid.cells.get((kernel, build), [])) for build in grid.builds)]
+        [escaped(kernel), *(shown(grid.cells.get((kernel, build), [])) for build in grid.builds)]
         for kernel in grid.kernels
     ]
     headers = ["Linux", *(f"HAProxy {escaped(build)}" for build in grid.builds)]
@@ -93,20 +98,22 @@ def _table(grid: Grid, table_format: str, is_coloured: bool) -> str:
 
 
 def _escape(table_format: str) -> Callable[[str], str]:
-    """What makes a text one line of a format that tabulate does not escape itself."""
+    """Return the function that makes a text one line of a format, as tabulate does not."""
     return for_markdown if table_format in _MARKDOWN else printable
 
 
-def _coloured(text: str, repetitions: Iterable[Entry]) -> str:
-    """By the worst of a cell's outcomes, as terminals take it (console_codes(4))."""
+def _coloured(text: str, repetitions: Iterable[CellResult]) -> str:
+    """Return text in the colour of the worst outcome, for a terminal (console_codes(4))."""
     code = f"38;5;{COLOURS[worst(repetitions)]}"
     return "\n".join(f"\x1b[{code}m{line}\x1b[0m" for line in text.split("\n"))
 
 
-def engines(cells: Iterable[Entry]) -> list[str]:
-    """How guests ran: `tcg, virtual clock, 1 processor`."""
-    found = {(cell["kernel"].get("accelerator"), cell["clock"], cell["cpus"]) for cell in cells}
-    return [
-        f"{accelerator}, {clock} clock, {counted(cpus, 'processor')}"
-        for accelerator, clock, cpus in sorted(found - {(None, None, None)})
-    ]
+def engines(cells: Iterable[CellResult]) -> list[str]:
+    """Return how guests ran: `tcg, virtual clock, 1 processor`."""
+    return sorted(
+        {
+            f"{cell.kernel.accelerator}, {cell.clock} clock, {counted(cell.cpus, 'processor')}"
+            for cell in cells
+            if cell.cpus is not None
+        }
+    )

@@ -1,23 +1,20 @@
 """Drawings: a cell's timeline as a picture, one lane for each address.
 
 They are SVG without a style of their own: the class of a thing says what it is, and its title
-tells of it.
+describes it.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from xml.etree.ElementTree import Element, SubElement, tostring
 
-from hatester.analysis.timeline import Phase, Timeline, read
-from hatester.report.lanes import Run, idle_times, marks, owners, runs
-from hatester.report.svg import add, box, picture, written
-from provision.guest.connections import OUTCOMES
-from provision.guest.protocol import Reload
-
-Entry = Mapping[str, Any]
+from hatester.analysis.model import CellResult, ReloadResult
+from hatester.analysis.timeline import Phase, Timeline
+from hatester.report.lanes import Streak, idle_times, marks, owners, streaks
+from hatester.util.text import for_xml
+from provision.guest.protocol import OUTCOMES, Reload
 
 OWNERS = ("new worker", "old worker", "master", "stranger", None)
 _LEGENDS = {
@@ -53,12 +50,9 @@ _SIGNS = {
 _ALERT = "l-4-7h8z"
 
 
-def draw(evidence: Entry, cell: Entry) -> str:
-    """The content of a cell's `timeline.json`, with its entry in `run.json`, as SVG.
-
-    Raises LookupError, TypeError or ValueError for what is no timeline.
-    """
-    return _Drawing(read(evidence), evidence["steps"], cell).drawn()
+def draw(timeline: Timeline, cell: CellResult) -> str:
+    """Return a cell's timeline as SVG."""
+    return _Drawing(timeline, cell).draw()
 
 
 class _Drawing:
@@ -67,18 +61,17 @@ class _Drawing:
     Each is drawn below `y`, the height so far, and adds to it.
     """
 
-    def __init__(self, timeline: Timeline, steps: Sequence[Entry], cell: Entry) -> None:
+    def __init__(self, timeline: Timeline, cell: CellResult) -> None:
         self.timeline = timeline
-        self.steps = steps
-        self.entries = cell["reloads"]
-        self.start, self.end = _bounds(timeline, steps)
-        self.svg = picture(f"Timeline of {cell['id']}", str(cell["explanation"]))
-        self.lines = add(self.svg, "g")
+        self.entries = cell.reloads
+        self.start, self.end = _bounds(timeline)
+        self.svg = _picture(f"Timeline of {cell.id}", cell.explanation)
+        self.lines = _add(self.svg, "g")
         self.y = 0.0
         self.legend: dict[str, str] = {}
         """The words of what was drawn, by its class."""
 
-    def drawn(self) -> str:
+    def draw(self) -> str:
         self._draw_steps()
         if self.timeline.reloads:
             self._draw_speech()
@@ -86,7 +79,7 @@ class _Drawing:
             self._draw_lane(label)
         self._draw_seconds()
         self._draw_legend()
-        return written(self.svg, _WIDTH, self.y)
+        return _written(self.svg, _WIDTH, self.y)
 
     def _x(self, at: float) -> float:
         share = (at - self.start) / (self.end - self.start)
@@ -96,7 +89,7 @@ class _Drawing:
         """Each step's number and words, in as many rows as they need, beside a line downwards."""
         rows: list[float] = []
         closest = 4 * _CHARACTER * (self.end - self.start) / (_WIDTH - _LEFT - _RIGHT)
-        for mark in marks(self.steps, closest):
+        for mark in marks(self.timeline.steps, closest):
             x = self._x(mark.start)
             number = str(mark.first) if mark.first == mark.last else f"{mark.first}–{mark.last}"
             width = _CHARACTER * (len(number) + len(mark.text) + 3)
@@ -105,63 +98,63 @@ class _Drawing:
             rows[row : row + 1] = [left + width]
             told = f"step {number}: {mark.text}, {self._when(mark.start, mark.end)}"
             kind = f"step {'load' if mark.verb in ('start', 'reload') else 'change'}"
-            line = add(self.lines, "line", x1=x, x2=x, y1=row * _ROW + 3, kind=kind)
-            add(line, "title", told)
-            label = add(self.svg, "text", x=left + 5, y=(row + 1) * _ROW - 5, kind=kind)
-            add(label, "title", told)
-            add(label, "tspan", number, kind="number")
-            add(label, "tspan", mark.verb, dx=5)
-            add(label, "tspan", mark.what, dx=4, kind="what")
+            line = _add(self.lines, "line", x1=x, x2=x, y1=row * _ROW + 3, kind=kind)
+            _add(line, "title", told)
+            label = _add(self.svg, "text", x=left + 5, y=(row + 1) * _ROW - 5, kind=kind)
+            _add(label, "title", told)
+            _add(label, "tspan", number, kind="number")
+            _add(label, "tspan", mark.verb, dx=5)
+            _add(label, "tspan", mark.what, dx=4, kind="what")
         self.y = len(rows) * _ROW + 4
 
     def _draw_speech(self) -> None:
         """From each reload to HAProxy's word on it, and the alerts in its log."""
         y = self.y + _SPEECH / 2
         self._draw_name("HAProxy", y + 4)
-        entries = {entry["step"]: entry for entry in self.entries}
+        entries = {each.step: each for each in self.entries}
         reloads = self.timeline.reloads
         nexts = [*(self._x(reload.at) for reload in reloads[1:]), _WIDTH]
         for reload, following in zip(reloads, nexts, strict=True):
-            said, told = _said(reload, entries.get(reload.step, {}))
+            said, told = _said(reload, entries.get(reload.step))
             end = self._x(reload.until if reload.reported_at is None else reload.reported_at)
-            group = add(self.svg, "g", kind=f"said {said}")
-            add(group, "title", f"the reload of step {reload.step}: {told}")
-            add(group, "line", x1=self._x(reload.at), x2=end, y1=y, y2=y)
-            add(group, "circle", cx=end, cy=y, r=6)
-            add(group, "path", d=f"M{end - 3:.1f} {y:.1f}{_SIGNS[said]}")
+            group = _add(self.svg, "g", kind=f"said {said}")
+            _add(group, "title", f"the reload of step {reload.step}: {told}")
+            _add(group, "line", x1=self._x(reload.at), x2=end, y1=y, y2=y)
+            _add(group, "circle", cx=end, cy=y, r=6)
+            _add(group, "path", d=f"M{end - 3:.1f} {y:.1f}{_SIGNS[said]}")
             if end + len(told) * _CHARACTER + 16 <= following:
-                add(group, "text", told, x=end + 11, y=y + 4)
+                _add(group, "text", told, x=end + 11, y=y + 4)
         for at, line in self.timeline.log:
             if "[ALERT]" in line:
-                alert = add(self.svg, "path", d=f"M{self._x(at):.1f} {y - 4:.1f}{_ALERT}")
+                alert = _add(self.svg, "path", d=f"M{self._x(at):.1f} {y - 4:.1f}{_ALERT}")
                 alert.set("class", "alert")
-                add(alert, "title", f"{line}, {self._when(at, at)}")
+                _add(alert, "title", f"{line}, {self._when(at, at)}")
                 self.legend["alert"] = "alert in its log"
         self.y += _SPEECH
 
     def _draw_lane(self, label: str) -> None:
         """What became of an address's connections, and below it who held its listener."""
         self._draw_name(label, self.y + _BAR / 2 + 4)
-        idle = idle_times(self.timeline, self.steps, self.entries, label)
-        found = runs(self.timeline, label, idle)
+        idle = idle_times(self.timeline, self.entries, label)
+        found = streaks(self.timeline, label, idle)
         for run in sorted(found, key=lambda run: run.outcome != "ok"):
             self._draw_run(label, run)
         for phase in owners(self.timeline, label):
             self._draw_owners(label, phase)
         self.y += _LANE
 
-    def _draw_run(self, label: str, run: Run) -> None:
+    def _draw_run(self, label: str, run: Streak) -> None:
         height = _CALM if run.outcome == "ok" else _BAR
         left, right = self._x(run.start), self._x(run.end)
-        group = add(self.svg, "g", kind=f"run {run.outcome}{'' if run.is_expected else ' idle'}")
+        group = _add(self.svg, "g", kind=f"run {run.outcome}{'' if run.is_expected else ' idle'}")
         expectation = "" if run.is_expected else "; it was not expected to answer"
         count = f"{run.count} connection{'s' * (run.count > 1)}"
         when = self._when(run.start, run.end)
-        add(group, "title", f"{label}: {count} {run.outcome}, {when}{expectation}")
+        _add(group, "title", f"{label}: {count} {run.outcome}, {when}{expectation}")
         y = self.y + (_BAR - height) / 2
-        box(group, left, max(right, left + _NARROWEST), y, height)
+        _box(group, left, max(right, left + _NARROWEST), y, height)
         if run.outcome != "ok" and right - left > (len(run.outcome) + 2) * _CHARACTER:
-            add(group, "text", run.outcome, x=left + 6, y=self.y + _BAR / 2 + 4)
+            _add(group, "text", run.outcome, x=left + 6, y=self.y + _BAR / 2 + 4)
         if run.is_expected:
             self.legend[f"run {run.outcome}"] = run.outcome
         else:
@@ -176,10 +169,10 @@ class _Drawing:
             kind = f"owner {(owner or 'nobody').partition(' ')[0]}"
             words = self._owner(owner)
             y = self.y + _BAR + 3 + number * height
-            held = box(self.svg, self._x(phase.start), self._x(phase.end), y, height)
+            held = _box(self.svg, self._x(phase.start), self._x(phase.end), y, height)
             held.set("class", kind)
             when = self._when(phase.start, phase.end)
-            add(held, "title", f"{label} held by {words}, {when}{queue}")
+            _add(held, "title", f"{label} held by {words}, {when}{queue}")
             self.legend[kind] = words
 
     def _owner(self, owner: str | None) -> str:
@@ -192,11 +185,11 @@ class _Drawing:
         """The axis, and lines upwards from each of its ticks and downwards from each step."""
         for at in ticks(self.start, self.end):
             x = self._x(at)
-            add(self.lines, "line", x1=x, x2=x, y1=self.y, y2=self.y + 5, kind="tick")
-            add(self.svg, "text", f"{at:g} s", x=x, y=self.y + 19, kind="tick")
+            _add(self.lines, "line", x1=x, x2=x, y1=self.y, y2=self.y + 5, kind="tick")
+            _add(self.svg, "text", f"{at:g} s", x=x, y=self.y + 19, kind="tick")
         for line in self.lines.iterfind("line[@class!='tick']"):
             line.set("y2", f"{self.y:g}")
-        add(self.lines, "line", x1=_LEFT, x2=_WIDTH - _RIGHT, y1=self.y, y2=self.y, kind="axis")
+        _add(self.lines, "line", x1=_LEFT, x2=_WIDTH - _RIGHT, y1=self.y, y2=self.y, kind="axis")
         self.y += 36
 
     def _draw_legend(self) -> None:
@@ -208,19 +201,19 @@ class _Drawing:
             self._draw_name(name, self.y + 11)
             x = _LEFT
             for kind in found:
-                group = add(self.svg, "g", kind=kind)
-                box(group, x, x + 14, self.y + 2, 10)
-                add(group, "text", self.legend[kind], x=x + 20, y=self.y + 11, kind="legend")
+                group = _add(self.svg, "g", kind=kind)
+                _box(group, x, x + 14, self.y + 2, 10)
+                _add(group, "text", self.legend[kind], x=x + 20, y=self.y + 11, kind="legend")
                 x += len(self.legend[kind]) * _CHARACTER + 42
             self.y += _ROW
         self.y += 4
 
     def _draw_name(self, name: str, y: float) -> None:
         short = name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
-        label = add(self.svg, "text", x=0, y=y, kind="name")
-        add(label, "tspan", short)
+        label = _add(self.svg, "text", x=0, y=y, kind="name")
+        _add(label, "tspan", short)
         if short != name:
-            add(label, "title", name)
+            _add(label, "title", name)
 
     def _when(self, start: float, end: float) -> str:
         """A time, and how long after the last reload that was."""
@@ -232,10 +225,10 @@ class _Drawing:
         return f"{text} s ({since} s after the reload of step {before[-1].step})"
 
 
-def _bounds(timeline: Timeline, steps: Sequence[Entry]) -> tuple[float, float]:
+def _bounds(timeline: Timeline) -> tuple[float, float]:
     """When the first thing happened, and the last."""
     times = [
-        *(step["at"] for step in steps),
+        *(step.at for step in timeline.steps),
         *(probe.sent for probes in timeline.by_address.values() for probe in probes),
         *(reload.until for reload in timeline.reloads),
     ]
@@ -243,12 +236,12 @@ def _bounds(timeline: Timeline, steps: Sequence[Entry]) -> tuple[float, float]:
     return start, max(end, start + 1.0)
 
 
-def _said(reload: Reload, entry: Entry) -> tuple[str, str]:
+def _said(reload: Reload, result: ReloadResult | None) -> tuple[str, str]:
     """What HAProxy said of a reload, as the class of a mark and in words."""
     if reload.reported is None:
         return "nothing", "said nothing"
     at = "" if reload.reported_at is None else f" {reload.reported_at - reload.at:+.2f} s"
-    if entry.get("true") is False:
+    if result and result.is_true is False:
         return "untrue", f"{reload.reported}{at}, not true"
     return reload.reported, f"{reload.reported}{at}"
 
@@ -264,3 +257,34 @@ def ticks(start: float, end: float) -> list[float]:
     scales = (base * 10.0**power for power in itertools.count(-1) for base in (1, 2, 5))
     step = next(scale for scale in scales if (end - start) / scale <= _MOST_TICKS)
     return [number * step for number in range(math.ceil(start / step), int(end // step) + 1)]
+
+
+def _picture(name: str, description: str) -> Element:
+    """Return an SVG element that a screen reader takes as one image."""
+    svg = Element("svg", {"xmlns": "http://www.w3.org/2000/svg", "role": "img"})
+    _add(svg, "title", name)
+    _add(svg, "desc", description)
+    return svg
+
+
+def _add(parent: Element, tag: str, text: str | None = None, **attributes: str | float) -> Element:
+    """Return a new last child; `kind` is its class. Numbers are written to a tenth."""
+    element = SubElement(parent, tag)
+    for name, value in attributes.items():
+        text_ = value if isinstance(value, str) else f"{round(value, 1):g}"
+        element.set("class" if name == "kind" else name.replace("_", "-"), for_xml(text_))
+    if text is not None:
+        element.text = for_xml(text)
+    return element
+
+
+def _box(parent: Element, left: float, right: float, y: float, height: float) -> Element:
+    return _add(parent, "rect", x=left, y=y, width=right - left, height=height)
+
+
+def _written(svg: Element, width: float, height: float) -> str:
+    """Return the picture as text, with its size, which is known once all is drawn."""
+    svg.set("viewBox", f"0 0 {width:g} {height:g}")
+    svg.set("width", f"{width:g}")
+    svg.set("height", f"{height:g}")
+    return tostring(svg, encoding="unicode")

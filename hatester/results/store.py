@@ -1,7 +1,8 @@
-"""Results: `results/RUN/run.json`, whole at any moment, and what lies beside it.
+"""The store of runs: `results/RUN`, with `results/latest` pointing at the newest.
 
-What is stored is only believed as it was written (`schema`), and made again from what else there is
-of it (`recovery`). Whoever writes to a run holds its lock; reading it needs none.
+A cell's folder (`cells/ID`) is the truth: it is on disk, whole, when the cell ends. `plan.json` has
+the run without its cells and is written once. `run.json` is derived from both, and can be written
+again from them at any time. A process that writes holds the run's lock; reading needs none.
 """
 
 from __future__ import annotations
@@ -10,188 +11,178 @@ import contextlib
 import datetime
 import logging
 import shlex
-from collections.abc import Container, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
-from hatester.analysis.model import Result
+from hatester.analysis.model import CellResult, Measurement
 from hatester.analysis.outcomes import measured, outcome
-from hatester.matrix.plan import FLAGS, Cell, Task, cell_of
+from hatester.analysis.run import SCHEMA, HostSummary, Omission, RunHead, RunOrigin, RunResult
+from hatester.analysis.timeline import Timeline
+from hatester.analysis.timeline import read as read_timeline
+from hatester.analysis.verdict import judge
+from hatester.matrix.plan import FLAGS, Cell, Task
 from hatester.matrix.scenario import AFTER, BEFORE, ROOT
-from hatester.results import evidence, folders, recovery
-from hatester.results.schema import keep_sealed
+from hatester.results.folder import SUMS, is_listed, is_stored, parse, quarantine, read, store
+from hatester.results.places import PLAN, RUN, locate, make_folder, point_latest, require_place
 from hatester.util import locks
 from hatester.util.errors import UserError
 from hatester.util.files import UNFINISHED, remove
-from hatester.util.jsonfile import Damaged
+from hatester.util.jsonfile import Damaged, parsed
+from provision.guest.protocol import encode
 
 log = logging.getLogger(__name__)
 
+LOCK = "lock"
+CELL, TIMELINE, HAPROXY_LOG, CONSOLE = "cell.json", "timeline.json", "haproxy.log", "console.log"
+T = TypeVar("T")
+REWRITE_SECONDS = 5.0
+"""At least, between two times that `run.json` is brought up to date while cells are measured."""
+
 
 class Recomputed(NamedTuple):
-    """The ids of the cells of which something else is said now, and of those that could not be
-    judged again."""
+    """The ids of the cells that are judged differently now, and of those that could not be judged
+    again."""
 
     changed: list[str]
     kept: list[str]
 
 
-class Results:
-    """A run's folder. Every cell is on disk as soon as it is added."""
+class _Loaded(NamedTuple):
+    run: RunResult
+    damaged: Mapping[Path, str]
+    is_current: bool
+    """Whether `run.json` is what would be written now."""
 
-    def __init__(self, folder: Path, run: dict[str, Any]) -> None:
+
+class Results:
+    """A run and its folder. Every cell is on disk as soon as it is added."""
+
+    def __init__(self, folder: Path, run: RunResult) -> None:
         self.folder = folder
         self.run = run
-        self._unproven: set[recovery.Key] = set()
-
-    @property
-    def planned(self) -> list[Task]:
-        """All that is to be measured, in the order in which it is.
-
-        Raises UserError for a run that does not say.
-        """
-        if not {"planned", "seeds", "clock", "probe_interval"} <= self.run.keys():
-            raise UserError(f"{self.file} does not say what was planned.")
-        return [
-            (cell_of(id_), number)
-            for number in range(1, len(self.run["seeds"]) + 1)
-            for id_ in self.run["planned"]
-        ]
-
-    def seed(self, repetition: int) -> int:
-        """The seed of a repetition."""
-        seed: int = self.run["seeds"][repetition - 1]
-        return seed
-
-    @property
-    def described_builds(self) -> dict[str, str]:
-        """What --haproxy was given for those of its builds that are declared in no file."""
-        builds: dict[str, str] = self.run.get("builds", {})
-        return builds
-
-    def left(self, again: Container[str] = ()) -> list[Task]:
-        """What is to be measured and is not there, or is `unproven`, or has one of the outcomes
-        `again`."""
-        there = {recovery.key(each) for each in self.cells if outcome(each) not in again}
-        there -= self._unproven
-        return [(cell, number) for cell, number in self.planned if (cell.id, number) not in there]
-
-    @property
-    def described_kernels(self) -> dict[str, str]:
-        """What --kernel was given for those of its kernels that are declared in no file."""
-        kernels: dict[str, str] = self.run.get("kernels", {})
-        return kernels
+        self._unproven: set[tuple[str, int]] = set()
+        self._is_current = True
+        self._written_at = time.monotonic()
 
     @property
     def file(self) -> Path:
-        return self.folder / recovery.RUN
+        return self.folder / RUN
 
     @property
     def scenarios(self) -> Path:
-        """The folder of scenarios that were made for this run alone, if there are any."""
+        """The folder of scenarios that were written for this run alone, if there are any."""
         return self.folder / "scenarios"
 
     @property
-    def cells(self) -> list[dict[str, Any]]:
-        cells: list[dict[str, Any]] = self.run["cells"]
-        return cells
+    def cells(self) -> Sequence[CellResult]:
+        return self.run.cells
+
+    def seed(self, repetition: int) -> int:
+        """Return the seed of a repetition."""
+        return self.run.seeds[repetition - 1]
+
+    def left(self, again: Container[str] = ()) -> list[Task]:
+        """Return what is to be measured: what is missing or unproven, or has an outcome `again`."""
+        there = {cell.key for cell in self.cells if outcome(cell) not in again}
+        there -= self._unproven
+        return [(cell, number) for cell, number in self.run.tasks if (cell.id, number) not in there]
 
     @contextlib.contextmanager
     def measuring(self) -> Iterator[None]:
-        """Have the run alone, as whoever writes to it must, and made whole again before.
+        """Hold the run's lock, as every writer must, and repair the run before.
 
-        What another process has written meanwhile is read, what killed ones left is removed, and
-        evidence that is damaged is told and set aside. Raises UserError at once where another
-        process has the run, and as `recovery.mend`.
+        Cells that another process has written meanwhile are read, unfinished files of killed
+        processes are removed, and damaged files are reported and quarantined. In the end `run.json`
+        is up to date. Raises UserError at once where another process holds the lock, and as `find`.
         """
-        lock = self.folder / "lock"
+        lock = self.folder / LOCK
         sentence = (
             f"{self.folder} is being measured by another process ({locks.holder(lock)}it holds "
             f"{lock}); wait for its end, or end it."
         )
         with locks.taken(lock, sentence):
-            for unfinished in list(self.folder.rglob(f".*.{UNFINISHED}")):
-                remove(unfinished)
-            self.run = recovery.mend(self.folder)
-            for entry, reason in self.unproven():
-                recovery.put_aside(self.evidence(entry) / evidence.TIMELINE, reason)
-            yield
+            self._repair()
+            try:
+                yield
+            finally:
+                if not self._is_current:
+                    self.write()
 
-    def unproven(self) -> list[tuple[dict[str, Any], str]]:
-        """The cells whose timeline is missing or damaged, each with the reason.
+    def _repair(self) -> None:
+        for unfinished in list(self.folder.rglob(f".*.{UNFINISHED}")):
+            remove(unfinished)
+        self.run, damaged, self._is_current = _load(self.folder)
+        for path, reason in damaged.items():
+            quarantine(path, reason)
+        if self.folder / PLAN in damaged:
+            store(self.folder, {PLAN: _head(self.run).to_json()})
+        for cell, reason in self.unproven():
+            quarantine(self.evidence(cell) / TIMELINE, reason)
+        if not self._is_current:
+            self.write()
+
+    def unproven(self) -> list[tuple[CellResult, str]]:
+        """Return the cells whose timeline is missing or damaged, each with the reason.
 
         They keep their verdicts, and are `left` from now on.
         """
         found = []
-        for entry in self.cells:
+        for cell in self.cells:
             try:
-                self.timeline(entry)
+                self.timeline(cell)
             except Damaged as damage:
-                found.append((entry, str(damage)))
-        self._unproven = {recovery.key(entry) for entry, _ in found}
+                found.append((cell, str(damage)))
+        self._unproven = {cell.key for cell, _ in found}
         return found
 
-    def add(self, result: Result) -> None:
-        """Write a cell's evidence, then the cell itself, at its place in the plan.
+    def add(self, measurement: Measurement) -> None:
+        """Write a cell's folder: its evidence, and the cell itself.
 
-        It takes the place of an earlier measurement of the same, unless it is an error and that is
-        none. Raises UserError where it cannot be written.
+        It replaces an earlier measurement of the same cell, unless it is an error and that is not.
+        Raises UserError where it cannot be written.
         """
-        which = recovery.key(result.entry)
-        before = [each for each in self.cells if recovery.key(each) == which]
-        if measured(before) and not measured([result.entry]):
-            log.warning(f"{which[0]}: could not be measured again; what was measured before stays")
+        cell, timeline = measurement.cell, measurement.timeline
+        before = [each for each in self.cells if each.key == cell.key]
+        if measured(before) and not cell.is_measured:
+            log.warning(f"{cell.id}: could not be measured again; the earlier measurement stays")
             return
-        others = [each for each in self.cells if recovery.key(each) != which]
-        entry = {
-            **result.entry,
-            "seed": self.seed(result.entry["repetition"]),
-            "evidence": evidence.write(self.evidence(result.entry), result),
+        lines = [f"{at:9.3f}  {line}\n" for at, line in (timeline.log if timeline else ())]
+        contents = {
+            TIMELINE: encode(timeline) if timeline else None,
+            HAPROXY_LOG: "".join(lines) if timeline else None,
+            CONSOLE: measurement.console or None,
+            CELL: cell.to_json(),
         }
-        keep_sealed(recovery.cell_file(self.folder, entry), entry)
-        self._unproven.discard(which)
-        self.cells[:] = recovery.in_order(self.run, [*others, entry])
-        self.write()
+        store(self.evidence(cell), contents)
+        self._unproven.discard(cell.key)
+        self._put(cell)
+        if time.monotonic() - self._written_at >= REWRITE_SECONDS:
+            self.write()
 
-    def evidence(self, entry: Mapping[str, Any]) -> Path:
-        """Where a cell's timeline, log and console are."""
-        return evidence.folder(self.folder, entry["id"], entry["repetition"])
+    def _put(self, cell: CellResult) -> None:
+        others = [each for each in self.cells if each.key != cell.key]
+        self.run = self.run.with_cells([*others, cell])
+        self._is_current = False
 
-    def timeline(self, entry: Mapping[str, Any]) -> dict[str, Any] | None:
-        """A cell's timeline, as `evidence.timeline` has it."""
-        return evidence.timeline(self.evidence(entry), entry)
+    def evidence(self, cell: CellResult) -> Path:
+        """Return a cell's folder, which has its timeline, log and console."""
+        return _cell_folder(self.folder, cell.id, cell.repetition)
 
-    def command(self, entry: Mapping[str, Any]) -> str:
-        """What measures a cell again, as a line for a shell."""
-        words = ["./bootstrap", "invoke", "matrix"]
-        names = dict(zip(FLAGS.values(), str(entry["id"]).split("/"), strict=True))
-        if "captured" in self.run:
-            words += ["--host", self.run["captured"], "--only", str(entry["id"])]
-            names.clear()
-        elif self.scenarios.exists():
-            words += self._configuration(names.pop(FLAGS["scenarios"]))
-            words += ["--only", str(entry["id"])]
-        described = {
-            FLAGS["kernels"]: self.described_kernels,
-            FLAGS["haproxy"]: self.described_builds,
-        }
-        for flag, name in names.items():
-            words += [flag, described.get(flag, {}).get(name, name)]
-        if interval := self.run.get("probe_interval"):
-            words += ["--probe-interval", f"{interval:g}s"]
-        words += ["--seed", str(entry["seed"]), "--clock", entry["clock"] or self.run["clock"]]
-        return shlex.join(words)
+    def timeline(self, cell: CellResult) -> Timeline | None:
+        """Return a cell's timeline; None for a cell that never began, which left none.
 
-    def _configuration(self, scenario: str) -> list[str]:
-        """Return the flags that give the configurations of a scenario, with what they need."""
-        folder = self.scenarios / scenario
-        words = ["--config", str(folder / f"{BEFORE}.cfg"), "--after", str(folder / f"{AFTER}.cfg")]
-        root = folder / ROOT
-        for file in sorted(each for each in root.rglob("*") if each.is_file()):
-            words += ["--file", f"/{file.relative_to(root).as_posix()}={file}"]
-        for name, value in self.run.get("configuration", {}).get("env", {}).items():
-            words += ["--env", f"{name}={value}"]
-        return words
+        Raises Damaged where it is missing, not as it was written, or not a timeline.
+        """
+        file = self.evidence(cell) / TIMELINE
+        if not is_listed(file) and not cell.is_measured:
+            return None
+        try:
+            return read_timeline(parsed(read(file)))
+        except ValueError as error:
+            raise Damaged(f"is not a timeline ({error})") from error
 
     def recompute(self) -> Recomputed:
         """Judge all cells again by their stored evidence.
@@ -201,92 +192,173 @@ class Results:
         """
         changed, kept = [], []
         with self.measuring():
-            for number, entry in enumerate(self.cells):
-                if recovery.key(entry) in self._unproven:
-                    kept.append(entry["id"])
+            for cell in self.cells:
+                if cell.key in self._unproven:
+                    kept.append(cell.id)
                     continue
-                try:
-                    timeline = self.timeline(entry)
-                    again = entry if timeline is None else evidence.judged_again(entry, timeline)
-                except Damaged as damage:
-                    log.warning(f"{self.evidence(entry) / evidence.TIMELINE} {damage}")
-                    kept.append(entry["id"])
-                    continue
-                if again != entry:
-                    keep_sealed(recovery.cell_file(self.folder, again), again)
-                    self.cells[number] = again
-                    changed.append(again["id"])
-            if changed:
-                self.write()
+                timeline = self.timeline(cell)
+                again = cell if timeline is None else cell.judged(judge(timeline))
+                if again != cell:
+                    store(self.evidence(cell), {CELL: again.to_json()})
+                    self._put(again)
+                    changed.append(cell.id)
         return Recomputed(changed, kept)
 
+    def command(self, cell: CellResult) -> str:
+        """Return the command that measures a cell again, as a line for a shell."""
+        words = ["./bootstrap", "invoke", "matrix"]
+        names = dict(zip(FLAGS.values(), cell.id.split("/"), strict=True))
+        if self.run.captured:
+            words += ["--host", self.run.captured, "--only", cell.id]
+            names.clear()
+        elif self.scenarios.exists():
+            words += self._configuration(names.pop(FLAGS["scenarios"]))
+            words += ["--only", cell.id]
+        described = {FLAGS["kernels"]: self.run.kernels, FLAGS["haproxy"]: self.run.builds}
+        for flag, name in names.items():
+            words += [flag, described.get(flag, {}).get(name, name)]
+        if interval := self.run.probe_interval:
+            words += ["--probe-interval", f"{interval:g}s"]
+        words += ["--seed", str(cell.seed), "--clock", cell.clock or self.run.clock]
+        return shlex.join(words)
+
+    def _configuration(self, scenario: str) -> list[str]:
+        """Return the flags for the configurations of a scenario, with the files they need."""
+        folder = self.scenarios / scenario
+        words = ["--config", str(folder / f"{BEFORE}.cfg"), "--after", str(folder / f"{AFTER}.cfg")]
+        root = folder / ROOT
+        for file in sorted(each for each in root.rglob("*") if each.is_file()):
+            words += ["--file", f"/{file.relative_to(root).as_posix()}={file}"]
+        configuration = self.run.configuration
+        for name, value in (configuration.env if configuration else {}).items():
+            words += ["--env", f"{name}={value}"]
+        return words
+
     def finish(self) -> None:
-        """Say that the run came to its end, which one that was interrupted does not."""
-        finished = {**self.run, "finished": _now().isoformat(timespec="seconds")}
-        keep_sealed(self.folder / recovery.PLAN, recovery.head(finished))
-        self.run = finished
+        """Record that the run came to its end, which an interrupted run does not."""
+        self.run = self.run.model_copy(update={"finished": _now().isoformat(timespec="seconds")})
         self.write()
 
     def write(self) -> None:
         """Bring `run.json` up to date. Raises UserError where it cannot be written."""
-        keep_sealed(self.file, self.run)
+        store(self.folder, {RUN: self.run.to_json()})
+        self._is_current = True
+        self._written_at = time.monotonic()
 
 
 def begin(
     parent: Path,
-    host: dict[str, Any],
+    host: Mapping[str, Any],
     cells: Sequence[Cell],
     left_out: Sequence[tuple[Cell, str]] = (),
     seeds: Sequence[int] = (0,),
     clock: str = "real",
     probe_interval: float | None = None,
-    further: Mapping[str, Any] | None = None,
+    origin: RunOrigin | None = None,
 ) -> Results:
-    """A folder for a new run of these cells, each with each of the seeds, to which `latest` points.
+    """Return a new run of cells, each with each of the seeds, and let `latest` point at it.
 
-    `probe_interval` is in seconds; None for that of each scenario. `further` is what else
-    `run.json` is to say. Raises UserError when the folder cannot be made.
+    `host` has the fields of HostSummary; `probe_interval` is in seconds, or None for that of each
+    scenario. Raises UserError where the folder cannot be written.
     """
-    folders.require_place(parent)
+    require_place(parent)
     started = _now()
-    folder = folders.make(parent, started.strftime("%Y%m%d-%H%M%S"))
-    results = Results(
-        folder,
+    folder = make_folder(parent, started.strftime("%Y%m%d-%H%M%S"))
+    run = RunResult.model_validate(
         {
-            "schema": recovery.SCHEMA,
+            **dict(origin or RunOrigin()),
+            "schema": SCHEMA,
             "run": folder.name,
             "started": started.isoformat(timespec="seconds"),
             "finished": None,
-            "host": host,
-            "planned": [cell.id for cell in cells],
-            "seeds": [*seeds],
+            "host": HostSummary.model_validate(host),
+            "planned": tuple(cell.id for cell in cells),
+            "seeds": tuple(seeds),
             "repeat": len(seeds),
             "clock": clock,
             "probe_interval": probe_interval,
-            **(further or {}),
-            "left_out": [{"id": cell.id, "reason": reason} for cell, reason in left_out],
-            "cells": [],
-        },
+            "left_out": tuple(Omission(id=cell.id, reason=reason) for cell, reason in left_out),
+            "cells": (),
+        }
     )
-    keep_sealed(folder / recovery.PLAN, recovery.head(results.run))
-    results.write()
-    folders.point(parent, folder.name)
-    return results
+    store(folder, {PLAN: _head(run).to_json(), RUN: run.to_json()})
+    point_latest(parent, folder.name)
+    return Results(folder, run)
 
 
 def find(parent: Path, run: str) -> Results:
-    """A stored run by its name, such as `latest`, or by its folder.
+    """Return a stored run by its name, such as `latest`, or by its folder.
 
-    Where something of it is damaged, that is told and set aside, and made again. Raises UserError
-    when there is none, and as `recovery.load`; where something is damaged as `Results.measuring`.
+    Damaged files are reported, quarantined and written again where that is possible. Raises
+    UserError where there is no such run, its form is not known, or neither `plan.json` nor
+    `run.json` is as it was written.
     """
-    folder = folders.locate(parent, run)
-    found = recovery.load(folder)
-    results = Results(folder, found.run)
-    if found.damaged:
+    folder = locate(parent, run)
+    loaded = _load(folder)
+    results = Results(folder, loaded.run)
+    if loaded.damaged or not (loaded.is_current or locks.is_held(folder / LOCK)):
         with results.measuring():
             pass
     return results
+
+
+def _load(folder: Path) -> _Loaded:
+    """Return a stored run, and which of its files are damaged; nothing is changed."""
+    if not (folder / SUMS).exists():
+        raise UserError(
+            f"{folder}: the form of this run is not known (it has no {SUMS}). Measure it anew."
+        )
+    damaged: dict[Path, str] = {}
+    plan, run = folder / PLAN, folder / RUN
+    planned = _attempt(plan, lambda: parse(plan, RunHead), damaged)
+    stored = _attempt(run, lambda: _stored_head(run, planned), damaged)
+    head = planned or stored
+    if head is None:
+        raise UserError(f"{run} {damaged[run]}, and {plan} {damaged[plan]}. Measure it anew.")
+    finished = stored.finished if stored else None
+    content = RunResult.model_validate({**dict(head), "finished": finished, "cells": ()})
+    cells = []
+    for cell, repetition in content.tasks:
+        path = _cell_folder(folder, cell.id, repetition) / CELL
+        # A cell without checksums is one that was being written when its process was killed.
+        if path.exists() and (path.parent / SUMS).exists():
+            key = (cell.id, repetition)
+            found = _attempt(path, partial(_stored_cell, path, key), damaged)
+            cells += [found] if found else []
+    content = content.with_cells(cells)
+    return _Loaded(content, damaged, run not in damaged and is_stored(run, content.to_json()))
+
+
+def _attempt(path: Path, reader: Callable[[], T], damaged: dict[Path, str]) -> T | None:
+    """Return the content of a file; if it is damaged, note the reason and return None."""
+    try:
+        return reader()
+    except Damaged as damage:
+        damaged[path] = str(damage)
+        return None
+
+
+def _stored_head(path: Path, planned: RunHead | None) -> RunHead:
+    head = parse(path, RunHead)
+    if planned and planned.started != head.started:
+        raise Damaged("is another run's")
+    return head
+
+
+def _stored_cell(path: Path, key: tuple[str, int]) -> CellResult:
+    cell = parse(path, CellResult)
+    if cell.key != key:
+        raise Damaged("is another cell's")
+    return cell
+
+
+def _head(run: RunResult) -> RunHead:
+    return RunHead.model_validate({name: getattr(run, name) for name in RunHead.model_fields})
+
+
+def _cell_folder(folder: Path, id_: str, repetition: int) -> Path:
+    again = "" if repetition == 1 else f"repetition-{repetition}"
+    return folder / "cells" / id_ / again
 
 
 def _now() -> datetime.datetime:

@@ -23,7 +23,7 @@ from typing import Any
 
 from tabulate import tabulate
 
-from hatester.analysis.metrics import longest_outage
+from hatester.analysis.outcomes import longest_outage
 from hatester.analysis.timeline import percentile
 from hatester.artifacts import cache
 from hatester.artifacts.apt import debian
@@ -148,13 +148,14 @@ def cells(subject: Subject) -> Iterator[Figure]:
     """Measure cells against the time of the scenario itself, with more guests and more cells."""
     for jobs in GUESTS_AT_ONCE:
         seconds, results = _run(subject, "--jobs", str(jobs), "--repeat", str(REPETITIONS[-1]))
-        measured = [cell for cell in results.cells if cell["quality"]]
-        lateness = [cell["quality"]["lateness_p99"] for cell in measured]
+        measured = [cell for cell in results.cells if cell.quality]
+        qualities = [cell.quality for cell in results.cells if cell.quality]
+        lateness = [quality.lateness_p99 for quality in qualities]
         count = len(results.cells)
         yield Figure(f"{jobs} at once: whole run for each of {count} cells", "s", [seconds / count])
-        yield Figure(f"{jobs} at once: cell", "s", [cell["seconds"] for cell in measured])
+        yield Figure(f"{jobs} at once: cell", "s", [cell.seconds for cell in measured])
         yield Figure(f"{jobs} at once: prober's lateness, p99", "s", lateness)
-        late = sum(quality != "good" for quality in (c["quality"]["verdict"] for c in measured))
+        late = sum(quality.verdict != "good" for quality in qualities)
         yield Figure(f"{jobs} at once: cells whose prober was late", "cells", [late])
         yield Figure(f"{jobs} at once: cells not measured", "cells", [_errors(results)])
     for repetitions in REPETITIONS:
@@ -179,12 +180,12 @@ def clock(subject: Subject) -> Iterator[Figure]:
         for where, beside in (("alone", contextlib.nullcontext()), ("busy host", _busy())):
             with beside:
                 seconds, results = _run(replace(subject, clock=name), *words)
-            measured = [cell for cell in results.cells if cell["quality"]]
-            lateness = [cell["quality"]["lateness_p99"] for cell in measured]
+            measured = [cell for cell in results.cells if cell.quality]
+            lateness = [cell.quality.lateness_p99 for cell in measured if cell.quality]
             about = f"{name} clock, {where}"
             yield Figure(f"{about}: outage", "s", [longest_outage(cell) for cell in measured])
             yield Figure(f"{about}: prober's lateness, p99", "s", lateness)
-            yield Figure(f"{about}: cell", "s", [cell["seconds"] for cell in measured])
+            yield Figure(f"{about}: cell", "s", [cell.seconds for cell in measured])
             yield Figure(f"{about}: whole run for each cell", "s", [seconds / len(results.cells)])
             yield Figure(f"{about}: cells not measured", "cells", [_errors(results)])
 
@@ -293,7 +294,7 @@ def _invoke(words: Sequence[str], **env: str) -> tuple[float, Results]:
 
 
 def _errors(results: Results) -> int:
-    return sum(cell["verdict"] == "error" for cell in results.cells)
+    return sum(not cell.is_measured for cell in results.cells)
 
 
 def _memory(guest: Guest) -> int:

@@ -1,15 +1,13 @@
-"""One cell: measured in its guest, judged, and written down as `run.json` has it."""
+"""One cell: measured in its guest, and judged."""
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from typing import Any
 
-from hatester.analysis import verdict
-from hatester.analysis.model import Result
-from hatester.analysis.verdict import judged, unjudged
+from hatester.analysis.model import CellResult, GuestBuild, GuestKernel, Judgement, Measurement
+from hatester.analysis.verdict import is_same_version, judge, unmeasured
 from hatester.artifacts.rootfs import Tree
 from hatester.guests.guest import Guest
 from hatester.matrix.plan import Cell
@@ -17,7 +15,6 @@ from hatester.runner import protocol
 from hatester.runner.guest_plan import Order
 from hatester.runner.protocol import Record
 from hatester.util.errors import MeasurementError
-from provision.guest.protocol import encode
 
 
 def run_cell(
@@ -27,11 +24,11 @@ def run_cell(
     order: Order,
     tree: Tree,
     at_step: Callable[[int], None],
-) -> Result:
-    """Measure a cell; `at_step` gets the number of each next step.
+) -> Measurement:
+    """Measure a cell; `at_step` gets the number of each step that is next.
 
-    What goes wrong is the result's `error`. Raises TaintedGuest for a guest that
-    is not clean.
+    What fails becomes the `error` of the result. Raises TaintedGuest when the guest bears traces of
+    earlier cells.
     """
     started = time.monotonic()
     record = Record.of(order, guest.engine.clock)
@@ -41,52 +38,60 @@ def run_cell(
         _require_versions(record, guest.image.kit.release, tree.version)
     except MeasurementError as error:
         record.fail(str(error))
-    timeline = json.loads(encode(record.timeline))
-    entry = {
-        **_head(cell, repetition),
-        "kernel": {
-            "name": cell.kernel,
-            "release": record.release,
-            "version": guest.image.kit.version,
-            "accelerator": guest.accelerator,
-        },
-        "haproxy": {
-            "name": cell.build,
-            "version": record.haproxy_version,
-            "package": tree.version,
-            "tree": tree.serial,
-        },
+    kernel = {
+        "name": cell.kernel,
+        "release": record.release,
+        "version": guest.image.kit.version,
+        "accelerator": guest.accelerator,
+    }
+    build = {
+        "name": cell.build,
+        "version": record.haproxy_version,
+        "package": tree.version,
+        "tree": tree.serial,
+    }
+    measurement = {
+        "seed": order.seed,
+        "kernel": GuestKernel.model_validate(kernel),
+        "haproxy": GuestBuild.model_validate(build),
         "clock": guest.engine.clock,
         "cpus": guest.engine.cpus,
         "seconds": round(time.monotonic() - started, 3),
-        **judged(timeline),
     }
+    result = _result(cell, repetition, measurement, judge(record.timeline))
     console = guest.console()[console_before:]
-    return Result(entry, timeline, console)
+    return Measurement(result, record.timeline, console)
 
 
-def not_measured(cell: Cell, repetition: int, reason: str, console: str = "") -> Result:
-    """Return the result of a cell that could not begin."""
-    entry = {
-        **_head(cell, repetition),
-        "kernel": {"name": cell.kernel, "release": None},
-        "haproxy": {"name": cell.build, "version": None},
+def not_measured(
+    cell: Cell, repetition: int, reason: str, console: str = "", seed: int = 0
+) -> Measurement:
+    """Return the result of a cell that could not even begin."""
+    measurement = {
+        "seed": seed,
+        "kernel": GuestKernel(name=cell.kernel, release=None),
+        "haproxy": GuestBuild(name=cell.build, version=None),
         "clock": None,
         "cpus": None,
         "seconds": 0.0,
-        **unjudged(reason, []),
     }
-    return Result(entry, console=console)
+    return Measurement(_result(cell, repetition, measurement, unmeasured(reason)), console=console)
 
 
-def _head(cell: Cell, repetition: int) -> dict[str, Any]:
-    return {
-        "id": cell.id,
-        "repetition": repetition,
-        "setting": cell.setting,
-        "scenario": cell.scenario,
-        "method": cell.method,
-    }
+def _result(
+    cell: Cell, repetition: int, measurement: dict[str, Any], judgement: Judgement
+) -> CellResult:
+    return CellResult.model_validate(
+        {
+            "id": cell.id,
+            "repetition": repetition,
+            "setting": cell.setting,
+            "scenario": cell.scenario,
+            "method": cell.method,
+            **measurement,
+            **dict(judgement),
+        }
+    )
 
 
 def _require_versions(record: Record, release: str, version: str) -> None:
@@ -94,5 +99,5 @@ def _require_versions(record: Record, release: str, version: str) -> None:
     if record.release != release:
         raise MeasurementError(f"the guest runs Linux {record.release}, not {release}")
     said = record.haproxy_version
-    if said is None or not verdict.is_same_version(said, version):
+    if said is None or not is_same_version(said, version):
         raise MeasurementError(f"the guest's HAProxy is {said}, not {version}")

@@ -13,8 +13,8 @@ from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 
-from hatester.analysis import metrics
-from hatester.analysis.model import Result
+from hatester.analysis.model import Measurement
+from hatester.analysis.outcomes import has_unsaid, lines, outcome
 from hatester.artifacts.builder import Materials
 from hatester.guests import engine, machines
 from hatester.guests.checkpoint import Starter
@@ -93,7 +93,7 @@ class Run:
     @property
     def planned(self) -> int:
         """Return the number of measurements that the results will have."""
-        return len(self.results.planned)
+        return len(self.results.run.tasks)
 
     @property
     def done(self) -> int:
@@ -107,7 +107,7 @@ class Run:
         """
         self._progress.begin(self.planned)
         with machines.machines_folder(self.results.folder.name) as folder:
-            chosen = engine.choose(self.results.run["clock"])
+            chosen = engine.choose(self.results.run.clock)
             self.vagrant = Vagrant(PROJECT, folder, chosen)
             jobs = self.options.jobs or engine.guests_at_once(chosen)
             self._slots = threading.Semaphore(jobs)
@@ -207,47 +207,48 @@ class Run:
             except TaintedGuest as error:
                 if not is_fresh:
                     return False
-                result = not_measured(*task, f"the guest is not clean, though new: {error}")
+                reason = f"the guest is not clean, though new: {error}"
+                result = self._not_measured(task, reason)
                 is_fit = False
             else:
-                is_fit = result.entry["verdict"] != "error" or guest.is_fit()
+                is_fit = result.cell.is_measured or guest.is_fit()
             if not (self._is_chance(result, is_fit) and self._may_try_again(task, result)):
                 left.popleft()
                 self._add(result)
-                has_failed |= result.entry["verdict"] == "error"
+                has_failed |= not result.cell.is_measured
             if not self._goes_on(task[0].kernel, guest, result, is_fit):
                 return False
             is_fresh = False
         keep = self.options.keep
         return keep is Keep.ALWAYS or (keep is Keep.FAILED and has_failed)
 
-    def _goes_on(self, kernel: str, guest: Guest, result: Result, is_fit: bool) -> bool:
+    def _goes_on(self, kernel: str, guest: Guest, result: Measurement, is_fit: bool) -> bool:
         """Return whether a guest can go on. Raises MeasurementError if its kernel is given up."""
         if is_fit:
-            if result.entry["verdict"] != "error":
+            if result.cell.is_measured:
                 self._losses[kernel] = 0
             return True
         self._losses[kernel] += 1
         if self._losses[kernel] >= LOSSES:
-            last = result.entry["error"]
+            last = result.cell.error
             raise MeasurementError(
                 f"{LOSSES} guests of this kernel were lost one after another, the last: {last}"
             )
         return False
 
-    def _measure(self, guest: Guest, task: Task) -> Result:
+    def _measure(self, guest: Guest, task: Task) -> Measurement:
         cell, repetition = task
         try:
             tree = self.materials.tree(cell.build)
         except MeasurementError as error:
-            return not_measured(cell, repetition, str(error))
+            return self._not_measured(task, str(error))
         order = Order(
             build=cell.build,
             setting=self.plan.matrix.settings[cell.setting],
             scenario=self.plan.scenarios[cell.scenario],
             method=cell.method,
             seed=self.results.seed(repetition),
-            probe_interval=self.results.run["probe_interval"],
+            probe_interval=self.results.run.probe_interval,
         )
         steps = order.scenario.steps
 
@@ -259,21 +260,22 @@ class Run:
         return run_cell(guest, cell, repetition, order, tree, at_step)
 
     @staticmethod
-    def _is_chance(result: Result, is_fit: bool) -> bool:
+    def _is_chance(result: Measurement, is_fit: bool) -> bool:
         """Return whether a busy host, or a weakness of emulation, may be the reason for a result.
 
         On a busy host, HAProxy may even miss a reload. An emulated guest dies now and then.
         """
-        is_starved = result.entry["verdict"] == "error" and result.entry["quality"]
-        is_unsaid = result.entry["clock"] == "real" and metrics.has_unsaid(result.entry)
-        return bool(not is_fit or is_starved or is_unsaid)
+        cell = result.cell
+        is_starved = not cell.is_measured and cell.quality is not None
+        is_unsaid = cell.clock == "real" and has_unsaid(cell)
+        return not is_fit or is_starved or is_unsaid
 
-    def _may_try_again(self, task: Task, result: Result) -> bool:
+    def _may_try_again(self, task: Task, result: Measurement) -> bool:
         """Return True once for each task."""
         if task in self._tried or self._is_over.is_set():
             return False
         self._tried.add(task)
-        reason = result.entry["error"] or "HAProxy did not say what became of a reload"
+        reason = result.cell.error or "HAProxy did not say what became of a reload"
         log.info(f"{task[0].id}: {reason}; once more")
         return True
 
@@ -283,13 +285,16 @@ class Run:
         """Add results without a measurement, since no guest of a kernel can be started."""
         console = self.vagrant.console(machine)
         self._schedule.put_back(kernel, left)
-        for cell, repetition in self._schedule.give_up(kernel):
+        for task in self._schedule.give_up(kernel):
             try:
-                self.materials.tree(cell.build)
+                self.materials.tree(task[0].build)
                 reason = str(error)
             except MeasurementError as missing:
                 reason = str(missing)
-            self._add(not_measured(cell, repetition, reason, console))
+            self._add(self._not_measured(task, reason, console))
+
+    def _not_measured(self, task: Task, reason: str, console: str = "") -> Measurement:
+        return not_measured(*task, reason, console, self.results.seed(task[1]))
 
     def _destroy(self, machine: str) -> None:
         if self._is_over.is_set():
@@ -302,10 +307,12 @@ class Run:
         else:
             self._machines.discard(machine)
 
-    def _add(self, result: Result) -> None:
+    def _add(self, result: Measurement) -> None:
         with self._lock:
             if self._is_over.is_set():
                 return
             self.results.add(result)
             self._left -= 1
-            self._progress.measured(result.entry, self.done, self.planned)
+            [line] = lines([result.cell])
+            text = f"{result.cell.id}: {line} ({result.cell.seconds:.1f} s)"
+            self._progress.measured(outcome(result.cell), text, self.done, self.planned)

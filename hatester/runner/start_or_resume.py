@@ -9,9 +9,10 @@ import logging
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from hatester.analysis import reasons
+from hatester.analysis.outcomes import left_out
+from hatester.analysis.run import RunOrigin
 from hatester.artifacts.apt import Archive
 from hatester.artifacts.builder import Workshop, workshop
 from hatester.guests import engine, host
@@ -31,7 +32,7 @@ from hatester.matrix.plan import (
     without_unfit,
 )
 from hatester.matrix.scenario import ADVISED
-from hatester.results.folders import require_place
+from hatester.results.places import require_place
 from hatester.results.store import Results, begin, find
 from hatester.runner import config_scenarios
 from hatester.runner.like_host import Likeness, likeness
@@ -117,16 +118,16 @@ def choose_resumed_run(declared: Matrix, again: Collection[str], sources: Source
     """
     run = find(sources.results, LATEST)
     if unproven := run.unproven():
-        ids = ", ".join(entry["id"] for entry, _ in unproven)
+        ids = ", ".join(cell.id for cell, _ in unproven)
         log.info(f"measured again, since the evidence is missing or damaged: {ids}")
     left = [cell for cell, _ in run.left(again)]
-    if captured := run.run.get("captured"):
+    if captured := run.run.captured:
         declared = sources.find_likeness(declared, Wanted(), captured).matrix
-    declared = with_given(declared, run.described_builds)
-    declared = with_names(declared, {cell.kernel for cell in left}, run.described_kernels)
+    declared = with_given(declared, run.run.builds)
+    declared = with_names(declared, {cell.kernel for cell in left}, run.run.kernels)
     made = run.scenarios if run.scenarios.exists() else None
     plan = plan_of(declared, left, str(run.file), made)
-    return Choice(plan, run, [cell.id for cell, _ in run.planned])
+    return Choice(plan, run, [cell.id for cell, _ in run.run.tasks])
 
 
 class Measured(NamedTuple):
@@ -174,8 +175,8 @@ def _begin(
 ) -> tuple[Plan, Results]:
     """Return the cells of a plan that can be measured, and a folder for their results."""
     plan = without_unfit(plan, *shop.versions(plan.kernels, plan.builds))
-    if left_out := reasons.left_out(plan.left_out):
-        log.info(left_out)
+    if omissions := left_out(plan.left_out):
+        log.info(omissions)
     for difference in new.differs:
         log.info(f"unlike {new.captured}: {difference}")
     found = _survey(shop, plan, new.own, new.clock, progress) if new.own else None
@@ -185,7 +186,7 @@ def _begin(
         plan = without_needless(plan) if new.own.is_advised and not new.wanted.settings else plan
     results = begin(
         folder, host.describe(), plan.cells, plan.left_out,
-        new.seeds, engine.choose(new.clock).clock, new.probe_interval, _further(plan, new, found),
+        new.seeds, engine.choose(new.clock).clock, new.probe_interval, _origin(plan, new, found),
     )  # fmt: skip
     if new.own:
         config_scenarios.write(results.scenarios, new.own, contents)
@@ -193,17 +194,15 @@ def _begin(
     return plan, results
 
 
-def _further(plan: Plan, new: NewRun, surveyed: Surveyed | None) -> dict[str, Any]:
+def _origin(plan: Plan, new: NewRun, surveyed: Surveyed | None) -> RunOrigin:
     """Return what `run.json` needs so that the run can be resumed and explained."""
-    further: dict[str, Any] = {
-        "kernels": dict(plan.matrix.described_kernels),
-        "builds": dict(plan.matrix.described_builds),
-    }
-    if surveyed:
-        further["configuration"] = surveyed.described()
-    if new.captured:
-        further |= {"captured": new.captured, "differs": list(new.differs)}
-    return further
+    return RunOrigin(
+        kernels=dict(plan.matrix.described_kernels),
+        builds=dict(plan.matrix.described_builds),
+        captured=new.captured or None,
+        differs=new.differs,
+        configuration=surveyed.describe() if surveyed else None,
+    )
 
 
 def _survey(shop: Workshop, plan: Plan, own: Own, clock: str, progress: Progress) -> Surveyed:

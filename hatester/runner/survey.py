@@ -11,6 +11,7 @@ from typing import Any
 
 import pydantic
 
+from hatester.analysis.run import UserConfiguration
 from hatester.analysis.timeline import STRICT
 from hatester.guests.guest import PROGRAM, TALK, Guest, build_root
 from hatester.matrix.plan import Plan
@@ -50,22 +51,23 @@ class Surveyed:
         needless = {note for path, note in around.notes.items() if path not in made}
         return tuple(each for each in around.said if each not in needless)
 
-    def described(self) -> dict[str, Any]:
-        """Return its description in `run.json`."""
+    def describe(self) -> UserConfiguration:
+        """Return the configuration as `run.json` has it."""
         binds = {**self.after.binds, **self.before.binds}
-        return {
-            "names": list(self.own.names) if self.own.is_changed else [self.own.names[0]],
-            "build": self.build,
-            "binds": binds,
-            "unwatched": {
-                **{label: "it takes no connection" for label, each in binds.items() if not each},
-                **dict.fromkeys(self.own.datagrams, "it is bound by UDP"),
-            },
-            "groups": config_scenarios.groups(self.own, self.before, self.after),
-            "failing": list(dict.fromkeys((*self.before.failing, *self.after.failing))),
-            "said": list(self.said),
-            "env": dict(self.own.env),
-        }
+        reasons = {label: "it takes no connection" for label, each in binds.items() if not each}
+        groups = config_scenarios.groups(self.own, self.before, self.after)
+        return UserConfiguration.model_validate(
+            {
+                "names": self.own.names if self.own.is_changed else self.own.names[:1],
+                "build": self.build,
+                "binds": binds,
+                "unwatched": {**reasons, **dict.fromkeys(self.own.datagrams, "it is bound by UDP")},
+                "groups": {name: tuple(addresses) for name, addresses in groups.items()},
+                "failing": tuple(dict.fromkeys((*self.before.failing, *self.after.failing))),
+                "said": self.said,
+                "env": dict(self.own.env),
+            }
+        )
 
 
 def survey_configuration(guest: Guest, build: str, own: Own) -> Surveyed:

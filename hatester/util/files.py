@@ -40,10 +40,12 @@ def checksum(path: Path, algorithm: str = "sha256") -> str:
 def write_whole(path: Path, content: str) -> None:
     """Write a file so that a reader, at any moment, sees all of the old content or of the new.
 
+    The file and its folder are on the disk when this returns.
+
     A folder in its place is set aside, and what processes that were killed have left of the same
     file is removed. Raises OSError as open(2) and write(2) have it; the old content is there then.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    _make_folder(path.parent)
     _remove_leftovers(path)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.{UNFINISHED}")
     try:
@@ -57,6 +59,24 @@ def write_whole(path: Path, content: str) -> None:
     except BaseException:
         unfinished.unlink(missing_ok=True)
         raise
+    _sync_folder(path.parent)
+
+
+def _make_folder(path: Path) -> None:
+    """Make a folder and its parents, so that a power cut takes none of them away."""
+    if not path.is_dir():
+        _make_folder(path.parent)
+        path.mkdir(exist_ok=True)
+        _sync_folder(path.parent)
+
+
+def _sync_folder(path: Path) -> None:
+    """Write the names in a folder to the disk (fsync(2))."""
+    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def _remove_leftovers(path: Path) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from typing import Any
 
 from rich.console import Console
 
@@ -30,5 +28,5 @@ class Progress:
     def gone(self, guest: str) -> None:
         """Report that a guest has ended."""
 
-    def measured(self, entry: Mapping[str, Any], done: int, planned: int) -> None:
-        """Report a cell's entry of `run.json`, as soon as it is stored."""
+    def measured(self, outcome: str, text: str, done: int, planned: int) -> None:
+        """Note that a cell was measured: its outcome, and the same in a line."""

@@ -6,6 +6,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from hatester.analysis import verdict
+from hatester.analysis.model import Judgement
+from hatester.analysis.timeline import read
+
 A43, A44, A45, STATS = LABELS = (
     "192.168.42.43:80",
     "192.168.42.44:80",
@@ -120,3 +124,8 @@ def evidence(
 def everywhere(*stretches: tuple[float, float, str]) -> Failures:
     """Return the same failures for all the addresses that are there."""
     return dict.fromkeys(LABELS[1:], stretches)
+
+
+def judge(content: Mapping[str, Any]) -> Judgement:
+    """Return the verdict on the content of `timeline.json`."""
+    return verdict.judge(read(content))

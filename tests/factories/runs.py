@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hatester.analysis.model import Result
-from hatester.analysis.verdict import judged
-from hatester.matrix.plan import Cell
+from hatester.analysis.model import GuestBuild, GuestKernel, Measurement
+from hatester.analysis.timeline import read
+from hatester.analysis.verdict import judge
+from hatester.matrix.plan import Cell, cell_of
 from hatester.results.store import Results, begin
 from hatester.runner.cell import not_measured
 from tests.factories.evidence import (
@@ -54,37 +55,32 @@ EVIDENCE = {
 
 def measured(
     cell: Cell, timeline: Mapping[str, Any], repetition: int = 1, console: str = ""
-) -> Result:
+) -> Measurement:
     """Return a cell as it comes from a guest, with steps and a check."""
-    told = json.loads(json.dumps({**timeline, "steps": STEPS, "checks": [CHECK]}))
-    entry = not_measured(cell, repetition, "").entry | judged(told)
-    entry["kernel"] |= {"release": "6.1.0-50", "accelerator": "tcg"}
-    entry |= {"clock": told["clock"], "cpus": 2}
-    entry["haproxy"]["version"] = "2.2.9"
-    return Result(entry, told, console)
+    told = read(json.loads(json.dumps({**timeline, "steps": STEPS, "checks": [CHECK]})))
+    head = not_measured(cell, repetition, "").cell.model_copy(
+        update={
+            "seed": told.seed,
+            "kernel": GuestKernel(name=cell.kernel, release="6.1.0-50", accelerator="tcg"),
+            "haproxy": GuestBuild(name=cell.build, version="2.2.9"),
+            "clock": told.clock,
+            "cpus": 2,
+        }
+    )
+    return Measurement(head.judged(judge(told)), told, console)
 
 
 def stored(
     folder: Path,
-    results: Sequence[Result],
+    results: Sequence[Measurement],
     left_out: Sequence[tuple[Cell, str]] = (),
     seeds: Sequence[int] = (0,),
 ) -> Results:
     """Return a run of these results."""
-    cells = [Cell(*result.entry["id"].split("/")) for result in results]
+    cells = [cell_of(result.cell.id) for result in results]
     run = begin(folder, HOST, cells, left_out, seeds)
     for result in results:
         run.add(result)
-    return run
-
-
-def aged(run: Results) -> Results:
-    """Return the same run as earlier versions stored it: in `run.json` alone, without checksums."""
-    for file in [run.folder / "plan.json", *run.folder.rglob("cell.json")]:
-        file.unlink()
-    for entry in run.cells:
-        del entry["evidence"]
-    run.file.write_text(json.dumps(run.run))
     return run
 
 

@@ -35,4 +35,4 @@ def timeline(run: Results, number: int = 0) -> Path:
 
 
 def verdicts(run: Results) -> list[str]:
-    return [entry["verdict"] for entry in run.cells]
+    return [cell.verdict for cell in run.cells]

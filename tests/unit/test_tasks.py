@@ -7,14 +7,17 @@ from pathlib import Path
 
 import pytest
 
+from hatester.analysis.model import Measurement
+from hatester.analysis.run import RunOrigin
 from hatester.matrix.plan import cell_of
 from hatester.results.store import begin
 from hatester.util.paths import PROJECT
 from tests.factories import runs
 from tests.factories.cache import KERNEL, empty_cache, kept
-from tests.factories.entries import ID, entry, stored, unmeasured
+from tests.factories.cells import ID, NOTHING, shown, stored, unmeasured_cell
 from tests.factories.kernels import RELEASE, kernel_deb
 from tests.factories.project import call, copy_matrix
+from tests.factories.runs import EVIDENCE
 
 
 @pytest.fixture
@@ -100,7 +103,7 @@ def test_a_dry_run_boots_nothing(checkout: Path) -> None:
 
 
 def test_a_stored_run_is_shown_again_and_a_wrong_one_is_named(checkout: Path) -> None:
-    results = stored(checkout / "results", entry("down", silent=True, lost=9))
+    results = runs.stored(checkout / "results", [runs.measured(cell_of(ID), EVIDENCE["silent"])])
     name = results.folder.name
     done = call("report", name, "--recompute", "--table-format", "github", folder=checkout)
     assert done.returncode == 0, done.stderr
@@ -118,7 +121,7 @@ def test_a_stored_run_is_shown_again_and_a_wrong_one_is_named(checkout: Path) ->
 def test_two_runs_are_compared_and_what_got_worse_ends_with_1(checkout: Path) -> None:
     was, now, lost = (
         stored(checkout / "results", each).folder.name
-        for each in (entry("ok"), entry("down", silent=True, lost=9), unmeasured())
+        for each in (shown("ok"), shown("down", silent=True, lost=9), unmeasured_cell())
     )
     for before, after, code, said in (
         (was, now, 1, "1 cell got worse"),
@@ -139,7 +142,7 @@ def test_an_expectation_is_read_before_anything_boots(checkout: Path) -> None:
 
 
 def test_a_run_that_is_resumed_says_itself_which_cells_and_how(checkout: Path) -> None:
-    stored(checkout / "results", entry("ok"), planned=[ID, ID.replace("2.2", "3.0")])
+    stored(checkout / "results", shown("ok"), planned=[ID, ID.replace("2.2", "3.0")])
     done = call("--dry", "matrix", "--resume", folder=checkout)
     assert done.stdout.split() == [ID.replace("2.2", "3.0")]
     for words in (("--kernel", "6.1"), ("--repeat", "2"), ("--matrix", "full")):
@@ -149,7 +152,7 @@ def test_a_run_that_is_resumed_says_itself_which_cells_and_how(checkout: Path) -
 
 
 def test_a_run_that_is_not_as_expected_ends_with_1_and_the_differences(checkout: Path) -> None:
-    stored(checkout / "results", entry("down", silent=True, lost=9))
+    stored(checkout / "results", shown("down", silent=True, lost=9))
     for expected, code, said in (("silent", 0, ""), ("down", 1, f"{ID} is silent, not down")):
         (checkout / "expected.yml").write_text(f'"*": {expected}\n')
         done = call("matrix", "--resume", "--expect", "expected.yml", folder=checkout)
@@ -184,10 +187,11 @@ def test_builds_that_the_flag_describes_are_planned_and_known_when_resumed(
     assert "needs HAProxy's packaged unit, and haproxy-1.8.26 has none" in done.stderr
     left = ID.replace("2.2", "haproxy-1.8.26")
     given = {"haproxy-1.8.26": "docker://haproxy:1.8.26"}
-    results = stored(checkout / "results", entry("ok"), planned=[ID, left])
+    stored(checkout / "results", shown("ok"), planned=[ID, left])
     assert call("--dry", "matrix", "--resume", folder=checkout).returncode == 2
-    results.run["builds"] = given
-    results.finish()
+    origin = RunOrigin(builds=given)
+    results = begin(checkout / "results", {}, [cell_of(ID), cell_of(left)], origin=origin)
+    results.add(Measurement(shown("ok"), NOTHING))
     assert call("--dry", "matrix", "--resume", folder=checkout).stdout.split() == [left]
 
 
@@ -199,12 +203,25 @@ def test_a_kernel_that_is_declared_nowhere_is_planned_and_found_again(
     done = call("plan", *words, folder=checkout)
     id_ = f"{RELEASE}/2.2/plain/lost-address/signal"
     assert (done.stdout, done.stderr) == (f"{id_}\n", "")
-    begin(checkout / "results", {}, [cell_of(id_)], further={"kernels": {RELEASE: str(deb)}})
+    begin(checkout / "results", {}, [cell_of(id_)], origin=RunOrigin(kernels={RELEASE: str(deb)}))
     assert call("--dry", "matrix", "--resume", folder=checkout).stdout == f"{id_}\n"
 
 
+def test_without_the_mirror_a_suite_is_for_the_user_to_mend(tmp_path: Path) -> None:
+    words: tuple[str, ...]
+    for words in (("plan", "--kernel", "trixie:6.*"), ("kernels", "--suite", "trixie")):
+        done = call(
+            *words,
+            XDG_CACHE_HOME=str(tmp_path),
+            INVOKE_HATESTER_MIRROR="http://127.0.0.1:9/debian",
+            INVOKE_HATESTER_SECURITY_MIRROR="http://127.0.0.1:9/debian",
+        )
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "package lists of Debian's suite trixie cannot be fetched" in done.stderr
+
+
 def test_where_nothing_is_left_a_resumed_run_measures_nothing(checkout: Path) -> None:
-    stored(checkout / "results", entry("ok"))
+    stored(checkout / "results", shown("ok"))
     done = call("matrix", "--resume", folder=checkout)
     assert done.returncode == 0, done.stderr
     assert "HAProxy 2.2" in done.stdout

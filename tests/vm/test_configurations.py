@@ -73,7 +73,7 @@ def test_a_configuration_is_taken_as_it_is(guest: Guest, name: str) -> None:
     for build in builds(expected):
         found = survey_configuration(guest, build, own)
         assert {*found.before.binds} == {*expected["binds"]} - stats_sockets(own.before)
-        assert not found.described()["unwatched"].keys() & {*expected["binds"]}
+        assert not found.describe().unwatched.keys() & {*expected["binds"]}
         assert [*found.before.failing] == expected.get("failing", [])
         groups = config_scenarios.groups(own, found.before, found.after).values()
         alone = sorted(each[0] for each in groups if len(each) == 1)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from hatester.analysis.answer import answer
 from hatester.analysis.findings import text
-from tests.factories.entries import entry, unmeasured
+from hatester.analysis.model import CellResult
+from hatester.analysis.run import UserConfiguration
+from tests.factories.cells import run_of, shown, unmeasured_cell
 
 CONFIGURATION = {
     "names": ["haproxy.cfg"],
@@ -25,13 +28,16 @@ CONFIGURATION = {
 }  # fmt: skip
 
 
-def cell(verdict: str, id_: str, **changes: Any) -> dict[str, Any]:
-    return entry(verdict, id_=f"6.1/{id_}/signal", seconds=2.04, lost=100) | changes
+def cell(verdict: str, id_: str, **changes: Any) -> CellResult:
+    found = shown(verdict, id_=f"6.1/{id_}/signal", seconds=2.04, lost=100)
+    return found.model_copy(update=changes)
 
 
-def told(*cells: dict[str, Any], **changes: Any) -> dict[str, tuple[str, ...]]:
+def told(*cells: CellResult, **changes: Any) -> dict[str, tuple[str, ...]]:
     """What is said about each thing."""
-    run = {"configuration": {**CONFIGURATION, **changes}, "cells": list(cells)}
+    content = json.dumps({**CONFIGURATION, **changes})
+    configuration = UserConfiguration.model_validate_json(content)
+    run = run_of(*cells).model_copy(update={"configuration": configuration})
     return {each.about: each.sentences for each in answer(run)}
 
 
@@ -87,7 +93,7 @@ def test_every_end_has_its_words() -> None:
         cell("down", "2.2/plain/absent-all", ended="start", reloads=[]),
         cell("down", "2.6/plain/absent-all", ended="later"),
         cell("unasked", "3.0/plain/absent-all"),
-        unmeasured(id_="6.1/3.2/plain/absent-all/signal"),
+        unmeasured_cell(id_="6.1/3.2/plain/absent-all/signal"),
     )
     assert found["all of 192.0.2.10 and 192.0.2.11 missing when HAProxy starts"] == (
         "HAProxy does not start (HAProxy 2.2)",
@@ -104,5 +110,5 @@ def test_of_several_measurements_the_gravest_counts() -> None:
 
 
 def test_a_run_without_a_configuration_has_no_answer() -> None:
-    assert answer({"cells": []}) == []
-    assert text(answer({"cells": []})) == ""
+    assert answer(run_of()) == []
+    assert text(answer(run_of())) == ""

@@ -11,11 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hatester.analysis.compare import Change, Fate, compare, text
-from tests.factories.entries import ID, entry, unmeasured
+from hatester.analysis.model import CellResult
+from tests.factories.cells import ID, shown, unmeasured_cell
 
 GOLDEN = Path(__file__).parents[1] / "resources/compare.txt"
-Cells = list[dict[str, Any]]
-SILENT = entry("down", silent=True)
+Cells = list[CellResult]
+SILENT = shown("down", silent=True)
 
 
 def fate(before: Sequence[Any], after: Sequence[Any]) -> Fate:
@@ -25,34 +26,34 @@ def fate(before: Sequence[Any], after: Sequence[Any]) -> Fate:
 
 
 def lossy(*lost: int, probes: int = 1000) -> Cells:
-    return [entry("lossy" if each else "ok", lost=each, probes=probes) for each in lost]
+    return [shown("lossy" if each else "ok", lost=each, probes=probes) for each in lost]
 
 
 def outages(*seconds: float, lateness: float = 0.0) -> Cells:
     return [
-        entry("outage", seconds=each, lost=int(each * 50), lateness=lateness) for each in seconds
+        shown("outage", seconds=each, lost=int(each * 50), lateness=lateness) for each in seconds
     ]
 
 
 @pytest.mark.parametrize(
     ("before", "after", "expected"),
     [
-        ([entry("ok")], outages(2.0), Fate.WORSE),
-        (outages(2.0), [entry("down")], Fate.WORSE),
-        ([entry("down")], [SILENT], Fate.WORSE),
-        ([SILENT], [entry("down")], Fate.BETTER),
-        ([entry("down")], outages(2.0), Fate.BETTER),
+        ([shown("ok")], outages(2.0), Fate.WORSE),
+        (outages(2.0), [shown("down")], Fate.WORSE),
+        ([shown("down")], [SILENT], Fate.WORSE),
+        ([SILENT], [shown("down")], Fate.BETTER),
+        ([shown("down")], outages(2.0), Fate.BETTER),
         ([SILENT], [SILENT], Fate.SAME),
-        ([entry("ok")], [entry("ok"), entry("ok"), SILENT], Fate.WORSE),
-        ([entry("ok"), SILENT], [SILENT], Fate.SAME),
-        ([entry("ok"), SILENT], [entry("ok")], Fate.SAME),
-        ([entry("ok"), SILENT], outages(2.0), Fate.SAME),
+        ([shown("ok")], [shown("ok"), shown("ok"), SILENT], Fate.WORSE),
+        ([shown("ok"), SILENT], [SILENT], Fate.SAME),
+        ([shown("ok"), SILENT], [shown("ok")], Fate.SAME),
+        ([shown("ok"), SILENT], outages(2.0), Fate.SAME),
         ([*outages(2.0), SILENT], lossy(1), Fate.BETTER),
-        ([entry("ok"), unmeasured()], [unmeasured(), entry("ok")], Fate.SAME),
-        ([entry("ok")], [unmeasured()], Fate.LOST),
-        ([unmeasured()], [SILENT], Fate.GAINED),
-        ([unmeasured()], [unmeasured()], Fate.NEVER),
-        ([], [unmeasured()], Fate.APPEARED),
+        ([shown("ok"), unmeasured_cell()], [unmeasured_cell(), shown("ok")], Fate.SAME),
+        ([shown("ok")], [unmeasured_cell()], Fate.LOST),
+        ([unmeasured_cell()], [SILENT], Fate.GAINED),
+        ([unmeasured_cell()], [unmeasured_cell()], Fate.NEVER),
+        ([], [unmeasured_cell()], Fate.APPEARED),
         ([SILENT], [], Fate.DISAPPEARED),
     ],
 )
@@ -78,7 +79,7 @@ def test_a_cell_is_compared_by_the_outcomes_that_its_repetitions_show(
         (lossy(0, 0, 0, 30), lossy(30, 0, 0, 0), Fate.SAME),
         # As many as would overflow what is not a whole number.
         (lossy(400), lossy(600, probes=2000), Fate.BETTER),
-        ([entry(probes=0)], [entry(probes=0)], Fate.SAME),
+        ([shown(probes=0)], [shown(probes=0)], Fate.SAME),
     ],
 )
 def test_lost_connections_are_a_change_when_they_are_more_than_chance(
@@ -103,7 +104,7 @@ def test_lost_connections_are_a_change_when_they_are_more_than_chance(
         (outages(*[2.0] * 5), outages(*[2.07] * 5), Fate.SAME),
         (outages(*[2.0] * 4, 2.3), outages(*[2.2] * 5), Fate.SAME),
         # Those without an outage have no length.
-        ([entry("ok"), *outages(2.0)], [entry("ok"), *outages(4.0)], Fate.WORSE),
+        ([shown("ok"), *outages(2.0)], [shown("ok"), *outages(4.0)], Fate.WORSE),
     ],
 )
 def test_outages_last_longer_when_all_do_beyond_what_is_uncertain(
@@ -119,24 +120,24 @@ def test_outages_last_longer_when_all_do_beyond_what_is_uncertain(
 def test_an_outage_as_short_as_its_ends_are_uncertain_counts_by_its_lost_connections(
     seconds: float, lost: int, expected: Fate
 ) -> None:
-    assert fate([entry("ok")], [entry("outage", seconds=seconds, lost=lost)]) == expected
+    assert fate([shown("ok")], [shown("outage", seconds=seconds, lost=lost)]) == expected
 
 
 REPETITIONS = st.one_of(
-    st.just(entry("ok")),
+    st.just(shown("ok")),
     st.builds(
-        lambda lost, probes: entry("lossy", lost=lost, probes=probes),
+        lambda lost, probes: shown("lossy", lost=lost, probes=probes),
         st.integers(1, 50),
         st.integers(50, 3000),
     ),
     st.builds(
-        lambda seconds, lateness: entry("outage", seconds=seconds, lost=40, lateness=lateness),
+        lambda seconds, lateness: shown("outage", seconds=seconds, lost=40, lateness=lateness),
         st.floats(0.04, 9),
         st.floats(0, 0.4),
     ),
-    st.just(entry("down")),
+    st.just(shown("down")),
     st.just(SILENT),
-    st.just(unmeasured()),
+    st.just(unmeasured_cell()),
 )
 RUNS = st.lists(REPETITIONS, min_size=1, max_size=6)
 MIRRORED = {
@@ -189,27 +190,27 @@ def id_of(kernel: str, build: str = "2.2", scenario: str = "lost-address") -> st
 
 
 BEFORE = [
-    entry(id_=id_of("5.10")),
-    entry("outage", seconds=2.4, lost=120, id_=id_of("6.1")),
-    entry("down", silent=True, id_=id_of("6.1", "3.0")),
-    entry("lossy", lost=1, id_=id_of("6.1", scenario="hitless")),
-    entry(id_=id_of("6.1", scenario="hitless"), repetition=2),
-    entry(id_=id_of("6.12")),
-    unmeasured(id_=id_of("6.12", "3.0")),
-    unmeasured(id_=id_of("6.12", "3.2")),
-    *(entry(id_=id_of("7.2", f"2.{number}")) for number in range(4)),
+    shown(id_=id_of("5.10")),
+    shown("outage", seconds=2.4, lost=120, id_=id_of("6.1")),
+    shown("down", silent=True, id_=id_of("6.1", "3.0")),
+    shown("lossy", lost=1, id_=id_of("6.1", scenario="hitless")),
+    shown(id_=id_of("6.1", scenario="hitless"), repetition=2),
+    shown(id_=id_of("6.12")),
+    unmeasured_cell(id_=id_of("6.12", "3.0")),
+    unmeasured_cell(id_=id_of("6.12", "3.2")),
+    *(shown(id_=id_of("7.2", f"2.{number}")) for number in range(4)),
 ]
 NEWER = "6.1.0-50-cloud-amd64"
 AFTER = [
-    entry(id_=id_of("5.10"), accelerator="kvm"),
-    entry("down", lost=400, id_=id_of("6.1"), release=NEWER, lateness=0.03),
-    entry(id_=id_of("6.1", "3.0"), release=NEWER),
-    entry("lossy", lost=30, id_=id_of("6.1", scenario="hitless"), release=NEWER),
-    entry(id_=id_of("6.1", scenario="hitless"), repetition=2, release=NEWER),
-    unmeasured("the mirror has no suite trixie", id_=id_of("6.12")),
-    entry(id_=id_of("6.12", "3.0")),
-    unmeasured(id_=id_of("6.12", "3.2")),
-    entry("down", id_=id_of("7.3")),
+    shown(id_=id_of("5.10"), accelerator="kvm"),
+    shown("down", lost=400, id_=id_of("6.1"), release=NEWER, lateness=0.03),
+    shown(id_=id_of("6.1", "3.0"), release=NEWER),
+    shown("lossy", lost=30, id_=id_of("6.1", scenario="hitless"), release=NEWER),
+    shown(id_=id_of("6.1", scenario="hitless"), repetition=2, release=NEWER),
+    unmeasured_cell("the mirror has no suite trixie", id_=id_of("6.12")),
+    shown(id_=id_of("6.12", "3.0")),
+    unmeasured_cell(id_=id_of("6.12", "3.2")),
+    shown("down", id_=id_of("7.3")),
 ]
 
 
@@ -229,23 +230,26 @@ def test_the_cells_of_a_fate_keep_their_repetitions() -> None:
 
 
 def test_what_only_one_run_has_is_no_other_condition() -> None:
-    assert not compare([entry(release="6.1.1")], [unmeasured()]).conditions
-    assert compare([entry(), entry(interval=0.05)], [entry()]).conditions == {
+    assert not compare([shown(release="6.1.1")], [unmeasured_cell()]).conditions
+    assert compare([shown(), shown(interval=0.05)], [shown()]).conditions == {
         "probe interval": ("0.02 s, 0.05 s", "0.02 s")
     }
 
 
 def test_runs_on_different_clocks_are_said_to_be_so() -> None:
-    real, virtual = entry("outage", seconds=2.4), entry("outage", seconds=2.0, clock="virtual")
-    compared = compare([real], [virtual | {"cpus": 1}])
+    real, virtual = (
+        shown("outage", seconds=2.4),
+        shown("outage", seconds=2.0, clock="virtual", cpus=1),
+    )
+    compared = compare([real], [virtual])
     assert compared.conditions == {
         "clock": ("real", "virtual"), "processors of a guest": ("2", "1"),
     }  # fmt: skip
     assert "The two runs have different clocks" in text(compared)
-    assert "different clocks" not in text(compare([real], [real | {"cpus": 1}]))
+    assert "different clocks" not in text(compare([real], [real.model_copy(update={"cpus": 1})]))
 
 
 def test_the_sign_in_a_version_needs_no_legend() -> None:
-    told = text(compare([entry(release="7.3~rc1")], [entry(release="7.3~rc2")]))
+    told = text(compare([shown(release="7.3~rc1")], [shown(release="7.3~rc2")]))
     assert "7.3~rc1 → 7.3~rc2" in told
     assert "late" not in told

@@ -16,7 +16,7 @@ from hatester.matrix.plan import Wanted, make_plan
 from hatester.results.store import find
 from hatester.util.errors import UserError
 from hatester.util.paths import MATRIX
-from tests.factories.entries import entry, stored, unmeasured
+from tests.factories.cells import shown, stored, unmeasured_cell
 
 PLANNED = [
     "6.1/2.2/plain/address-returns/signal",
@@ -72,11 +72,11 @@ def test_a_file_of_patterns_may_have_any_name(tmp_path: Path) -> None:
 def test_a_stored_run_expects_every_outcome_that_a_cell_shows(tmp_path: Path) -> None:
     folder = stored(
         tmp_path,
-        entry("down", silent=True, id_=PLANNED[0]),
-        entry("ok", id_=PLANNED[0], repetition=2),
-        entry("down", id_=PLANNED[1]),
-        unmeasured(id_=PLANNED[2]),
-        entry("ok", id_="9/2.2/plain/hitless/signal"),
+        shown("down", silent=True, id_=PLANNED[0]),
+        shown("ok", id_=PLANNED[0], repetition=2),
+        shown("down", id_=PLANNED[1]),
+        unmeasured_cell(id_=PLANNED[2]),
+        shown("ok", id_="9/2.2/plain/hitless/signal"),
     ).folder
     for name in ("latest", folder.name, str(folder), str(folder / "run.json")):
         assert loaded(tmp_path, name).outcomes == {
@@ -128,7 +128,7 @@ def test_what_is_wrong_in_a_file_is_named(tmp_path: Path, content: str, sentence
 
 
 def test_what_is_not_there_is_named(tmp_path: Path) -> None:
-    stored(tmp_path, entry(id_=PLANNED[0]))
+    stored(tmp_path, shown(id_=PLANNED[0]))
     with pytest.raises(UserError, match=r"there is no 'lastest'; did you mean latest\?"):
         loaded(tmp_path, "lastest")
     with pytest.raises(UserError, match=r"missing\.yml cannot be read: No such file"):
@@ -136,7 +136,7 @@ def test_what_is_not_there_is_named(tmp_path: Path) -> None:
 
 
 def test_a_run_of_other_cells_expects_nothing(tmp_path: Path) -> None:
-    stored(tmp_path, unmeasured(id_=PLANNED[0]), entry(id_="9/2.2/plain/hitless/signal"))
+    stored(tmp_path, unmeasured_cell(id_=PLANNED[0]), shown(id_="9/2.2/plain/hitless/signal"))
     with pytest.raises(UserError, match=r"^latest: nothing there is about any of the 4 cells"):
         loaded(tmp_path, "latest")
 
@@ -147,12 +147,12 @@ OUTCOMES_BY_ID: Mapping[str, tuple[str, ...]] = {PLANNED[0]: ("ok", "lossy"), PL
 def test_differences_are_told_with_their_reasons() -> None:
     differences = Expectation(OUTCOMES_BY_ID, {}).differences(
         [
-            entry("outage", seconds=2.0, id_=PLANNED[0]),
-            entry("lossy", lost=1, id_=PLANNED[0], repetition=2),
-            entry("down", id_=PLANNED[1]),
-            entry("down", id_=PLANNED[2]),
-            unmeasured(id_=PLANNED[1]),
-            entry("down", silent=True, id_=PLANNED[1], repetition=2),
+            shown("outage", seconds=2.0, id_=PLANNED[0]),
+            shown("lossy", lost=1, id_=PLANNED[0], repetition=2),
+            shown("down", id_=PLANNED[1]),
+            shown("down", id_=PLANNED[2]),
+            unmeasured_cell(id_=PLANNED[1]),
+            shown("down", silent=True, id_=PLANNED[1], repetition=2),
         ]
     )
     assert text(differences) == (
@@ -165,8 +165,8 @@ def test_differences_are_told_with_their_reasons() -> None:
 
 @given(st.lists(st.sampled_from(OUTCOMES), min_size=1, unique=True), st.sampled_from(OUTCOMES))
 def test_an_outcome_differs_unless_it_is_expected(expected: list[str], found: str) -> None:
-    cell = entry("down", silent=True) if found == "silent" else entry(found)
-    differences = Expectation({cell["id"]: tuple(expected)}, {}).differences([cell])
+    cell = shown("down", silent=True) if found == "silent" else shown(found)
+    differences = Expectation({cell.id: tuple(expected)}, {}).differences([cell])
     assert bool(differences) == (found not in expected)
     assert all(each.found == found for each in differences)
 
@@ -175,7 +175,7 @@ def test_an_outcome_differs_unless_it_is_expected(expected: list[str], found: st
 def test_of_a_stored_run_chance_may_lose_a_connection_and_no_more(
     tmp_path: Path, verdict: str, lost: int, differs: bool
 ) -> None:
-    folder = stored(tmp_path, entry("ok", id_=PLANNED[0])).folder
+    folder = stored(tmp_path, shown("ok", id_=PLANNED[0])).folder
     expectation = loaded(tmp_path, str(folder))
-    found = expectation.difference(entry(verdict, id_=PLANNED[0], lost=lost))
+    found = expectation.difference(shown(verdict, id_=PLANNED[0], lost=lost))
     assert bool(found) is differs

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hatester.analysis.verdict import judge
 from tests.factories.evidence import (
     A44,
     A45,
@@ -23,6 +22,7 @@ from tests.factories.evidence import (
     everywhere,
     evidence,
     held,
+    judge,
     reload,
 )
 
@@ -60,7 +60,7 @@ def test_a_new_process_held_the_listeners_and_accepted_nothing(pid: int, owner: 
 def test_nobody_listened() -> None:
     listeners = held((0.0, 1.2, (OLD,)), (3.25, 6.0, (NEW,)))
     assert told(everywhere((1.22, 3.22, "refused")), listeners=listeners) == (
-        f"{OUT}nobody listened on .44, .45 and :81 from +0.00 s to +2.04 s (the old worker did "
+        f"{OUT}nobody listened on .44, .45 and :81 from +0.01 s to +2.04 s (the old worker did "
         f"before and the new worker did after), and 300 connections were refused{WORD}"
     )
 
@@ -91,7 +91,7 @@ def test_a_stranger_held_the_listener() -> None:
 def test_the_old_worker_held_the_listener_and_yet_it_failed() -> None:
     text = told({A44: [(2.0, 3.0, "timeout")]}, listeners=held((0.0, 6.0, (OLD,))))
     assert (
-        "the old worker held the listener of .44 from +0.78 s to +1.80 s and yet did not answer, "
+        "the old worker held the listener of .44 from +0.79 s to +1.80 s and yet did not answer, "
         "and 50 connections timed out"
     ) in text
 
@@ -113,9 +113,9 @@ def test_addresses_of_different_fates_are_told_one_after_the_other() -> None:
     listeners = held((0.0, 6.0, (OLD,)), labels=[A45, STATS]) + held((0.0, 1.2, (OLD,)))[:1]
     text = told({A44: [(1.22, 9.0, "refused")], A45: [(2.0, 2.5, "reset")]}, listeners=listeners)
     assert text == (
-        "after the reload of step 6, .44 did not answer from +0.00 s to the end of the "
+        "after the reload of step 6, .44 did not answer from +0.01 s to the end of the "
         "observation at +4.00 s and .45 did not answer for 0.52 s (from the last success before "
-        "to the first after): nobody listened on .44 from +0.00 s to +4.00 s (the old worker did "
+        "to the first after): nobody listened on .44 from +0.01 s to +4.00 s (the old worker did "
         "before), and 199 connections were refused; the old worker held the listener of .45 from "
         f"+0.79 s to +1.31 s and yet did not answer, and 25 connections were reset{WORD}"
     )
@@ -173,7 +173,7 @@ def test_a_silent_failure_begins_with_what_haproxy_reported() -> None:
     )
     assert found == (
         "HAProxy reported success at +1.31 s after the reload of step 6, and from then on nobody "
-        "listened on .44, .45 and :81: nobody did from +0.00 s to +4.00 s, the end of the "
+        "listened on .44, .45 and :81: nobody did from +0.01 s to +4.00 s, the end of the "
         "observation (the old worker did before), and 597 connections were refused"
     )
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
-from hatester.analysis.findings import Finding, find
-from tests.factories.cells import cell, error
+from hatester.analysis import findings
+from hatester.analysis.findings import Finding
+from hatester.analysis.model import CellResult, CheckResult
+from tests.factories.cells import cell, error, run_of
 from tests.factories.evidence import A43, A44, A45, LABELS, STATS, Failures, everywhere
 
 KERNELS = ("5.10", "6.1", "6.12")
@@ -17,9 +20,14 @@ DEAD = everywhere((1.22, 9.0, "refused"))
 LOSSY: Failures = {A44: [(2.0, 2.019, "reset")]}
 
 
-def cells(build: str, failures: Failures, **how: Any) -> list[dict[str, Any]]:
+def cells(build: str, failures: Failures, **how: Any) -> list[CellResult]:
     """The same on every kernel."""
     return [cell(kernel, build, failures, **how) for kernel in KERNELS]
+
+
+def find(found: Sequence[CellResult], planned: Sequence[str] = ()) -> list[Finding]:
+    """Return the findings of a run of these cells."""
+    return findings.find(run_of(*found, planned=planned))
 
 
 def sentences(found: list[Finding], about: str) -> tuple[str, ...]:
@@ -31,10 +39,10 @@ def test_builds_that_do_the_same_are_told_together() -> None:
         [*cells("3.0", REFUSED), *cells("2.2", RESET), *cells("2.10", REFUSED), error("7.3", "2.2")]
     )
     assert sentences(found, "lost-address by signal") == (
-        "HAProxy 2.2 resets every address for 2.3 s, on all three kernels",
+        "HAProxy 2.2 resets every address for 2.3 s, on 3 of 4 kernels",
         "HAProxy 2.10 and later refuse every address for 2.0 s, on all three kernels",
     )
-    assert sentences(found, "kernels") == ("with all three, the same becomes of the addresses",)
+    assert sentences(found, "kernels") == ("with 3 of 4, the same becomes of the addresses",)
 
 
 def test_silence_and_what_stays_down_are_told_apart() -> None:
@@ -114,7 +122,7 @@ def test_what_varies_from_one_repetition_to_the_next_is_no_trait_of_a_kernel() -
     )
 
 
-def seeded(*fates: Failures, kernel: str = "6.1", **how: Any) -> list[dict[str, Any]]:
+def seeded(*fates: Failures, kernel: str = "6.1", **how: Any) -> list[CellResult]:
     """A cell with several seeds, from 0 on."""
     return [
         cell(kernel, "2.2", failures, repetition=number, **how)
@@ -139,7 +147,7 @@ def test_seeds_that_do_not_do_the_same_are_named(
     assert found == tuple(f"6.1/2.2/plain/lost-address/signal: {each}" for each in told)
 
 
-def checked(entry: dict[str, Any], *dead: str, reload: int | None = 6) -> dict[str, Any]:
+def checked(entry: CellResult, *dead: str, reload: int | None = 6) -> CellResult:
     """A cell with a check before a reload, and one after it that finds some addresses dead."""
     well = dict.fromkeys(LABELS, "ok")
     outcomes = {**well, A43: "unreachable", **dict.fromkeys(dead, "refused")}
@@ -147,7 +155,8 @@ def checked(entry: dict[str, Any], *dead: str, reload: int | None = 6) -> dict[s
         {"step": 2, "reload": None, "outcomes": dict.fromkeys(LABELS, "refused")},
         {"step": 7, "reload": reload, "outcomes": outcomes},
     ]
-    return entry | {"checks": checks}
+    found = (CheckResult.model_validate({"at": 2.0, "outside": {}, **check}) for check in checks)
+    return entry.model_copy(update={"checks": tuple(found)})
 
 
 ALONE = "what the last check alone would have shown of an outage"
@@ -171,3 +180,14 @@ def test_where_the_last_check_shows_the_same_of_each_outage_nothing_is_said() ->
 
 def test_nothing_is_found_where_nothing_was_measured() -> None:
     assert find([]) == find([error("6.1", "2.2")]) == []
+
+
+def test_an_interrupted_run_does_not_claim_all_kernels() -> None:
+    ids = [f"{kernel}/2.2/plain/lost-address/signal" for kernel in (*KERNELS, "7.2", "7.3")]
+    found = find(cells("2.2", REFUSED)[:2], planned=ids)
+    assert sentences(found, "lost-address by signal") == (
+        "HAProxy 2.2 refuses every address for 2.0 s, on 2 of 5 kernels",
+    )
+    assert sentences(found, "kernels") == ("with 2 of 5, the same becomes of the addresses",)
+    [sentence] = sentences(find(cells("2.2", {})[:1], planned=ids), "lost-address by signal")
+    assert sentence.endswith("on Linux 5.10 (1 of 5 kernels were measured)")

@@ -16,11 +16,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hatester.analysis.findings import find
-from hatester.analysis.verdict import SEVERITY, judge, judged
+from hatester.analysis.model import CellResult, ListenerHolder
+from hatester.analysis.outcomes import SEVERITY
+from hatester.analysis.timeline import read
 from hatester.report.tables import tables
 from hatester.report.timeline_svg import draw
 from provision.guest import connections
-from tests.factories.cells import head
+from tests.factories.cells import ID, cell_result, run_of
 from tests.factories.evidence import (
     A44,
     A45,
@@ -34,6 +36,7 @@ from tests.factories.evidence import (
     STRANGER,
     evidence,
     held,
+    judge,
     listener,
     reload,
 )
@@ -283,25 +286,22 @@ def _reloads(chance: random.Random, count: int) -> list[dict[str, Any]]:
 def test_a_verdict_is_what_brute_force_makes_of_the_same_probes(timeline: dict[str, Any]) -> None:
     brute, found = Brute(timeline), judge(timeline)
     assert found.quality
-    assert found.quality["verdict"] == brute.quality()
-    assert (found.name != "error") == brute.can_be_judged()
-    if found.name == "error":
-        assert found.reloads == []
+    assert found.quality.verdict == brute.quality()
+    assert (found.verdict != "error") == brute.can_be_judged()
+    if found.verdict == "error":
+        assert found.reloads == ()
         return
     expected = [brute.reload(number) for number in range(len(brute.reloads))]
     for number, (reload_, wanted) in enumerate(zip(found.reloads, expected, strict=True)):
-        assert {name: reload_[name] for name in ("verdict", "silent")} == {
-            name: wanted[name] for name in ("verdict", "silent")
-        }
-        assert reload_["addresses"].keys() == wanted["addresses"].keys()
+        assert (reload_.verdict, reload_.silent) == (wanted["verdict"], wanted["silent"])
+        assert reload_.addresses.keys() == wanted["addresses"].keys()
         for label, address in wanted["addresses"].items():
-            judged_so = reload_["addresses"][label]
+            judged_so = json.loads(reload_.addresses[label].model_dump_json(by_alias=True))
             assert {name: judged_so[name] for name in address} == address
-        assert reload_["true"] == brute.is_true(number)
-    assert found.name == max((each["verdict"] for each in expected), key=SEVERITY.index)
+        assert reload_.is_true == brute.is_true(number)
+    assert found.verdict == max((each["verdict"] for each in expected), key=SEVERITY.index)
     assert found.silent == any(each["silent"] for each in expected)
     assert found.explanation
-    json.dumps(found.reloads, allow_nan=False)
 
 
 @examples(0.3)
@@ -325,17 +325,17 @@ def test_who_held_an_address_is_who_was_seen_to_in_each_sample(samples: list[set
             if source["at"] < moment < source["until"]:
                 holders: list[tuple[str | None, int | None]]
                 holders = [(owners.get(pid, "stranger"), pid) for pid in pids] or [(None, None)]
-                assert _told(entry["listeners"], moment - source["at"]) == {*holders}
+                assert _told(entry.listeners, moment - source["at"]) == {*holders}
 
 
-def _told(listeners: Sequence[Mapping[str, Any]], at: float) -> set[tuple[str | None, int | None]]:
+def _told(listeners: Sequence[ListenerHolder], at: float) -> set[tuple[str | None, int | None]]:
     """Who held .44 at the moment of a sample: one that saw something is no part of a gap."""
     return {
-        (each["owner"], each["pid"])
+        (each.owner, each.pid)
         for each in listeners
-        if each["address"] == A44
-        for margin in [1e-5 if each["owner"] else -1e-5]
-        if each["from"] - margin <= at <= each["to"] + margin
+        if each.address == A44
+        for margin in [1e-5 if each.owner else -1e-5]
+        if each.start - margin <= at <= each.end + margin
     }
 
 
@@ -354,12 +354,11 @@ def test_of_any_timeline_there_is_a_verdict_or_a_reason_why_there_is_none(
     # As it comes from a file.
     timeline = json.loads(json.dumps(timeline, default=str, skipkeys=True))
     try:
-        found = judged(timeline)
+        found = judge(timeline)
     except ValueError:
         return
-    assert found["verdict"] in (*SEVERITY, "error")
-    json.dumps(found, allow_nan=False)
-    cell = head("6.1", "2.2", "lost-address", 1, "plain", "signal") | found
-    assert draw(timeline, cell).startswith("<svg")
-    assert tables([cell])
-    find([cell])
+    cell = cell_result(ID, found)
+    assert CellResult.model_validate_json(cell.to_json()) == cell
+    assert draw(read(timeline), cell).startswith("<svg")
+    assert tables(run_of(cell))
+    find(run_of(cell))

@@ -33,7 +33,7 @@ from tests.factories.cache import (
     saved_guest,
     swept,
 )
-from tests.factories.entries import entry, stored
+from tests.factories.cells import ID, shown, stored
 
 GOLDEN = Path(__file__).parents[1] / "resources/clean.txt"
 
@@ -194,7 +194,7 @@ def test_what_cannot_be_removed_is_told_and_costs_nothing_else(
 
 def run(results: Path, days: float) -> Path:
     """Store a run that ended so long ago."""
-    folder = stored(results, entry()).folder
+    folder = stored(results, shown()).folder
     date(folder / "run.json", days)
     return folder
 
@@ -242,7 +242,7 @@ def test_entries_tell_what_they_are(root: Path, results: Path) -> None:
     lists = kept(f"apt/{OTHER}", trixie_fetched="", sid_fetched="")
     (lists / "lists").mkdir()
     kept(f"kernels/{OTHER}", kit_json="[]")
-    newest = stored(results, entry(), planned=[entry()["id"], f"{entry()['id']}x"]).folder
+    newest = stored(results, shown(), planned=[ID, f"{ID}x"]).folder
     said = {fate.item.what for fate in clean(results, PARTS, 0, find_roots, is_dry=True).fates}
     assert said == {
         "Linux 6.1.0 with HAProxy 3.0",

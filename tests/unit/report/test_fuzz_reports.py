@@ -4,6 +4,7 @@ and at a terminal."""
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,14 +19,15 @@ from markdown_it.token import Token
 
 from hatester import cli_runs
 from hatester.analysis.findings import Finding
-from hatester.analysis.verdict import judged
+from hatester.analysis.run import HostSummary, Omission
 from hatester.matrix.plan import Cell
 from hatester.report import html, junit, markdown
 from hatester.results.store import Results
 from hatester.runner.cell import not_measured
 from hatester.util.text import for_xml
-from tests.factories.cells import head
-from tests.factories.evidence import AT, evidence, held, reload
+from tests.factories import cells
+from tests.factories.cells import cell_result
+from tests.factories.evidence import AT, evidence, held, judge, reload
 from tests.factories.hostile import examples
 from tests.unit.report.test_html import Reader
 
@@ -66,26 +68,27 @@ def run_of(text: str) -> Results:
         "checks": [{"step": 1, "reload": None, "at": 0.0, "outcomes": {label: "reset"},
                     "outside": {label: "empty"}}],
     }  # fmt: skip
-    cell = head(f"k{text}", f"b{text}", f"c{text}", 1, f"s{text}", f"m{text}") | judged(timeline)
-    cell["kernel"] |= {"release": text, "accelerator": text}
-    cell["haproxy"]["version"] = text
-    lost = not_measured(Cell(f"x{text}", f"b{text}", "s", "c", "m"), 1, text).entry | {"seed": 0}
-    return Results(
-        Path("/no/such/folder"),
-        {
-            "run": f"r{text}",
-            "started": "2026-11-25T21:16:59+00:00",
-            "finished": None,
-            "host": {"system": text, "qemu": text, "processors": 2},
-            "planned": [cell["id"], lost["id"]],
-            "seeds": [0],
-            "clock": "virtual",
-            "left_out": [{"id": "a/b/c/d/e", "reason": f"l{text}"}],
-            "captured": text,
-            "differs": [f"d{text}"],
-            "cells": [cell, lost],
-        },
+    # The model takes no control characters in ids.
+    name = re.sub("[\x00-\x1f]", "", text)
+    judgement = judge(timeline)
+    cell = cell_result(f"k{name}/b{name}/s{name}/c{name}/m{name}", judgement)
+    cell = cell.model_copy(
+        update={
+            "kernel": cell.kernel.model_copy(update={"release": text}),
+            "haproxy": cell.haproxy.model_copy(update={"version": text}),
+        }
     )
+    lost = not_measured(Cell(f"x{name}", f"b{name}", "s", "c", "m"), 1, text).cell
+    content = cells.run_of(cell, lost).model_copy(
+        update={
+            "run": f"r{text}",
+            "host": HostSummary(system=text, qemu=text, processors=2),
+            "left_out": (Omission(id="a/b/c/d/e", reason=f"l{text}"),),
+            "captured": text,
+            "differs": (f"d{text}",),
+        }
+    )
+    return Results(Path("/no/such/folder"), content)
 
 
 @examples(0.05)
@@ -139,7 +142,7 @@ def test_nothing_that_a_terminal_takes_as_a_command_is_shown(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr("hatester.report.writer.write", lambda *_: [])
+    monkeypatch.setattr("hatester.report.html.write_reports", lambda *_: [])
     results = run_of(mark.replace("/", ""))
     cli_runs.show_run(results, table_format)
     logging.getLogger("hatester").info(mark)

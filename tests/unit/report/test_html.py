@@ -13,15 +13,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hatester.analysis.findings import Finding
-from hatester.analysis.metrics import lines
-from hatester.analysis.model import Result
-from hatester.matrix.plan import Cell
+from hatester.analysis.model import Measurement
+from hatester.analysis.outcomes import lines
+from hatester.analysis.run import Omission
+from hatester.matrix.plan import Cell, cell_of
 from hatester.report.html import render
 from hatester.report.tables import grids
-from hatester.results.store import Results
+from hatester.results.folder import store
+from hatester.results.store import Results, begin
 from hatester.runner.cell import not_measured
-from tests.factories.evidence import A44, STATS
-from tests.factories.runs import EVIDENCE, aged, measured, stored, varied
+from tests.factories.evidence import A44, STATS, evidence
+from tests.factories.runs import EVIDENCE, measured, stored, varied
 
 CELL = Cell("6.1", "2.2", "plain", "lost-address", "signal")
 VOID = {"meta", "input", "br"}
@@ -75,7 +77,7 @@ def run(tmp_path: Path) -> Results:
 def test_the_page_says_what_the_run_was(run: Results) -> None:
     text = Reader(render(run, [Finding("hitless by cli", ("All was well.",))])).text
     for told in (
-        f"Run {run.run['run']}", "Linux-6.1", "QEMU 7.2", "tcg", "not yet, or it was interrupted",
+        f"Run {run.run.run}", "Linux-6.1", "QEMU 7.2", "tcg", "not yet, or it was interrupted",
         "7 cells", "2 outage", "1 silent", "1 error", "hitless by cli", "All was well.",
     ):  # fmt: skip
         assert told in text
@@ -107,7 +109,7 @@ def test_a_story_has_the_evidence(tmp_path: Path) -> None:
     page = Reader(render(run, []))
     entry = run.cells[0]
     told = page.text.casefold()
-    for clause in entry["explanation"].split("; "):
+    for clause in entry.explanation.split("; "):
         assert clause.casefold() in told
     assert run.command(entry) in page.text
     assert f"{A44} outage 2.02 s 200 100 refused" in page.text
@@ -130,8 +132,10 @@ def test_what_haproxy_reported_wrongly_is_said_so(tmp_path: Path) -> None:
 
 def test_counters_that_grew_are_named(tmp_path: Path) -> None:
     result = measured(CELL, EVIDENCE["ok"])
-    result.entry["reloads"][0]["counters"] = {"ListenDrops": 12, "ListenOverflows": 0}
-    text = Reader(render(stored(tmp_path, [result]), [])).text
+    [reload] = result.cell.reloads
+    grown = reload.model_copy(update={"counters": {"ListenDrops": 12, "ListenOverflows": 0}})
+    cell = result.cell.model_copy(update={"reloads": (grown,)})
+    text = Reader(render(stored(tmp_path, [Measurement(cell, result.timeline)]), [])).text
     assert "Counters that grew: ListenDrops by 12" in text
     assert "ListenOverflows" not in text
 
@@ -152,8 +156,8 @@ def test_only_the_end_of_a_long_log_is_on_the_page(tmp_path: Path) -> None:
 
 
 def test_repetitions_of_a_cell_are_one_story_with_several_drawings(tmp_path: Path) -> None:
-    run = stored(tmp_path, [measured(CELL, EVIDENCE["ok"])], seeds=(3, 8))
-    run.add(measured(CELL, EVIDENCE["outage"], repetition=2))
+    run = stored(tmp_path, [measured(CELL, EVIDENCE["ok"] | {"seed": 3})], seeds=(3, 8))
+    run.add(measured(CELL, EVIDENCE["outage"] | {"seed": 8}, repetition=2))
     page = Reader(render(run, []))
     [cell] = page.all("a", "cell")
     assert "outage" in (cell["class"] or "").split()
@@ -173,23 +177,19 @@ def test_cells_without_a_result_are_told_with_the_reason(run: Results) -> None:
 @pytest.mark.parametrize(
     ("timeline", "told"),
     [
-        ('{"reloads": [], "checks": []}', "It ended before any connection was made."),
-        ('{"probes": [[0]]}', "timeline.json is no timeline that can be drawn: ValueError"),
+        (json.dumps(evidence(labels=[])), "It ended before any connection was made."),
+        ('{"probes": [[0]]}', "timeline.json is not a timeline (interval: "),
         ("[", "timeline.json is no JSON (Expecting value"),
         ("[" * 100_000, "timeline.json is no JSON (maximum recursion depth"),
         ("[]", "timeline.json is no JSON object."),
-        (None, "timeline.json is not there."),
+        (None, "timeline.json is missing."),
     ],
 )
 def test_a_cell_without_a_timeline_is_told_as_far_as_it_goes(
     tmp_path: Path, timeline: str | None, told: str
 ) -> None:
-    run = aged(stored(tmp_path, [measured(CELL, EVIDENCE["outage"])]))
-    folder = run.evidence(run.cells[0])
-    shutil.rmtree(folder)
-    if timeline is not None:
-        folder.mkdir()
-        (folder / "timeline.json").write_text(timeline)
+    run = stored(tmp_path, [measured(CELL, EVIDENCE["outage"])])
+    store(run.evidence(run.cells[0]), {"timeline.json": timeline})
     page = Reader(render(run, []))
     assert told in page.text
     assert page.all("svg") == []
@@ -216,6 +216,15 @@ def test_a_cell_that_never_began_is_told_so(tmp_path: Path) -> None:
 
 def test_a_run_without_cells_has_a_page(tmp_path: Path) -> None:
     assert "0 cells" in Reader(render(stored(tmp_path, []), [])).text
+
+
+def test_a_page_says_how_much_of_an_interrupted_run_there_is(tmp_path: Path) -> None:
+    run = stored(tmp_path, [measured(CELL, EVIDENCE["ok"])], seeds=(0, 1))
+    text = Reader(render(run, [])).text
+    assert "1 of 2 cells were measured." in text
+    assert f"Not measured yet 1 cell {CELL.id}" in text
+    run.add(measured(CELL, EVIDENCE["ok"] | {"seed": 1}, repetition=2))
+    assert "were measured." not in Reader(render(run, [])).text
 
 
 def test_there_is_a_filter_for_what_differs_and_for_nothing_else(run: Results) -> None:
@@ -245,36 +254,31 @@ def test_nothing_is_fetched_and_nothing_runs(run: Results) -> None:
 
 
 def spoilt(folder: Path, text: str) -> Results:
-    """A run that has a text wherever a run has texts."""
-    name = text.replace("/", "") or "nothing"
-    cell = Cell(name, name, name, name, name)
+    """Return a run that has a text wherever a run has texts."""
+    name = re.sub("[/\x00-\x1f]", "", text) or "nothing"
+    cell = Cell(*[f"n{name}"] * 5)
     evidence = json.loads(json.dumps(EVIDENCE["outage"]))
     evidence["log"] = [[2.0, f"[ALERT] {text}"]]
     result = measured(cell, evidence)
-    entry = result.entry | {"explanation": text}
-    entry["kernel"] |= {"release": text, "accelerator": text}
-    entry["reloads"][0] |= {"config": text, "reported": text, "counters": {text: 1}}
-    entry["reloads"][0]["addresses"][text] = entry["reloads"][0]["addresses"][A44]
-    lost = not_measured(Cell(f"x{name}", name, name, name, name), 1, text)
-    run = Results(
-        folder,
-        {
-            "run": text,
-            "started": "2026-11-25T21:16:59+00:00",
-            "finished": None,
-            "host": {"system": text, "qemu": text},
-            "planned": [cell.id, lost.entry["id"]],
-            "seeds": [0],
-            "clock": "virtual",
-            "left_out": [{"id": text, "reason": text}],
-            "cells": [],
-        },
+    [reload] = result.cell.reloads
+    addresses = {**reload.addresses, text: reload.addresses[A44]}
+    changes = {"config": text, "counters": {text: 1}, "addresses": addresses}
+    entry = result.cell.model_copy(
+        update={
+            "explanation": text,
+            "kernel": result.cell.kernel.model_copy(update={"release": text}),
+            "reloads": (reload.model_copy(update=changes),),
+        }
     )
-    # Not every name can be that of a file, and what cannot has left no evidence.
-    if "\0" in name or len(name.encode(errors="replace")) > 60:
-        run.cells.extend({**each, "seed": 0} for each in (entry, lost.entry))
+    lost = not_measured(Cell(f"x{name}", *[f"n{name}"] * 4), 1, text)
+    run = begin(folder, {"system": text, "qemu": text}, [cell, cell_of(lost.cell.id)])
+    omission = Omission(id="a/b/c/d/e", reason=text)
+    run.run = run.run.model_copy(update={"run": text, "left_out": (omission,)})
+    # A name that is too long for a file leaves no evidence.
+    if len(name.encode(errors="replace")) > 60:
+        run.run = run.run.with_cells([entry, lost.cell])
         return run
-    for each in (Result(entry, result.timeline, text), lost):
+    for each in (Measurement(entry, result.timeline, text), lost):
         run.add(each)
     return run
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import Any
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hatester.analysis.timeline import read
-from hatester.analysis.verdict import judge
-from hatester.report.lanes import idle_times, marks, owners, runs
+from hatester.report.lanes import idle_times, marks, owners, streaks
+from provision.guest.protocol import TakenStep
 from tests.factories.evidence import (
     A43,
     A44,
@@ -23,37 +23,34 @@ from tests.factories.evidence import (
     STATS,
     evidence,
     held,
+    judge,
     listener,
     reload,
 )
 
-START = {"step": 1, "verb": "start", "what": "with", "at": 0.1}
+START = TakenStep(1, "start", "with", 0.1)
 
 
-def step(number: int, verb: str, what: str | None, at: float) -> dict[str, Any]:
-    return {"step": number, "verb": verb, "what": what, "at": at}
-
-
-def idle(label: str, *steps: dict[str, Any]) -> list[tuple[float, float]]:
-    made = evidence()
-    return idle_times(read(made), [START, *steps], judge(made).reloads, label)
+def idle(label: str, *steps: TakenStep) -> list[tuple[float, float]]:
+    timeline = replace(read(evidence()), steps=(START, *steps))
+    return idle_times(timeline, judge(evidence()).reloads, label)
 
 
 @given(st.lists(st.sampled_from(["ok", "refused", "reset"]), min_size=1, max_size=60))
-def test_runs_tell_every_connection_once_and_leave_no_gap(outcomes: list[str]) -> None:
+def test_streaks_have_every_connection_once_and_leave_no_gap(outcomes: list[str]) -> None:
     made = evidence(labels=[A44])
     made["probes"] = [
         [0, number / 50, number / 50, number / 50, outcome, None, None]
         for number, outcome in enumerate(outcomes)
     ]
-    found = runs(read(made), A44, [])
+    found = streaks(read(made), A44, [])
     assert [run.outcome for run in found for _ in range(run.count)] == outcomes
     assert all(one.outcome != other.outcome for one, other in itertools.pairwise(found))
     assert [run.end for run in found[:-1]] == [run.start for run in found[1:]]
 
 
-def test_a_run_ends_where_the_address_is_expected_no_more() -> None:
-    found = runs(read(evidence()), A44, [(2.0, 3.0)])
+def test_a_streak_ends_where_the_address_is_expected_no_more() -> None:
+    found = streaks(read(evidence()), A44, [(2.0, 3.0)])
     assert [(run.is_expected, round(run.start, 1)) for run in found] == [
         (True, 0.0),
         (False, 2.0),
@@ -83,20 +80,21 @@ def test_what_is_taken_away_is_idle_until_the_next_reload(
     made = evidence(labels=[label])
     made["configurations"] = {"with": [label]}
     made["reloads"] = [reload(present=[label])]
-    found = idle_times(read(made), [START, step(2, "remove", what, 0.6)], [], label)
+    steps = (START, TakenStep(2, "remove", what, 0.6))
+    found = idle_times(replace(read(made), steps=steps), [], label)
     assert ((0.6, AT) in found) is is_taken
 
 
 def test_a_cell_that_was_not_judged_goes_by_its_configurations() -> None:
-    made = evidence()
-    assert idle_times(read(made), [START], [], A43)[1:] == [(AT, math.inf)]
-    assert idle_times(read(made), [START], [], A44)[1:] == []
+    timeline = replace(read(evidence()), steps=(START,))
+    assert idle_times(timeline, [], A43)[1:] == [(AT, math.inf)]
+    assert idle_times(timeline, [], A44)[1:] == []
 
 
 def test_steps_alike_in_quick_succession_are_one_mark() -> None:
-    steps = [START, *(step(number, "reload", "with", number / 10) for number in (2, 3, 4))]
-    far = step(5, "reload", "with", 2.0)
-    other = step(6, "check", None, 2.05)
+    steps = [START, *(TakenStep(number, "reload", "with", number / 10) for number in (2, 3, 4))]
+    far = TakenStep(5, "reload", "with", 2.0)
+    other = TakenStep(6, "check", "", 2.05)
     found = marks([*steps, far, other], 0.15)
     assert [(mark.first, mark.last, mark.text) for mark in found] == [
         (1, 1, "start with"),

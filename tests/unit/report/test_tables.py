@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hatester.analysis.labels import short_names
-from hatester.analysis.metrics import lines
-from hatester.analysis.reasons import errors, left_out
+from hatester.analysis.outcomes import errors, left_out, lines, short_names
 from hatester.matrix.plan import Cell
 from hatester.report.tables import tables
-from tests.factories.cells import cell, error
+from tests.factories.cells import cell, error, run_of
 from tests.factories.evidence import A44, STATS, everywhere
 
 GOLDEN = Path(__file__).parents[1] / "resources/tables.txt"
@@ -46,18 +44,18 @@ CELLS = [
 
 
 def test_tables_are_as_in_the_golden_file() -> None:
-    assert f"{tables(CELLS)}\n\n{errors(CELLS)}\n" == GOLDEN.read_text()
+    assert f"{tables(run_of(*CELLS))}\n\n{errors(CELLS)}\n" == GOLDEN.read_text()
 
 
 def test_the_legend_is_there_only_where_it_is_needed() -> None:
-    assert "~" not in tables(CELLS[:5])
+    assert "~" not in tables(run_of(*CELLS[:5]))
 
 
 def test_kinds_in_another_order_are_the_same_result() -> None:
     first = cell("6.1", "2.2", MIXED, repetition=1)
     mostly_refused = everywhere((1.22, 1.5, "reset"), (1.5, 3.52, "refused"))
     second = cell("6.1", "2.2", mostly_refused, repetition=2)
-    assert tables([first, second]).endswith("outage 2.3 s refused+reset 2/2")
+    assert tables(run_of(first, second)).endswith("outage 2.3 s refused+reset 2/2")
 
 
 def test_errors_of_the_same_reason_are_told_together() -> None:
@@ -87,5 +85,13 @@ def test_short_names_are_used_only_where_they_are_clear() -> None:
 def test_a_reload_of_which_haproxy_says_nothing_is_marked_unless_another_overtook_it() -> None:
     unsaid = cell("6.1", "3.0", {}, reported=None)
     assert lines([unsaid]) == ["ok, no word"]
-    [entry] = unsaid["reloads"]
-    assert lines([unsaid | {"reloads": [entry | {"steady": False}]}]) == ["ok"]
+    [reload] = unsaid.reloads
+    overtaken = reload.model_copy(update={"steady": False})
+    assert lines([unsaid.model_copy(update={"reloads": (overtaken,)})]) == ["ok"]
+
+
+def test_an_interrupted_run_says_how_much_of_it_there_is() -> None:
+    first, *others = (each.id for each in CELLS[:3])
+    text = tables(run_of(CELLS[0], planned=[first, *others]))
+    assert text.endswith("\n\n1 of 3 cells were measured.")
+    assert tables(run_of(planned=others)) == "0 of 2 cells were measured."

@@ -11,10 +11,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hatester.analysis.verdict import judge
+from hatester.analysis.timeline import read
 from hatester.report.timeline_svg import draw, ticks
 from hatester.util.text import for_xml
-from tests.factories.evidence import A43, A44, A45, AT, STATS, UNTIL, everywhere, evidence, reload
+from tests.factories.cells import ID, cell_result, unmeasured_cell
+from tests.factories.evidence import (
+    A43,
+    A44,
+    A45,
+    AT,
+    STATS,
+    UNTIL,
+    everywhere,
+    evidence,
+    judge,
+    reload,
+)
 from tests.factories.runs import ALERT, OWNERS, STEPS
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -22,9 +34,9 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 def drawn(made: Mapping[str, Any], steps: Sequence[Mapping[str, Any]] = STEPS) -> Element:
     """What is drawn of evidence and the verdict on it."""
-    found = judge(made)
-    cell = {"id": "a/cell", "explanation": found.explanation, "reloads": found.reloads}
-    return ElementTree.fromstring(draw({**made, "steps": steps}, cell))
+    return ElementTree.fromstring(
+        draw(read({**made, "steps": steps}), cell_result(ID, judge(made)))
+    )
 
 
 def titles(svg: Element, kind: str) -> list[str]:
@@ -60,7 +72,7 @@ def words(svg: Element) -> list[str]:
 def test_it_is_one_image_with_a_name_and_a_description() -> None:
     svg = drawn(evidence(everywhere((AT, AT + 2, "refused"))))
     assert svg.get("role") == "img"
-    assert svg.findtext(f"{SVG}title") == "Timeline of a/cell"
+    assert svg.findtext(f"{SVG}title") == f"Timeline of {ID}"
     assert "did not answer for 2.0" in (svg.findtext(f"{SVG}desc") or "")
 
 
@@ -148,10 +160,10 @@ def test_alerts_are_shown_and_other_lines_of_the_log_are_not() -> None:
 
 def test_a_cell_that_could_not_be_judged_is_drawn_all_the_same() -> None:
     made = {**evidence(everywhere((0.0, 9.0, "refused"))), "steps": STEPS}
-    cell = {"id": "a/cell", "explanation": "the guest died", "reloads": []}
-    svg = ElementTree.fromstring(draw(made, cell))
+    cell = unmeasured_cell()
+    svg = ElementTree.fromstring(draw(read(made), cell))
     assert len(titles(svg, "refused")) == 3
-    svg = ElementTree.fromstring(draw({**made, "reloads": [], "probes": []}, cell))
+    svg = ElementTree.fromstring(draw(read({**made, "reloads": [], "probes": []}), cell))
     assert {A43, A44, A45, STATS} <= set(words(svg))
 
 
@@ -167,8 +179,8 @@ def test_ticks_are_round_few_and_within(start: int, length: int) -> None:
 def test_a_drawing_stays_small() -> None:
     losses = [(at, at + 0.019, "reset") for at in range(2, 40, 2)]
     made = evidence(everywhere(*losses), end=40.0, reloads=[reload(until=39.0)])
-    cell = {"id": "a/cell", "explanation": "", "reloads": judge(made).reloads}
-    assert len(draw({**made, "steps": STEPS}, cell)) < 40_000
+    cell = cell_result(ID, judge(made))
+    assert len(draw(read({**made, "steps": STEPS}), cell)) < 40_000
 
 
 @given(
@@ -180,8 +192,8 @@ def test_hostile_texts_stay_texts(text: str) -> None:
     }
     made["addresses"] = [text, *made["addresses"][1:]]
     steps = [*STEPS, {"step": 8, "verb": "occupy", "what": text, "at": UNTIL}]
-    cell = {"id": text, "explanation": text, "reloads": []}
-    svg = ElementTree.fromstring(draw({**made, "steps": steps}, cell))
+    cell = unmeasured_cell(text)
+    svg = ElementTree.fromstring(draw(read({**made, "steps": steps}), cell))
     allowed = {"svg", "title", "desc", "g", "line", "text", "tspan", "circle", "path", "rect"}
     assert {each.tag.removeprefix(SVG) for each in svg.iter()} <= allowed
     assert not [name for each in svg.iter() for name in each.attrib if name.startswith("on")]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -12,30 +11,32 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hatester.analysis import expectation, findings
+from hatester.analysis.model import CellResult
+from hatester.analysis.run import HostSummary, Omission
 from hatester.matrix.plan import Cell
-from hatester.report import junit, markdown, writer
-from hatester.results.schema import require_fit
-from hatester.results.store import Results, begin, find
+from hatester.report import html, junit, markdown
+from hatester.results.store import Results, begin
 from hatester.util.errors import UserError
-from tests.factories.cells import cell
-from tests.factories.entries import ID, entry, stored, unmeasured
+from tests.factories.cells import ID, cell, run_of, shown, stored, unmeasured_cell
 from tests.factories.evidence import everywhere
-from tests.factories.runs import aged
 
 GOLDEN = Path(__file__).parents[1] / "resources/report.md"
 OTHER = ID.replace("2.2", "3.0")
 
 
-def run(*cells: dict[str, Any]) -> Results:
-    """As it is stored; nothing is written."""
-    content = {
-        "run": "20261125-120000",
-        "started": "2026-11-25T12:00:00+00:00",
-        "host": {"qemu": "QEMU emulator version 7.2"},
-        "clock": "virtual",
-        "left_out": [{"id": "5.10/2.2/migrate-req/hitless/signal", "reason": "it makes no sense"}],
-        "cells": list(cells),
-    }
+def run(*cells: CellResult, planned: Sequence[str] = ()) -> Results:
+    """Return a run as it is stored; nothing is written."""
+    content = run_of(*cells, planned=planned).model_copy(
+        update={
+            "run": "20261125-120000",
+            "started": "2026-11-25T12:00:00+00:00",
+            "host": HostSummary(qemu="QEMU emulator version 7.2"),
+            "clock": "virtual",
+            "left_out": (
+                Omission(id="5.10/2.2/migrate-req/hitless/signal", reason="it makes no sense"),
+            ),
+        }
+    )
     return Results(Path("results/20261125-120000"), content)
 
 
@@ -55,18 +56,18 @@ def test_the_short_report_is_as_in_the_golden_file() -> None:
         cell("6.1", "2.2", refused),
         cell("5.10", "3.0", dead, reported="success"),
         cell("6.1", "3.0", {}),
-        unmeasured(id_="7.3/2.2/plain/lost-address/signal"),
+        unmeasured_cell(id_="7.3/2.2/plain/lost-address/signal"),
     ]
     results = run(*cells)
-    assert markdown.render(results, findings.find(cells)) == GOLDEN.read_text()
+    assert markdown.render(results, findings.find(results.run)) == GOLDEN.read_text()
 
 
 def test_a_case_passes_when_its_addresses_went_on_answering() -> None:
     cells = [
-        entry("ok"),
-        entry("lossy", lost=3, repetition=2),
-        entry("outage", seconds=2.0, lost=99, id_=OTHER),
-        unmeasured("the guest died", id_=ID.replace("6.1", "7.3")),
+        shown("ok"),
+        shown("lossy", lost=3, repetition=2),
+        shown("outage", seconds=2.0, lost=99, id_=OTHER),
+        unmeasured_cell("the guest died", id_=ID.replace("6.1", "7.3")),
     ]
     found = cases(junit.render(run(*cells), None))
     assert {name: results_of(case) for name, case in found.items()} == {
@@ -75,6 +76,8 @@ def test_a_case_passes_when_its_addresses_went_on_answering() -> None:
         OTHER: ["failure"],
         ID.replace("6.1", "7.3"): ["error"],
         "5.10/2.2/migrate-req/hitless/signal": ["skipped"],
+        f"{OTHER} (2)": ["skipped"],
+        f"{ID.replace('6.1', '7.3')} (2)": ["skipped"],
     }
     failure = found[OTHER].find("failure")
     assert failure is not None
@@ -89,14 +92,14 @@ def test_with_an_expectation_a_case_passes_when_it_is_met(tmp_path: Path) -> Non
     file = tmp_path / "expected.yml"
     file.write_text("'*/3.0/*': outage\n'*': ok\n")
     expected = expectation.load(str(file), [ID, OTHER], lambda _: ())
-    cells = [entry("outage", seconds=2.0), entry("outage", seconds=2.0, id_=OTHER)]
+    cells = [shown("outage", seconds=2.0), shown("outage", seconds=2.0, id_=OTHER)]
     found = cases(junit.render(run(*cells), expected))
     assert (results_of(found[ID]), results_of(found[OTHER])) == (["failure"], [])
 
 
 @given(st.text())
 def test_whatever_a_cell_says_stays_what_it_is(text: str) -> None:
-    spoken = unmeasured(text or "-")
+    spoken = unmeasured_cell(text or "-")
     assert cases(junit.render(run(spoken), None))[ID].find("error") is not None
     body = markdown.render(run(spoken), [])
     assert body.count("\n# ") + body.startswith("# ") >= 1
@@ -105,45 +108,34 @@ def test_whatever_a_cell_says_stays_what_it_is(text: str) -> None:
 def test_the_summary_of_a_step_is_written_where_github_wants_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    results = stored(tmp_path, entry("ok"))
+    results = stored(tmp_path, shown("ok"))
     summary = tmp_path / "summary.md"
     summary.write_text("before\n")
-    monkeypatch.setenv(writer.STEP_SUMMARY, str(summary))
-    files = writer.write(results, [], None)
+    monkeypatch.setenv(html.STEP_SUMMARY, str(summary))
+    files = html.write_reports(results, [], None)
     assert [file.name for file in files] == ["report.html", "report.md", "junit.xml"]
     assert summary.read_text() == f"before\n{(results.folder / 'report.md').read_text()}"
-    monkeypatch.setenv(writer.STEP_SUMMARY, str(tmp_path / "no/folder"))
+    monkeypatch.setenv(html.STEP_SUMMARY, str(tmp_path / "no/folder"))
     with pytest.raises(UserError, match="no/folder cannot be written"):
-        writer.write(results, [], None)
+        html.write_reports(results, [], None)
 
 
-def test_what_is_stored_is_as_the_schema_has_it_and_what_is_not_is_named(tmp_path: Path) -> None:
-    results = stored(tmp_path, entry("ok"), unmeasured(id_=OTHER))
-    require_fit(json.loads(results.file.read_text()))
-    assert find(tmp_path, "latest").cells == results.cells
-    # What has a checksum was written by hatester; without one, the schema decides.
-    aged(results)
-    results.file.write_text(json.dumps({**results.run, "started": "today"}))
-    with pytest.raises(UserError, match=r"run\.json is no run \(\$\.started: 'today'"):
-        find(tmp_path, "latest")
-    for change, place in (
-        ({"verdict": "fine"}, r"\$\.cells\[0\]\.verdict: 'fine' is not one of"),
-        ({"reloads": {}}, r"\$\.cells\[0\]\.reloads"),
-        ({"quality": None}, r"\$\.cells\[0\]\.quality: None is not of type 'object'"),
-        (
-            {"kernel": {"name": "6.1", "release": "6.1"}},
-            r"\$\.cells\[0\]\.kernel: 'accelerator' is a required property",
-        ),
-        ({"id": "6.1"}, r"\$\.cells\[0\]\.id"),
-        ({"id": "../../../../.."}, r"\$\.cells\[0\]\.id"),
-        ({"explanation": "\ud800"}, "'utf-8' codec"),
-    ):
-        spoilt = {**results.run, "cells": [{**results.cells[0], **change}]}
-        results.file.write_text(json.dumps(spoilt))
-        with pytest.raises(UserError, match=rf"run\.json is no run \({place}"):
-            find(tmp_path, "latest")
+def test_a_cell_that_is_missing_is_a_skipped_case_and_a_run_without_any_is_an_error() -> None:
+    found = cases(junit.render(run(shown("ok"), planned=[ID, OTHER]), None))
+    assert (results_of(found[ID]), results_of(found[OTHER])) == ([], ["skipped"])
+    text = junit.render(run(planned=[ID]), None)
+    assert [results_of(case) for case in cases(text).values()] == [
+        ["error"],
+        ["skipped"],
+        ["skipped"],
+    ]
+
+
+def test_a_short_report_says_what_is_missing() -> None:
+    results = run(shown("ok"), planned=[ID, OTHER])
+    assert "1 cell: 1 ok. 1 of 2 cells were measured." in markdown.render(results, [])
 
 
 def test_a_run_without_cells_has_reports_as_well(tmp_path: Path) -> None:
     results = begin(tmp_path, {}, [Cell("6.1", "2.2", "plain", "lost-address", "signal")])
-    assert all(file.exists() for file in writer.write(results, [], None))
+    assert all(file.exists() for file in html.write_reports(results, [], None))

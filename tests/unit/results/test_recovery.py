@@ -1,11 +1,9 @@
-"""Stored runs: whatever becomes of their files, nothing measured is lost and nothing wrong told."""
+"""Stored runs: whatever happens to their files, no cell is lost and no verdict is wrong."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import itertools
-import json
 import os
 import re
 import shutil
@@ -19,14 +17,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hatester.report import writer
-from hatester.report.html_cell import story
-from hatester.results import recovery, schema
+from hatester.report.html import write_reports
+from hatester.results import folder as folders
 from hatester.results.store import Results, begin, find
 from hatester.util import files
 from hatester.util.errors import UserError
 from tests.factories.hostile import examples
-from tests.factories.runs import HOST, aged, measured
+from tests.factories.runs import HOST, measured
 from tests.factories.stored_run import (
     BRIEF,
     CELLS,
@@ -50,13 +47,6 @@ def run(tmp_path: Path) -> Results:
 @pytest.fixture(scope="module")
 def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made(tmp_path_factory.mktemp("results")).folder
-
-
-def test_a_run_that_has_lost_its_checksum_is_not_believed(run: Results) -> None:
-    text = run.file.read_text().replace('"sha256": "', '"sha-256": "')
-    run.file.write_text(text.replace('"verdict": "outage"', '"verdict": "lossy"'))
-    recovery.cell_file(run.folder, run.cells[0]).unlink()
-    assert verdicts(find(run.folder.parent, "latest")) == ["ok", "error"]
 
 
 Damage = Callable[[bytes], bytes | None]
@@ -108,38 +98,41 @@ def test_no_damage_makes_a_wrong_verdict_or_loses_a_cell_that_is_whole(
         _check(Path(folder), before, {name for name in before if before[name] != spoilt.get(name)})
 
 
-def test_no_file_of_a_run_is_taken_for_another(original: Path, tmp_path: Path) -> None:
-    before = contents(original)
-    sealed = [name for name in before if name.endswith(("run.json", "plan.json", "cell.json"))]
-    for number, (name, other) in enumerate(itertools.permutations(sealed, 2)):
-        folder = tmp_path / str(number)
-        shutil.copytree(original, folder)
-        shutil.copy(original / other, folder / name)
-        _check(folder, before, {name})
-
-
 def _check(folder: Path, before: dict[str, bytes], damaged: set[str]) -> None:
-    entries = {entry["id"]: entry for entry in json.loads(before["run.json"])["cells"]}
+    """Check a run of which some files were damaged; `before` is its content as it was made."""
+    with tempfile.TemporaryDirectory() as place:
+        for name, content in before.items():
+            Path(place, name).parent.mkdir(parents=True, exist_ok=True)
+            Path(place, name).write_bytes(content)
+        cells = {cell.id: cell for cell in find(Path(place), place).cells}
     spoilt = contents(folder)
-    if {"run.json", "plan.json"} <= damaged:
-        with pytest.raises(UserError, match=r"run\.json .*plan\.json"):
-            find(folder.parent, str(folder))
+    if "SHA256SUMS" in damaged or {"run.json", "plan.json"} <= damaged:
+        with contextlib.suppress(UserError):
+            assert {cell.id for cell in find(folder.parent, str(folder)).cells} <= cells.keys()
+            return
         assert contents(folder) == spoilt
         return
     run = find(folder.parent, str(folder))
-    whole = [id_ for id_ in entries if not {"run.json", f"cells/{id_}/cell.json"} <= damaged]
-    assert run.cells == [entries[id_] for id_ in whole]
-    unproven = [id_ for id_ in whole if f"cells/{id_}/timeline.json" in damaged and id_ != NEVER.id]
-    run.unproven()
-    left = [id_ for id_ in IDS if id_ not in whole or id_ in unproven]
-    assert [cell.id for cell, _ in run.left()] == left
-    assert run.recompute() == ([], unproven)
-    assert run.cells == [entries[id_] for id_ in whole]
-    assert [bool(story(run, entry).drawing) for entry in run.cells] == [
-        id_ not in unproven and id_ != NEVER.id for id_ in whole
+    of_cell = {id_: {name for name in damaged if name.startswith(f"cells/{id_}/")} for id_ in cells}
+    # Of a damaged list of checksums, lines may be whole.
+    whole = [
+        id_
+        for id_, names in of_cell.items()
+        if not names & {f"cells/{id_}/cell.json", f"cells/{id_}/SHA256SUMS"}
     ]
-    assert recovery.load(folder).damaged == {}
-    assert json.loads((folder / "run.json").read_text())["cells"] == run.cells
+    there = {cell.id: cell for cell in run.cells}
+    assert {*whole} <= there.keys()
+    assert there.items() <= cells.items()
+    run.unproven()
+    left = {cell.id for cell, _ in run.left()}
+    timelines = {
+        id_ for id_ in whole if f"cells/{id_}/timeline.json" in damaged and id_ != NEVER.id
+    }
+    assert ({*IDS} - there.keys()) | timelines <= left
+    assert not left & ({*whole} - timelines)
+    assert run.recompute().changed == []
+    assert {cell.id: cell for cell in run.cells} == there
+    assert find(folder.parent, str(folder)).run == run.run
 
 
 class Killed(BaseException):
@@ -157,7 +150,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, number: int, error: BaseException) 
         files.write_whole(path, content)
 
     with monkeypatch.context() as patched:
-        patched.setattr(schema, "write_whole", write_whole)
+        patched.setattr(folders, "write_whole", write_whole)
         yield
 
 
@@ -167,8 +160,8 @@ def full() -> OSError:
 
 ACTS: dict[str, tuple[Callable[[Results], object], int]] = {
     "add": (lambda run: run.add(measured(LEFT, BRIEF, console="x")), 5),
-    "again": (lambda run: run.add(measured(WELL, BRIEF, console="x")), 5),
-    "finish": (lambda run: run.finish(), 2),
+    "again": (lambda run: run.add(measured(WELL, BRIEF, console="x")), 6),
+    "finish": (lambda run: run.finish(), 3),
 }
 """What is done with a run, and how many files it writes."""
 MOMENTS = [(name, number) for name, (_, writes) in ACTS.items() for number in range(writes)]
@@ -182,28 +175,22 @@ def test_a_run_that_is_killed_at_any_moment_has_all_that_it_had(
     with failing(monkeypatch, number, Killed()), pytest.raises(Killed):
         act(run)
     found = find(run.folder.parent, "latest")
-    # A cell is there once its own file is, which is the last but run.json.
-    after = {"add": ["outage", "ok", "error", "outage"], "again": ["outage", "outage", "error"]}
+    # A new cell is there once its checksums are, one that was measured again with its own file.
+    replaced = ["outage", "outage", "error"]
     before = ["outage", "ok", "error"]
-    assert verdicts(found) == (after.get(name, before) if number == writes - 1 else before)
+    assert verdicts(found) == (replaced if (name, number) == ("again", writes - 1) else before)
     assert found.recompute().changed == []
     assert found.cells == find(run.folder.parent, "latest").cells
 
 
-@pytest.mark.parametrize("number", range(5))
-@pytest.mark.parametrize("kind", ["early", "run.json", "cell.json"])
-def test_a_run_that_is_killed_while_it_is_made_whole_can_be_made_whole(
-    run: Results, monkeypatch: pytest.MonkeyPatch, kind: str, number: int
-) -> None:
-    if kind == "early":
-        aged(run)
-    else:
-        next(run.folder.rglob(kind)).write_text("{")
-    with failing(monkeypatch, number, Killed()), contextlib.suppress(Killed), run.measuring():
-        pass
-    assert find(run.folder.parent, "latest").run == run.run
-    with run.measuring():
-        assert recovery.load(run.folder).damaged == {}
+def test_a_run_that_is_killed_before_run_json_is_written_loses_nothing(run: Results) -> None:
+    before = run.file.read_bytes()
+    run.add(measured(LEFT, BRIEF))
+    assert run.file.read_bytes() == before
+    found = find(run.folder.parent, "latest")
+    assert verdicts(found) == ["outage", "ok", "error", "outage"]
+    assert found.left() == []
+    assert run.file.read_text() == found.run.to_json()
 
 
 @pytest.mark.parametrize(("name", "number"), MOMENTS)
@@ -211,10 +198,12 @@ def test_on_a_full_disk_a_run_is_what_is_on_the_disk(
     run: Results, monkeypatch: pytest.MonkeyPatch, name: str, number: int
 ) -> None:
     act, _ = ACTS[name]
-    told = r"json|log cannot be written: No space left on device"
+    before = verdicts(run)
+    told = r"(json|log|SHA256SUMS) cannot be written: No space left on device"
     with failing(monkeypatch, number, full()), pytest.raises(UserError, match=told):
         act(run)
-    assert find(run.folder.parent, "latest").run == run.run
+    found = verdicts(find(run.folder.parent, "latest"))
+    assert found == (["outage", "outage", "error"] if (name, number) == ("again", 5) else before)
     act(run)
     assert find(run.folder.parent, "latest").run == run.run
 
@@ -226,79 +215,62 @@ def test_on_a_full_disk_reports_are_named(
     name = ("report.html", "report.md", "junit.xml")[number]
     told = rf"{re.escape(str(run.folder / name))} cannot be written: No space left on device"
     with failing(monkeypatch, number, full()), pytest.raises(UserError, match=told):
-        writer.write(run, [], None)
+        write_reports(run, [], None)
 
 
-def test_a_run_that_was_killed_as_it_began_is_a_run_of_no_cells(
+def test_a_run_that_was_killed_as_it_began_is_not_a_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with failing(monkeypatch, 1, Killed()), pytest.raises(Killed):
         begin(tmp_path, HOST, CELLS)
     [folder] = tmp_path.iterdir()
-    found = find(tmp_path, folder.name)
-    assert (found.cells, len(found.left())) == ([], len(CELLS))
+    with pytest.raises(UserError, match="the form of this run is not known"):
+        find(tmp_path, folder.name)
 
 
-def test_what_is_damaged_is_named_and_set_aside_once(
+def test_damaged_files_are_reported_and_quarantined_once(
     run: Results, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    entry = run.folder / "cells" / OUT.id / "cell.json"
-    for file in (run.file, entry, timeline(run)):
+    cell = run.folder / "cells" / OUT.id / "cell.json"
+    for file in (run.file, cell, timeline(run, 1)):
         file.write_text(file.read_text().replace("0", "1", 1))
-    find(run.folder.parent, "latest")
+    found = find(run.folder.parent, "latest")
     told = capsys.readouterr().err
-    for file in (run.file, entry):
+    for file in (run.file, cell, timeline(run, 1)):
         assert f"{file} is not as it was written; it was set aside as .{file.name}.damaged" in told
         assert file.with_name(f".{file.name}.damaged").is_file()
-    find(run.folder.parent, "latest").recompute()
-    assert capsys.readouterr().err == ""
+    assert run.file.read_text() == found.run.to_json()
+    assert [each.id for each, _ in found.left()] == [OUT.id, WELL.id, LEFT.id]
 
 
-def test_what_belongs_to_no_planned_cell_is_named_and_left_out(
+def test_a_damaged_plan_is_written_again_from_run_json(run: Results) -> None:
+    plan = run.folder / "plan.json"
+    before = plan.read_bytes()
+    plan.write_text("{}")
+    assert find(run.folder.parent, "latest").run == run.run
+    assert plan.read_bytes() == before
+
+
+def test_a_cell_of_another_id_is_not_believed(
     run: Results, capsys: pytest.CaptureFixture[str]
 ) -> None:
     source = run.evidence(run.cells[0])
-    places = [LEFT.id, f"{OUT.id}/repetition-2", "a/b/c/d/e", "x"]
-    for place in places:
-        (run.folder / "cells" / place).mkdir(parents=True)
-        shutil.copy(source / "cell.json", run.folder / "cells" / place)
-    run.file.unlink()
+    folder = run.folder / "cells" / LEFT.id
+    folder.mkdir(parents=True)
+    for name in ("cell.json", "SHA256SUMS"):
+        shutil.copy(source / name, folder)
     assert find(run.folder.parent, "latest").cells == run.cells
-    told = capsys.readouterr().err
-    for place in places:
-        file = run.folder / "cells" / place / "cell.json"
-        assert f"{file} is no cell of this run; it was set aside" in told
+    assert f"{folder}/cell.json is another cell's; it was set aside" in capsys.readouterr().err
 
 
 def test_the_run_json_of_another_run_is_not_taken_for_this_ones(
     run: Results, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     other = made(tmp_path / "other")
-    other.run["started"] = "2020-01-01T00:00:00+00:00"
-    other.add(measured(LEFT, BRIEF))
-    shutil.copy(other.file, run.file)
+    other.run = other.run.model_copy(update={"started": "2020-01-01T00:00:00+00:00"})
+    folders.store(run.folder, {"run.json": other.run.to_json()})
     assert find(tmp_path, "latest").run == run.run
     assert "run.json is another run's; it was set aside" in capsys.readouterr().err
-
-
-def test_a_run_of_another_version_is_left_as_it_is(run: Results) -> None:
-    run.file.write_text('{"schema": 2}')
-    before = contents(run.folder)
-    with pytest.raises(UserError, match=r"run\.json: its schema is 2, not 1"):
-        find(run.folder.parent, "latest")
-    assert contents(run.folder) == before
-
-
-def test_a_run_of_an_earlier_version_is_read_as_it_is_and_sealed_when_it_goes_on(
-    run: Results,
-) -> None:
-    aged(run)
-    before = contents(run.folder)
-    found = find(run.folder.parent, "latest")
-    assert (found.run, contents(run.folder)) == (run.run, before)
-    assert found.recompute() == ([], [])
-    run.file.unlink()
-    assert find(run.folder.parent, "latest").run == run.run
 
 
 HOLDING = """
@@ -321,7 +293,7 @@ def test_a_run_that_another_process_measures_can_be_read_but_not_written_to(run:
         assert other.stdout.readline() == "had\n"
         told = rf"{run.folder.name} is being measured by another process \(pid {other.pid}, "
         found = find(parent, "latest")
-        writer.write(found, [], None)
+        write_reports(found, [], None)
         with pytest.raises(UserError, match=told):
             found.recompute()
         other.communicate("")

@@ -9,25 +9,33 @@ from typing import Any
 
 import pytest
 
-from hatester.analysis.model import Result
-from hatester.analysis.verdict import judged
+from hatester.analysis.model import CellResult, GuestBuild, GuestKernel, Measurement
+from hatester.analysis.run import RunOrigin, schema
+from hatester.analysis.timeline import read
+from hatester.analysis.verdict import judge
 from hatester.matrix.plan import Cell
+from hatester.results.folder import store
 from hatester.results.store import begin, find
 from hatester.runner.cell import not_measured
 from hatester.util.errors import UserError
+from hatester.util.paths import RUN_SCHEMA
 from tests.factories.evidence import evidence
-from tests.factories.runs import aged
 
 CELL = Cell("6.1", "2.2", "plain", "lost-address", "signal")
 
 
-def measured(repetition: int = 1) -> Result:
-    """A cell as it comes from a guest."""
-    head = not_measured(CELL, repetition, "").entry
-    head["kernel"] |= {"release": "6.1.0-50", "accelerator": "tcg"}
-    head["haproxy"]["version"] = "2.2.9"
-    timeline = json.loads(json.dumps(evidence()))
-    return Result({**head, "clock": "real", "cpus": 2, **judged(timeline)}, timeline)
+def measured(repetition: int = 1) -> Measurement:
+    """Return a cell as it comes from a guest."""
+    head = not_measured(CELL, repetition, "").cell.model_copy(
+        update={
+            "kernel": GuestKernel(name=CELL.kernel, release="6.1.0-50", accelerator="tcg"),
+            "haproxy": GuestBuild(name=CELL.build, version="2.2.9"),
+            "clock": "real",
+            "cpus": 2,
+        }
+    )
+    timeline = read(json.loads(json.dumps(evidence())))
+    return Measurement(head.judged(judge(timeline)), timeline)
 
 
 def stored(file: Path) -> dict[str, Any]:
@@ -45,6 +53,7 @@ def test_each_cell_is_on_disk_when_it_was_added(tmp_path: Path) -> None:
     assert (before["schema"], before["cells"], before["finished"]) == (1, [], None)
     assert before["left_out"] == [{"id": CELL.id, "reason": "it makes no sense"}]
     results.add(not_measured(CELL, 1, "no image", console="panic"))
+    assert find(results.folder.parent, "latest").cells == results.cells
     [entry] = stored(results.file)["cells"]
     assert (entry["id"], entry["verdict"], entry["error"]) == (CELL.id, "error", "no image")
     assert (results.folder / "cells" / CELL.id / "console.log").read_text() == "panic"
@@ -67,6 +76,7 @@ def test_cells_stand_in_the_order_of_the_plan_whichever_ends_first(tmp_path: Pat
     results = begin(tmp_path, {}, cells, seeds=(0, 1))
     for number, repetition in ((2, 1), (0, 2), (1, 1), (0, 1)):
         results.add(not_measured(cells[number], repetition, "no image"))
+    results.finish()
     found = [(cell["kernel"]["name"], cell["repetition"]) for cell in stored(results.file)["cells"]]
     assert found == [("7.2", 1), ("5.10", 1), ("6.1", 1), ("7.2", 2)]
 
@@ -76,6 +86,7 @@ def test_a_stored_run_is_found_and_judged_alike_by_its_evidence(tmp_path: Path) 
     results = begin(tmp_path, {}, [CELL, other])
     results.add(measured())
     results.add(not_measured(other, 1, "no image"))
+    results.write()
     before = results.file.read_text()
     for name in ("latest", results.folder.name, str(results.folder)):
         found = find(tmp_path, name)
@@ -86,42 +97,46 @@ def test_a_stored_run_is_found_and_judged_alike_by_its_evidence(tmp_path: Path) 
 def test_a_verdict_that_does_not_follow_from_the_evidence_is_put_right(tmp_path: Path) -> None:
     results = begin(tmp_path, {}, [CELL])
     truth = measured()
-    results.add(Result({**truth.entry, "verdict": "lossy"}, truth.timeline))
+    wrong = truth.cell.model_copy(update={"verdict": "lossy"})
+    results.add(Measurement(wrong, truth.timeline))
     assert find(tmp_path, "latest").recompute() == ([CELL.id], [])
-    [entry] = find(tmp_path, "latest").cells
-    assert entry["verdict"] == truth.entry["verdict"] != "lossy"
-    assert stored(results.file)["cells"] == [entry]
+    assert find(tmp_path, "latest").cells == (truth.cell,)
+    [cell] = stored(results.file)["cells"]
+    assert CellResult.model_validate_json(json.dumps(cell)) == truth.cell
 
 
 def test_a_failed_measurement_is_no_verdict_whatever_was_seen(tmp_path: Path) -> None:
     timeline = {**evidence(), "failed": "the guest died"}
-    entry = judged(timeline)
-    assert (entry["verdict"], entry["error"], entry["reloads"]) == ("error", "the guest died", [])
+    found = judge(read(timeline))
+    assert (found.verdict, found.error, found.reloads) == ("error", "the guest died", ())
 
 
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
         ("lastest", r"there is no 'lastest'; did you mean latest\?"),
-        ("broken", "broken/run.json is no JSON"),
-        ("foreign", "'schema' is a required property"),
-        ("list", r"is no JSON object, and .*list/plan.json, by which .*, is not there"),
-        ("newer", "newer/run.json: its schema is 2, not 1"),
-        ("empty", "empty is no run: it has neither run.json nor plan.json"),
+        ("broken", r"broken/run.json is not as it was written, and .*/plan.json is missing"),
+        ("newer", r"newer/run.json has an unknown form .*, and .*/plan.json is missing"),
+        (
+            "old",
+            r"old: the form of this run is not known \(it has no SHA256SUMS\). Measure it anew",
+        ),
+        ("empty", "empty is not a run: it has neither run.json nor plan.json"),
         ("gone", r"gone points at nowhere, which is gone \(there are: .*latest"),
-        ("file", "file is no run"),
-        ("../../etc", r"there is no '../../etc'|etc is no run"),
-        ("/dev/null", "/dev/null is no run"),
-        ("", "is no run"),
-        ("x" * 5000, "is no run that can be read: File name too long"),
+        ("file", "file is not a run"),
+        ("../../etc", r"there is no '../../etc'|etc is not a run"),
+        ("/dev/null", "/dev/null is not a run"),
+        ("", "is not a run"),
+        ("x" * 5000, "is not a run that can be read: File name too long"),
     ],
 )
 def test_a_run_that_cannot_be_shown_is_named(tmp_path: Path, name: str, sentence: str) -> None:
     begin(tmp_path, {}, [CELL])
-    runs = {"broken": "{", "foreign": "{}", "list": "[]", "newer": '{"schema": 2}'}
-    for folder, content in runs.items():
-        (tmp_path / folder).mkdir()
-        (tmp_path / folder / "run.json").write_text(content)
+    store(tmp_path / "broken", {"run.json": "{}"})
+    (tmp_path / "broken/run.json").write_text("{")
+    store(tmp_path / "newer", {"run.json": '{"schema": 2}'})
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old/run.json").write_text('{"schema": 1}')
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").touch()
     (tmp_path / "gone").symlink_to("nowhere")
@@ -157,31 +172,20 @@ def test_what_is_left_is_what_was_planned_and_is_not_there(tmp_path: Path) -> No
     cells = [dataclasses.replace(CELL, kernel=name) for name in ("7.2", "5.10", "6.1")]
     begin(tmp_path, {}, cells, seeds=(4, 7), clock="virtual", probe_interval=0.05)
     results = find(tmp_path, "latest")
-    assert results.left() == results.planned == [(c, n) for n in (1, 2) for c in cells]
+    assert results.left() == results.run.tasks == [(c, n) for n in (1, 2) for c in cells]
     results.add(measured())
-    results.add(not_measured(cells[1], 1, "no image"))
+    results.add(not_measured(cells[1], 1, "no image", seed=4))
     assert results.left() == [(cells[0], 1), (cells[0], 2), (cells[1], 2), (cells[2], 2)]
     assert results.left(["error"])[1] == (cells[1], 1)
     assert results.left(["outage", "down"]) == results.left()
-    assert [each["seed"] for each in results.cells] == [4, 4]
     # What was not measured has no clock of its own.
-    for entry, clock in zip(results.cells, ("virtual", "real"), strict=True):
-        command = results.command(entry)
-        assert command.endswith(f" --probe-interval 0.05s --seed 4 --clock {clock}")
-
-
-@pytest.mark.parametrize("missing", ["planned", "seeds", "clock", "probe_interval"])
-def test_a_run_that_does_not_say_how_it_was_planned_is_not_resumed(
-    tmp_path: Path, missing: str
-) -> None:
-    results = begin(tmp_path, {}, [CELL])
-    del results.run[missing]
-    with pytest.raises(UserError, match="does not say what was planned"):
-        results.left()
+    for cell, clock in zip(results.cells, ("virtual", "real"), strict=True):
+        command = results.command(cell)
+        assert command.endswith(f" --probe-interval 0.05s --seed {cell.seed} --clock {clock}")
 
 
 def test_a_kernel_that_no_file_declares_is_measured_again_by_what_led_to_it(tmp_path: Path) -> None:
-    results = begin(tmp_path, {}, [CELL], further={"kernels": {CELL.kernel: "trixie:6.16.*"}})
+    results = begin(tmp_path, {}, [CELL], origin=RunOrigin(kernels={CELL.kernel: "trixie:6.16.*"}))
     results.add(not_measured(CELL, 1, "no image"))
     command = find(tmp_path, "latest").command(results.cells[0])
     assert f"--kernel 'trixie:6.16.*' --haproxy {CELL.build} " in command
@@ -192,7 +196,7 @@ def test_what_is_measured_again_takes_the_place_of_what_was_there(tmp_path: Path
     results.add(measured(repetition=2))
     results.add(not_measured(CELL, 1, "no image", console="panic"))
     results.add(measured())
-    assert [each["verdict"] for each in results.cells] == [measured().entry["verdict"]] * 2
+    assert [each.verdict for each in results.cells] == [measured().cell.verdict] * 2
     folder = results.folder / "cells" / CELL.id
     assert not (folder / "console.log").exists()
     assert (folder / "repetition-2/timeline.json").exists()
@@ -207,19 +211,52 @@ def test_what_was_measured_is_not_lost_to_an_error(tmp_path: Path) -> None:
     assert results.left(["error"]) == []
 
 
-def test_a_run_that_does_not_say_what_was_planned_cannot_be_finished(tmp_path: Path) -> None:
-    results = aged(begin(tmp_path, {}, [CELL]))
-    del results.run["planned"]
-    results.file.write_text(json.dumps(results.run))
-    with pytest.raises(UserError, match=r"run\.json does not say what was planned"):
-        find(tmp_path, "latest").left()
-
-
 def test_a_build_that_the_flag_described_is_described_again(tmp_path: Path) -> None:
     given = {"haproxy-1.8.26": "docker://haproxy:1.8.26"}
     cell = dataclasses.replace(CELL, build="haproxy-1.8.26")
-    results = begin(tmp_path, {}, [cell], further={"builds": given})
+    results = begin(tmp_path, {}, [cell], origin=RunOrigin(builds=given))
     found = find(tmp_path, results.folder.name)
-    assert found.described_builds == given
-    command = found.command({**not_measured(cell, 1, "").entry, "seed": 0})
+    assert found.run.builds == given
+    command = found.command(not_measured(cell, 1, "").cell)
     assert "--haproxy docker://haproxy:1.8.26 " in command
+
+
+def test_run_json_is_brought_up_to_date_now_and_then_and_in_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr("hatester.results.store.time.monotonic", lambda: now[0])
+    cells = [dataclasses.replace(CELL, kernel=name) for name in ("5.10", "6.1", "6.12")]
+    results = begin(tmp_path, {}, cells)
+    counts = []
+
+    def measure() -> None:
+        with results.measuring():
+            for moment, cell in zip((1.0, 6.0, 7.0), cells, strict=True):
+                now[0] = moment
+                results.add(not_measured(cell, 1, "no image"))
+                counts.append(len(stored(results.file)["cells"]))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        measure()
+    assert [*counts, len(stored(results.file)["cells"])] == [0, 2, 2, 3]
+
+
+def test_the_published_schema_is_that_of_the_model() -> None:
+    assert json.loads(RUN_SCHEMA.read_text()) == schema()
+
+
+def test_a_stored_run_keeps_the_names_of_its_fields(tmp_path: Path) -> None:
+    results = begin(tmp_path, {"qemu": "7.2"}, [CELL])
+    results.add(measured())
+    results.finish()
+    run = stored(results.file)
+    assert {"schema", "run", "started", "finished", "host", "cells", "planned"} <= run.keys()
+    [cell] = run["cells"]
+    assert {
+        "id", "kernel", "haproxy", "setting", "scenario", "method", "verdict", "silent", "error",
+        "seconds", "explanation", "quality", "checks", "reloads", "causes", "clock", "cpus", "seed",
+    } <= cell.keys()  # fmt: skip
+    [reload] = cell["reloads"]
+    assert {"true", "addresses", "listeners", "reported", "steady"} <= reload.keys()

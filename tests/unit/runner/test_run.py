@@ -10,18 +10,19 @@ from typing import Any, cast
 
 import pytest
 
-from hatester.analysis.model import Result
+from hatester.analysis.model import CellResult, Measurement
 from hatester.guests.vagrant import Vagrant
 from hatester.matrix.models import load_matrix
 from hatester.matrix.plan import Cell, Wanted, make_plan
 from hatester.results.store import begin
 from hatester.runner.cell import not_measured
+from hatester.runner.guest_plan import Order
 from hatester.runner.protocol import TaintedGuest
 from hatester.runner.run import LOSSES, Run, RunOptions
 from hatester.util.errors import MeasurementError
 from hatester.util.paths import MATRIX
 from hatester.util.progress import Progress
-from tests.factories.entries import entry
+from tests.factories.cells import shown
 
 LOST = "the guest was silent"
 
@@ -43,7 +44,7 @@ class Guest:
         return not self.is_lost
 
 
-Measure = Callable[[Guest, Cell], dict[str, Any]]
+Measure = Callable[[Guest, Cell], CellResult]
 
 
 @pytest.fixture
@@ -74,8 +75,12 @@ def measured(
                 started.append(machine)
                 return Guest(machine)
 
-        def run_cell(guest: Guest, cell: Cell, repetition: int, *_: object) -> Result:
-            return Result({**measure(guest, cell), "repetition": repetition})
+        def run_cell(
+            guest: Guest, cell: Cell, repetition: int, order: Order, *_: object
+        ) -> Measurement:
+            found = measure(guest, cell)
+            changes = {"repetition": repetition, "seed": order.seed}
+            return Measurement(found.model_copy(update=changes))
 
         monkeypatch.setattr("hatester.runner.run.Starter", Starter)
         monkeypatch.setattr("hatester.runner.run.run_cell", run_cell)
@@ -95,13 +100,13 @@ def measured(
     return do
 
 
-def well(cell: Cell) -> dict[str, Any]:
-    return entry("ok", id_=cell.id)
+def well(cell: Cell) -> CellResult:
+    return shown("ok", id_=cell.id)
 
 
-def lose(guest: Guest, cell: Cell) -> dict[str, Any]:
+def lose(guest: Guest, cell: Cell) -> CellResult:
     guest.is_lost = True
-    return not_measured(cell, 1, LOST).entry
+    return not_measured(cell, 1, LOST).cell
 
 
 def test_each_seed_has_a_guest_of_its_own_and_its_cells_carry_it(measured: Any) -> None:
@@ -115,7 +120,7 @@ def test_a_cell_in_which_a_guest_is_lost_is_measured_once_more_in_another(
 ) -> None:
     tried: list[str] = []
 
-    def measure(guest: Guest, cell: Cell) -> dict[str, Any]:
+    def measure(guest: Guest, cell: Cell) -> CellResult:
         tried.append(cell.id)
         return lose(guest, cell) if len(tried) == 3 else well(cell)
 
@@ -129,7 +134,7 @@ def test_a_cell_in_which_a_guest_is_lost_is_measured_once_more_in_another(
 def test_a_cell_in_which_guests_are_lost_twice_is_an_error_and_the_others_go_on(
     measured: Any,
 ) -> None:
-    def measure(guest: Guest, cell: Cell) -> dict[str, Any]:
+    def measure(guest: Guest, cell: Cell) -> CellResult:
         return lose(guest, cell) if cell.id == bad else well(cell)
 
     bad = "6.1/2.6/plain/lost-address/signal"
@@ -143,7 +148,7 @@ def test_a_cell_in_which_guests_are_lost_twice_is_an_error_and_the_others_go_on(
 def test_a_kernel_whose_guests_are_lost_again_and_again_is_given_up_and_the_others_go_on(
     measured: Any,
 ) -> None:
-    def measure(guest: Guest, cell: Cell) -> dict[str, Any]:
+    def measure(guest: Guest, cell: Cell) -> CellResult:
         return lose(guest, cell) if cell.kernel == "6.1" else well(cell)
 
     cells, started = measured(measure, ["6.1", "5.10"])
@@ -157,7 +162,7 @@ def test_a_kernel_whose_guests_are_lost_again_and_again_is_given_up_and_the_othe
 
 
 def test_a_guest_that_is_not_clean_though_new_is_replaced_and_says_of_what(measured: Any) -> None:
-    def measure(guest: Guest, cell: Cell) -> dict[str, Any]:
+    def measure(guest: Guest, cell: Cell) -> CellResult:
         raise TaintedGuest("interface left: dummy0")
 
     cells, started = measured(measure)

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from hatester import options
+from hatester.analysis.run import RunOrigin, UserConfiguration
 from hatester.matrix.models import load_matrix
 from hatester.matrix.plan import (
     BLANK,
@@ -29,7 +30,7 @@ from hatester.runner.user_config import Own, load_own
 from hatester.util.errors import UserError
 from hatester.util.paths import MATRIX
 from provision.guest.protocol import Answer
-from tests.factories.entries import entry
+from tests.factories.cells import shown
 
 CONFIGURATION = """global
     daemon
@@ -252,11 +253,15 @@ def test_without_a_configuration_nothing_needs_a_file() -> None:
 
 def test_what_measures_a_cell_again_names_all_that_was_given(tmp_path: Path) -> None:
     id_ = "6.1/2.2/plain/reload/signal"
-    further = {"configuration": {"env": {"VIP": "192.0.2.1"}}}
-    results = begin(tmp_path, {}, [cell_of(id_)], further=further)
+    configuration = UserConfiguration(
+        names=("a.cfg",), build="2.2", binds={}, groups={}, unwatched={}, failing=(), said=(),
+        env={"VIP": "192.0.2.1"},
+    )  # fmt: skip
+    origin = RunOrigin(configuration=configuration)
+    results = begin(tmp_path, {}, [cell_of(id_)], origin=origin)
     write(results.scenarios, OWN, scenarios(OWN, SURVEY, SURVEY))
     folder = results.scenarios / "reload"
-    words = shlex.split(results.command(entry(id_=id_, seed=0)))
+    words = shlex.split(results.command(shown(id_=id_, seed=0)))
     given = {flag: word for flag, word in itertools.pairwise(words) if flag.startswith("--")}
     assert given["--config"] == str(folder / "before.cfg")
     assert given["--after"] == str(folder / "after.cfg")

@@ -11,7 +11,7 @@ from rich.console import Console
 from hatester.report.live import View, shown
 from hatester.util import log
 from hatester.util.progress import Progress
-from tests.factories.entries import ID, entry, unmeasured
+from tests.factories.cells import ID
 
 
 def told(view: View, console: Console) -> str:
@@ -30,7 +30,7 @@ def test_without_a_terminal_each_event_is_a_line(capsys: pytest.CaptureFixture[s
         progress.begin(2)
         progress.doing("6.1", "booting 6.1.0-49")
         progress.step("6.1", ID, "step 3: remove 192.168.42.43")
-        progress.measured(entry("down", silent=True, lost=9) | {"seconds": 9.14}, 1, 2)
+        progress.measured("silent", f"{ID}: down refused, silent (9.1 s)", 1, 2)
         progress.gone("6.1")
     assert capsys.readouterr() == (
         "",
@@ -52,8 +52,8 @@ def test_the_view_shows_what_each_guest_does_and_what_is_left() -> None:
     view.begin(50)
     view.doing("6.1", "waiting for its image")
     view.step("7.3", ID, "step 6: reload with")
-    view.measured(entry("ok") | {"seconds": 9.0}, 12, 50)
-    view.measured(unmeasured() | {"seconds": 1.0}, 13, 50)
+    view.measured("ok", f"{ID}: ok (9.0 s)", 12, 50)
+    view.measured("error", f"{ID}: error (1.0 s)", 13, 50)
     seen = told(view, console)
     assert "guest 6.1  waiting for its image" in seen
     assert f"guest 7.3  {ID}  step 6: reload with" in seen
@@ -76,5 +76,5 @@ def test_time_to_go_is_by_what_this_run_measured() -> None:
     view.begin(100)
     assert "to go" not in told(view, console)
     # 90 were there already, from a run that was interrupted.
-    view.measured(entry("ok") | {"seconds": 0.0}, 91, 100)
+    view.measured("ok", f"{ID}: ok (0.0 s)", 91, 100)
     assert "0:00 to go" in told(view, console)

@@ -1,4 +1,4 @@
-"""The folder of all runs, a folder each, and `latest`, which points at the newest."""
+"""The folder of all runs: a folder for each, and `latest`, which points at the newest."""
 
 from __future__ import annotations
 
@@ -6,26 +6,27 @@ import contextlib
 import os
 from pathlib import Path
 
-from hatester.results.recovery import PLAN, RUN
-from hatester.results.schema import writing
+from hatester.results.folder import writing
 from hatester.util.errors import UserError
 from hatester.util.paths import LATEST
 from hatester.util.validation import require
+
+RUN, PLAN = "run.json", "plan.json"
 
 
 def require_place(parent: Path) -> None:
     """Raise UserError where a new run could not be stored, or `latest` could not point at it."""
     latest = parent / LATEST
     if parent.exists() and not (parent.is_dir() and os.access(parent, os.W_OK | os.X_OK)):
-        raise UserError(f"{parent} cannot hold results: it is no folder that can be written to.")
+        raise UserError(f"{parent} cannot hold results: it is not a folder that can be written to.")
     if latest.exists() and not latest.is_symlink():
         raise UserError(
             f"{latest} is in the way of the symbolic link to the newest run: give it another name."
         )
 
 
-def make(parent: Path, name: str) -> Path:
-    """A new folder; two runs that start in the same second get two."""
+def make_folder(parent: Path, name: str) -> Path:
+    """Return a new folder; two runs that start in the same second get two."""
     with writing(parent / name):
         parent.mkdir(parents=True, exist_ok=True)
         for suffix in ("", *(f"-{number}" for number in range(2, 100))):
@@ -36,8 +37,8 @@ def make(parent: Path, name: str) -> Path:
     raise UserError(f"{parent} holds a hundred runs of this very second.")
 
 
-def point(parent: Path, name: str) -> None:
-    """Let `latest` point at a run, without a moment in which it points at none."""
+def point_latest(parent: Path, name: str) -> None:
+    """Let `latest` point at a run; there is no moment in which it points at none."""
     latest = parent / LATEST
     unfinished = parent / f".{LATEST}.{os.getpid()}"
     with writing(latest):
@@ -47,14 +48,14 @@ def point(parent: Path, name: str) -> None:
 
 
 def locate(parent: Path, run: str) -> Path:
-    """The folder of a run by its name, such as `latest`, or by its path.
+    """Return the folder of a run by its name, such as `latest`, or by its path.
 
-    Raises UserError when there is none.
+    Raises UserError where there is none.
     """
     try:
         return _located(parent, run).resolve()
     except OSError as error:
-        raise UserError(f"{run} is no run that can be read: {error.strerror}.") from error
+        raise UserError(f"{run} is not a run that can be read: {error.strerror}.") from error
 
 
 def _located(parent: Path, run: str) -> Path:
@@ -69,6 +70,6 @@ def _located(parent: Path, run: str) -> Path:
         if place.is_symlink() and not place.exists():
             raise UserError(f"{place} points at {place.readlink()}, which is gone ({choices}).")
         if place.exists():
-            raise UserError(f"{place} is no run: it has neither {RUN} nor {PLAN} ({choices}).")
+            raise UserError(f"{place} is not a run: it has neither {RUN} nor {PLAN} ({choices}).")
     require(run, runs, str(parent))
     return places[0]

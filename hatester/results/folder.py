@@ -1,0 +1,140 @@
+"""A folder of results: its files, and `SHA256SUMS`, by which each of them is believed.
+
+`sha256sum --check SHA256SUMS` verifies a folder without hatester. A file that is not listed there,
+or has another checksum, is damaged or foreign.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+import pydantic
+
+from hatester.util.errors import UserError
+from hatester.util.files import remove, set_aside, write_whole
+from hatester.util.jsonfile import Damaged
+from hatester.util.validation import sentence
+
+log = logging.getLogger(__name__)
+
+SUMS = "SHA256SUMS"
+_LINE = re.compile(r"(?P<sum>[0-9a-f]{64})  (?P<name>[^/\s]+)")
+_TRIES = 3
+"""To read a file that another process may be replacing."""
+M = TypeVar("M", bound=pydantic.BaseModel)
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Raise UserError with the reason where a file cannot be written or removed."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror}.") from error
+
+
+def keep(path: Path, text: str | None) -> None:
+    """Write a file, or remove it if there is no text. Raises UserError if that is not possible."""
+    with writing(path):
+        if text is None:
+            remove(path)
+        else:
+            write_whole(path, text)
+
+
+def store(folder: Path, contents: Mapping[str, str | None]) -> None:
+    """Write files of a folder, or remove those without a text, and update its checksums.
+
+    The last file describes the others and is always believable: whenever the process is killed, it
+    has its old or its new content. The others are not believed until all are there. Raises
+    UserError where something cannot be written.
+    """
+    # Logs may have anything, also what UTF-8 does not have.
+    texts = {
+        name: None if text is None else text.encode(errors="replace").decode()
+        for name, text in contents.items()
+    }
+    old = _sums(folder)
+    new = {name: {_checksum(text.encode())} for name, text in texts.items() if text is not None}
+    *_, last = contents
+    if last in old and last in new:
+        _write_sums(folder, {**old, last: old[last] | new[last]})
+    for name, text in texts.items():
+        keep(folder / name, text)
+    others = {name: sums for name, sums in old.items() if name not in texts}
+    _write_sums(folder, {**others, **new})
+
+
+def _write_sums(folder: Path, sums: Mapping[str, set[str]]) -> None:
+    lines = (f"{each}  {name}\n" for name in sums for each in sorted(sums[name]))
+    keep(folder / SUMS, "".join(lines))
+
+
+def _checksum(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _sums(folder: Path) -> dict[str, set[str]]:
+    """Return the checksums that a folder lists, by the names of its files."""
+    found: dict[str, set[str]] = {}
+    with contextlib.suppress(OSError):
+        for line in (folder / SUMS).read_text(errors="replace").splitlines():
+            if match := _LINE.fullmatch(line):
+                found.setdefault(match["name"], set()).add(match["sum"])
+    return found
+
+
+def is_listed(path: Path) -> bool:
+    """True if a file is listed in its folder's checksums, whether it is there or not."""
+    return path.name in _sums(path.parent)
+
+
+def is_stored(path: Path, text: str) -> bool:
+    """True if a text is what a file has by its folder's checksums."""
+    return _sums(path.parent).get(path.name) == {_checksum(text.encode())}
+
+
+def read(path: Path) -> bytes:
+    """Return the content of a file. Raises Damaged if it is not as it was written."""
+    for _ in range(_TRIES):
+        data = _content(path)
+        if _checksum(data) in _sums(path.parent).get(path.name, ()):
+            return data
+    raise Damaged("is not as it was written")
+
+
+def _content(path: Path) -> bytes:
+    try:
+        if path.exists() and not path.is_file():
+            raise Damaged("is not a file")  # reading a pipe would never end
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise Damaged("is missing") from error
+    except OSError as error:
+        raise Damaged(f"cannot be read ({error.strerror})") from error
+
+
+def parse(path: Path, model: type[M]) -> M:
+    """Return a JSON file as an object. Raises Damaged if it is not as it was written.
+
+    Raises Damaged as well if it does not fit the model, whoever wrote it.
+    """
+    try:
+        return model.model_validate_json(read(path))
+    except pydantic.ValidationError as error:
+        raise Damaged(f"has an unknown form ({sentence(error).rstrip('.')})") from error
+
+
+def quarantine(path: Path, reason: str) -> None:
+    """Rename a damaged or foreign file, and report it, also if it is missing."""
+    with writing(path):
+        if path.exists():
+            set_aside(path, reason)
+        else:
+            log.warning(f"{path} {reason}")
