@@ -12,6 +12,7 @@ from invoke.context import Context
 from invoke.tasks import task
 
 from hatester.cli import SKIP_COMMIT, STOP_BISECTION, orderly
+from hatester.util.settings import read_settings
 
 command = partial(task, auto_shortflags=False)
 """One letter would mean one flag today and another one after the next release."""
@@ -98,7 +99,7 @@ def matrix(
         from hatester.options import Flags
 
         measure_matrix(
-            c.hatester,
+            read_settings(c.config),
             Wanted(kernel, haproxy, setting, scenario, method, only, skip),
             Flags(
                 matrix, repeat, seed, clock, probe_interval, jobs, time_limit, keep, resume,
@@ -121,7 +122,7 @@ def shell(
     with orderly(is_verbose=verbose):
         from hatester.cli_runs import enter_cell
 
-        enter_cell(c.hatester, cell, kernel, step)
+        enter_cell(read_settings(c.config), cell, kernel, step)
 
 
 @command(iterable=[*NAMES, "seed"], help={
@@ -149,7 +150,7 @@ def bisect(
         from hatester.options import Flags
 
         wanted = Wanted(kernel, haproxy, setting, scenario, method, only, skip)
-        bisect_commit(c.hatester, wanted, Flags(matrix, repeat, seed, clock), bad)
+        bisect_commit(read_settings(c.config), wanted, Flags(matrix, repeat, seed, clock), bad)
 
 
 @command(help={
@@ -217,7 +218,7 @@ def plan(
         from hatester.matrix.plan import Wanted
 
         wanted = Wanted(kernel, haproxy, setting, scenario, method, only, skip)
-        list_cells(c.hatester, wanted, matrix, is_json=json)
+        list_cells(read_settings(c.config), wanted, matrix, is_json=json)
 
 
 @command()
@@ -226,7 +227,7 @@ def doctor(c: Context) -> None:
     with orderly():
         from hatester.cli_runs import examine_host
 
-        examine_host(c.hatester)
+        examine_host(read_settings(c.config))
 
 
 @command(iterable=["kernel"], help={
@@ -238,7 +239,7 @@ def images(c: Context, kernel: Sequence[str], refresh: bool = False) -> None:
     with orderly():
         from hatester.cli_artifacts import make_images
 
-        make_images(c.hatester, kernel, refresh)
+        make_images(read_settings(c.config), kernel, refresh)
 
 
 @command(iterable=["haproxy"], help={
@@ -250,7 +251,7 @@ def builds(c: Context, haproxy: Sequence[str], refresh: bool = False) -> None:
     with orderly():
         from hatester.cli_artifacts import make_builds
 
-        make_builds(c.hatester, haproxy, refresh)
+        make_builds(read_settings(c.config), haproxy, refresh)
 
 
 @command(iterable=["haproxy"], help={
@@ -261,7 +262,7 @@ def versions(c: Context, haproxy: Sequence[str]) -> None:
     with orderly():
         from hatester.cli_artifacts import list_versions
 
-        list_versions(c.hatester, haproxy)
+        list_versions(read_settings(c.config), haproxy)
 
 
 @command(iterable=["suite", "flavour"], help={
@@ -276,7 +277,7 @@ def kernels(
     with orderly():
         from hatester.cli_artifacts import list_kernels
 
-        list_kernels(c.hatester, suite, flavour, refresh)
+        list_kernels(read_settings(c.config), suite, flavour, refresh)
 
 
 @command(iterable=["part"], help={
@@ -288,7 +289,7 @@ def bench(c: Context, part: Sequence[str], clock: str = "auto") -> None:
     with orderly():
         from hatester.runner.bench import bench
 
-        bench(c.hatester, part, clock)
+        bench(read_settings(c.config), part, clock)
 
 
 @command(iterable=["part"], help={

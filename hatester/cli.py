@@ -15,7 +15,7 @@ import re
 import signal
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -23,6 +23,7 @@ from typing import Any
 import invoke.program
 from invoke.exceptions import Exit, ParseError
 from invoke.parser.context import ParserContext
+from invoke.vendor import yaml
 
 from hatester.util import log
 from hatester.util.errors import MeasurementError, TimeIsUp, UserError
@@ -164,13 +165,6 @@ def _log_fault(error: BaseException) -> str:
     return str(file)
 
 
-def _version() -> str:
-    """Return the version that pyproject.toml declares, without a parser of TOML."""
-    text = (PROJECT / "pyproject.toml").read_text(encoding="utf-8")
-    found = re.search(r'^version = "(.*)"$', text, re.MULTILINE)
-    return found[1] if found else "unknown"
-
-
 class Program(invoke.program.Program):
     """Invoke's program with exit codes, help and version of hatester.
 
@@ -178,9 +172,7 @@ class Program(invoke.program.Program):
     """
 
     def __init__(self) -> None:
-        super().__init__(
-            version=_version(), name="hatester", binary="invoke", binary_names=["invoke"]
-        )
+        super().__init__(name="hatester", binary="invoke", binary_names=["invoke"])
 
     def run(self, argv: list[str] | None = None, exit: bool = True) -> None:
         """Run a command line. Raises SystemExit with its code, also where Invoke would not."""
@@ -211,6 +203,11 @@ class Program(invoke.program.Program):
         with self._refusals():
             super().parse_collection()
 
+    def load_collection(self) -> None:
+        """Load the commands and invoke.yaml. Raises Exit for a file that Invoke cannot take."""
+        _require_mapping(PROJECT / "invoke.yaml")
+        super().load_collection()
+
     def parse_tasks(self) -> None:
         """Parse the commands and their flags."""
         with self._refusals():
@@ -222,6 +219,12 @@ class Program(invoke.program.Program):
         """Show help or a list, if that was asked for."""
         with self._refusals():
             super().parse_cleanup()
+
+    def print_version(self) -> None:
+        """Print hatester's version, which pyproject.toml declares."""
+        text = (PROJECT / "pyproject.toml").read_text(encoding="utf-8")
+        found = re.search(r'^version = "(.*)"$', text, re.MULTILINE)
+        print(f"hatester {found[1] if found else 'of an unknown version'}")
 
     def print_help(self) -> None:
         """Print the commands, and the flags that stand before a command."""
@@ -243,6 +246,19 @@ class Program(invoke.program.Program):
             known = sorted(self.collection.task_names) if hasattr(self, "collection") else []
             code = STOP_BISECTION if is_bisect else MISTAKE
             raise Exit(displayable(_sentence(error, known)), code=code) from error
+
+
+_load_yaml: Callable[[bytes], object] = yaml.safe_load
+
+
+def _require_mapping(file: Path) -> None:
+    try:
+        content = _load_yaml(file.read_bytes()) if file.exists() else None
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise Exit(displayable(f"{file.name} cannot be read: {reason}."), code=MISTAKE) from error
+    if not isinstance(content, dict | None):
+        raise Exit(f"{file.name}: expected keys, got {quoted(content)}.", code=MISTAKE)
 
 
 def _require_values(tokens: Sequence[str], contexts: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from invoke.exceptions import Exit
 from tabulate import tabulate
@@ -27,6 +27,7 @@ from hatester.matrix.models import FLAVOURS, NAME, Matrix, load_matrix
 from hatester.matrix.plan import Wanted
 from hatester.util.errors import MeasurementError, UserError
 from hatester.util.paths import HOSTS, MACHINES, MATRIX, RESULTS
+from hatester.util.settings import Settings
 from hatester.util.text import displayable, printable, quoted
 from hatester.util.validation import require
 
@@ -37,7 +38,7 @@ _SIZES = ("B", "KiB", "MiB", "GiB", "TiB")
 _AGES = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 
-def make_images(settings: Any, kernels: Sequence[str], is_refreshed: bool) -> None:
+def make_images(settings: Settings, kernels: Sequence[str], is_refreshed: bool) -> None:
     """Make guest images, and list them for Vagrant. Raises UserError for an unknown kernel."""
     archive = debian(settings)
 
@@ -63,7 +64,7 @@ def make_images(settings: Any, kernels: Sequence[str], is_refreshed: bool) -> No
     _show(("kernel", "release", "kit"), rows, lacks)
 
 
-def make_builds(settings: Any, builds: Sequence[str], is_refreshed: bool) -> None:
+def make_builds(settings: Settings, builds: Sequence[str], is_refreshed: bool) -> None:
     """Make HAProxy builds. Raises UserError for an unknown build."""
     declared, described = with_described(load_matrix(MATRIX), builds)
     host.require()
@@ -81,7 +82,7 @@ def make_builds(settings: Any, builds: Sequence[str], is_refreshed: bool) -> Non
     _show(("build", "version", "tree"), rows, lacks)
 
 
-def list_versions(settings: Any, builds: Sequence[str]) -> None:
+def list_versions(settings: Settings, builds: Sequence[str]) -> None:
     """List builds and the newest release of their branches.
 
     Raises UserError if HAProxy's index cannot be fetched.
@@ -97,7 +98,7 @@ def list_versions(settings: Any, builds: Sequence[str]) -> None:
 
 
 def list_kernels(
-    settings: Any, suites: Sequence[str], flavours: Sequence[str], is_refreshed: bool
+    settings: Settings, suites: Sequence[str], flavours: Sequence[str], is_refreshed: bool
 ) -> None:
     """List the kernels of suites, from the oldest to the newest of each."""
     for name in flavours:

@@ -5,18 +5,18 @@ from __future__ import annotations
 import json
 import logging
 from dataclasses import asdict
-from typing import Any
 
 from hatester.analysis.outcomes import left_out
 from hatester.matrix.kernel_spec import Kernels, with_kernels
 from hatester.matrix.models import load_matrix
 from hatester.matrix.plan import Plan, Wanted, make_plan
 from hatester.util.paths import MATRIX
+from hatester.util.settings import Settings
 
 log = logging.getLogger(__name__)
 
 
-def kernels_of(settings: Any) -> Kernels:
+def kernels_of(settings: Settings) -> Kernels:
     """Return the lookup of kernels; it imports what it needs only where one is not declared."""
 
     def lookup() -> Kernels:
@@ -29,12 +29,12 @@ def kernels_of(settings: Any) -> Kernels:
     )
 
 
-def plan_cells(settings: Any, wanted: Wanted, matrix: str) -> Plan:
+def plan_cells(settings: Settings, wanted: Wanted, matrix: str) -> Plan:
     """Return the plan of a matrix file and what is selected from it."""
     return make_plan(*with_kernels(load_matrix(MATRIX, matrix), wanted, kernels_of(settings)))
 
 
-def list_cells(settings: Any, wanted: Wanted, matrix: str, *, is_json: bool) -> None:
+def list_cells(settings: Settings, wanted: Wanted, matrix: str, *, is_json: bool) -> None:
     """Print the cells that a run with the same flags would have."""
     plan = plan_cells(settings, wanted, matrix)
     if omissions := left_out(plan.left_out):

@@ -8,7 +8,6 @@ import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import astuple
-from typing import Any
 
 from invoke.exceptions import Exit
 from tabulate import tabulate, tabulate_formats
@@ -45,13 +44,14 @@ from hatester.runner.start_or_resume import (
 from hatester.util.errors import TimeIsUp, UserError
 from hatester.util.paths import HOSTS, MATRIX, RESULTS
 from hatester.util.progress import Progress
+from hatester.util.settings import Settings
 from hatester.util.text import displayable
 from hatester.util.validation import require
 
 log = logging.getLogger(__name__)
 
 
-def measure_matrix(settings: Any, wanted: Wanted, flags: Flags, *, is_dry: bool) -> None:
+def measure_matrix(settings: Settings, wanted: Wanted, flags: Flags, *, is_dry: bool) -> None:
     """Measure the selected cells, show the run, and end with its exit code.
 
     With `is_dry`, only list the cells. Raises UserError before anything boots.
@@ -72,7 +72,7 @@ def measure_matrix(settings: Any, wanted: Wanted, flags: Flags, *, is_dry: bool)
     conclude(measured.results, measured.interruption, expected)
 
 
-def _choose(settings: Any, wanted: Wanted, flags: Flags) -> Choice:
+def _choose(settings: Settings, wanted: Wanted, flags: Flags) -> Choice:
     """Return the cells to measure: of a new run, or those that the newest run lacks."""
     new, how = flags.new(wanted), flags.how
     declared = load_matrix(MATRIX, flags.matrix)
@@ -94,7 +94,7 @@ def _load_expected(expect: str, choice: Choice) -> Expectation | None:
     return expectation.load(expect, choice.planned, lambda run: find(RESULTS, run).cells)
 
 
-def bisect_commit(settings: Any, wanted: Wanted, flags: Flags, bad: str) -> None:
+def bisect_commit(settings: Settings, wanted: Wanted, flags: Flags, bad: str) -> None:
     """Measure the selected cells, and end as `git bisect run` wants it."""
     require(bad, OUTCOMES[1:-1], "--bad")
     plan = plan_cells(settings, wanted, flags.matrix)
@@ -113,7 +113,7 @@ def bisect_commit(settings: Any, wanted: Wanted, flags: Flags, bad: str) -> None
     log.info("good")
 
 
-def enter_cell(settings: Any, cell: str, kernels: Sequence[str], step: str) -> None:
+def enter_cell(settings: Settings, cell: str, kernels: Sequence[str], step: str) -> None:
     """Open a shell in a guest at a step of a cell."""
     wanted = cell_of(cell)
     declared = load_matrix(MATRIX)
@@ -160,7 +160,7 @@ def compare_runs(before: str, after: str) -> None:
         raise Exit(code=NOT_MEASURED)
 
 
-def examine_host(settings: Any) -> None:
+def examine_host(settings: Settings) -> None:
     """Print whether everything is there that a run needs. Raises UserError if it is not."""
     found = [*host.findings(), engine.finding(), mirror(settings)]
     rows = [(each.name, "ok" if each.is_ok else "MISSING", each.text) for each in found]
@@ -169,7 +169,7 @@ def examine_host(settings: Any) -> None:
         raise UserError(f"A run needs more than this host has: {', '.join(missing)}.")
 
 
-def mirror(settings: Any) -> host.Finding:
+def mirror(settings: Settings) -> host.Finding:
     """Return whether Debian's archive can be reached, which the first run needs."""
     try:
         archive = debian(settings)

@@ -44,6 +44,7 @@ from hatester.util import process
 from hatester.util.files import write_whole
 from hatester.util.paths import MATRIX, PROJECT, RESULTS
 from hatester.util.progress import Progress
+from hatester.util.settings import Settings
 from hatester.util.validation import require
 
 log = logging.getLogger(__name__)
@@ -214,7 +215,7 @@ def instead(subject: Subject) -> Iterator[Figure]:
     yield Figure("a boot for each cell: cell", "s", seconds)
 
 
-def bench(settings: Any, parts: Sequence[str], clock: str) -> None:
+def bench(settings: Settings, parts: Sequence[str], clock: str) -> None:
     """Measure some parts, or all, on a clock of `engine.CLOCKS`; show and store the figures.
 
     Raises UserError for a part that there is not, and for what a run needs and is not here.

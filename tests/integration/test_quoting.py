@@ -36,6 +36,7 @@ from hatester.matrix.plan import Cell
 from hatester.results.store import Results
 from hatester.util import process
 from hatester.util.errors import MeasurementError, UserError
+from hatester.util.settings import Settings
 from provision.guest import transcript
 from provision.guest.methods import systemd_variable, systemd_words
 from tests.factories.cells import run_of, shown
@@ -239,7 +240,7 @@ def test_mirror_is_one_field_or_refused(uri: str) -> None:
 def test_a_suite_is_a_name_or_refused(suite: str) -> None:
     assume(suite and not re.fullmatch(NAME, suite))
     with pytest.raises(UserError, match="--suite: "):
-        list_kernels(None, [suite], [], False)
+        list_kernels(Settings(), [suite], [], False)
 
 
 @given(names, names)

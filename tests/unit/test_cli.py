@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from invoke.exceptions import Exit
 
-from hatester import cli_plan
+from hatester import cli, cli_plan
 from hatester.cli import INTERRUPTED, NOT_MEASURED, Program, limited, orderly
 from tests.factories.project import call
 
@@ -152,3 +152,22 @@ def test_an_interruption_before_a_command_begins_is_not_a_verdict(
 
     monkeypatch.setattr(Program, "parse_tasks", interrupt)
     assert call("bisect").returncode == INTERRUPTED
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ("x", "invoke.yaml: expected keys, got 'x'."),
+        ("a: [", "invoke.yaml cannot be read: while parsing a flow node"),
+        ("a: \x00", "invoke.yaml cannot be read: "),
+    ],
+)
+def test_a_mistake_in_the_settings_file_is_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: str, sentence: str
+) -> None:
+    (tmp_path / "invoke.yaml").write_text(content)
+    monkeypatch.setattr(cli, "PROJECT", tmp_path)
+    done = call("plan")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(sentence)
+    assert len(done.stderr.splitlines()) == 1
