@@ -119,7 +119,7 @@ def _interrupt(number: int, _frame: FrameType | None) -> None:
 
 def _be_patient(number: int, _frame: FrameType | None) -> None:
     if number != signal.SIGALRM:
-        # By the descriptor: the interrupted code may be amid a write to the stream.
+        # By the descriptor: the interrupted code may be writing to the stream.
         os.write(sys.stderr.fileno(), b"Already shutting down.\n")
 
 

@@ -31,7 +31,7 @@ class Bind:
     interface: str | None = None
     """The one through which alone it can be reached (the option `interface`)."""
     answer: str = NAMED
-    """How it is known that it answers, as `provision/guest/connections.py` has it."""
+    """The answer that counts as one, as `provision/guest/connections.py` has it."""
 
     @property
     def label(self) -> str:

@@ -20,10 +20,10 @@ from hatester.util.text import file_name, printable
 from hatester.util.validation import checked, require
 
 FLAG = "--haproxy"
-# What begins with haproxy is an image without its transport.
+# A word that begins with haproxy is an image without its transport.
 _SUITE = re.compile(r"(?!haproxy)(?P<suite>[a-z][a-z-]*)(?::(?P<version>.+))?")
 _LONGEST = 80
-"""Of a name, that there is room for what tells it from another."""
+"""Characters of a name; the rest of its room is for a hash that makes it unique."""
 
 
 def with_described(matrix: Matrix, words: Sequence[str]) -> tuple[Matrix, list[str]]:

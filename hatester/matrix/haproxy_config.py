@@ -29,7 +29,7 @@ SECTIONS = frozenset(
      "namespace_list", "peers", "program", "resolvers", "ring", "traces", "userlist")
 )  # fmt: skip
 """The words that begin a section, however their lines are indented (src/cfgparse.c)."""
-# How many words of a line stand before its options.
+# The number of words before the options of a line, by its first words.
 _BEFORE_OPTIONS = {
     ("bind",): 2, ("default-bind",): 1, ("stats", "socket"): 3, ("unix-bind",): 1,
     ("server",): 3, ("server-template",): 4, ("default-server",): 1, ("source",): 2,

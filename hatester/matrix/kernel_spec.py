@@ -40,7 +40,7 @@ class SuiteKernel:
 
 @dataclass(frozen=True)
 class Kernels:
-    """Where kernels are looked up that are not declared; nothing is, while all are."""
+    """Look-ups of kernels. They are not called when every kernel is declared."""
 
     of_suite: Callable[[str], Sequence[SuiteKernel]]
     """Returns the kernels of a suite; raises as `suite_kernels` does."""

@@ -24,7 +24,7 @@ METHODS: Mapping[str, str | None] = {
     "systemd": "1.8",
     "soft-finish": None,
 }
-"""How a reload is asked for, and the first HAProxy that knows it; None where every one does.
+"""The reload methods, and the first HAProxy that has each; None: every one has it.
 
 signal is SIGUSR2 to the master (`-W`; HAProxy's management guide, sections 3 and 4), cli the
 command `reload` of the master CLI (`-S`; section 9.4), systemd the packaged unit, whose master
@@ -45,7 +45,7 @@ KERNEL_SOURCES: Mapping[str, tuple[str, ...]] = {
     "urls": (),
     "snapshot": ("version",),
 }
-"""What a kernel comes from, and the keys that say more of it."""
+"""The sources of a kernel, and the further keys of each."""
 
 Name = Annotated[str, pydantic.StringConstraints(pattern=NAME)]
 Line = Annotated[str, pydantic.StringConstraints(pattern=r"^[^\x00-\x08\x0a-\x1f\x7f]+$")]
@@ -247,7 +247,7 @@ class Matrix:
     described_builds: Mapping[str, str] = field(default_factory=dict)
     """The words of --haproxy that describe builds which are not declared, by their names."""
     described_kernels: Mapping[str, str] = field(default_factory=dict)
-    """What --kernel was given for those of the kernels that are declared in no file."""
+    """The words of --kernel that describe kernels which are not declared, by their names."""
 
     @property
     def declared(self) -> Mapping[str, Iterable[str]]:

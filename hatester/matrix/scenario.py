@@ -46,8 +46,8 @@ ADVISED = (PLAIN, "nonlocal-bind", "transparent")
 """Settings by which HAProxy binds what is not there, beside none."""
 
 ROOT, MADE = "root/", "made/"
-"""What a scenario has in here goes to the same place in HAProxy's root; of `made`, only where the
-build has nothing there."""
+"""Folders of a scenario whose files go to the same place in HAProxy's root; those of `made` only if
+the build has no file there."""
 
 
 def _interface_address(text: object) -> InterfaceAddress:

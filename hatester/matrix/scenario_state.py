@@ -41,7 +41,7 @@ class World:
     broken: set[str] = field(default_factory=set)
     is_started: bool = False
     has_length: bool = False
-    """Whether a reload was observed to its end, so that it is known how long one takes."""
+    """True if a reload was observed to its end: its length is known."""
     is_reloading: bool = False
     latest: float = 0.0
     """Seconds from the last start, reload or wait to the last step that has an `after`."""

@@ -51,7 +51,7 @@ log = logging.getLogger(__name__)
 
 RUN_SECONDS = 3 * 3600.0
 STARTS = 5
-"""How often a guest is started as it was saved; it is booted less often, which takes long."""
+"""Starts from a checkpoint. A boot takes long, and is measured less often."""
 BOOTS = 2
 GUESTS_AT_ONCE = (1, 2, 3)
 REPETITIONS = (1, 2)

@@ -31,8 +31,7 @@ PROBE_INTERVAL = 0.1
 """Seconds: a connection that is encrypted, passed on and logged costs HAProxy more than one of our
 scenarios, and an emulated guest has no time for fifty of them a second."""
 _BACK_SECONDS = 1.0
-"""From a reload to the return of an address: in the middle of the two seconds in which HAProxy
-tries to bind it."""
+"""Seconds from a reload to the return of an address. HAProxy tries to bind it for two seconds."""
 _CHECK_SECONDS = 2.0
 _PLACE = "198.19.253.{}/32"
 """An address for an interface, at which what is bound to every address is asked (RFC 2544)."""
@@ -149,7 +148,7 @@ def _common(own: Own, before: Answer, after: Answer) -> dict[str, Any]:
 def write(folder: Path, own: Own, contents: Mapping[str, Mapping[str, Any]]) -> None:
     """Write scenarios, each into a folder of its own."""
     for name, content in contents.items():
-        # What lies beside a configuration may have one of our names.
+        # A file beside a configuration may have one of our names.
         files = {**own.files, **{f"{each}.cfg": text for each, text in own.texts.items()}}
         files |= {MADE + path.lstrip("/"): text for path, text in own.around.made.items()}
         files["scenario.yml"] = yaml.safe_dump(dict(content), sort_keys=False)

@@ -35,8 +35,7 @@ from hatester.util.progress import Progress
 log = logging.getLogger(__name__)
 
 LOSSES = 4
-"""So many guests of a kernel, lost one after another with nothing measured between, are a kernel's
-fault: two cells, each tried twice."""
+"""Guests of a kernel that fail in a row before it is given up: two cells, each tried twice."""
 _END_POLL_SECONDS = 0.1
 
 

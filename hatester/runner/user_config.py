@@ -1,7 +1,7 @@
-"""A configuration of the user's own: read, and completed by what it needs around it.
+"""A configuration of the user's own, with its surroundings.
 
-What it needs and nobody gave is made (`hatester/matrix/surroundings/surroundings.py`), so that
-HAProxy accepts it as it is.
+Surroundings that were not provided are made (`hatester/matrix/surroundings/surroundings.py`), so
+that HAProxy accepts the configuration as it is.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ _IMAGES_ETC = "/usr/local/etc/haproxy/"
 
 @dataclass(frozen=True)
 class Own:
-    """The configuration in service, the one that is loaded then, and the files that they name.
+    """The configuration in service, the one that is loaded next, and the files that they name.
 
-    `names` are theirs, for messages. Files are by their names in /etc/haproxy, or by their paths in
-    HAProxy's root behind `root/`. `addresses`, with their prefix lengths, are there beside those
-    that are bound. Settings that may help are measured as well where `is_advised`.
+    `names` are the names of the two in messages. Files have their names in /etc/haproxy, or their
+    paths in HAProxy's root behind `root/`. `addresses`, with prefix lengths, exist beside the bound
+    ones. With `is_advised`, settings that may help are measured as well.
     """
 
     before: str
@@ -55,7 +55,7 @@ class Own:
 
     @cached_property
     def around(self) -> Surroundings:
-        """Return what it needs around it. Raises UserError for what only a person can give."""
+        """Return its surroundings. Raises UserError for a part that only the user can provide."""
         texts = dict(zip(self.names, (self.before, self.after), strict=True))
         given = {_path(name): text for name, text in self.files.items()}
         return surroundings.surround(texts, given, self.env, self.look_alikes)
@@ -73,7 +73,7 @@ class Own:
 
     @cached_property
     def checks(self) -> health_checks.Checks:
-        """Return what servers answer to checks; a resolver is among them."""
+        """Return the checks of servers; a resolver is among the servers."""
         found = health_checks.read(self.texts.values())
         found.servers.append(f"{RESOLVER}:53")
         return found
@@ -85,12 +85,12 @@ class Own:
 
     @property
     def datagrams(self) -> list[str]:
-        """Return what is bound by UDP, which nobody asks."""
+        """Return the addresses that are bound by UDP. They are not probed."""
         return list(dict.fromkeys((*datagrams(self.before), *datagrams(self.after))))
 
     @property
     def root(self) -> dict[str, Any]:
-        """Return what HAProxy's root has beside files, as scenario.yml has it."""
+        """Return HAProxy's root without its files, as scenario.yml has it."""
         around = self.around
         return {
             "folders": list(around.folders),
@@ -101,7 +101,7 @@ class Own:
 
     @property
     def played(self) -> dict[str, Any]:
-        """Return what servers answer to checks, as scenario.yml has it."""
+        """Return the answers of servers to checks, as scenario.yml has them."""
         return {
             "protocols": self.checks.protocols,
             "scripts": self.checks.scripts,

@@ -70,7 +70,7 @@ def host_of(address: str) -> str | None:
     found = _INTERNET.fullmatch(address)
     if not found or found["host"] in _NO_HOSTS:
         return None
-    # What begins with an underscore is a service (RFC 2782), which HAProxy asks its resolvers for.
+    # A name with an underscore first is a service (RFC 2782), which HAProxy asks its resolvers for.
     # An IPv4 address has no letters, and an IPv6 address has more colons.
     return found["host"] if re.match(r"(?!_).*[A-Za-z]", found["host"]) else None
 
@@ -95,7 +95,7 @@ _ENDINGS = re.compile(
     re.IGNORECASE,
 )
 _WILDCARD = re.compile(r"(?:_|wildcard|star)\.", re.IGNORECASE)
-"""What stands for `*.` in the names of files."""
+"""Text for `*.` in the names of files."""
 
 
 def compared_names(lines: Iterable[Line]) -> list[str]:

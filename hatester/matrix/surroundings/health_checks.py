@@ -108,16 +108,16 @@ class _Proxy:
     protocol: str = ""
     path: str = "/"
     port: str = ""
-    """That is checked, where servers do not say another."""
+    """The port of checks, for servers without another."""
     script: list[str] = field(default_factory=lambda: [""])
-    """What a check expects before it sends anything, and after each time that it does."""
+    """The texts that a check expects: before it sends anything, and after each message."""
     is_asked: bool = False
-    """Whether it has sent something for which it has not expected anything yet."""
+    """True if the check sent a message and has not expected an answer yet."""
 
 
 def _read_proxy(found: Checks, lines: Sequence[list[str]], chroot: str) -> None:
     proxy = _Proxy()
-    # What servers have by default may stand behind them, and checks as well.
+    # Defaults of servers, and checks, may stand behind the servers.
     for line in sorted(lines, key=lambda each: each[0] == "server"):
         match line:
             case ["option", option, *_] if option in _PROTOCOLS:

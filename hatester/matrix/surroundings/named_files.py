@@ -21,8 +21,8 @@ Kind = Literal[
     "list",
     "Lua",
 ]
-"""What a file is for; a `certificate` is one that HAProxy has the key of, `certificates` are of
-others, or keys alone."""
+"""The purpose of a file; HAProxy has the key of a `certificate`, and `certificates` are of others, or
+keys alone."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Named:
     path: str
     kind: Kind
     base: str
-    """Of `crt-base` and its likes the one by which a relative path is meant, else default-path."""
+    """The keyword, such as `crt-base`, of the folder of relative paths; empty: default-path."""
     keyword: str
     """The word that makes it a path: the one before it, or the function that it is given to."""
 
@@ -154,13 +154,13 @@ def absolute_bases(there: Mapping[str, str], origin: str) -> dict[str, str]:
 
 
 CONFIGURATION = "/etc/haproxy/haproxy.cfg"
-"""Where every configuration is when HAProxy is started with it."""
+"""The path of every configuration when HAProxy is started."""
 _ETC = "/etc/haproxy"
 _IMAGES_ETC = "/usr/local/etc/haproxy"
-"""Where images of HAProxy have their configuration: the same folder in the roots of hatester."""
+"""The folder of configurations in images of HAProxy; in hatester's roots, a link to the other."""
 _OURS = re.compile(r"/(?!(?:dev|proc|sys)(?:/|$))[^\x00-\x1f\x7f\ud800-\udfff]+")
 _BUNDLE = ("rsa", "ecdsa", "dsa")
-"""Of these endings HAProxy takes all files that there are (`ssl-load-extra-files`)."""
+"""Endings of which HAProxy takes every file that exists (`ssl-load-extra-files`)."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Lines of a HAProxy configuration that are left out, since nobody gave what they need.
+"""Lines of a HAProxy configuration that are left out, since a file that they need was not provided.
 
 A program that is missing cannot be made up as a certificate can: lines that load one are left out,
 and those that use what it would have brought.

@@ -1,4 +1,4 @@
-"""Files that a HAProxy configuration names and nobody provided, and placeholders for them.
+"""Files that a HAProxy configuration names and that were not provided, and placeholders for them.
 
 HAProxy accepts the placeholders as they are.
 """
@@ -29,7 +29,7 @@ from provision.guest.root import RESOLVER
 NOBODY = "hatester.invalid"
 """The name in certificates for which no other is known."""
 _MOST_NAMES = 100
-"""Of a certificate, as it is sent with every handshake."""
+"""Names of a certificate, which is sent with every handshake."""
 _TICKET_BYTES = 48
 _DH = """\
 -----BEGIN DH PARAMETERS-----
@@ -43,8 +43,8 @@ ssbzSibBsu/6iGtCOGEoXJf//////////wIBAg==
 """
 """ffdhe2048 (RFC 7919, appendix A.1)."""
 
-# What a file is called, and the parts that its keyword makes HAProxy look for. The first keyword of
-# a file that stands here names it.
+# The noun for a file, and the parts that HAProxy looks for, by keyword. The first keyword here that
+# a file has gives it the noun.
 _PEM: dict[str, tuple[str, frozenset[str]]] = {
     "crt": ("certificate", frozenset(("key", "certificate"))),
     "ca-sign-file": ("CA certificate with its key", frozenset(("key", "certificate"))),
@@ -68,9 +68,9 @@ class Wanted:
     names: list[str] = field(default_factory=list)
     """Host names that a certificate has to have."""
     status: int = HTTPStatus.SERVICE_UNAVAILABLE
-    """Of a page: the status of the response."""
+    """The status of the response, of a page."""
     text: str = ""
-    """Of a list: its content."""
+    """The content, of a list."""
 
 
 def noun_of(wanted: Wanted) -> str:
@@ -145,7 +145,7 @@ class _Search:
     wanted: dict[str, Wanted] = field(default_factory=dict)
 
     def add(self, places: Places, path: str, keyword: str) -> Wanted:
-        """Return what is wanted of a file, to be completed; it is kept if nobody gave the file."""
+        """Return the facts about a file, to be completed; they are kept if it was not provided."""
         if places.is_given(path) or not can_be_made(path):
             return Wanted()
         found = self.wanted.setdefault(path, Wanted())

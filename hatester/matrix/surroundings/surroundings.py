@@ -1,4 +1,4 @@
-"""Surroundings that the text of a HAProxy configuration asks for and nobody provided.
+"""Surroundings that the text of a HAProxy configuration asks for and that were not provided.
 
 Files are made up, so that HAProxy starts with an unmodified configuration in a root that has none
 of them. Lines that load a program become comments, with those that use it.
@@ -21,12 +21,12 @@ from hatester.util.text import printable
 
 _ACCOUNT = re.compile(r"[^\s:,/]{1,32}")
 _FOREIGN = re.compile(r"\bPROFILE=\w+")
-"""What only the OpenSSL of RHEL and its kin knows: the ciphers that the system's policy allows."""
+"""The ciphers of the system's policy: only the OpenSSL of RHEL and its relatives knows them."""
 
 
 @dataclass(frozen=True)
 class Surroundings:
-    """Surroundings of a configuration, as far as nobody provided them."""
+    """Surroundings of a configuration, as far as they were not provided."""
 
     texts: Mapping[str, str]
     """The configurations by their names; lines that are left out are comments."""
