@@ -21,8 +21,8 @@ Kind = Literal[
     "list",
     "Lua",
 ]
-"""The purpose of a file. HAProxy has the key of a `certificate`; `certificates` are those of others,
-or keys alone."""
+"""The purpose of a file. HAProxy has the key of a `certificate`; `certificates` are other ones, or
+keys alone."""
 
 
 @dataclass(frozen=True)
