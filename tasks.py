@@ -15,7 +15,7 @@ from hatester.cli import SKIP_COMMIT, STOP_BISECTION, orderly
 from hatester.util.settings import read_settings
 
 command = partial(task, auto_shortflags=False)
-"""One letter would mean one flag today and another one after the next release."""
+"""Invoke would give flags one letter each, which may change with every new flag."""
 
 DESCRIBED = (
     "a Debian suite, a path (with a slash) of a binary, one of a .deb file, or an image, such as "
@@ -27,51 +27,53 @@ KERNEL = (
     "vmlinuz"
 )
 SELECT = {
-    "matrix": "The file of matrix/ that says what to run: default, full, or one of your own.",
+    "matrix": "A matrix file, which selects the cells: default, full, or one of your own.",
     "kernel": f"{KERNEL}, instead of the default ones (repeatable).",
     "haproxy": "A build of matrix/haproxy.yml, instead of the default ones, or "
     f"{DESCRIBED} (repeatable).",
     "setting": "A setting of matrix/settings.yml, instead of the default ones (repeatable).",
     "scenario": "A folder of matrix/scenarios, instead of the default ones (repeatable).",
-    "method": "A way of reloading: signal, cli, systemd, soft-finish (repeatable).",
+    "method": "A reload method: signal, cli, systemd, soft-finish (repeatable).",
     "only": "Only cells whose id matches a pattern, such as '6.1/*/plain/*' (repeatable).",
     "skip": "No cells whose id matches a pattern (repeatable).",
 }
 NAMES = ["kernel", "haproxy", "setting", "scenario", "method", "only", "skip"]
-TABLE_FORMAT = "How tables look, by tabulate's names: plain, simple, github, grid, tsv, html, ..."
+TABLE_FORMAT = (
+    "The format of tables, by tabulate's names: plain, simple, github, grid, tsv, html, ..."
+)
 SEED = (
-    "Measure with this seed, which decides all that chance would: the same seed, the same result "
+    "A seed, which decides everything that chance would decide: the same seed, the same result "
     "(repeatable)."
 )
 CLOCK = (
-    "What a guest's time follows: the instructions that it executes (virtual, which emulates it), "
+    "The source of a guest's time: the instructions that it executes (virtual, which emulates it), "
     "or the host's time (real); auto, the default, is virtual where guests are emulated."
 )
-VERBOSE = "Log every command as well, on the host and in the guests, ready to be pasted."
+VERBOSE = "Log every command on the host and in the guests, ready to be pasted."
 
 
 @command(iterable=[*NAMES, "seed", "file", "env"], optional=["failed"], help={
     **SELECT,
-    "repeat": "Measure each cell so often, with the seeds from 0 on; tables show how many of them.",
+    "repeat": "Measurements of each cell, with the seeds from 0 on (1 is the default).",
     "seed": SEED,
     "clock": CLOCK,
-    "probe_interval": "Between two probes of an address, such as 20ms (the default) or 0.05s.",
-    "jobs": "How many guests at once; 0, the default: as many as this host has room for.",
-    "time_limit": "End in order after so long, such as 90s, 45m or 1h30m; --resume goes on then.",
-    "keep": "Which guests go on afterwards: never, failed (those with a cell that could not be "
+    "probe_interval": "Time between two probes of an address, such as 20ms (the default) or 0.05s.",
+    "jobs": "Guests at once; 0, the default: as many as this host has room for.",
+    "time_limit": "End in order after such a time: 90s, 45m, 1h30m; --resume measures the rest.",
+    "keep": "Guests to keep afterwards: never, failed (those with a cell that could not be "
     "measured) or always.",
     "resume": "Finish the newest run, if it was interrupted.",
-    "failed": "As --resume, and measure again what could not be measured; with --failed=all, "
-    "whatever was not ok.",
+    "failed": "Like --resume, and measure again cells that could not be measured; with "
+    "--failed=all, all cells that were not ok.",
     "config": "A configuration of your own, instead of scenarios: each address that it binds is "
     "lost in turn, and HAProxy reloaded.",
-    "after": "The configuration that is loaded then, instead of --config's again.",
-    "file": "A file that the configuration names, as PATH=LOCAL: where HAProxy finds it, and where "
-    "it is here (repeatable).",
+    "after": "The configuration that is loaded next, instead of --config's again.",
+    "file": "A file that the configuration names, as PATH=LOCAL: its path for HAProxy, and the one "
+    "here (repeatable).",
     "env": "A variable of HAProxy's environment, as NAME=VALUE (repeatable).",
-    "advise": "With --config, measure also what may help where an address is missing: the settings "
+    "advise": "With --config, also measure settings that may help if an address is missing: "
     "nonlocal-bind and transparent; --no-advise does not.",
-    "host": "A host that `invoke capture` has captured: guests like it, with its configuration as "
+    "host": "A host that `invoke capture` has captured: guests like it, and its configuration as "
     "with --config.",
     "expect": "A run (its name or folder), or a YAML file of patterns over cell ids and verdicts, "
     "that this run must agree with.",
@@ -87,7 +89,7 @@ def matrix(
     failed: str = "", expect: str = "", config: str = "", after: str = "", host: str = "",
     advise: bool = True, table_format: str = "plain", verbose: bool = False,
 ) -> None:  # fmt: skip
-    """Measure what a reload does, for every selected cell: tables, findings, results/RUN.
+    """Measure a reload in every selected cell; print tables and findings, write results/RUN.
 
     Exit codes: 0 every cell was measured (and is as --expect has it), 1 an expectation was not
     met, 2 a mistake was found before anything booted, 3 some cell could not be measured,
@@ -102,8 +104,10 @@ def matrix(
             read_settings(c.config),
             Wanted(kernel, haproxy, setting, scenario, method, only, skip),
             Flags(
-                matrix, repeat, seed, clock, probe_interval, jobs, time_limit, keep, resume,
-                failed, expect, config, after, file, env, advise, host, table_format,
+                matrix=matrix, repeat=repeat, seed=seed, clock=clock,
+                probe_interval=probe_interval, jobs=jobs, time_limit=time_limit, keep=keep,
+                resume=resume, failed=failed, expect=expect, config=config, after=after, file=file,
+                env=env, advise=advise, host=host, table_format=table_format,
             ),
             is_dry=c.config.run.dry,
         )  # fmt: skip
@@ -111,7 +115,7 @@ def matrix(
 
 @command(iterable=["kernel"], help={
     "cell": "The id of a cell, as `invoke plan` lists them; any that the matrix declares.",
-    "kernel": "Where matrix/kernels.yml has no such kernel, what `invoke plan` was given for it.",
+    "kernel": "The word of --kernel that described the cell's kernel, if it is not declared.",
     "step": "The number of the step after which to stop, instead of the last.",
     "verbose": VERBOSE,
 })  # fmt: skip
@@ -128,7 +132,7 @@ def shell(
 @command(iterable=[*NAMES, "seed"], help={
     **SELECT,
     "bad": "The mildest outcome that is bad: lossy, outage (the default) or down.",
-    "repeat": "Measure each cell so often, with the seeds from 0 on; one bad one is enough.",
+    "repeat": "Measurements of each cell, with the seeds from 0 on; one bad one is enough.",
     "seed": SEED,
     "clock": CLOCK,
     "verbose": VERBOSE,
@@ -150,7 +154,12 @@ def bisect(
         from hatester.options import Flags
 
         wanted = Wanted(kernel, haproxy, setting, scenario, method, only, skip)
-        bisect_commit(read_settings(c.config), wanted, Flags(matrix, repeat, seed, clock), bad)
+        bisect_commit(
+            read_settings(c.config),
+            wanted,
+            Flags(matrix=matrix, repeat=repeat, seed=seed, clock=clock),
+            bad,
+        )
 
 
 @command(help={
@@ -171,10 +180,10 @@ def report(c: Context, run: str, recompute: bool = False, table_format: str = "p
     "after": "The later run, such as latest.",
 })  # fmt: skip
 def compare(c: Context, before: str, after: str) -> None:
-    """Tell what changed from one run to another, beyond the noise: `invoke compare A B`.
+    """Print the changes from one run to another, beyond the noise: `invoke compare A B`.
 
-    Exit codes: 0 nothing got worse, 1 something did, 3 what the earlier run could measure, the
-    later one could not.
+    Exit codes: 0 nothing got worse, 1 something did, 3 the later run could not measure what the
+    earlier one could.
     """
     with orderly():
         from hatester.cli_runs import compare_runs
@@ -185,8 +194,8 @@ def compare(c: Context, before: str, after: str) -> None:
 @command(iterable=["config"], help={
     "host": "As for ssh: a name of your ~/.ssh/config, a host name, USER@HOST.",
     "port": "Its SSH port, instead of the one that your SSH configuration says.",
-    "user": "As whom to log in, instead of whom your SSH configuration says.",
-    "as_": "Under which name to keep it, instead of HOST.",
+    "user": "The user to log in as, instead of the one that your SSH configuration says.",
+    "as_": "The name to keep it under, instead of HOST.",
     "config": "HAProxy's configuration there, a file or a folder, where neither its unit nor its "
     "process names it (repeatable).",
     "ssh_config": "An SSH configuration instead of your own, as `ssh -F` has it.",
@@ -232,10 +241,10 @@ def doctor(c: Context) -> None:
 
 @command(iterable=["kernel"], help={
     "kernel": f"{KERNEL}, instead of all declared ones (repeatable).",
-    "refresh": "Ask the mirror for what is newer, instead of using what was made.",
+    "refresh": "Ask the mirror for newer versions, instead of using existing ones.",
 })  # fmt: skip
 def images(c: Context, kernel: Sequence[str], refresh: bool = False) -> None:
-    """Make the guest images, a kernel kit each and one system; what is there is used again."""
+    """Make the guest images: a kernel kit each, and one system. Existing ones are used again."""
     with orderly():
         from hatester.cli_artifacts import make_images
 
@@ -244,10 +253,10 @@ def images(c: Context, kernel: Sequence[str], refresh: bool = False) -> None:
 
 @command(iterable=["haproxy"], help={
     "haproxy": f"A build of matrix/haproxy.yml, instead of all, or {DESCRIBED} (repeatable).",
-    "refresh": "Ask the mirror for what is newer, instead of using what was made.",
+    "refresh": "Ask the mirror for newer versions, instead of using existing ones.",
 })  # fmt: skip
 def builds(c: Context, haproxy: Sequence[str], refresh: bool = False) -> None:
-    """Make the HAProxy builds; what is there is used again."""
+    """Make the HAProxy builds. Existing ones are used again."""
     with orderly():
         from hatester.cli_artifacts import make_builds
 
@@ -258,7 +267,7 @@ def builds(c: Context, haproxy: Sequence[str], refresh: bool = False) -> None:
     "haproxy": f"A build of matrix/haproxy.yml, instead of all, or {DESCRIBED} (repeatable).",
 })  # fmt: skip
 def versions(c: Context, haproxy: Sequence[str]) -> None:
-    """Tell which builds are behind the newest release of their branch, by HAProxy's own index."""
+    """List builds, and the newest release of their branches in HAProxy's own index."""
     with orderly():
         from hatester.cli_artifacts import list_versions
 
@@ -268,12 +277,12 @@ def versions(c: Context, haproxy: Sequence[str]) -> None:
 @command(iterable=["suite", "flavour"], help={
     "suite": "A suite of Debian, instead of those of matrix/kernels.yml (repeatable).",
     "flavour": "A flavour, instead of all: cloud, generic, rt (repeatable).",
-    "refresh": "Ask the mirror for what is newer.",
+    "refresh": "Ask the mirror for newer versions.",
 })  # fmt: skip
 def kernels(
     c: Context, suite: Sequence[str], flavour: Sequence[str], refresh: bool = False
 ) -> None:
-    """List the kernels that the mirror has, from the oldest to the newest of each suite."""
+    """List the kernels of the mirror, from the oldest to the newest of each suite."""
     with orderly():
         from hatester.cli_artifacts import list_kernels
 
@@ -285,7 +294,7 @@ def kernels(
     "clock": CLOCK,
 })  # fmt: skip
 def bench(c: Context, part: Sequence[str], clock: str = "auto") -> None:
-    """Measure how long things take on this host; a table and results/bench/TIME.json."""
+    """Measure the speed of this host; print a table, write results/bench/TIME.json."""
     with orderly():
         from hatester.runner.bench import bench
 
@@ -295,11 +304,11 @@ def bench(c: Context, part: Sequence[str], clock: str = "auto") -> None:
 @command(iterable=["part"], help={
     "part": "What to clean, instead of all of the cache: ready, kernels, systems, builds, images, "
     "downloads, apt, snapshot, leftovers, results (repeatable).",
-    "older_than": "Only what was not used for so long, such as 12h, 30d (the default), 2w or 0.",
-    "dry_run": "Tell what would be removed, and remove nothing.",
+    "older_than": "Only entries not used for this time, such as 12h, 30d (the default), 2w or 0.",
+    "dry_run": "List what would be removed, and remove nothing.",
 })  # fmt: skip
 def clean(c: Context, part: Sequence[str], older_than: str = "30d", dry_run: bool = False) -> None:
-    """Remove what was not used for 30 days from the cache, or from results: `--part results`.
+    """Remove entries not used for 30 days from the cache, or from results: `--part results`.
 
     Keys, the newest run, and what a guest needs stay. Exit codes: 0; 2 the cache is in use, or
     something could not be removed.
@@ -312,7 +321,7 @@ def clean(c: Context, part: Sequence[str], older_than: str = "30d", dry_run: boo
 
 @command()
 def lint(c: Context) -> None:
-    """Check the style and the types of the code, what it imports, and its scripts."""
+    """Check the style, the types and the imports of the code, and its scripts."""
     for command in (
         "ruff check .",
         "ruff format --check .",

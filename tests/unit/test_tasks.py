@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from invoke.tasks import Task
 
+import tasks
 from hatester.analysis.model import Measurement
 from hatester.analysis.run import RunOrigin
+from hatester.artifacts import gc
+from hatester.matrix.models import FLAVOURS, METHODS
 from hatester.matrix.plan import cell_of
 from hatester.results.store import begin
+from hatester.runner import bench
 from hatester.util.paths import PROJECT
 from tests.factories import runs
 from tests.factories.cache import KERNEL, empty_cache, kept
@@ -255,3 +262,16 @@ def test_bench_refuses_an_unknown_part() -> None:
     done = call("bench", "--part", "start")
     assert (done.returncode, done.stdout) == (2, "")
     assert "--part: there is no 'start'; did you mean starts?" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "flag", "names"),
+    [
+        (tasks.matrix, "method", METHODS),
+        (tasks.kernels, "flavour", FLAVOURS),
+        (tasks.bench, "part", bench.PARTS),
+        (tasks.clean, "part", gc.PARTS),
+    ],
+)
+def test_help_lists_all_names(command: Task[Any], flag: str, names: Iterable[str]) -> None:
+    assert ", ".join(names) in command.help[flag]
