@@ -70,11 +70,11 @@ class _Lists:
         self._manifest.write()
 
     def are_untouched(self) -> bool:
-        """Whether nothing points to a change since then."""
+        """True if nothing points to a change since then."""
         return self._manifest.is_untouched()
 
     def are_whole(self) -> bool:
-        """Whether they are what was fetched; else they are thrown away, with a word to the user.
+        """True if they are what was fetched; otherwise delete them, and log it.
 
         To be called by one at a time.
         """
@@ -99,7 +99,7 @@ _VERSIONS = pydantic.TypeAdapter(list[tuple[str, str]])
 
 
 def base_suite(suite: str) -> str | None:
-    """The suite without which `suite` is not complete, if there is one."""
+    """Return the suite without which `suite` is incomplete; None if there is none."""
     if suite == "experimental":
         return "sid"
     for pocket in ("-backports-sloppy", "-backports", "-security", "-updates", "-proposed-updates"):
@@ -127,7 +127,7 @@ class Archive:
         self._configured: set[str] = set()
 
     def sources(self, suite: str) -> str:
-        """sources.list(5) for a suite and its base."""
+        """Return the sources.list(5) of a suite and its base."""
         lines = []
         for name in _with_base(suite):
             uri = self.mirrors.security if name.endswith("-security") else self.mirrors.main
@@ -165,7 +165,7 @@ class Archive:
         self._fetched(suite).touch()
 
     def resolve(self, suite: str, *packages: str) -> list[Package]:
-        """`packages` and all that they depend on, in the versions that the suite has.
+        """Return `packages` and all that they depend on, in the versions that the suite has.
 
         Raises MeasurementError when the suite lacks one, or something that it depends on.
         """
@@ -173,7 +173,7 @@ class Archive:
         return self._known(suite, name, _PACKAGES, lambda: self._solve(suite, packages))
 
     def resolve_files(self, suite: str, files: Sequence[Path], *packages: str) -> list[Package]:
-        """What packages that are files on this host depend on, and `packages`, in a suite.
+        """Return what the package `files` of this host depend on, and `packages`, in a suite.
 
         Raises MeasurementError when the suite lacks some of it.
         """
@@ -181,7 +181,7 @@ class Archive:
         return self._solve(suite, [*map(str, files), *packages])
 
     def _have_lists(self, suite: str) -> None:
-        """Fetch the lists of a suite if there are none, or they are not what was fetched."""
+        """Fetch the lists of a suite if there are none, or they are damaged."""
         with usable(self._root):
             cache.use(self._root)
             if not self._has_lists(suite, _Lists.are_untouched):
@@ -199,7 +199,7 @@ class Archive:
     def _known(
         self, suite: str, name: str, form: pydantic.TypeAdapter[list[T]], ask: Callable[[], list[T]]
     ) -> list[T]:
-        """What apt answered, or now answers, to a question about the lists of a suite."""
+        """Return the stored answer to a question about a suite's lists, or ask now and store it."""
         known = cache.use(self._root) / f"{suite}.{name}.json"
         answer = jsonfile.recall(known, form) if _is_as_new(known, self._fetched(suite)) else None
         if answer is None:
@@ -224,7 +224,7 @@ class Archive:
         return [_package(file[1], file[3]) for file in files if len(file) == 4]
 
     def versions(self, suite: str, beginning: str) -> list[tuple[str, str]]:
-        """The packages of a suite whose names have this beginning, each with its version.
+        """Return the packages of a suite whose names begin so, each with its version.
 
         Its base is left out. Raises as `refresh` does.
         """
@@ -244,7 +244,7 @@ class Archive:
         )
 
     def download(self, suite: str, packages: list[Package], folder: Path) -> list[Path]:
-        """The packages' files, verified by apt, in a new `folder`.
+        """Fetch the files of packages, verified by apt, into a new `folder`.
 
         Raises MeasurementError when the mirror does not have them any more, and UserError when it
         cannot be reached.
@@ -335,7 +335,7 @@ def _is_as_new(known: Path, fetched: Path) -> bool:
 
 
 def _host_proxies() -> str:
-    """How the host's apt reaches the network, as apt.conf(5)."""
+    """Return how the host's apt reaches the network, as apt.conf(5)."""
     settings = process.run(["apt-config", "dump"], seconds=APT_SECONDS)
     return "".join(
         line + "\n"
@@ -350,13 +350,13 @@ def _package(file: str, checksum: str) -> Package:
 
 
 def _reason(output: str) -> str:
-    """What apt gave as its reason, in one line."""
+    """Return the reason that apt gave, in one line."""
     reasons = [line[3:] for line in output.splitlines() if line.startswith("E: ")]
     return reasons[0].rstrip(".") if reasons else tail(output, 1)
 
 
 def required_version(suite: str, packages: list[Package], name: str, beginning: str | None) -> str:
-    """The version of the package `name` among `packages`.
+    """Return the version of the package `name` among `packages`.
 
     Raises MeasurementError when it does not begin with `beginning`.
     """
@@ -367,7 +367,7 @@ def required_version(suite: str, packages: list[Package], name: str, beginning: 
 
 
 def debian(settings: Any) -> Archive:
-    """Debian's archive, at the mirrors that `invoke.yaml`'s settings or the host name."""
+    """Return Debian's archive, at the mirrors that `invoke.yaml`'s settings or the host name."""
     return Archive(
         find_mirrors(settings.mirror, settings.security_mirror, settings.snapshot_archive)
     )

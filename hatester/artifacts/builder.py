@@ -49,7 +49,7 @@ class Image:
 
 @dataclass(frozen=True)
 class Materials:
-    """Systems by their suite, kits and builds by their names, each as soon as it is made."""
+    """Systems by suite, kits and builds by name, each available as soon as it is made."""
 
     matrix: Matrix
     keys: Keys
@@ -58,7 +58,7 @@ class Materials:
     trees: Mapping[str, Future[Tree]]
 
     def image(self, kernel: str) -> Image:
-        """The image of a kernel, awaited. Raises MeasurementError when there can be none."""
+        """Wait for the image of a kernel. Raises MeasurementError when it cannot be made."""
         try:
             system = self.systems[self.matrix.kernels[kernel].system].result()
             return Image(self.kits[kernel].result(), system)
@@ -66,7 +66,7 @@ class Materials:
             raise MeasurementError(f"no image for kernel {kernel}: {error}") from error
 
     def those_of(self, builds: Iterable[str]) -> dict[str, Tree]:
-        """Return the trees of builds, as far as they can be had.
+        """Return the trees of builds, as far as they can be made.
 
         Raises MeasurementError when there is none.
         """
@@ -79,7 +79,7 @@ class Materials:
         return found
 
     def tree(self, build: str) -> Tree:
-        """The tree of a build, awaited. Raises MeasurementError when there can be none."""
+        """Wait for the tree of a build. Raises MeasurementError when it cannot be made."""
         try:
             return self.trees[build].result()
         except MeasurementError as error:
@@ -101,7 +101,7 @@ class Workshop:
     def versions(
         self, kernels: Iterable[str], builds: Iterable[str]
     ) -> tuple[dict[str, str], dict[str, str]]:
-        """The versions that kernels and builds have, of as many as can be had."""
+        """Return the versions of kernels and builds, as far as they can be known."""
         matrix = self.matrix
         linux = {
             name: self.pool.submit(kit_version, self.archive, matrix.kernels[name])
@@ -114,7 +114,7 @@ class Workshop:
         return _had(linux), _had(haproxy)
 
     def make(self, kernels: Iterable[str], builds: Iterable[str]) -> Materials:
-        """Begin to make all that these need: the system, which takes longest, first."""
+        """Begin to make everything that these need: the system, which takes longest, first."""
         names = list(kernels)
         suites = dict.fromkeys(self.matrix.kernels[name].system for name in names)
         submit, archive = self.pool.submit, self.archive
@@ -125,7 +125,7 @@ class Workshop:
 
 
 def _had(versions: Mapping[str, Future[str]]) -> dict[str, str]:
-    """Those of which there is one; a lack is told when the thing itself is made."""
+    """Keep the versions that are known; a failure is reported when the thing itself is made."""
     return {
         name: version.result()
         for name, version in versions.items()
@@ -134,13 +134,13 @@ def _had(versions: Mapping[str, Future[str]]) -> dict[str, str]:
 
 
 def makers() -> int:
-    """How many things to make at once: while some wait for the network, others take processors."""
+    """Return how many things to make at once: some wait for the network while others compute."""
     return processors() + 2
 
 
 @contextlib.contextmanager
 def side_by_side() -> Iterator[Executor]:
-    """Threads in which things are made; none of them, nor a command that it runs, stays behind."""
+    """Open threads for making things; neither a thread nor a command of one stays behind."""
     pool = ThreadPoolExecutor(makers())
     try:
         yield pool
@@ -155,6 +155,6 @@ def side_by_side() -> Iterator[Executor]:
 
 @contextlib.contextmanager
 def workshop(archive: Archive, matrix: Matrix) -> Iterator[Workshop]:
-    """Where kernels and builds are made, while it is open."""
+    """Open a place in which kernels and builds are made."""
     with shared(cache.use_lock(), "cleans the cache"), side_by_side() as pool:
         yield Workshop(archive, matrix, find_keys(), pool)

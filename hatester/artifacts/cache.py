@@ -42,7 +42,7 @@ M = TypeVar("M", bound=pydantic.BaseModel)
 
 
 def root() -> Path:
-    """`$XDG_CACHE_HOME/hatester` (XDG Base Directory Specification), readable by its user only.
+    """Return `$XDG_CACHE_HOME/hatester` (XDG Base Directory Specification), private to its user.
 
     A mode that lets others in is mended. Raises UserError where it cannot be made, or is another
     user's.
@@ -66,19 +66,18 @@ def root() -> Path:
 
 
 def use_lock() -> Path:
-    """The lock that is shared by all who make entries or use them, and that who removes some takes
-    alone (see hatester/util/locks.py)."""
+    """Return the lock that users of the cache share and garbage collection holds alone."""
     return root() / "use.lock"
 
 
 def use(path: Path) -> Path:
-    """`path`, which is used now: `invoke clean` goes by its time of modification."""
+    """Mark `path` as used now, and return it: `invoke clean` goes by the time of modification."""
     os.utime(path)
     return path
 
 
 def subfolder(*names: str) -> Path:
-    """A folder in the cache, made now if there is none; what is there instead is set aside.
+    """Return a folder of the cache, making it if needed; anything else there is quarantined.
 
     Raises UserError where it cannot be made.
     """
@@ -108,8 +107,7 @@ def _fingerprint(value: Any) -> str:
 
 
 def entry(kind: str, name: str, make: Callable[[Path], None]) -> Path:
-    """The folder of the entry `kind`/`name`; when there is none that is whole, `make` fills a new
-    one.
+    """Return the folder of the entry `kind`/`name`; `make` fills a new one if none is whole.
 
     Raises UserError when a command or the disk fails it, and what else `make` raises.
     """
@@ -123,7 +121,7 @@ def entry(kind: str, name: str, make: Callable[[Path], None]) -> Path:
 
 
 def entries(kind: str, beginning: str) -> Iterator[Path]:
-    """The folders of all entries whose names begin so, and that are whole.
+    """Yield the folders of all whole entries whose names begin so.
 
     Raises UserError for one that cannot be read.
     """
@@ -138,14 +136,14 @@ def entries(kind: str, beginning: str) -> Iterator[Path]:
 
 
 def renew(kind: str, name: str, make: Callable[[Path], None]) -> None:
-    """Make an entry anew; an old one is replaced only by a new one that is whole."""
+    """Make an entry anew; only a new one that is whole replaces the old one."""
     folder = subfolder(kind) / name
     with usable(folder), _locked_entry(folder):
         _make(folder, make)
 
 
 def reject(folder: Path, inode: int, reason: str) -> None:
-    """Set an entry aside that turned out to be of no use, unless it is another one by now.
+    """Quarantine an entry that turned out to be useless, unless it is another one by now.
 
     `inode` is the one that its folder had.
     """
@@ -155,7 +153,7 @@ def reject(folder: Path, inode: int, reason: str) -> None:
 
 
 def told(folder: Path, name: str, model: type[M]) -> M:
-    """What an entry says of itself in one of its files.
+    """Return an entry's own description, from one of its files.
 
     Raises UserError when that is not what is said in such a file; the next one is made anew then.
     """
@@ -169,8 +167,11 @@ def told(folder: Path, name: str, model: type[M]) -> M:
 
 
 def identity(folder: Path) -> str:
-    """Which entry it is, by its contents: one that is made again under the same name differs in
-    what mke2fs(8) and others decide by chance or by the clock."""
+    """Return which entry it is, by its content.
+
+    One that is made again under the same name differs in what mke2fs(8) and others decide by chance
+    or by the clock.
+    """
     with usable(folder):
         return _fingerprint(_manifest(folder).contents())
 
@@ -190,7 +191,7 @@ def _manifest(folder: Path) -> Manifest:
 
 
 def _is_untouched(folder: Path) -> bool:
-    """Whether an entry is there, and nothing points to a change; it is used then."""
+    """True if an entry exists and nothing points to a change; mark it as used then."""
     try:
         is_untouched = _is_folder(folder) and _manifest(folder).is_untouched()
         if is_untouched:
@@ -201,7 +202,7 @@ def _is_untouched(folder: Path) -> bool:
 
 
 def _is_whole(folder: Path) -> bool:
-    """Whether an entry is there; it is used then, and set aside when it is damaged.
+    """True if an entry exists and is verified; mark it as used then, or quarantine it.
 
     To be called with its lock.
     """
@@ -238,7 +239,7 @@ def _make(folder: Path, make: Callable[[Path], None]) -> None:
 
 
 def _want_of_space(error: BaseException | None) -> str | None:
-    """What was said of a full disk by whatever led to an error, if that did."""
+    """Return the message about a full disk, if one led to an error."""
     while error:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             return str(error)

@@ -33,7 +33,7 @@ _UNFIT = (
 
 @dataclass(frozen=True)
 class Deb:
-    """A package file, with what it says of itself."""
+    """A package file, with its own description."""
 
     file: Path
     name: str
@@ -54,7 +54,7 @@ def read_deb(file: Path) -> Deb:
 
 
 def unpack(file: Path, tree: Path) -> None:
-    """Lay what a package has of a kernel, and busybox, into a folder: as `boot`, `lib`, `bin`.
+    """Extract the kernel and busybox of a package to a folder: as `boot`, `lib`, `bin`.
 
     Of these, only the files themselves: a package has no links by which it could reach anything
     else. Raises MeasurementError for one that cannot be read.

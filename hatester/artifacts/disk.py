@@ -19,7 +19,7 @@ READ_ONLY = ("-O", "^has_journal", "-m", "0")
 
 
 def make_ext4(folder: Path, image: Path) -> None:
-    """A read-only disk with the content of `folder`, all of it owned by root."""
+    """Make a read-only disk with the content of `folder`, all of it owned by root."""
     size = enough(path.lstat().st_size for path in folder.rglob("*"))
     process.run(
         ["fakeroot", "mke2fs", "-q", "-t", "ext4", *READ_ONLY, "-d", folder, image, size],
@@ -28,13 +28,15 @@ def make_ext4(folder: Path, image: Path) -> None:
 
 
 def enough(sizes: Iterable[int]) -> str:
-    """The size of a disk, as mke2fs(8) takes it, that has room for files of these sizes in bytes:
-    and for their partly filled blocks, for inodes and directories."""
+    """Return the size of a disk, for mke2fs(8), with room for files of these sizes in bytes.
+
+    Partly filled blocks, inodes and directories are included.
+    """
     return f"{int(sum(sizes) * 1.15) // 1024 + 16 * 1024}k"
 
 
 def make_ext4_from_tar(archive: Path, image: Path, size: str, *options: str) -> None:
-    """A disk of `size` with the content of a tar archive; `size` and `options` are mke2fs(8)'s."""
+    """Make a disk with the content of a tar archive; `size` and `options` are mke2fs(8)'s."""
     folder = image.with_suffix(".d")
     folder.mkdir()
     # One fakeroot for both, since it remembers the owners only while it lives.

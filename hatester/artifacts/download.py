@@ -59,7 +59,7 @@ Arrived = Callable[[int], None]
 
 
 class NotThere(MeasurementError):
-    """The server says that it has no such thing."""
+    """The server answers that it does not have the thing."""
 
 
 class _Broken(Exception):
@@ -67,12 +67,12 @@ class _Broken(Exception):
 
 
 class _Useless(_Broken):
-    """What there is of a file is no beginning of it."""
+    """The partial file is not a beginning of the file."""
 
 
 @dataclass(frozen=True)
 class _Transfer:
-    """A file on its way: from which byte on, how long it is in all if that is known."""
+    """A file on its way: its first byte's number, and its full length if that is known."""
 
     start: int
     total: int | None
@@ -80,7 +80,7 @@ class _Transfer:
 
 
 def fetch(url: str, wanted: str) -> Path:
-    """The file at an http, https or file URL, from then on in the cache.
+    """Return the file at an http, https or file URL, from then on in the cache.
 
     `wanted` is its SHA-256 or its SHA-1, in hexadecimal digits; what has another by now is set
     aside. Raises MeasurementError when it cannot be had within SECONDS, or is another; what came of
@@ -111,7 +111,7 @@ def _fetch(url: str, wanted: str, target: Path) -> None:
 
 
 def fetch_json(url: str) -> Any:
-    """What a server answers, as JSON. Raises MeasurementError when it does not, or answers else."""
+    """Return a server's answer, as JSON. Raises MeasurementError when it answers otherwise."""
 
     deadline = time.monotonic() + SECONDS
 
@@ -139,7 +139,7 @@ def _tried(url: str, attempt: Callable[[], T]) -> T:
 
 
 def _complete(url: str, wanted: str, partial: Path, deadline: float) -> None:
-    """Bring a partial file, of which there may be nothing yet, to its verified end."""
+    """Complete a partial file, which need not exist yet, and verify it."""
     algorithm = _ALGORITHMS[len(wanted)]
     begun = partial.stat().st_size if partial.exists() else 0
     if begun and checksum(partial, algorithm) == wanted:
@@ -158,7 +158,7 @@ def _complete(url: str, wanted: str, partial: Path, deadline: float) -> None:
 
 
 def _receive(url: str, partial: Path, begun: int, deadline: float) -> None:
-    """Add to a partial file what it lacks."""
+    """Append what a partial file lacks."""
     name = urlsplit(url).path.rpartition("/")[2] or url
     with (
         _opened(url, begun) as transfer,
@@ -179,7 +179,7 @@ def _receive(url: str, partial: Path, begun: int, deadline: float) -> None:
 
 
 def _bounded(url: str, transfer: _Transfer, deadline: float) -> Iterator[bytes]:
-    """The pieces of a transfer, as long as they are not too many and not too late."""
+    """Yield the pieces of a transfer, as long as they are neither too many nor too late."""
     size = transfer.start
     for piece in transfer.pieces:
         process.require_going_on()
@@ -196,7 +196,7 @@ def _bounded(url: str, transfer: _Transfer, deadline: float) -> Iterator[bytes]:
 
 @contextmanager
 def _opened(url: str, begun: int) -> Iterator[_Transfer]:
-    """A file from its byte number `begun` on; from its first, where that is not to be had."""
+    """Open a file from its byte number `begun` on; from its first, where that is not possible."""
     if urlsplit(url).scheme == "file":
         path = _local(url)
         with path.open("rb") as file:
@@ -259,7 +259,7 @@ def _answer(url: str, headers: Mapping[str, str]) -> Iterator[requests.Response]
 
 
 def _reason(error: Exception) -> str:
-    """What requests and urllib3 say at length, in few words."""
+    """Return in few words what requests and urllib3 say at length."""
     text = " ".join(str(error).split())
     if found := re.search(r"\[Errno -?[0-9]+\] ([A-Za-z, ]+)", text):
         return found[1]

@@ -37,8 +37,8 @@ _OPENED = ("libgcc_s.so.1", "libnss_files.so.2")
 
 @dataclass(frozen=True)
 class Program:
-    """A HAProxy binary with all that it needs: contents of files by their paths, and the links by
-    which its loader finds those that are in a folder of their own."""
+    """A HAProxy binary with all that it needs: contents of files by path, and links by which its
+    loader finds libraries that are in folders of their own."""
 
     version: str
     binary: bytes
@@ -47,7 +47,7 @@ class Program:
 
     @property
     def digest(self) -> str:
-        """What tells it from any other."""
+        """Return what distinguishes it from any other."""
         digest = hashlib.sha256()
         for path, content in [(BINARY, self.binary), *sorted(self.files.items())]:
             digest.update(f"{path} {len(content)}\n".encode())
@@ -57,7 +57,7 @@ class Program:
 
     @property
     def content(self) -> Content:
-        """What a tree is made of that has nothing but it."""
+        """Return the content of a tree that has nothing else."""
         files = [(BINARY, self.binary), *self.files.items()]
         return Content(
             self.version,
@@ -70,7 +70,7 @@ class Program:
 
 @dataclass(frozen=True)
 class _Elf:
-    """What the loader has to know of a file at `path`."""
+    """The facts that the loader needs of a file at `path`."""
 
     path: str
     needed: tuple[str, ...]
@@ -80,7 +80,7 @@ class _Elf:
 
 
 def version_of(content: bytes, name: str) -> str:
-    """The version that a HAProxy binary has, as `haproxy -v` says it.
+    """Return the version of a HAProxy binary, as `haproxy -v` prints it.
 
     Raises MeasurementError where there is none.
     """
@@ -91,7 +91,7 @@ def version_of(content: bytes, name: str) -> str:
 
 
 def read_program(root: Root, path: str, further: Sequence[str] = ()) -> Program:
-    """The HAProxy binary at `path` of a root, and all that it needs.
+    """Read the HAProxy binary at `path` of a root, and all that it needs.
 
     `further` are folders where its libraries may be, as LD_LIBRARY_PATH has them. Raises
     MeasurementError when it is none, or not for this architecture, and when a library is missing.
@@ -109,7 +109,7 @@ def read_program(root: Root, path: str, further: Sequence[str] = ()) -> Program:
 
 
 class _Libraries:
-    """What a program needs of a root: where it is, by the name by which it is needed.
+    """The libraries that a program needs of a root: places by the names that it needs.
 
     Raises MeasurementError where something is missing.
     """
@@ -135,7 +135,7 @@ class _Libraries:
             needing += [self._find(name, elf) for name in elf.needed if name not in self.places]
 
     def _find(self, name: str, elf: _Elf) -> _Elf:
-        """Find what a file needs, as ld.so(8) goes about it."""
+        """Find a library that a file needs, in the order of ld.so(8)."""
         ways = (elf.rpath, self._rpath, self._further, elf.runpath, self._folders)
         places = [f"{folder}/{name}" for folders in ways for folder in folders]
         for place in map(posixpath.normpath, [name] if "/" in name else places):
@@ -150,7 +150,7 @@ class _Libraries:
 
 
 def _read(content: bytes, path: str) -> _Elf:
-    """Raises MeasurementError for what cannot be run here."""
+    """Read an ELF file. Raises MeasurementError if it cannot be run here."""
     if not content:
         raise MeasurementError(f"{path} is missing")
     try:
@@ -186,7 +186,7 @@ def _dynamic(elf: ELFFile, path: str) -> _Elf:
 
 
 def _configured(root: Root) -> Iterator[str]:
-    """The folders that a root's files name for libraries: musl's, and ldconfig(8)'s."""
+    """Yield the folders for libraries that a root's files name: musl's, and ldconfig(8)'s."""
     yield from filter(None, re.split(r"[:\n]", _text(root, "/etc/ld-musl-x86_64.path")))
     files = ["/etc/ld.so.conf"]
     for file in files:

@@ -29,13 +29,13 @@ rootfs.py that makes another tree of the same ingredients, or refuses them."""
 
 
 class _Told(pydantic.BaseModel):
-    """What `build.json` has."""
+    """The content of `build.json`."""
 
     version: str
 
 
 class Source(Protocol):
-    """Where a build comes from. `ingredients`, as JSON, tell its content from any other."""
+    """The origin of a build. `ingredients`, as JSON, distinguish its content from any other."""
 
     @property
     def title(self) -> str: ...
@@ -44,7 +44,7 @@ class Source(Protocol):
     def ingredients(self) -> object: ...
 
     def content(self, scratch: Path) -> Content:
-        """What its tree is made of, with `scratch` for what has to be unpacked."""
+        """Return the content of its tree; `scratch` is for what has to be unpacked."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class _Binary:
 
 
 def build_version(archive: Archive, build: Build) -> str:
-    """The version that a build has, or would have; raises as `make_build` does.
+    """Return the version that a build has, or would have; raises as `make_build` does.
 
     Only a suite tells it beforehand.
     """
@@ -73,7 +73,7 @@ def build_version(archive: Archive, build: Build) -> str:
 
 
 def make_build(archive: Archive, build: Build) -> Tree:
-    """The tree of a build, made now if the cache has none.
+    """Return the tree of a build, making it now if the cache has none.
 
     Raises MeasurementError when there is no such HAProxy to be had, and UserError without network.
     """
@@ -111,6 +111,6 @@ def _source(archive: Archive, build: Build) -> Source:
 
 
 def _own_folders() -> list[str]:
-    """Where this process's programs look for libraries first (LD_LIBRARY_PATH of ld.so(8))."""
+    """Return the folders that this process's programs search first (LD_LIBRARY_PATH, ld.so(8))."""
     folders = os.environ.get("LD_LIBRARY_PATH", "").split(":")
     return [folder for folder in folders if folder.startswith("/")]

@@ -53,8 +53,9 @@ class SuitePackages:
 
 
 def of_suite(archive: Archive, suite: str, version: str | None) -> SuitePackages:
-    """HAProxy as a suite has it, in a version that begins with `version`; one with a revision is
-    taken exactly, even where the suite has another, newer one.
+    """Find HAProxy in a suite, in a version that begins with `version`.
+
+    One with a revision is taken exactly, even where the suite has another, newer one.
 
     Raises MeasurementError when the suite has no such HAProxy.
     """
@@ -96,7 +97,7 @@ class LocalPackages:
 
 
 def on_this_host(archive: Archive, patterns: Sequence[str], suite: str | None) -> LocalPackages:
-    """The packages whose files `patterns` match.
+    """Read the packages whose files `patterns` match.
 
     Raises MeasurementError for a pattern of no file, and when `suite` lacks something that they
     depend on.
@@ -111,7 +112,7 @@ def on_this_host(archive: Archive, patterns: Sequence[str], suite: str | None) -
 
 
 def _matching(pattern: str) -> list[Path]:
-    """The files that an absolute path with wildcards names."""
+    """Return the files that an absolute path with wildcards matches."""
     named = Path(pattern)
     # Path.glob is for patterns below a folder.
     files = [named] if is_there(named) else [Path(p) for p in sorted(glob.iglob(pattern))]  # noqa: PTH207
@@ -125,7 +126,7 @@ def _ingredients(packages: Sequence[Package]) -> object:
 
 
 def _version(packages: Sequence[Path]) -> str:
-    """What the HAProxy says of itself that one of these packages has.
+    """Return the version that the HAProxy in one of these packages reports.
 
     The version of a package that was not made by Debian may be another.
     """
@@ -137,7 +138,7 @@ def _version(packages: Sequence[Path]) -> str:
 
 
 def _members(packages: Sequence[Path], own: Container[Path]) -> Iterator[Member]:
-    """What a tree is to have of packages, of which HAProxy's are its own."""
+    """Yield the members of a tree: all of HAProxy's `own` packages, the libraries of the others."""
     for package in packages:
         tool = _TOOLS.get(package.name.partition("_")[0])
         for member, content in _installed(package):
@@ -150,7 +151,7 @@ def _members(packages: Sequence[Path], own: Container[Path]) -> Iterator[Member]
 
 
 def _installed(package: Path) -> Iterator[Member]:
-    """What a Debian package installs, by the names of a merged /usr and without directories."""
+    """Yield what a package installs, by the names of a merged /usr and without directories."""
     with subprocess.Popen(
         ["dpkg-deb", "--fsys-tarfile", package],
         stdout=subprocess.PIPE,

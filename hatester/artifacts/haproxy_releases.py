@@ -20,12 +20,12 @@ class _Index(pydantic.BaseModel):
 
 
 def branch_of(version: str) -> str:
-    """The branch of a version: the first two of its numbers."""
+    """Return the branch of a version: the first two of its numbers."""
     return ".".join(str(number) for number in numbers(version)[:2])
 
 
 def newest(base: str, branches: Iterable[str]) -> dict[str, str]:
-    """The newest release of each branch that has one, by the indexes under the address `base`.
+    """Return the newest release of each branch, by the indexes under the address `base`.
 
     Raises UserError when one cannot be had.
     """
@@ -45,7 +45,7 @@ def newest(base: str, branches: Iterable[str]) -> dict[str, str]:
 
 
 def row(build: str, version: str | None, releases: Mapping[str, str]) -> tuple[str, str, str, str]:
-    """What a table tells of a build, of which there may be none."""
+    """Return a row of the table about a build, which has no version if it cannot be made."""
     if version is None:
         return build, "-", "-", "not to be had"
     release = releases.get(branch_of(version))

@@ -41,7 +41,7 @@ _VERMAGIC = re.compile(rb"vermagic=([!-~]+)")
 
 
 class _Told(pydantic.BaseModel):
-    """What `kit.json` has."""
+    """The content of `kit.json`."""
 
     release: str
     version: str
@@ -69,12 +69,12 @@ class Kit:
 
 
 def kit_version(archive: Archive, kernel: Kernel) -> str:
-    """The package version that a kit has, or would have; raises as `make_kit` does."""
+    """Return the package version that a kit has, or would have; raises as `make_kit` does."""
     return find_source(archive, kernel).version
 
 
 def make_kit(archive: Archive, kernel: Kernel) -> Kit:
-    """The kit of a kernel, made now if the cache has none.
+    """Return the kit of a kernel, making it now if the cache has none.
 
     Raises MeasurementError when there is no such kernel, or it cannot be a guest's, and UserError
     without network.
@@ -106,7 +106,7 @@ def make_kit(archive: Archive, kernel: Kernel) -> Kit:
 
 
 def _make(tree: Path, init: bytes, folder: Path) -> str:
-    """Make a kit of what a source and busybox have laid into `tree`. Returns its release."""
+    """Make a kit of the content of `tree`: a source's files and busybox. Returns its release."""
     modules = _only_modules(tree)
     release = modules.name
     kernel = next(
@@ -127,7 +127,7 @@ def _make(tree: Path, init: bytes, folder: Path) -> str:
 
 
 def _only_modules(tree: Path) -> Path:
-    """The folder of the modules, of which there must be one."""
+    """Return the folder of the modules. Raises MeasurementError unless there is exactly one."""
     found = sorted(path for path in (tree / "lib/modules").glob("*") if path.is_dir())
     if len(found) != 1:
         names = " and ".join(path.name for path in found) or "no kernel"
@@ -166,7 +166,7 @@ def _make_initrd(modules: Path, busybox: Path, init: bytes, folder: Path) -> Non
 
 
 def _plain_content(file: Path, release: str) -> bytes:
-    """A module as insmod takes it. Raises MeasurementError for one that is not of this kernel."""
+    """Return a module as insmod takes it. Raises MeasurementError for another kernel's."""
     content = file.read_bytes()
     try:
         content = lzma.decompress(content) if file.suffix == ".xz" else content

@@ -37,22 +37,22 @@ _KERNEL = re.compile(rf"{IMAGE}(?P<release>[0-9].*-amd64)")
 
 
 class Source(Protocol):
-    """A kernel that is there, or can be had."""
+    """A kernel that is available."""
 
     @property
     def version(self) -> str:
-        """The version of its package, or its release where it has none."""
+        """Return the version of its package, or its release where it has none."""
 
     @property
     def ingredients(self) -> Any:
-        """What it consists of, as JSON."""
+        """Return its ingredients, as JSON."""
 
     def unpack(self, tree: Path) -> None:
-        """Lay it into a folder."""
+        """Extract it to a folder."""
 
 
 def find_source(archive: Archive, kernel: Kernel) -> Source:
-    """The source of a kernel; what is given by URL or by the snapshot archive is downloaded.
+    """Find the source of a kernel; one of a URL or of the snapshot archive is downloaded.
 
     Raises MeasurementError when there is no such kernel, and UserError for a file that is not
     there, or without network.
@@ -78,7 +78,7 @@ def find_source(archive: Archive, kernel: Kernel) -> Source:
 
 
 def suite_kernels(archive: Archive, suite: str) -> list[SuiteKernel]:
-    """All kernels of a suite, from the oldest to the newest.
+    """Return all kernels of a suite, from the oldest to the newest.
 
     Raises MeasurementError when the mirror has no such suite, and UserError without network.
     """
@@ -96,14 +96,14 @@ def kernels_of(settings: Any) -> Kernels:
 
 
 def local_release(kernel: Kernel) -> str:
-    """The release of a kernel that local files make; raises as `find_source` does."""
+    """Return the release of a kernel of local files; raises as `find_source` does."""
     if kernel.vmlinuz:
         return kernel_release(kernel.vmlinuz)
     return _IMAGE.sub("", OfPackages(_parts(_local(kernel.packages))).image.name)
 
 
 def unpack_of_suite(archive: Archive, suite: str, packages: list[Package], tree: Path) -> None:
-    """Lay packages of a suite into a folder. Raises as `Archive.download` and `unpack` do."""
+    """Extract packages of a suite to a folder. Raises as `Archive.download` and `unpack` do."""
     folder = tree.with_name("packages")
     for file in archive.download(suite, packages, folder):
         unpack(file, tree)
@@ -173,14 +173,14 @@ class OfFiles:
         shutil.copyfile(self.vmlinuz, tree / f"boot/vmlinuz-{self.version}")
 
     def _files(self) -> Iterator[Path]:
-        """Without what links lead to, such as `build` to the kernel's source."""
+        """Yield its files, except those behind links, such as `build` to the kernel's source."""
         for folder, _, names in os.walk(self.modules):
             files = (Path(folder, name) for name in sorted(names))
             yield from (file for file in files if file.is_file() and not file.is_symlink())
 
 
 def _modules(kernel: Path, modules: Path | None) -> tuple[Path, str]:
-    """The folder of a kernel's modules, and its release.
+    """Return the folder of a kernel's modules, and its release.
 
     It is `modules`, or in there as `make modules_install` lays it; else beside the kernel.
     """
@@ -198,7 +198,7 @@ def _modules(kernel: Path, modules: Path | None) -> tuple[Path, str]:
 
 
 def _local(paths: Sequence[Path]) -> list[Path]:
-    """The package files that paths name: themselves, those of a folder, those of a pattern.
+    """Return the package files that paths name: themselves, those of a folder, of a pattern.
 
     Raises UserError for a path that names none.
     """
@@ -218,7 +218,7 @@ def _matching(pattern: Path) -> Iterator[Path]:
 
 
 def _parts(files: Sequence[Path]) -> list[Deb]:
-    """The packages of one kernel among files, each in its newest version there.
+    """Return the packages of one kernel among files, each in its newest version there.
 
     Raises MeasurementError when they have no kernel, or several.
     """

@@ -21,7 +21,7 @@ _RELEASE = re.compile(rb"[0-9][!-.0-~]{0,63}")
 
 
 def load_order(modules: Path, names: Sequence[str]) -> list[str]:
-    """The module files to load for `names`, each after those that it needs.
+    """Return the module files to load for `names`, each after those that it needs.
 
     Built-in ones are left out. Raises MeasurementError when the kernel lacks one of `names`.
     """
@@ -40,15 +40,17 @@ def load_order(modules: Path, names: Sequence[str]) -> list[str]:
 
 
 def module_name(path: str) -> str:
-    """The name of a module by its file, compressed or not."""
+    """Return the name of a module by its file, compressed or not."""
     return Path(path).name.partition(".ko")[0].replace("-", "_")
 
 
 def _with_needs(
     path: str, needs: Mapping[str, Sequence[str]], soft: Mapping[str, Sequence[str]]
 ) -> Iterator[str]:
-    """A module after all that it needs: what it merely asks for (softdep of modprobe.d(5)) as well,
-    as ext4 does for a checksum without which it mounts nothing."""
+    """Yield a module after all that it needs, and after its softdeps (modprobe.d(5)).
+
+    Without the one for a checksum, ext4 mounts nothing.
+    """
     for need in (*needs[path], path):
         for asked in soft.get(module_name(need), ()):
             yield from needs[asked]
@@ -57,7 +59,7 @@ def _with_needs(
 
 
 def _needs(modules: Path) -> dict[str, list[str]]:
-    """The module files that each one needs, in the order in which they are loaded."""
+    """Return the module files that each one needs, in the order in which they are loaded."""
     needs = {}
     for line in _lines(modules / "modules.dep"):
         path, _, dependencies = line.partition(":")
@@ -67,7 +69,7 @@ def _needs(modules: Path) -> dict[str, list[str]]:
 
 
 def _soft_needs(modules: Path, by_name: Mapping[str, str]) -> dict[str, list[str]]:
-    """The module files that each module asks for, of those that there are."""
+    """Return the module files that each module asks for, as far as they exist."""
     aliases = defaultdict(list)
     for line in _lines(modules / "modules.alias"):
         alias, _, name = line.removeprefix("alias ").partition(" ")

@@ -35,7 +35,7 @@ _ZEROS = bytes(_PIECE)
 
 
 class Fact(NamedTuple):
-    """What is at a path. `content` is a file's checksum, or where a link leads to."""
+    """The thing at a path. `content` is a file's checksum, or the target of a link."""
 
     kind: str
     size: int = 0
@@ -58,18 +58,18 @@ _FORM = pydantic.TypeAdapter(dict[str, Fact])
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a folder has at those of its names that match `pattern`, as it is noted in `file`."""
+    """The content of a folder at those of its names that match `pattern`, as noted in `file`."""
 
     file: Path
     folder: Path
     pattern: str = "*"
 
     def write(self) -> None:
-        """Note what there is now. Raises OSError, and UserError where it cannot be written."""
+        """Note the content. Raises OSError, and UserError where it cannot be written."""
         jsonfile.write(self.file, self._look({}, _checksum))
 
     def is_untouched(self) -> bool:
-        """Whether nothing points to a change, which takes no time. Raises OSError."""
+        """True if nothing points to a change, which takes no time to see. Raises OSError."""
         try:
             noted = jsonfile.read(self.file, _FORM)
             # A file that has to be read has no checksum then, and is unlike what was noted.
@@ -93,7 +93,7 @@ class Manifest:
         jsonfile.write(self.file, found)
 
     def contents(self) -> list[tuple[str, str, int, str]]:
-        """What was noted: each name with kind, size and content; nothing, if it cannot be read."""
+        """Return each noted name with kind, size and content; nothing, if the note is damaged."""
         try:
             noted = jsonfile.read(self.file, _FORM)
         except (Damaged, FileNotFoundError):
@@ -101,14 +101,14 @@ class Manifest:
         return [(name, *fact[:3]) for name, fact in sorted(noted.items())]
 
     def _trusted(self, noted: Mapping[str, Fact]) -> dict[str, Fact]:
-        """Files that cannot have changed since without another time of change."""
+        """Return the files that cannot have changed since without another time of change."""
         written = self.file.stat().st_mtime_ns
         return {name: fact for name, fact in noted.items() if fact.seen and fact.seen[-1] < written}
 
     def _look(
         self, trusted: Mapping[str, Fact], checksum: Callable[[Path], str]
     ) -> dict[str, Fact]:
-        """What there is, by its names in the folder."""
+        """Return the facts of the folder, by their names in it."""
         names = (str(path.relative_to(self.folder)) for path in self._paths())
         return {name: _fact(self.folder / name, trusted.get(name), checksum) for name in names}
 
@@ -123,7 +123,7 @@ class Manifest:
                     yield path
 
     def _is_own(self, path: Path) -> bool:
-        """Whether it is the manifest, or what a killed process left of one (files.write_whole)."""
+        """True for the manifest, and for what a killed process left of one (files.write_whole)."""
         is_beside = path.parent == self.file.parent
         return path == self.file or (is_beside and path.name.startswith(f".{self.file.name}."))
 
@@ -159,7 +159,7 @@ def _require_alike(noted: Mapping[str, Fact], found: Mapping[str, Fact]) -> None
 
 
 def _checksum(path: Path) -> str:
-    """The SHA-256 of the pieces of a file that are not all zeros, each with its place.
+    """Return the SHA-256 of the pieces of a file that are not all zeros, each with its place.
 
     So it is the same wherever a copy has holes, and holes are passed over (lseek(2), SEEK_DATA).
     """
@@ -175,7 +175,7 @@ def _checksum(path: Path) -> str:
 
 
 def _places(file: IO[bytes]) -> Iterator[int]:
-    """Where the pieces of a file begin that have some data."""
+    """Yield where the pieces of a file begin that have some data."""
     place = 0
     while True:
         try:

@@ -17,8 +17,7 @@ _URI = re.compile(r"[a-z][a-z+-]*:[!-~]+")
 
 @dataclass(frozen=True)
 class Mirrors:
-    """Where Debian's archive, its security archive and its snapshot archive are; the last only if a
-    setting says it."""
+    """The addresses of Debian's archive, security archive and, if it is set, snapshot archive."""
 
     main: str
     security: str
@@ -29,7 +28,7 @@ class Mirrors:
 def find_mirrors(
     mirror: str | None, security_mirror: str | None, snapshot: str | None = None
 ) -> Mirrors:
-    """The mirrors that were set, else the host's own, else mmdebstrap's default."""
+    """Return the mirrors that were set, else the host's own, else mmdebstrap's default."""
     security = security_mirror
     for found in (_host_mirrors, _default_mirrors):
         if mirror and security:
@@ -48,7 +47,7 @@ def find_mirrors(
 
 
 def _host_mirrors() -> tuple[str | None, str | None]:
-    """The host's own mirrors, from apt's configuration (apt-get(8), indextargets)."""
+    """Return the host's own mirrors, from apt's configuration (apt-get(8), indextargets)."""
     release = platform.freedesktop_os_release()
     codename = release.get("VERSION_CODENAME") if release.get("ID") == "debian" else None
     lines = process.run(
@@ -76,7 +75,7 @@ def _host_mirrors() -> tuple[str | None, str | None]:
 
 
 def _default_mirrors() -> tuple[str | None, str | None]:
-    """The mirrors that mmdebstrap takes by itself, which it writes down before it starts."""
+    """Return mmdebstrap's default mirrors, which it writes down before it starts."""
     try:
         said = process.run(
             [

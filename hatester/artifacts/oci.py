@@ -44,7 +44,7 @@ _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 class _Settings(pydantic.BaseModel):
-    """What an image says of how it is run (image-spec, config.md)."""
+    """An image's description of how it is run (image-spec, config.md)."""
 
     Env: list[str] | None = None
     Entrypoint: list[str] | None = None
@@ -85,7 +85,7 @@ class Image:
 
 
 def fetch(reference: str) -> Image:
-    """An image, fetched now if the cache has none.
+    """Return an image, fetching it now if the cache has none.
 
     One of this host is fetched again when it changes. Raises MeasurementError when it cannot be
     had, and UserError when what fetches it is not installed.
@@ -94,7 +94,7 @@ def fetch(reference: str) -> Image:
 
 
 def fetch_again(reference: str) -> None:
-    """Fetch an image, even if there is one; which stays where that fails, as `fetch` does."""
+    """Fetch an image even if the cache has one, which stays where that fails, as `fetch` does."""
     cache.renew("images", _name(reference), _fetcher(reference))
 
 
@@ -113,7 +113,7 @@ def _fetcher(reference: str) -> Callable[[Path], None]:
 
 
 def _name(reference: str) -> str:
-    """The entry of an image: of one on this host, by what it has as well."""
+    """Return the name of an image's entry; that of a local one depends on its content as well."""
     file = on_this_host(reference)
     if file is None:
         return cache.digest(RECIPE, reference)
@@ -127,7 +127,7 @@ def _name(reference: str) -> str:
 
 
 def _find(root: Root, settings: _Settings) -> Program:
-    """The HAProxy of an unpacked image. Raises MeasurementError when there is none."""
+    """Find the HAProxy of an unpacked image. Raises MeasurementError when there is none."""
     for path in _candidates(settings):
         if root.read(path):
             return read_program(root, path)
@@ -135,7 +135,7 @@ def _find(root: Root, settings: _Settings) -> Program:
 
 
 def _candidates(settings: _Settings) -> Iterator[str]:
-    """Where an image's HAProxy may be: where it is run from, and in its PATH."""
+    """Yield where an image's HAProxy may be: its command, and the folders of its PATH."""
     for word in (*(settings.Entrypoint or ()), *(settings.Cmd or ())):
         if posixpath.isabs(word) and posixpath.basename(word) == "haproxy":
             yield word
@@ -145,7 +145,7 @@ def _candidates(settings: _Settings) -> Iterator[str]:
 
 
 def _run(folder: Path, *command: str) -> str:
-    """What a command prints that is run in a folder."""
+    """Run a command in a folder, and return what it prints."""
     if shutil.which(command[0]) is None:
         raise UserError(
             f"{command[0]} is not installed, which images need: apt-get install skopeo umoci"

@@ -35,7 +35,7 @@ _GROUP = "root:x:0:\nhaproxy:x:100:\n"
 
 @dataclass(frozen=True)
 class Tree:
-    """A build that is there: its version, and the disk with its tree."""
+    """A build that was made: its version, and the disk with its tree."""
 
     version: str
     folder: Path
@@ -52,27 +52,26 @@ class Tree:
 
 @dataclass(frozen=True)
 class Content:
-    """What a tree is made of: members, of which the first of a name counts; and which version of
-    HAProxy is among them."""
+    """The members of a tree, of which the first of a name counts, and its version of HAProxy."""
 
     version: str
     members: Iterable[Member]
 
 
 def merged(path: str) -> str:
-    """What a path is called in a tree: without a leading slash, and of a merged /usr."""
+    """Return a path as a tree has it: without a leading slash, and of a merged /usr."""
     return _MERGED.sub(r"usr/\g<0>", posixpath.normpath(path.lstrip("/")))
 
 
 def file(path: str, content: bytes) -> Member:
-    """A file of a tree, which may be executed."""
+    """Return a file of a tree, which may be executed."""
     member = tarfile.TarInfo(merged(path))
     member.size, member.mode = len(content), 0o755
     return member, io.BytesIO(content)
 
 
 def link(path: str, target: str) -> Member:
-    """A symbolic link of a tree."""
+    """Return a symbolic link of a tree."""
     member = tarfile.TarInfo(merged(path))
     member.type, member.linkname = tarfile.SYMTYPE, target
     return member, None
@@ -101,8 +100,8 @@ def make_disk(members: Iterable[Member], folder: Path) -> None:
 
 
 def _plain(member: tarfile.TarInfo) -> tarfile.TarInfo:
-    """The same with no more than was looked at: without further headers, which would have priority
-    (pax(1)), and without an owner and a time, which may be any."""
+    """Return a member without what was not verified: further headers, which would have priority
+    (pax(1)), an owner and a time."""
     plain = tarfile.TarInfo(member.name)
     plain.mode = member.mode & 0o7777
     if member.isreg():
@@ -125,7 +124,7 @@ def _require_within(member: tarfile.TarInfo, added: set[str]) -> None:
 
 
 def _add_skeleton(tree: tarfile.TarFile) -> None:
-    """What a root tree has that no build brings with it."""
+    """Add what every root tree has and no build brings along."""
     for name in ("lib", "lib64", "bin", "sbin"):
         top = tarfile.TarInfo(name)
         top.type, top.linkname = tarfile.SYMTYPE, f"usr/{name}"
@@ -148,7 +147,8 @@ class Root:
     folder: Path
 
     def real(self, path: str) -> str:
-        """The path that `path` leads to, without a link on the way, whether or not it is there."""
+        """Return the path that `path` leads to, without a link on the way, whether or not it
+        exists."""
         done: list[str] = []
         left = path.split("/")[::-1]
         links = 0
@@ -170,7 +170,7 @@ class Root:
         return "/" + "/".join(done)
 
     def read(self, path: str) -> bytes:
-        """The content of a regular file; nothing, where there is none.
+        """Return the content of a regular file; nothing, where there is none.
 
         Raises MeasurementError for one that cannot be read.
         """
@@ -183,7 +183,7 @@ class Root:
             raise MeasurementError(f"{path} cannot be read: {error.strerror}") from error
 
     def files(self, pattern: str) -> Iterator[str]:
-        """The paths that a pattern over names in one folder matches, such as `/etc/*.conf`."""
+        """Yield the paths that a pattern over names in one folder matches, such as `/etc/*.conf`."""
         folder, _, names = pattern.rpartition("/")
         place = self._at(folder)
         there = [path.name for path in place.iterdir()] if is_there(place, Path.is_dir) else []

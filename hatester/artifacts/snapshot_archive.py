@@ -56,7 +56,7 @@ class _Files(pydantic.BaseModel):
 
 
 def snapshot_kernel(base: str, release: str, beginning: str | None) -> list[Path]:
-    """The files of the packages of a Debian kernel, by its release as of `uname -r`.
+    """Return the files of a Debian kernel's packages, by its release as of `uname -r`.
 
     `base` is where the snapshot archive is. Of several package versions of that release the newest
     is taken, of those with this beginning. Raises MeasurementError when there is none, or the
@@ -78,7 +78,7 @@ def snapshot_kernel(base: str, release: str, beginning: str | None) -> list[Path
 
 
 def _newest(base: str, release: str, beginning: str | None) -> str:
-    """The newest version of a kernel's package."""
+    """Return the newest version of a kernel's package."""
     url = f"{base}/mr/binary/{quote(IMAGE + release, safe='')}/"
     try:
         there = [each.binary_version for each in _asked(url, _Binaries).result]
@@ -97,7 +97,7 @@ def _newest(base: str, release: str, beginning: str | None) -> str:
 
 
 def _sha1(base: str, package: str, version: str) -> str:
-    """By which the archive has the file of a package."""
+    """Return the SHA-1 by which the archive has the file of a package."""
     name, number = quote(package, safe=""), quote(version, safe="")
     answer = _asked(f"{base}/mr/binary/{name}/{number}/binfiles?fileinfo=1", _Files)
     found = [each.hash for each in answer.result if each.architecture in ARCHITECTURES]
@@ -118,6 +118,6 @@ def _fetch(base: str, sha1: str) -> Path:
 
 
 def _parts(deb: Deb, release: str) -> list[str]:
-    """The packages over which a kernel is spread from 7.x on, as one of them names others."""
+    """Return the packages over which a kernel is spread from 7.x on, as one of them names others."""
     names = rf"\blinux-(?:binary|modules|base)-{re.escape(release)}(?![A-Za-z0-9.+-])"
     return re.findall(names, deb.depends)

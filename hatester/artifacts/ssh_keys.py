@@ -25,7 +25,7 @@ ForwardAgent no
 
 @dataclass(frozen=True)
 class Keys:
-    """The folder of the two key pairs, and of what has ssh(1) check the guests' host key."""
+    """The folder of the two key pairs, and of the files by which ssh(1) verifies the guests."""
 
     folder: Path
 
@@ -51,7 +51,7 @@ class Keys:
 
     @property
     def ssh_config(self) -> Path:
-        """As ssh_config(5) has it: nothing that has another host key is entered.
+        """Return the file for ssh_config(5): a guest with another host key is not entered.
 
         It lies beside the keys, since it says where they are, and they can be moved.
         """
@@ -59,7 +59,7 @@ class Keys:
 
 
 def find_keys() -> Keys:
-    """This user's keys, made now if there are none; SSH takes none that others could read."""
+    """Return this user's keys, making them if needed; SSH refuses keys that others can read."""
 
     def make(folder: Path) -> None:
         made = Keys(folder)

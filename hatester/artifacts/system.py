@@ -57,7 +57,7 @@ class _OwnFile:
 
 
 def make_system(archive: Archive, suite: str, keys: Keys) -> Path:
-    """The disk image of a system that `keys` open, made now if the cache has none.
+    """Return the disk image of a system that `keys` open, making it if the cache has none.
 
     Raises MeasurementError when the mirror has no such suite, and UserError without network.
     """
@@ -78,7 +78,7 @@ def make_system(archive: Archive, suite: str, keys: Keys) -> Path:
 
 
 def _own_files(keys: Keys) -> list[_OwnFile]:
-    """Read the files of ours that go into a system: the overlay, customise.sh, the keys.
+    """Read our files that go into a system: the overlay, customise.sh, the keys.
 
     They are read once, so that the name of an entry is that of its content.
     """
@@ -165,7 +165,7 @@ def _remove(scratch: Path) -> None:
 
 
 def _pack(files: Sequence[_OwnFile], archive: Path) -> None:
-    """Pack the files of ours as a tar archive, in which all is root's, whoever makes it."""
+    """Pack our files as a tar archive in which everything is root's, whoever makes it."""
     with tarfile.open(archive, "w") as tar:
         home = tarfile.TarInfo("root/.ssh")
         home.type, home.mode = tarfile.DIRTYPE, 0o700

@@ -44,8 +44,8 @@ COPY_SECONDS = 120.0
 
 
 class _Told(pydantic.BaseModel):
-    """What `ready.json` has: the kernel, the builds with the serials of their disks, and which
-    trees these are (see `cache.identity`); and the entries that the guest needs, as
+    """The content of `ready.json`: the kernel, the builds with the serials of their disks, and
+    which trees these are (`cache.identity`); and the entries that the guest needs, as
     `kernels/NAME`, for garbage collection."""
 
     needs: list[str]
@@ -56,7 +56,7 @@ class _Told(pydantic.BaseModel):
 
 @dataclass(frozen=True)
 class _Saved:
-    """A saved guest: its folder, by name and by inode, and what it says of itself."""
+    """A saved guest: its folder, by name and by inode, and its own description."""
 
     folder: Path
     inode: int
@@ -64,13 +64,13 @@ class _Saved:
 
     @classmethod
     def read(cls, folder: Path) -> _Saved:
-        """Raises as `cache.told` does."""
+        """Read a saved guest. Raises as `cache.told` does."""
         with usable(folder):
             inode = folder.stat().st_ino
         return cls(folder, inode, cache.told(folder, "ready.json", _Told))
 
     def has(self, builds: Mapping[str, str]) -> bool:
-        """Whether it has builds, and all its trees are still those that it has mounted."""
+        """True if it has builds, and all its trees are still those that it has mounted."""
         are_there = builds.items() <= self.told.builds.items()
         return are_there and all(
             cache.identity(_tree(serial)) == known for serial, known in self.told.trees.items()
@@ -88,7 +88,7 @@ class Starter:
     progress: Progress
 
     def start(self, machine: str) -> Guest:
-        """A guest that is ready for cells: from a saved one, or booted where that fails.
+        """Return a guest that is ready for cells: from a saved one, or booted where that fails.
 
         Raises MeasurementError when it does not boot either.
         """
@@ -101,7 +101,7 @@ class Starter:
             return self.boot(machine)
 
     def _find(self) -> _Saved | None:
-        """A saved guest that has these builds; more do no harm."""
+        """Find a saved guest that has these builds; further builds do no harm."""
         needed = self._serials()
         for folder in cache.entries(KIND, f"{self._base()}-"):
             try:
@@ -113,7 +113,7 @@ class Starter:
         return None
 
     def _make(self, machine: str) -> _Saved:
-        """Boot a guest and save it, unless another run just does the same."""
+        """Boot a guest and save it, unless another run is doing the same."""
 
         def make(folder: Path) -> None:
             self.progress.doing(machine, f"booting {self.image.kit.release}, to be saved")
@@ -133,7 +133,7 @@ class Starter:
         return _Saved.read(cache.entry(KIND, name, make))
 
     def boot(self, machine: str) -> Guest:
-        """A guest that boots, and is prepared then. Raises MeasurementError when it does not."""
+        """Boot a guest and prepare it. Raises MeasurementError when it does not boot."""
         # On the clock on which others go on from it. From the host's clock, its time stamp counter
         # would go back, and its time stand still until the counter has caught up: a guest whose
         # first connection came then was seen to hang.
@@ -157,11 +157,11 @@ class Starter:
             raise
 
     def _serials(self) -> dict[str, str]:
-        """Which disk has the tree of each build."""
+        """Return the serial of each build's disk."""
         return {name: tree.serial for name, tree in self.trees.items()}
 
     def _base(self) -> str:
-        """What a saved guest depends on beside its builds, as the beginning of its name."""
+        """Return the beginning of a saved guest's name: a digest of its ingredients except builds."""
         engine = self.vagrant.engine
         kit, system = self.image.kit.folder, self.image.system.parent
         ingredients = {
@@ -178,7 +178,7 @@ class Starter:
 
 
 def _disks(serials: Mapping[str, str]) -> dict[str, str]:
-    """The disks of builds, by their serials, as the Vagrantfile takes them."""
+    """Return the disks of builds, by their serials, as the Vagrantfile takes them."""
     return {serial: str(_tree(serial) / "tree.ext4") for serial in sorted(set(serials.values()))}
 
 
@@ -187,7 +187,7 @@ def _tree(serial: str) -> Path:
 
 
 def _save(guest: Guest, folder: Path) -> None:
-    """Write down a guest, which then stands still. Raises MeasurementError when that fails."""
+    """Save a guest, which then stands still. Raises MeasurementError when that fails."""
     # Connections that memory holds would be dead in those that go on from it.
     guest.connection.close()
     qmp.save_devices(guest.folder, folder / "devices")
@@ -196,7 +196,7 @@ def _save(guest: Guest, folder: Path) -> None:
 
 
 def _memory(guest: Guest) -> Path:
-    """The file that backs its memory: it has no name but in /proc."""
+    """Return the file that backs its memory: it has no name except in /proc."""
     qemu = guest.process()
     for file in Path(f"/proc/{qemu.pid}/fd").iterdir() if qemu else ():
         with contextlib.suppress(OSError):  # it was closed in between

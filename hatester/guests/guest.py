@@ -58,7 +58,7 @@ BUILDS = "/opt/haproxy"
 
 
 def build_root(name: str) -> str:
-    """Where the tree of a build is in a guest."""
+    """Return the path of a build's tree in a guest."""
     return f"{BUILDS}/{name}"
 
 
@@ -85,17 +85,17 @@ class Guest:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Leave it; it is Vagrant that ends it."""
+        """Close the connection; Vagrant ends the guest."""
         self.connection.close()
 
     @property
     def engine(self) -> Engine:
-        """How it runs. On the virtual clock it stands still unless it is awaited."""
+        """Return how it runs. On the virtual clock it stands still unless it is awaited."""
         return self.vagrant.engine
 
     @property
     def folder(self) -> Path:
-        """Where its monitor and its console are on the host."""
+        """Return the folder of its monitor and its console on the host."""
         return self.vagrant.data(self.machine)
 
     def connect(self) -> None:
@@ -152,7 +152,7 @@ class Guest:
             ) from error
 
     def last_words(self) -> str:
-        """What QEMU has become, and the end of the console."""
+        """Return the state of QEMU, and the end of the console."""
         if not self.folder.is_dir():
             qemu = "the files of its machine are gone"
         elif not self.process():
@@ -165,7 +165,7 @@ class Guest:
         return f"{qemu}; the end of its console:\n{tail(self.console())}"
 
     def console(self) -> str:
-        """What its kernel and its first processes have written so far."""
+        """Return what its kernel and its first processes have written so far."""
         return self.vagrant.console(self.machine)
 
     def log_command(self, command: str) -> None:
@@ -173,7 +173,7 @@ class Guest:
         process.log_command(self.vagrant.entry(self.machine, command))
 
     def _file(self, name: str) -> str:
-        """The text of a file of its machine, or nothing."""
+        """Return the text of a file of its machine; nothing, where there is none."""
         path = self.folder / name
         return path.read_text(errors="replace") if path.exists() else ""
 
@@ -190,7 +190,7 @@ class Guest:
         return None
 
     def run(self, command: str, seconds: int = COMMAND_SECONDS) -> str:
-        """Standard output of a shell command in the guest, which may take so many seconds.
+        """Run a shell command in the guest for at most `seconds`, and return its standard output.
 
         Raises MeasurementError when it fails.
         """
@@ -216,7 +216,7 @@ class Guest:
         return text
 
     def server(self) -> paramiko.Channel:
-        """The way to its program, which runs one sequence after another for as long as it lives.
+        """Return the channel to its program, which runs sequences as long as it lives.
 
         The guest may have gone on from a saved one: it is told the time of day, and on the host's
         clock something that no other guest knows, since its random numbers would be those of all
@@ -236,7 +236,7 @@ class Guest:
         return self._server
 
     def complaint(self) -> str:
-        """The last words of its program, or what there is to say of the guest if it has none."""
+        """Return the last words of its program, or else those of the guest."""
         try:
             words = self.run(f"cat {TALK}/log", ANSWER_SECONDS).strip()
         except MeasurementError:
@@ -244,7 +244,7 @@ class Guest:
         return tail(words) or self.last_words()
 
     def prepare(self, trees: Mapping[str, Tree]) -> None:
-        """Install what cells need, and remember the guest as it is then.
+        """Install what cells need, and save the guest's state for comparison.
 
         Raises MeasurementError when it does not run the kernel of its kit. A change of what is done
         here raises RECIPE of hatester/guests/checkpoint.py.
@@ -271,7 +271,7 @@ class Guest:
         self.run("while pgrep -x cat >/dev/null; do sleep 0.1; done")
 
     def is_fit(self) -> bool:
-        """Whether it can still be used: QEMU and it answer, and it has nothing left of a cell."""
+        """True if it can be used again: QEMU and it answer, and no cell left a trace."""
         if self.is_lost:
             return False
         try:
@@ -281,7 +281,7 @@ class Guest:
             return False
 
     def traces(self) -> list[str]:
-        """What it has that it did not have when it was prepared, and what it has no more.
+        """Return what it has that it did not have when it was prepared, and what it lacks since.
 
         Raises MeasurementError when it does not say.
         """
@@ -320,7 +320,7 @@ def _add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
 
 
 def start(machine: str, image: Image, keys: Keys, vagrant: Vagrant, **further: Any) -> Guest:
-    """A guest that runs and has been entered; `further` is for the Vagrantfile's declaration of it.
+    """Start a guest and enter it; `further` is added to its declaration for the Vagrantfile.
 
     Raises MeasurementError when it does not boot.
     """

@@ -44,7 +44,7 @@ SECONDS = 30.0
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that a run needs: whether it is there, and what is or what to do about it."""
+    """One thing that a run needs: whether it exists, and the details or a way to mend it."""
 
     name: str
     is_ok: bool
@@ -52,14 +52,16 @@ class Finding:
 
 
 def is_kvm_usable() -> bool:
-    """Whether KVM works here: some hosts have a /dev/kvm in which stock kernels hang, which
-    their processors' lack of vmx and svm gives away."""
+    """True if KVM works here.
+
+    Some hosts have a /dev/kvm in which stock kernels hang; their processors lack vmx and svm.
+    """
     flags = set(Path("/proc/cpuinfo").read_text().split())
     return bool(flags & {"vmx", "svm"}) and os.access("/dev/kvm", os.R_OK | os.W_OK)
 
 
 def accelerator() -> str:
-    """What guests run with: kvm or tcg. Raises UserError where HATESTER_ACCEL is neither."""
+    """Return `kvm` or `tcg`. Raises UserError where HATESTER_ACCEL is neither."""
     chosen = os.environ.get("HATESTER_ACCEL", "auto")
     if chosen not in ACCELERATORS:
         raise UserError(f"HATESTER_ACCEL is '{chosen}'; the choices are {', '.join(ACCELERATORS)}.")
@@ -69,7 +71,7 @@ def accelerator() -> str:
 
 
 def findings() -> Iterator[Finding]:
-    """What a run needs of this host, but for the network."""
+    """Yield what a run needs of this host, except the network."""
     for command, purpose in COMMANDS.items():
         path = shutil.which(command)
         yield Finding(
@@ -83,7 +85,7 @@ def findings() -> Iterator[Finding]:
 
 
 def _ids() -> Finding:
-    """Subordinate ids (subuid(5)), with which mmdebstrap works without root."""
+    """Check for subordinate ids (subuid(5)), with which mmdebstrap works without root."""
     if os.getuid() == 0:
         return Finding("subordinate ids", True, "root needs none")
     me = {str(os.getuid()), pwd.getpwuid(os.getuid()).pw_name}
@@ -141,17 +143,17 @@ def _loopback() -> Finding:
 
 
 def has_memory_for() -> int:
-    """For how many guests there is memory."""
+    """Return the number of guests for which there is memory."""
     return psutil.virtual_memory().available // MEMORY_BYTES
 
 
 def qemu_version() -> str:
-    """Which QEMU runs the guests."""
+    """Return the version of the QEMU that runs the guests."""
     return _version("qemu-system-x86_64")
 
 
 def processor() -> list[str]:
-    """What tells this host's processor from others."""
+    """Return what distinguishes this host's processor from others."""
     text = Path("/proc/cpuinfo").read_text()
     return sorted(
         set(re.findall(r"^(?:model name|stepping|microcode|flags)\s*:.*", text, re.MULTILINE))
@@ -166,7 +168,7 @@ def require() -> None:
 
 
 def describe() -> dict[str, Any]:
-    """This host, as `run.json` has it."""
+    """Return this host, as `run.json` has it."""
     return {
         "system": platform.platform(),
         "processors": os.cpu_count(),
@@ -178,7 +180,7 @@ def describe() -> dict[str, Any]:
 
 
 def _version(command: str) -> str:
-    """The first line of what `--version` says."""
+    """Return the first line that `--version` prints."""
     try:
         return process.run([command, "--version"], seconds=SECONDS).splitlines()[0]
     except process.CommandError as error:

@@ -34,7 +34,7 @@ _SECONDS = 20.0
 
 @contextlib.contextmanager
 def machines_folder(name: str) -> Iterator[Path]:
-    """A folder for the machines of the run `name`; none of them is left when it ends.
+    """Open a folder for the machines of the run `name`; none of them is left when it closes.
 
     Unless `keep` was called for the folder: then they go on. Raises UserError where there can be
     none.
@@ -61,7 +61,7 @@ def _runs() -> Path:
 
 
 def folders() -> dict[Path, bool]:
-    """The folders of all runs, and whether a run or its user has need of them still."""
+    """Return the folders of all runs; True for one that a run or its user still needs."""
     runs = _runs()
     # Who starts a run must not find its own lock held by who only looks.
     with shared(runs / _LOCK, _PURPOSE):
@@ -78,17 +78,17 @@ def keep(folder: Path) -> None:
 
 
 def is_kept(folder: Path) -> bool:
-    """Whether a folder was kept, and has a machine still."""
+    """True if a folder was kept, and still has a machine."""
     return (folder / _KEPT).exists() and bool(kept_machines(folder))
 
 
 def kept_machines(folder: Path) -> list[str]:
-    """The names of the machines that a folder has, by Vagrant's own record."""
+    """Return the names of the machines in a folder, by Vagrant's own record."""
     return sorted(path.parent.parent.name for path in folder.glob("machines/*/qemu/id"))
 
 
 def _sweep(runs: Path) -> None:
-    """End what runs have left that did not come to their end."""
+    """End what killed runs left behind."""
     for folder in _inside(runs):
         # A run that starts has its lock before the next one sweeps.
         if not (is_held(folder / "lock") or is_kept(folder)):
@@ -184,8 +184,8 @@ def _open_files(killed: set[int]) -> Iterator[Path]:
 
 
 def _files_of_machines(folder: Path, declarations: Path) -> Iterator[Path]:
-    """Yield the files that the machines in a folder are declared with, and those below their
-    disks: by hand, a machine can be older than its declaration."""
+    """Yield the files that the machines in a folder are declared with, and those below their disks:
+    one that was started by hand can be older than its declaration."""
     if not (names := kept_machines(folder)):
         return
     try:

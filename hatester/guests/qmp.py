@@ -30,7 +30,7 @@ _POLL_SECONDS = 0.02
 
 
 def execute(folder: Path, *commands: tuple[str, Mapping[str, Any]]) -> list[Any]:
-    """The answers to QMP commands, each a name with its arguments.
+    """Return the answers to QMP commands, each a name with its arguments.
 
     Raises MeasurementError when QEMU refuses one or does not answer.
     """
@@ -59,12 +59,12 @@ async def _execute(socket: str, commands: Sequence[tuple[str, Mapping[str, Any]]
 
 
 def _human(folder: Path, *lines: str) -> list[str]:
-    """The answers to lines of the human monitor, which says ordinary text where it refuses."""
+    """Return the answers to lines of the human monitor, which refuses in ordinary text."""
     return execute(folder, *(("human-monitor-command", {"command-line": line}) for line in lines))
 
 
 def ssh_port(folder: Path) -> int:
-    """The port of 127.0.0.1 that leads to the guest's SSH server.
+    """Return the port of 127.0.0.1 that leads to the guest's SSH server.
 
     Raises MeasurementError where there is none.
     """
@@ -76,7 +76,7 @@ def ssh_port(folder: Path) -> int:
 
 
 def save_devices(folder: Path, file: Path) -> None:
-    """Stop a guest for good, and write the state of its devices, without its memory, to a file.
+    """Stop a guest for good, and write the state of its devices, without memory, to a file.
 
     The memory stays as it is in the file that backs it (`x-ignore-shared` of QEMU's migration).
     Raises MeasurementError when that fails.
@@ -96,7 +96,7 @@ def save_devices(folder: Path, file: Path) -> None:
 
 
 def status(folder: Path) -> str:
-    """What a guest is at, by QEMU's word for it (RunState of qapi/run-state.json)."""
+    """Return the state of a guest, in QEMU's word (RunState of qapi/run-state.json)."""
     [answer] = execute(folder, ("query-status", {}))
     return str(answer["status"])
 
@@ -107,19 +107,19 @@ def resume(folder: Path) -> None:
 
 
 def pause(folder: Path) -> None:
-    """Have a guest stand still."""
+    """Make a guest stand still."""
     execute(folder, ("stop", {}))
 
 
 def is_accelerated(folder: Path) -> bool:
-    """Whether the guest runs under KVM."""
+    """True if the guest runs under KVM."""
     [answer] = execute(folder, ("query-kvm", {}))
     return bool(answer["enabled"])
 
 
 @contextlib.contextmanager
 def forwarded(folder: Path, binds: tuple[Bind, ...]) -> Iterator[Mapping[Bind, int]]:
-    """Ports of 127.0.0.1 that lead to addresses of the guest, for as long as it lasts.
+    """Forward ports of 127.0.0.1 to addresses of the guest, while it is open.
 
     QEMU's user network reaches any address that the guest answers ARP for, dummy0's as well. It
     forwards no IPv6, so such an address gets no port; nor does one that cannot be asked from there.
@@ -155,7 +155,7 @@ def _destination(bind: Bind) -> str:
 
 
 def _host_port(table: str, address: str, port: int) -> int | None:
-    """The host's side of a line of `info usernet`, if there is one:
+    """Return the host's port in the line of `info usernet` for an address; None without one.
 
     TCP[HOST_FORWARD]  14  127.0.0.1 40123  192.168.42.44  80  0  0
     """

@@ -42,22 +42,22 @@ class Vagrant(vagrant.Vagrant):
 
     @property
     def where(self) -> dict[str, str]:
-        """What else Vagrant must have in its environment to find these machines."""
+        """Return the environment in which Vagrant finds these machines."""
         return {
             "VAGRANT_DOTFILE_PATH": str(self.folder),
             "HATESTER_MACHINES": str(self.machines),
         }
 
     def entry(self, machine: str, command: str | None = None) -> list[str]:
-        """What enters a machine, and runs a command there, with `where` in its environment."""
+        """Return the command that enters a machine, or runs a command in it; it needs `where`."""
         return ["vagrant", "ssh", machine, *(["-c", command] if command else [])]
 
     def data(self, machine: str) -> Path:
-        """Where the provider keeps a machine's disk, console and sockets."""
+        """Return the folder of a machine's disk, console and sockets."""
         return self.folder / "machines" / machine / "qemu"
 
     def console(self, machine: str) -> str:
-        """What a guest's kernel and its first processes have written so far."""
+        """Return what a guest's kernel and its first processes have written so far."""
         path = self.data(machine) / "console.log"
         return path.read_text(errors="replace") if path.exists() else ""
 

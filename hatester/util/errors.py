@@ -9,18 +9,18 @@ from hatester.util.text import printable
 
 
 class UserError(Exception):
-    """What the user can mend: a file, a flag, the host. One sentence, no traceback, exit 2."""
+    """A mistake that the user can mend, in a file, a flag or the host: one sentence, exit 2."""
 
 
 class TimeIsUp(KeyboardInterrupt):
-    """A run's time limit was reached; it ends as by Ctrl-C, in order."""
+    """The time limit of a run was reached; it ends in order, as by Ctrl-C."""
 
 
 class MeasurementError(Exception):
-    """A cell could not be measured. It becomes the cell's `error`; the other cells go on."""
+    """A cell could not be measured. It becomes the cell's `error`; the other cells continue."""
 
 
 def tail(text: str, lines: int = 10) -> str:
-    """The last lines of a log, as evidence in an error's message, which a terminal may show."""
+    """Return the last lines of a log, for an error's message, safe for a terminal."""
     last = text.rstrip().splitlines()[-lines:]
     return "\n".join(printable(line.expandtabs()) for line in last)

@@ -87,7 +87,7 @@ def _remove_leftovers(path: Path) -> None:
 
 
 def set_aside(path: Path, reason: str) -> Path:
-    """Move what cannot be used out of the way, in place of an earlier one, and tell the user.
+    """Quarantine a file or folder: rename it, in place of an earlier one, and log it.
 
     Another process may do so at the same time. Returns where it is then. Raises OSError where it
     cannot be moved.
@@ -102,7 +102,7 @@ def set_aside(path: Path, reason: str) -> Path:
 
 @contextlib.contextmanager
 def usable(path: Path) -> Iterator[None]:
-    """Raise UserError, with the path, for what the system says of a file or folder in use here."""
+    """Turn an OSError about a file or folder into a UserError with its path."""
     try:
         yield
     except OSError as error:
@@ -112,7 +112,7 @@ def usable(path: Path) -> Iterator[None]:
 
 
 def remove(path: Path) -> None:
-    """Remove a file or a folder with all that is in it, if it is there."""
+    """Remove a file, or a folder with its content, if it exists."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:

@@ -28,12 +28,11 @@ Number = TypeVar("Number", int, float)
 
 
 class Damaged(Exception):
-    """Why something cannot be believed: of a file, to be said after its name; of a folder, as a
-    sentence."""
+    """The reason why data cannot be trusted: it follows a file's name, or is a sentence."""
 
 
 def sealed(content: Mapping[str, Any]) -> str:
-    """A JSON object, which must not be empty, with its seal."""
+    """Return a JSON object, which must not be empty, with its seal."""
     opened = json.dumps(content, indent=1, allow_nan=False).removesuffix("\n}") + ",\n"
     return opened + _seal(opened.encode()).decode()
 
@@ -43,7 +42,7 @@ def _seal(before: bytes) -> bytes:
 
 
 def unsealed(data: bytes) -> dict[str, Any]:
-    """A JSON object without its seal. Raises Damaged without one that is whole."""
+    """Return a JSON object without its seal. Raises Damaged unless the seal fits."""
     content = parsed(data)
     if SEAL not in content:
         raise Damaged("has no checksum")
@@ -55,7 +54,7 @@ def unsealed(data: bytes) -> dict[str, Any]:
 
 
 def parsed(data: bytes) -> dict[str, Any]:
-    """A JSON object. Raises Damaged for what is none (RFC 8259, so without NaN)."""
+    """Parse a JSON object. Raises Damaged for anything else (RFC 8259, so without NaN)."""
     try:
         content = json.loads(
             data, parse_constant=_refuse, parse_int=_number(int), parse_float=_number(float)
@@ -68,7 +67,7 @@ def parsed(data: bytes) -> dict[str, Any]:
 
 
 def _number(read: Callable[[str], Number]) -> Callable[[str], Number]:
-    """What reads a number that a float can be: JSON has no largest one, Python's int neither."""
+    """Return a reader of numbers that a float can hold: JSON and Python's int have no limit."""
 
     def number(text: str) -> Number:
         if math.isinf(float(text)):
@@ -83,13 +82,13 @@ def _refuse(constant: str) -> object:
 
 
 def write(path: Path, content: Any) -> None:
-    """Keep something that JSON can hold. Raises UserError where it cannot be written."""
+    """Write something that JSON can hold. Raises UserError where it cannot be written."""
     with usable(path):
         write_whole(path, sealed({_CONTENT: content}))
 
 
 def read(path: Path, form: pydantic.TypeAdapter[T]) -> T:
-    """What was kept.
+    """Read what `write` wrote.
 
     Raises Damaged when the file is another than was written, by a single byte, and OSError as
     open(2) has it.
@@ -104,7 +103,7 @@ def read(path: Path, form: pydantic.TypeAdapter[T]) -> T:
 
 
 def recall(path: Path, form: pydantic.TypeAdapter[T]) -> T | None:
-    """What was kept, or None: when there is nothing, or it is damaged and set aside now.
+    """Read what `write` wrote; None if there is nothing, or it was damaged and is quarantined.
 
     Raises UserError for a file that cannot be read.
     """

@@ -21,14 +21,16 @@ LATEST = "latest"
 
 
 def located(path: str, folder: Path) -> Path:
-    """A path as users write it: `~` is their home, and what is not absolute is in `folder`."""
+    """Return a path as users write it: `~` is their home, and a relative one is in `folder`."""
     # That of Path fails where there is no such user.
     return folder / os.path.expanduser(path)  # noqa: PTH111
 
 
 def is_there(path: Path, test: Callable[[Path], bool] = Path.exists) -> bool:
-    """Whether a path passes a test, which one that cannot be asked for does not: whose name is too
-    long, say, or whose folder may not be entered."""
+    """True if a path passes a test.
+
+    A path that cannot be tested does not: a name may be too long, or a folder closed to us.
+    """
     try:
         return test(path)
     except (OSError, ValueError):

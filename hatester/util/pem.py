@@ -48,14 +48,14 @@ Told = Callable[[int, str], None]
 
 @dataclass(frozen=True)
 class LookAlikes:
-    """What makes them, with its own key."""
+    """A maker of look-alikes, with its own key."""
 
     key: ec.EllipticCurvePrivateKey = field(
         default_factory=lambda: ec.generate_private_key(ec.SECP256R1())
     )
 
     def pem(self, text: str, told: Told) -> str:
-        """A PEM file in which nothing is left but look-alikes of its blocks, in their order."""
+        """Return a PEM file with look-alikes of a file's blocks, in order, and nothing else."""
         blocks = []
         for line, block in numbered(BLOCK, text):
             label = block["label"]
@@ -91,7 +91,7 @@ class LookAlikes:
         return self._empty_list(_subject(issuer))
 
     def _certificate(self, block: str) -> tuple[str, str]:
-        """The look-alike, and the names that it has."""
+        """Return the look-alike, and the names that it has."""
         try:
             subject, names = _names(x509.load_pem_x509_certificate(block.encode()))
         except _UNREADABLE:
@@ -133,11 +133,11 @@ class LookAlikes:
         return builder.sign(self.key, hashes.SHA256()).public_bytes(Encoding.PEM).decode()
 
     def private_key(self) -> str:
-        """The fresh one, as PEM."""
+        """Return the fresh private key, as PEM."""
         return self.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 
     def public_key(self) -> str:
-        """Return the fresh one, as PEM."""
+        """Return the fresh public key, as PEM."""
         public = self.key.public_key()
         return public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
 
@@ -147,7 +147,7 @@ def _subject(name: str) -> x509.Name:
 
 
 def _names(certificate: x509.Certificate) -> tuple[x509.Name, list[x509.GeneralName]]:
-    """The common name of its subject, and the host names and addresses that it is for."""
+    """Return the common name of a certificate's subject, and its host names and addresses."""
     common = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     subject = _subject(str(common[0].value)) if common else x509.Name([])
     try:

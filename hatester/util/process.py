@@ -56,7 +56,7 @@ def run(
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
 ) -> str:
-    """Standard output of a host command; `env` is added to this process's environment.
+    """Run a host command and return its standard output; `env` is added to the environment.
 
     Raises CommandError when it fails or takes more than `seconds`, and UserError when it is not
     installed. It runs in a process group of its own, so that what it started ends with it, and is

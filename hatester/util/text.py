@@ -17,18 +17,18 @@ _BRIEF.maxlevel = 3
 
 
 def listed(parts: Iterable[str]) -> str:
-    """`a, b and c`; nothing without any."""
+    """Return `a, b and c`; an empty text for no parts."""
     *others, last = [*parts] or [""]
     return f"{', '.join(others)} and {last}" if others else last
 
 
 def printable(text: str) -> str:
-    """In one line, and without what a terminal would take as a command."""
+    """Return a text in one line, without what a terminal would take as a command."""
     return "".join(each if each.isprintable() else "?" for each in text)
 
 
 def displayable(text: str) -> str:
-    """The same in as many lines as there are, for a terminal."""
+    """Return a text in its lines, each `printable`."""
     return "\n".join(printable(line.expandtabs()) for line in text.split("\n"))
 
 
@@ -51,24 +51,23 @@ def file_name(text: str, longest: int = 100) -> str:
 
 
 def quoted(value: object) -> str:
-    """What somebody wrote, as Python has it: in one line, and the beginning and the end of what is
-    long."""
+    """Return a value as Python writes it, in one line, with the middle of a long one left out."""
     return _BRIEF.repr(value)
 
 
 def brief(text: str) -> str:
-    """The same for a text, without its quotes."""
+    """Return a text like `quoted`, without its quotes."""
     return quoted(text)[1:-1]
 
 
 def counted(count: int, noun: str) -> str:
-    """`1 address`, `2 addresses`."""
+    """Return `1 address`, `2 addresses`."""
     plural = f"{noun}es" if noun.endswith("s") else f"{noun}s"
     return f"{count} {noun if count == 1 else plural}"
 
 
 def number(count: int) -> str:
-    """In letters, up to ten."""
+    """Return a number in letters, up to ten."""
     return _NUMBERS[count] if count < len(_NUMBERS) else str(count)
 
 
@@ -77,12 +76,12 @@ def were(count: int) -> str:
 
 
 def spread(low: str, high: str, between: str = " to ") -> str:
-    """A range of numbers, or the one that both are."""
+    """Return a range of numbers, or the one that both are."""
     return low if low == high else f"{low}{between}{high}"
 
 
 def numbered(pattern: re.Pattern[str], text: str) -> Iterator[tuple[int, re.Match[str]]]:
-    """What a pattern finds, each with the number of its line."""
+    """Yield the matches of a pattern, each with the number of its line."""
     line, position = 1, 0
     for found in pattern.finditer(text):
         line += text.count("\n", position, found.start())

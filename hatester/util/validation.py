@@ -22,7 +22,7 @@ M = TypeVar("M", bound=pydantic.BaseModel)
 
 
 class Declaration(pydantic.BaseModel):
-    """Anything that a file declares: no unknown keys, never changed."""
+    """A declaration in a file: it has no unknown keys, and never changes."""
 
     model_config = pydantic.ConfigDict(frozen=True)
 
@@ -46,7 +46,7 @@ def load(path: Path, model: type[M]) -> M:
 
 
 def text_of(path: Path) -> str:
-    """What is in a text file, line ends and all. Raises UserError naming the file."""
+    """Return the content of a text file, line ends and all. Raises UserError naming the file."""
     name = printable(str(path))
     try:
         with path.open(encoding="utf-8", newline="") as file:
@@ -63,7 +63,7 @@ def text_of(path: Path) -> str:
 
 
 def content(path: Path) -> object:
-    """What a YAML file has: strings, and lists and dictionaries of them, by strings.
+    """Return the content of a YAML file: strings, and lists and dictionaries of them.
 
     Raises UserError naming the file.
     """
@@ -83,8 +83,10 @@ def content(path: Path) -> object:
 
 
 class _Loader(yaml.BaseLoader):
-    """All scalars are strings, since 5.10 is a version and no number; no key comes twice, and no
-    tag makes anything else of a value."""
+    """A loader for which all scalars are strings, since 5.10 is a version and not a number.
+
+    No key comes twice, and no tag makes anything else of a value.
+    """
 
     def construct_document(self, node: yaml.Node) -> Any:
         if _size(node, {}) > MOST_VALUES:
@@ -108,7 +110,7 @@ class _Loader(yaml.BaseLoader):
 
 
 def _size(node: yaml.Node, known: dict[yaml.Node, int]) -> int:
-    """How many values a node stands for; it counts as one where it is within itself."""
+    """Return how many values a node stands for; one that is within itself counts as one."""
     if node not in known:
         known[node] = 1
         if isinstance(node, yaml.SequenceNode):
@@ -119,7 +121,7 @@ def _size(node: yaml.Node, known: dict[yaml.Node, int]) -> int:
 
 
 def checked(content: object, model: type[M], place: str, folder: Path = Path()) -> M:
-    """What was written at a place as `model`; paths in it are relative to `folder`.
+    """Return a declaration as `model`; paths in it are relative to `folder`.
 
     Raises UserError, which begins with `place`.
     """
@@ -130,7 +132,7 @@ def checked(content: object, model: type[M], place: str, folder: Path = Path()) 
 
 
 def sentence(error: pydantic.ValidationError) -> str:
-    """The first mistake: where it is, what it is, and what was written there."""
+    """Return the first mistake: where it is, what it is, and what was written there."""
     first = error.errors()[0]
     place = ": ".join(brief(str(part)) for part in first["loc"])
     if first["type"] == "value_error":
@@ -143,14 +145,14 @@ def sentence(error: pydantic.ValidationError) -> str:
 
 
 def require(name: str, known: Iterable[str], place: str) -> None:
-    """Raise UserError when `name` is none of `known`; `place` says where it was named."""
+    """Raise UserError when `name` is not among `known`; `place` says where it was named."""
     there = list(known)
     if name not in there:
         raise UserError(f"{place}: there is no {quoted(name)}{choices(name, there)}.")
 
 
 def choices(name: str, known: list[str]) -> str:
-    """What there is, for who named something else, and what that may have been meant to be."""
+    """Return what there is, for a user who named something else, and a guess at what was meant."""
     close = difflib.get_close_matches(name, known, n=1)
     guess = f"; did you mean {close[0]}?" if close else ""
     return printable(f"{guess} (there are: {', '.join(known) or 'none'})")
