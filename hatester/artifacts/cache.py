@@ -3,7 +3,7 @@ of the module that makes it (see `digest`).
 
 An entry is made aside and renamed into place, with a manifest of what is in it. Whenever it is
 used, it is compared with that (`manifest` says what is noticed and what is not); what is damaged,
-or nobody knows how it came there, is set aside with a word to the user, and made again. The time of
+or nobody knows how it came there, is quarantined, reported and rebuilt. The time of
 its folder is when it was last used.
 
 A lock per entry keeps two processes from making the same one, or from setting aside what the other
@@ -30,7 +30,7 @@ import pydantic
 from hatester.artifacts.manifest import Manifest
 from hatester.util import process
 from hatester.util.errors import UserError
-from hatester.util.files import UNFINISHED, remove, set_aside, usable
+from hatester.util.files import UNFINISHED, quarantine, remove, usable
 from hatester.util.jsonfile import Damaged
 from hatester.util.locks import locked
 
@@ -54,7 +54,7 @@ def root() -> Path:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        reason = "it is no folder" if isinstance(error, FileExistsError) else error.strerror
+        reason = "it is not a folder" if isinstance(error, FileExistsError) else error.strerror
         raise UserError(f"The cache folder {folder} cannot be made: {reason}.") from error
     with usable(folder):
         state = folder.stat()
@@ -87,7 +87,7 @@ def subfolder(*names: str) -> Path:
         if not path.is_dir():
             with usable(path), locked(root() / ".lock", "makes folders in the cache"):
                 if os.path.lexists(path) and not path.is_dir():
-                    set_aside(path, "is damaged: it is no folder")
+                    quarantine(path, "is damaged: it is not a folder")
                 path.mkdir(exist_ok=True)
     return path
 
@@ -149,7 +149,7 @@ def reject(folder: Path, inode: int, reason: str) -> None:
     """
     with usable(folder), _locked_entry(folder):
         if folder.exists() and folder.stat().st_ino == inode:
-            set_aside(folder, reason)
+            quarantine(folder, reason)
 
 
 def told(folder: Path, name: str, model: type[M]) -> M:
@@ -210,10 +210,10 @@ def _is_whole(folder: Path) -> bool:
         return False
     try:
         if not _is_folder(folder):
-            raise Damaged("it is no folder")
+            raise Damaged("it is not a folder")
         _manifest(folder).verify()
     except Damaged as error:
-        set_aside(folder, f"is damaged: {error}")
+        quarantine(folder, f"is damaged: {error}")
         return False
     use(folder)
     return True

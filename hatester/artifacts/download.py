@@ -27,7 +27,7 @@ from urllib3.util.retry import Retry
 from hatester.artifacts import cache
 from hatester.util import process
 from hatester.util.errors import MeasurementError, UserError
-from hatester.util.files import checksum, set_aside, usable
+from hatester.util.files import checksum, quarantine, usable
 from hatester.util.locks import locked
 from hatester.util.progress import CONSOLE
 
@@ -102,9 +102,9 @@ def _is_there(target: Path, wanted: str) -> bool:
 def _fetch(url: str, wanted: str, target: Path) -> None:
     partial = target.with_name(f".{wanted}.partial")
     if os.path.lexists(target):
-        set_aside(target, "is damaged: it has another checksum than its name")
+        quarantine(target, "is damaged: it has another checksum than its name")
     if os.path.lexists(partial) and not partial.is_file():
-        set_aside(partial, "is damaged: it is no file")
+        quarantine(partial, "is damaged: it is not a file")
     deadline = time.monotonic() + SECONDS
     _tried(url, lambda: _complete(url, wanted, partial, deadline))
     partial.rename(target)

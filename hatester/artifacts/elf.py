@@ -86,7 +86,7 @@ def version_of(content: bytes, name: str) -> str:
     """
     found = _VERSION.search(content)
     if not found:
-        raise MeasurementError(f"{name} is no HAProxy: it has no version of one")
+        raise MeasurementError(f"{name} is not a HAProxy: it has no version of one")
     return found[1].decode("ascii", "replace")
 
 
@@ -159,7 +159,7 @@ def _read(content: bytes, path: str) -> _Elf:
             return _dynamic(elf, path)
         architecture = elf.get_machine_arch()
     except Exception as error:  # pyelftools raises whatever a broken file makes it stumble over
-        raise MeasurementError(f"{path} is no program that can be read: {error}") from error
+        raise MeasurementError(f"{path} is not a program that can be read: {error}") from error
     raise MeasurementError(f"{path} is for another architecture: {architecture}, not x86-64")
 
 

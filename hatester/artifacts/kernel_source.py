@@ -194,7 +194,7 @@ def _modules(kernel: Path, modules: Path | None) -> tuple[Path, str]:
         if (place / "modules.order").is_file():
             return place, release
     place = modules or kernel.parent
-    raise UserError(f"{place}: here are no modules of {kernel.name}, which is Linux {release}.")
+    raise UserError(f"{place}: there are no modules of {kernel.name}, which is Linux {release}.")
 
 
 def _local(paths: Sequence[Path]) -> list[Path]:
@@ -229,8 +229,6 @@ def _parts(files: Sequence[Path]) -> list[Deb]:
             newest[deb.name] = deb
     images = [name for name in newest if _IMAGE.match(name)]
     if len(images) != 1:
-        several = f"{len(images)} kernels ({', '.join(sorted(images))}), and not one"
-        raise MeasurementError(
-            f"in {', '.join(map(str, files))} {'are ' + several if images else 'is no kernel'}"
-        )
+        found = f"{len(images)} kernels ({', '.join(sorted(images))})" if images else "no kernel"
+        raise MeasurementError(f"{found} in {', '.join(map(str, files))}, expected one")
     return sorted(newest.values(), key=lambda deb: deb.name)

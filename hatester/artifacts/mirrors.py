@@ -42,7 +42,7 @@ def find_mirrors(
         )
     for uri in filter(None, (mirror, security, snapshot)):
         if not _URI.fullmatch(uri):
-            raise UserError(f"{quoted(uri)} is no mirror's URL; write spaces in it as %20.")
+            raise UserError(f"{quoted(uri)} is not a mirror's URL; write spaces in it as %20.")
     return Mirrors(mirror.rstrip("/"), security.rstrip("/"), snapshot and snapshot.rstrip("/"))
 
 

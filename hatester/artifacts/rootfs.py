@@ -80,7 +80,7 @@ def link(path: str, target: str) -> Member:
 def make_disk(members: Iterable[Member], folder: Path) -> None:
     """Make the disk of the tree in `folder`.
 
-    Raises MeasurementError when there is no HAProxy among them, and for what does not stay within
+    Raises MeasurementError without a HAProxy among them, and for a member that would be outside of
     the tree.
     """
     packed = folder / "tree.tar"
@@ -183,7 +183,7 @@ class Root:
             raise MeasurementError(f"{path} cannot be read: {error.strerror}") from error
 
     def files(self, pattern: str) -> Iterator[str]:
-        """Yield the paths that a pattern over names in one folder matches, such as `/etc/*.conf`."""
+        """Yield the paths that a pattern for names in a folder matches, such as `/etc/*.conf`."""
         folder, _, names = pattern.rpartition("/")
         place = self._at(folder)
         there = [path.name for path in place.iterdir()] if is_there(place, Path.is_dir) else []

@@ -118,6 +118,6 @@ def _fetch(base: str, sha1: str) -> Path:
 
 
 def _parts(deb: Deb, release: str) -> list[str]:
-    """Return the packages over which a kernel is spread from 7.x on, as one of them names others."""
+    """Return the packages that make up a kernel from 7.x on, as one of them names others."""
     names = rf"\blinux-(?:binary|modules|base)-{re.escape(release)}(?![A-Za-z0-9.+-])"
     return re.findall(names, deb.depends)

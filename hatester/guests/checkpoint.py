@@ -106,7 +106,7 @@ class Starter:
         for folder in cache.entries(KIND, f"{self._base()}-"):
             try:
                 saved = _Saved.read(folder)
-            except UserError:  # it was set aside
+            except UserError:  # it is quarantined
                 continue
             if saved.has(needed):
                 return saved
@@ -150,7 +150,7 @@ class Starter:
                 disks=_disks(saved.told.builds), ready=str(saved.folder),
             )  # fmt: skip
         except MeasurementError:
-            # One that was told to end says nothing of what it went on from.
+            # An interrupted start says nothing about the saved guest.
             with contextlib.suppress(UserError):
                 process.require_going_on()
                 cache.reject(saved.folder, saved.inode, "is of no use: no guest went on from it")
@@ -161,7 +161,7 @@ class Starter:
         return {name: tree.serial for name, tree in self.trees.items()}
 
     def _base(self) -> str:
-        """Return the beginning of a saved guest's name: a digest of its ingredients except builds."""
+        """Return the beginning of a saved guest's name: its ingredients except builds, digested."""
         engine = self.vagrant.engine
         kit, system = self.image.kit.folder, self.image.system.parent
         ingredients = {

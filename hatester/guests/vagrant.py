@@ -17,7 +17,7 @@ import vagrant
 from hatester.guests.engine import Engine
 from hatester.util import process
 from hatester.util.errors import MeasurementError, tail
-from hatester.util.files import set_aside, usable, write_whole
+from hatester.util.files import quarantine, usable, write_whole
 from hatester.util.locks import locked
 
 SECONDS = 300.0
@@ -99,5 +99,5 @@ def _known(file: Path) -> dict[str, dict[str, Any]]:
     try:
         return _MACHINES.validate_json(file.read_bytes()) if file.exists() else {}
     except (IsADirectoryError, pydantic.ValidationError):
-        set_aside(file, "is damaged: it has no machines")
+        quarantine(file, "is damaged: it has no machines")
         return {}

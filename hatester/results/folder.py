@@ -17,7 +17,7 @@ from typing import TypeVar
 import pydantic
 
 from hatester.util.errors import UserError
-from hatester.util.files import remove, set_aside, write_whole
+from hatester.util.files import remove, quarantine, write_whole
 from hatester.util.jsonfile import Damaged
 from hatester.util.validation import sentence
 
@@ -135,6 +135,6 @@ def quarantine(path: Path, reason: str) -> None:
     """Rename a damaged or foreign file, and report it, also if it is missing."""
     with writing(path):
         if path.exists():
-            set_aside(path, reason)
+            quarantine(path, reason)
         else:
             log.warning(f"{path} {reason}")

@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 UNFINISHED = "unfinished"
 DAMAGED = "damaged"
-"""Suffixes of hidden names: what was never finished, and what was set aside."""
+"""Suffixes of hidden names: for unfinished files, and for quarantined ones."""
 
 _PIECE = 1 << 20
 
@@ -42,8 +42,8 @@ def write_whole(path: Path, content: str) -> None:
 
     The file and its folder are on the disk when this returns.
 
-    A folder in its place is set aside, and what processes that were killed have left of the same
-    file is removed. Raises OSError as open(2) and write(2) have it; the old content is there then.
+    A folder in its place is quarantined, and what killed processes left of the same file
+    is removed. Raises OSError as open(2) and write(2) have it; the old content is there then.
     """
     _make_folder(path.parent)
     _remove_leftovers(path)
@@ -54,7 +54,7 @@ def write_whole(path: Path, content: str) -> None:
             file.flush()
             os.fsync(file.fileno())
         if path.is_dir() and not path.is_symlink():
-            set_aside(path, "is a folder, where a file should be")
+            quarantine(path, "is a folder, where a file should be")
         unfinished.replace(path)
     except BaseException:
         unfinished.unlink(missing_ok=True)
@@ -86,7 +86,7 @@ def _remove_leftovers(path: Path) -> None:
             remove(leftover)
 
 
-def set_aside(path: Path, reason: str) -> Path:
+def quarantine(path: Path, reason: str) -> Path:
     """Quarantine a file or folder: rename it, in place of an earlier one, and log it.
 
     Another process may do so at the same time. Returns where it is then. Raises OSError where it
@@ -96,7 +96,7 @@ def set_aside(path: Path, reason: str) -> Path:
     remove(aside)
     with contextlib.suppress(FileNotFoundError):
         path.rename(aside)
-        log.warning(f"{path} {reason}; it was set aside as {aside.name}")
+        log.warning(f"{path} {reason}; quarantined as {aside.name}")
     return aside
 
 

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import pydantic
 
-from hatester.util.files import set_aside, usable, write_whole
+from hatester.util.files import quarantine, usable, write_whole
 from hatester.util.text import brief
 
 SEAL = "sha256"
@@ -60,9 +60,9 @@ def parsed(data: bytes) -> dict[str, Any]:
             data, parse_constant=_refuse, parse_int=_number(int), parse_float=_number(float)
         )
     except (ValueError, RecursionError) as error:
-        raise Damaged(f"is no JSON ({error})") from error
+        raise Damaged(f"is not JSON ({error})") from error
     if not isinstance(content, dict):
-        raise Damaged("is no JSON object")
+        raise Damaged("is not a JSON object")
     return content
 
 
@@ -78,7 +78,7 @@ def _number(read: Callable[[str], Number]) -> Callable[[str], Number]:
 
 
 def _refuse(constant: str) -> object:
-    raise ValueError(f"{constant} is no number")
+    raise ValueError(f"{constant} is not a number")
 
 
 def write(path: Path, content: Any) -> None:
@@ -95,7 +95,7 @@ def read(path: Path, form: pydantic.TypeAdapter[T]) -> T:
     """
     # A pipe would have it wait for ever.
     if not stat.S_ISREG(path.lstat().st_mode):
-        raise Damaged("is no file")
+        raise Damaged("is not a file")
     try:
         return form.validate_python(unsealed(path.read_bytes()).get(_CONTENT))
     except pydantic.ValidationError as error:
@@ -113,5 +113,5 @@ def recall(path: Path, form: pydantic.TypeAdapter[T]) -> T | None:
         except FileNotFoundError:
             return None
         except Damaged as error:
-            set_aside(path, str(error))
+            quarantine(path, str(error))
             return None

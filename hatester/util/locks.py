@@ -18,7 +18,7 @@ from typing import IO
 
 from hatester.util import process
 from hatester.util.errors import UserError
-from hatester.util.files import set_aside
+from hatester.util.files import quarantine
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +79,7 @@ def _opened(path: Path) -> IO[str]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.is_dir():
-            set_aside(path, "is a folder, where a lock should be")
+            quarantine(path, "is a folder, where a lock should be")
         # NFS has byte-range locks instead, for which a file is open for reading and for writing.
         return path.open("a+")
     except OSError as error:

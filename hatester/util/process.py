@@ -32,7 +32,7 @@ _is_stopped = threading.Event()
 log = logging.getLogger(__name__)
 
 END_SECONDS = 20.0
-"""For a command that is told to end, such as mmdebstrap, to take away what it has half made."""
+"""For an interrupted command, such as mmdebstrap, to remove what it has half made."""
 
 
 def log_command(command: Sequence[str], env: Mapping[str, str] | None = None) -> None:
@@ -60,7 +60,7 @@ def run(
 
     Raises CommandError when it fails or takes more than `seconds`, and UserError when it is not
     installed. It runs in a process group of its own, so that what it started ends with it, and is
-    told to end when this process dies (setpriv(1), PR_SET_PDEATHSIG).
+    ended when this process dies (setpriv(1), PR_SET_PDEATHSIG).
     """
     words = [str(word) for word in command]
     log_command(words, env)
@@ -120,7 +120,7 @@ def stopped() -> Iterator[None]:
 def require_going_on() -> None:
     """Raise UserError while commands are `stopped`, when nothing is to be awaited any more."""
     if _is_stopped.is_set():
-        raise UserError("It was told to end.")
+        raise UserError("It was interrupted.")
 
 
 def end(process: subprocess.Popen[str]) -> None:

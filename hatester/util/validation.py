@@ -56,7 +56,7 @@ def text_of(path: Path) -> str:
     except UnicodeDecodeError as error:
         raise UserError(f"{name} is not UTF-8 text.") from error
     except ValueError as error:
-        raise UserError(f"{name} is no name of a file.") from error
+        raise UserError(f"{name} is not a file name.") from error
     if len(text) > MOST_CHARACTERS:
         raise UserError(f"{name} is too long: more than {MOST_CHARACTERS} characters.")
     return text
@@ -101,7 +101,7 @@ class _Loader(yaml.BaseLoader):
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
             if not isinstance(key, str) or key in keys:
-                problem = "comes twice" if isinstance(key, str) else "is no name"
+                problem = "comes twice" if isinstance(key, str) else "is not a name"
                 raise yaml.MarkedYAMLError(
                     problem=f"{quoted(key)} {problem}", problem_mark=key_node.start_mark
                 )

@@ -228,7 +228,7 @@ def test_apt_refuses_a_misreadable_folder(
 @given(names | st.builds("http://{}".format, names))
 def test_mirror_is_one_field_or_refused(uri: str) -> None:
     assume(uri)
-    with refused("is no mirror's URL"):
+    with refused("is not a mirror's URL"):
         lines = Archive(find_mirrors(uri, uri, uri)).sources("trixie-backports").split("\n")
         fields = [line.split() for line in lines]
         assert [len(each) for each in fields] == [5, 5, 0]

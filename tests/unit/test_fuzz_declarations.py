@@ -222,5 +222,5 @@ def test_any_word_is_a_flag_s_value_or_refused(folder: Path, word: str) -> None:
     ):
         with refused("--"):
             read()
-    with refused("--", "cannot be read", "UTF-8", "is no name of a file"):
+    with refused("--", "cannot be read", "UTF-8", "is not a file name"):
         options.own(word[:300], "", [], "")

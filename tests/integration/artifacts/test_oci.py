@@ -173,8 +173,11 @@ def test_read_only_folders_are_removed(tmp_path: Path) -> None:
     ("contents", "sentence"),
     [
         ({"usr/bin/nginx": elf()}, "it has no haproxy in its PATH"),
-        ({"usr/sbin/haproxy": elf()}, "/usr/sbin/haproxy is no HAProxy: it has no version of one"),
-        ({"usr/sbin/haproxy": b"#!/bin/sh"}, "/usr/sbin/haproxy is no program that can be read"),
+        (
+            {"usr/sbin/haproxy": elf()},
+            "/usr/sbin/haproxy is not a HAProxy: it has no version of one",
+        ),
+        ({"usr/sbin/haproxy": b"#!/bin/sh"}, "/usr/sbin/haproxy is not a program that can be read"),
         (
             {"usr/sbin/haproxy": haproxy(machine=AARCH64)},
             "/usr/sbin/haproxy is for another architecture: AArch64",

@@ -167,8 +167,10 @@ def test_foreign_folders_are_not_used(started: Started, capsys: pytest.CaptureFi
     assert started.ready == [None, str(one), str(one)]
     assert saved() == [one]
     said = capsys.readouterr().err
-    assert f"{foreign} is damaged: .manifest.json is missing; it was set aside" in said
-    assert f"{other} is damaged: there is no ready.json, or it has another form; it was" in said
+    assert f"{foreign} is damaged: .manifest.json is missing; quarantined" in said
+    assert (
+        f"{other} is damaged: there is no ready.json, or it has another form; quarantined" in said
+    )
 
 
 def test_unusable_checkpoint_is_quarantined(
@@ -180,7 +182,7 @@ def test_unusable_checkpoint_is_quarantined(
     starter("3.0").start("6.1")
     assert started.ready == [None, str(one), str(one), None]
     assert saved() == []
-    assert f"{one} is of no use: no guest went on from it; it was set" in capsys.readouterr().err
+    assert f"{one} is of no use: no guest went on from it; quarantined" in capsys.readouterr().err
 
 
 def test_ended_guest_keeps_its_checkpoint(
@@ -191,7 +193,7 @@ def test_ended_guest_keeps_its_checkpoint(
     started.is_unable = True
 
     def end() -> None:
-        raise UserError("It was told to end.")
+        raise UserError("It was interrupted.")
 
     monkeypatch.setattr(process, "require_going_on", end)
     starter("3.0").start("6.1")

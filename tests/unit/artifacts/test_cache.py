@@ -140,7 +140,7 @@ def test_the_folder_is_this_users_alone_or_says_why_it_cannot_be(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "other"))
     (tmp_path / "other").mkdir()
     (tmp_path / "other/hatester").touch()
-    with pytest.raises(UserError, match=r"/other/hatester cannot be made: it is no folder\.$"):
+    with pytest.raises(UserError, match=r"/other/hatester cannot be made: it is not a folder\.$"):
         cache.root()
 
 

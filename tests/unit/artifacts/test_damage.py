@@ -121,7 +121,7 @@ def test_whatever_is_changed_is_named_set_aside_and_made_again(data: st.DataObje
     [line] = said
     assert line.startswith(f"{folder} is damaged: ")
     assert named in line
-    assert line.endswith(f"; it was set aside as .{name}.damaged")
+    assert line.endswith(f"; quarantined as .{name}.damaged")
     assert folder.with_name(f".{name}.damaged").is_dir()
     cache.entry("kind", name, must_not_make)
 
@@ -131,15 +131,15 @@ def test_what_is_no_folder_or_has_no_manifest_is_made_again(
 ) -> None:
     folder = cache.entry("kind", "name", write)
     for damage, reason in (
-        (lambda: folder.write_text("foreign"), "it is no folder"),
-        (lambda: folder.symlink_to(root), "it is no folder"),
-        (lambda: folder.symlink_to("nowhere"), "it is no folder"),
+        (lambda: folder.write_text("foreign"), "it is not a folder"),
+        (lambda: folder.symlink_to(root), "it is not a folder"),
+        (lambda: folder.symlink_to("nowhere"), "it is not a folder"),
         (folder.mkdir, r".manifest.json is missing"),
     ):
         shutil.rmtree(folder)
         damage()
         cache.entry("kind", "name", write)
-        assert f"{folder} is damaged: {reason}; it was set aside" in capsys.readouterr().err
+        assert f"{folder} is damaged: {reason}; quarantined" in capsys.readouterr().err
         assert contents(folder) == {**CONTENTS, **LINKS}
 
 
@@ -149,10 +149,10 @@ def test_a_kind_or_a_lock_that_is_something_else_is_set_aside(
     cache.root()
     (root / "kind").write_text("foreign")
     cache.entry("kind", "name", write)
-    assert f"{root}/kind is damaged: it is no folder; it was set aside" in capsys.readouterr().err
+    assert f"{root}/kind is damaged: it is not a folder; quarantined" in capsys.readouterr().err
     (root / "other/.name.lock").mkdir(parents=True)
     cache.entry("other", "name", write)
-    assert ".name.lock is a folder, where a lock should be; it was" in capsys.readouterr().err
+    assert ".name.lock is a folder, where a lock should be; quarantined" in capsys.readouterr().err
 
 
 def test_a_copy_is_found_whole_with_holes_or_without_and_its_damage_is_noticed(root: Path) -> None:
@@ -207,7 +207,7 @@ def test_of_all_entries_the_damaged_are_left_out(
     assert list(cache.entries("kind", "[a]-")) == [whole]
     said = capsys.readouterr().err
     assert f"{damaged} is damaged: vmlinuz is a file of 0 bytes, and was a file of 72 b" in said
-    assert "[a]-3 is damaged: it is no folder" in said
+    assert "[a]-3 is damaged: it is not a folder" in said
     assert list(cache.entries("kind", "[a]-")) == [whole]
     assert not capsys.readouterr().err
 
@@ -227,7 +227,7 @@ def test_what_an_entry_says_in_another_form_is_not_taken(
     folder = cache.entry("kind", "name", make)
     with pytest.raises(UserError, match=r"kind/name could not be used; try again\.$"):
         cache.told(folder, "kit.json", Told)
-    assert "there is no kit.json, or it has another form; it was set" in capsys.readouterr().err
+    assert "there is no kit.json, or it has another form; quarantined" in capsys.readouterr().err
     content = '{"version": "1"}'
     cache.entry("kind", "name", make)
     assert cache.told(folder, "kit.json", Told).version == "1"

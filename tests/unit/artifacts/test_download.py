@@ -118,7 +118,7 @@ def test_a_file_that_was_damaged_since_is_set_aside_and_fetched_again(
     for _ in range(2):
         assert fetch(f"{site.url}/a.deb", SHA256).read_bytes() == CONTENT
     assert len(site.asked) == 2
-    said = f"{file} is damaged: it has another checksum than its name; it was set aside as ."
+    said = f"{file} is damaged: it has another checksum than its name; quarantined as ."
     assert said in capsys.readouterr().err
 
 
@@ -132,8 +132,8 @@ def test_what_is_in_the_way_of_a_file_is_set_aside(
     partial().mkdir()
     assert fetch(f"{site.url}/a.deb", SHA256).read_bytes() == CONTENT
     said = capsys.readouterr().err
-    assert f"{folder} is damaged: it is no folder; it was set aside" in said
-    assert f"{partial()} is damaged: it is no file; it was set aside" in said
+    assert f"{folder} is damaged: it is not a folder; quarantined" in said
+    assert f"{partial()} is damaged: it is not a file; quarantined" in said
 
 
 def test_what_a_server_does_not_have_is_asked_for_once(site: Web) -> None:

@@ -98,8 +98,8 @@ def test_a_library_for_another_architecture_is_passed_over(tmp_path: Path) -> No
     ("files", "sentence"),
     [
         ({}, "/usr/local/sbin/haproxy is missing"),
-        ({"": b"#!/bin/sh\n"}, "/usr/local/sbin/haproxy is no program that can be read: "),
-        ({"": elf()}, "/usr/local/sbin/haproxy is no HAProxy: it has no version of one"),
+        ({"": b"#!/bin/sh\n"}, "/usr/local/sbin/haproxy is not a program that can be read: "),
+        ({"": elf()}, "/usr/local/sbin/haproxy is not a HAProxy: it has no version of one"),
         (
             {"": haproxy(machine=AARCH64)},
             "/usr/local/sbin/haproxy is for another architecture: AArch64, not x86-64",

@@ -37,7 +37,7 @@ def test_what_has_no_machines_is_set_aside_and_written_anew(
         file.write_bytes(damaged)
     declare_machines(file, {"6.1": MACHINE})
     assert json.loads(file.read_text()) == {"6.1": MACHINE}
-    assert f"{file} is damaged: it has no machines; it was set aside as .mach" in (
+    assert f"{file} is damaged: it has no machines; quarantined as .mach" in (
         capsys.readouterr().err
     )
 

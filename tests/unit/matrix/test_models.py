@@ -197,7 +197,7 @@ def test_a_wrong_matrix_is_told_with_the_choices(name: str, sentence: str) -> No
             'a: "\\UFFFFFFFF"',
             "kernels.yml is not YAML: a number in it is too large.",
         ),
-        ("kernels.yml", "? [a]\n: b", "kernels.yml, line 1: ['a'] is no name."),
+        ("kernels.yml", "? [a]\n: b", "kernels.yml, line 1: ['a'] is not a name."),
         ("kernels.yml", BOMB, "line 1: with its aliases, this is more than 1000000 values."),
         ("kernels.yml", 'kernels: {"\\e[2J": {}}', r"kernels: \x1b[2J: [key]: string should match"),
         ("kernels.yml", '"a\\nb": c', r"kernels.yml: there is no key 'a\nb' (there are: kernels)."),

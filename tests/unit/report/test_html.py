@@ -179,9 +179,9 @@ def test_cells_without_a_result_are_told_with_the_reason(run: Results) -> None:
     [
         (json.dumps(evidence(labels=[])), "It ended before any connection was made."),
         ('{"probes": [[0]]}', "timeline.json is not a timeline (interval: "),
-        ("[", "timeline.json is no JSON (Expecting value"),
-        ("[" * 100_000, "timeline.json is no JSON (maximum recursion depth"),
-        ("[]", "timeline.json is no JSON object."),
+        ("[", "timeline.json is not JSON (Expecting value"),
+        ("[" * 100_000, "timeline.json is not JSON (maximum recursion depth"),
+        ("[]", "timeline.json is not a JSON object."),
         (None, "timeline.json is missing."),
     ],
 )

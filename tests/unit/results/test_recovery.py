@@ -237,7 +237,7 @@ def test_damaged_files_are_reported_and_quarantined_once(
     found = find(run.folder.parent, "latest")
     told = capsys.readouterr().err
     for file in (run.file, cell, timeline(run, 1)):
-        assert f"{file} is not as it was written; it was set aside as .{file.name}.damaged" in told
+        assert f"{file} is not as it was written; quarantined as .{file.name}.damaged" in told
         assert file.with_name(f".{file.name}.damaged").is_file()
     assert run.file.read_text() == found.run.to_json()
     assert [each.id for each, _ in found.left()] == [OUT.id, WELL.id, LEFT.id]
@@ -260,7 +260,7 @@ def test_a_cell_of_another_id_is_not_believed(
     for name in ("cell.json", "SHA256SUMS"):
         shutil.copy(source / name, folder)
     assert find(run.folder.parent, "latest").cells == run.cells
-    assert f"{folder}/cell.json is another cell's; it was set aside" in capsys.readouterr().err
+    assert f"{folder}/cell.json is another cell's; quarantined" in capsys.readouterr().err
 
 
 def test_the_run_json_of_another_run_is_not_taken_for_this_ones(
@@ -270,7 +270,7 @@ def test_the_run_json_of_another_run_is_not_taken_for_this_ones(
     other.run = other.run.model_copy(update={"started": "2020-01-01T00:00:00+00:00"})
     folders.store(run.folder, {"run.json": other.run.to_json()})
     assert find(tmp_path, "latest").run == run.run
-    assert "run.json is another run's; it was set aside" in capsys.readouterr().err
+    assert "run.json is another run's; quarantined" in capsys.readouterr().err
 
 
 HOLDING = """

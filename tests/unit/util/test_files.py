@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hatester.util.files import set_aside, write_whole
+from hatester.util.files import quarantine, write_whole
 
 
 def write_and_hang(path: Path, begun: Event) -> None:
@@ -66,7 +66,7 @@ def test_a_folder_where_a_file_should_be_is_set_aside(
     write_whole(path, "new")
     assert path.read_text() == "new"
     assert (tmp_path / ".file.damaged/sub").is_dir()
-    assert f"{path} is a folder, where a file should be; it was set aside as .file.damaged" in (
+    assert f"{path} is a folder, where a file should be; quarantined as .file.damaged" in (
         capsys.readouterr().err
     )
 
@@ -74,7 +74,7 @@ def test_a_folder_where_a_file_should_be_is_set_aside(
 def test_what_is_set_aside_takes_the_place_of_what_was_before(tmp_path: Path) -> None:
     for make in (Path.mkdir, Path.touch, Path.mkdir):
         make(tmp_path / "it")
-        aside = set_aside(tmp_path / "it", "is odd")
+        aside = quarantine(tmp_path / "it", "is odd")
         assert aside.is_dir() is (make is Path.mkdir)
     assert not (tmp_path / "it").exists()
-    assert set_aside(tmp_path / "it", "was set aside by another process") == aside
+    assert quarantine(tmp_path / "it", "was set aside by another process") == aside

@@ -62,15 +62,15 @@ def test_what_was_written_is_read(file: Path, content: dict[str, list[int]]) -> 
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("", "is no JSON"),
-        ("[]", "is no JSON object"),
-        ("null", "is no JSON object"),
-        ("[" * 100_000, "is no JSON"),
+        ("", "is not JSON"),
+        ("[]", "is not a JSON object"),
+        ("null", "is not a JSON object"),
+        ("[" * 100_000, "is not JSON"),
         ('{"content": 1}', "has no checksum"),
-        ('{"content": NaN}', "is no JSON"),
-        ('{"content": 1e999}', "is no JSON"),
-        (f'{{"content": {"9" * 400}}}', "is no JSON"),
-        ("\udcff", "is no JSON"),
+        ('{"content": NaN}', "is not JSON"),
+        ('{"content": 1e999}', "is not JSON"),
+        (f'{{"content": {"9" * 400}}}', "is not JSON"),
+        ("\udcff", "is not JSON"),
     ],
 )
 def test_somebody_elses_file_is_set_aside_with_a_word(
@@ -80,7 +80,7 @@ def test_somebody_elses_file_is_set_aside_with_a_word(
     file.write_bytes(text.encode(errors="surrogateescape"))
     assert jsonfile.recall(file, FORM) is None
     assert f"{file} {reason}" in (said := capsys.readouterr().err)
-    assert "; it was set aside as .file.json.damaged" in said
+    assert "; quarantined as .file.json.damaged" in said
     assert (tmp_path / ".file.json.damaged").exists()
     assert jsonfile.recall(file, FORM) is None
     assert not capsys.readouterr().err
