@@ -70,11 +70,11 @@ class _Lists:
         self._manifest.write()
 
     def are_untouched(self) -> bool:
-        """True if nothing points to a change since then."""
+        """Return True if nothing points to a change since then."""
         return self._manifest.is_untouched()
 
     def are_whole(self) -> bool:
-        """True if they are what was fetched; otherwise delete them, and log it.
+        """Return True if they are what was fetched; otherwise delete them, and log it.
 
         To be called by one at a time.
         """

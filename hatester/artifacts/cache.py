@@ -1,14 +1,12 @@
-"""Things that are made once: a folder per entry, named by what it is made of, and by the RECIPE
-of the module that makes it (see `digest`).
+"""The cache: a folder for each entry, which is made once.
 
-An entry is made aside and renamed into place, with a manifest of what is in it. Whenever it is
-used, it is compared with that (`manifest` says what is noticed and what is not); what is damaged,
-or nobody knows how it came there, is quarantined, reported and rebuilt. The time of
-its folder is when it was last used.
+An entry is named by its ingredients, and by the RECIPE of the module that makes it (see `digest`).
+It is made beside its place and renamed into it, with a manifest of its content. Cache entries are
+verified when used (manifest.py says which damage is noticed); a damaged or foreign entry is
+quarantined, reported and rebuilt. The folder's time of modification is that of its last use.
 
-A lock per entry keeps two processes from making the same one, or from setting aside what the other
-has just made; the kernel drops the lock of a process that dies, and what that process left
-half-made is removed by the next one that makes the entry.
+A lock for each entry keeps two processes from making the same one, or from quarantining what the
+other has just made. The next process that makes an entry removes what a killed one left of it.
 """
 
 from __future__ import annotations
@@ -191,7 +189,7 @@ def _manifest(folder: Path) -> Manifest:
 
 
 def _is_untouched(folder: Path) -> bool:
-    """True if an entry exists and nothing points to a change; mark it as used then."""
+    """Return True if an entry exists and nothing points to a change; mark it as used then."""
     try:
         is_untouched = _is_folder(folder) and _manifest(folder).is_untouched()
         if is_untouched:
@@ -202,7 +200,7 @@ def _is_untouched(folder: Path) -> bool:
 
 
 def _is_whole(folder: Path) -> bool:
-    """True if an entry exists and is verified; mark it as used then, or quarantine it.
+    """Return True if an entry exists and is verified; mark it as used then, or quarantine it.
 
     To be called with its lock.
     """

@@ -112,7 +112,6 @@ def _fetch(url: str, wanted: str, target: Path) -> None:
 
 def fetch_json(url: str) -> Any:
     """Return a server's answer, as JSON. Raises MeasurementError when it answers otherwise."""
-
     deadline = time.monotonic() + SECONDS
 
     def attempt() -> Any:

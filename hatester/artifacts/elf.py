@@ -37,8 +37,10 @@ _OPENED = ("libgcc_s.so.1", "libnss_files.so.2")
 
 @dataclass(frozen=True)
 class Program:
-    """A HAProxy binary with all that it needs: contents of files by path, and links by which its
-    loader finds libraries that are in folders of their own."""
+    """A HAProxy binary with all that it needs.
+
+    Files have contents by path; links lead its loader to libraries in folders of their own.
+    """
 
     version: str
     binary: bytes

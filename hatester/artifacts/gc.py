@@ -67,8 +67,11 @@ class Roots:
 
 @dataclass(frozen=True)
 class Item:
-    """One thing on the disk. Its user holds `lock`; `used` is the time of the last use in seconds
-    since the epoch; `size` is in bytes of the disk."""
+    """One thing on the disk.
+
+    Its user holds `lock`; `used` is the time of the last use in seconds since the epoch; `size` is
+    in bytes of the disk.
+    """
 
     part: str
     what: str

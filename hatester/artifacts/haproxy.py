@@ -1,5 +1,4 @@
-"""HAProxy builds: a small root tree each, so that any HAProxy runs on any kernel, made of what a
-build is declared to come from."""
+"""HAProxy builds: a small root tree each, so that any HAProxy runs on any kernel."""
 
 from __future__ import annotations
 

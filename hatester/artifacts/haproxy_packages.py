@@ -1,5 +1,7 @@
-"""Debian packages as what a tree is made of: HAProxy's as it is, and of those that it depends on
-the shared libraries, just as its users get them."""
+"""Debian packages as the source of a tree: HAProxy's, and the libraries that it depends on.
+
+Both are just as its users get them.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""HAProxy's releases, by the index that it publishes for each branch, and which builds lag behind
-the newest of theirs."""
+"""HAProxy's releases, by the index of each branch, and the builds that lag behind theirs."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ class Manifest:
         jsonfile.write(self.file, self._look({}, _checksum))
 
     def is_untouched(self) -> bool:
-        """True if nothing points to a change, which takes no time to see. Raises OSError."""
+        """Return True if nothing points to a change, which takes no time to see. Raises OSError."""
         try:
             noted = jsonfile.read(self.file, _FORM)
             # A file that has to be read has no checksum then, and is unlike what was noted.
@@ -123,7 +123,7 @@ class Manifest:
                     yield path
 
     def _is_own(self, path: Path) -> bool:
-        """True for the manifest, and for what a killed process left of one (files.write_whole)."""
+        """Return True for the manifest, and for a leftover of one (files.write_whole)."""
         is_beside = path.parent == self.file.parent
         return path == self.file or (is_beside and path.name.startswith(f".{self.file.name}."))
 

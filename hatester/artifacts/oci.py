@@ -1,8 +1,7 @@
-"""Images of registries and of this host (OCI), as the content of a tree: their HAProxy, and the
-libraries that it needs.
+"""Images (OCI) of registries and of this host, as the source of a tree.
 
-skopeo(1) fetches them and umoci(1) unpacks them; nothing of them is run, and nothing of them can
-lead out of the folder that it is unpacked in.
+A tree has their HAProxy, and the libraries that it needs. skopeo(1) fetches them and umoci(1)
+unpacks them. Nothing of them is run, and no link leads out of the folder with their content.
 """
 
 from __future__ import annotations

@@ -100,8 +100,10 @@ def make_disk(members: Iterable[Member], folder: Path) -> None:
 
 
 def _plain(member: tarfile.TarInfo) -> tarfile.TarInfo:
-    """Return a member without what was not verified: further headers, which would have priority
-    (pax(1)), an owner and a time."""
+    """Return a member without what was not verified.
+
+    Further headers would have priority (pax(1)); an owner and a time may be any.
+    """
     plain = tarfile.TarInfo(member.name)
     plain.mode = member.mode & 0o7777
     if member.isreg():
@@ -141,14 +143,15 @@ def _add_skeleton(tree: tarfile.TarFile) -> None:
 
 @dataclass(frozen=True)
 class Root:
-    """A folder in which links are followed as they are after chroot(2): what begins with a slash,
-    and what goes up too far, begins at the folder again."""
+    """A folder in which links are followed as they are after chroot(2).
+
+    A target that begins with a slash, or goes up too far, begins at the folder again.
+    """
 
     folder: Path
 
     def real(self, path: str) -> str:
-        """Return the path that `path` leads to, without a link on the way, whether or not it
-        exists."""
+        """Return the path that `path` leads to, without links on the way; it need not exist."""
         done: list[str] = []
         left = path.split("/")[::-1]
         links = 0

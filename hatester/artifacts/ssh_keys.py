@@ -51,7 +51,7 @@ class Keys:
 
     @property
     def ssh_config(self) -> Path:
-        """Return the file for ssh_config(5): a guest with another host key is not entered.
+        """Return the file for `ssh -F`: a guest with another host key is not entered.
 
         It lies beside the keys, since it says where they are, and they can be moved.
         """

@@ -44,9 +44,12 @@ COPY_SECONDS = 120.0
 
 
 class _Told(pydantic.BaseModel):
-    """The content of `ready.json`: the kernel, the builds with the serials of their disks, and
-    which trees these are (`cache.identity`); and the entries that the guest needs, as
-    `kernels/NAME`, for garbage collection."""
+    """The content of `ready.json`.
+
+    It has the kernel, the builds with the serials of their disks, which trees these are
+    (`cache.identity`), and for garbage collection the entries that the guest needs, as
+    `kernels/NAME`.
+    """
 
     needs: list[str]
     release: str
@@ -70,7 +73,7 @@ class _Saved:
         return cls(folder, inode, cache.told(folder, "ready.json", _Told))
 
     def has(self, builds: Mapping[str, str]) -> bool:
-        """True if it has builds, and all its trees are still those that it has mounted."""
+        """Return True if it has builds, and all its trees are still those that it has mounted."""
         are_there = builds.items() <= self.told.builds.items()
         return are_there and all(
             cache.identity(_tree(serial)) == known for serial, known in self.told.trees.items()

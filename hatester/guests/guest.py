@@ -271,7 +271,7 @@ class Guest:
         self.run("while pgrep -x cat >/dev/null; do sleep 0.1; done")
 
     def is_fit(self) -> bool:
-        """True if it can be used again: QEMU and it answer, and no cell left a trace."""
+        """Return True if it can be used again: QEMU and it answer, and no cell left a trace."""
         if self.is_lost:
             return False
         try:

@@ -52,7 +52,7 @@ class Finding:
 
 
 def is_kvm_usable() -> bool:
-    """True if KVM works here.
+    """Return True if KVM works here.
 
     Some hosts have a /dev/kvm in which stock kernels hang; their processors lack vmx and svm.
     """

@@ -78,7 +78,7 @@ def keep(folder: Path) -> None:
 
 
 def is_kept(folder: Path) -> bool:
-    """True if a folder was kept, and still has a machine."""
+    """Return True if a folder was kept, and still has a machine."""
     return (folder / _KEPT).exists() and bool(kept_machines(folder))
 
 
@@ -150,7 +150,7 @@ def _has_folder(environment: dict[str, str]) -> bool:
 
 
 def _is_homeless(words: list[str]) -> bool:
-    """True for a QEMU of ours (provision/qemu/driver.rb) whose log has no folder any more."""
+    """Return True for a QEMU of ours (provision/qemu/driver.rb) whose log's folder is gone."""
     if not words or _QEMU not in words[0] or "-D" not in words:
         return False
     is_ours = any(word.startswith("hatester-") for word in words)
@@ -184,8 +184,10 @@ def _open_files(killed: set[int]) -> Iterator[Path]:
 
 
 def _files_of_machines(folder: Path, declarations: Path) -> Iterator[Path]:
-    """Yield the files that the machines in a folder are declared with, and those below their disks:
-    one that was started by hand can be older than its declaration."""
+    """Yield the files that the machines in a folder are declared with, and those below their disks.
+
+    A machine that was started by hand can be older than its declaration.
+    """
     if not (names := kept_machines(folder)):
         return
     try:

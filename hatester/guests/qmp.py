@@ -1,5 +1,6 @@
-"""QEMU's monitor (QMP) of a guest, for what Vagrant has no word for: forwarding more ports, and
-saving a guest for others to go on from.
+"""QEMU's monitor (QMP) of a guest: forwards further ports, and saves a guest for others.
+
+Vagrant has no commands for these.
 """
 
 from __future__ import annotations
@@ -112,7 +113,7 @@ def pause(folder: Path) -> None:
 
 
 def is_accelerated(folder: Path) -> bool:
-    """True if the guest runs under KVM."""
+    """Return True if the guest runs under KVM."""
     [answer] = execute(folder, ("query-kvm", {}))
     return bool(answer["enabled"])
 
@@ -144,7 +145,7 @@ def forwarded(folder: Path, binds: tuple[Bind, ...]) -> Iterator[Mapping[Bind, i
 
 
 def _is_seen(bind: Bind) -> bool:
-    """True if an address can be asked from outside, by HTTP or HTTPS and without a PROXY header."""
+    """Return True if an address can be asked from outside: by HTTP(S), without a PROXY header."""
     if bind.is_unix or bind.interface or ":" in bind.target:
         return False
     return (bind.is_wildcard or bind.can_be_missing) and bind.answer in (NAMED, ANY, CLOSE, TLS)

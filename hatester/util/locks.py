@@ -67,7 +67,7 @@ def taken(path: Path, sentence: str) -> Iterator[None]:
 
 
 def is_held(path: Path) -> bool:
-    """True if the lock file `path` is held or shared; it need not exist."""
+    """Return True if the lock file `path` is held or shared; it need not exist."""
     try:
         with path.open("r+") as file:
             return not _try_lock(file, fcntl.LOCK_EX)

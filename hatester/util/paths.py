@@ -27,7 +27,7 @@ def located(path: str, folder: Path) -> Path:
 
 
 def is_there(path: Path, test: Callable[[Path], bool] = Path.exists) -> bool:
-    """True if a path passes a test.
+    """Return True if a path passes a test.
 
     A path that cannot be tested does not: a name may be too long, or a folder closed to us.
     """

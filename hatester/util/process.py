@@ -161,7 +161,7 @@ def _namespaces(pid: int) -> list[int]:
 
 
 def is_orphan(process: psutil.Process) -> bool:
-    """True if the process has an OWNER that has ended. Raises psutil.Error."""
+    """Return True if the process has an OWNER that has ended. Raises psutil.Error."""
     owner = process.environ().get(OWNER, "")
     if not owner.isdecimal():
         return False
@@ -175,10 +175,9 @@ def is_orphan(process: psutil.Process) -> bool:
 
 
 def kill_all(find: Callable[[], list[int]], what: str) -> None:
-    """Kill the processes whose pids `find` returns until it finds none; of one that leads a group,
-    the whole group.
+    """Kill the processes whose pids `find` returns until it finds none.
 
-    Raises UserError, in which they are called `what`, when they do not end.
+    Of one that leads a group, the whole group is killed. Raises UserError, in which they are called `what`, when they do not end.
     """
     deadline = time.monotonic() + _KILL_SECONDS
     while pids := find():

@@ -1,5 +1,4 @@
-"""Files in which people declare something: YAML, read safely and checked against a model, where a
-mistake is told in one sentence."""
+"""Declarations in YAML: read safely, and checked against a model; a mistake gets one sentence."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ _LONGEST = 255
 
 
 def is_older(version: str, first: str) -> bool:
-    """True if a version precedes another, as far as both have numbers: 6 is not older than 6.1."""
+    """Return True if a version precedes another, as far as both have numbers: not 6 and 6.1."""
     ours, theirs = numbers(version), numbers(first)
     known = min(len(ours), len(theirs))
     return ours[:known] < theirs[:known]
@@ -34,7 +34,7 @@ def debian_order(version: str) -> Version:
 
 
 def matches(version: str, beginning: str | None) -> bool:
-    """True if a version begins with another, an epoch aside: 6.1.176-1 with 6.1, not with 6.17."""
+    """Return True if a version begins with another: 6.1.176-1 with 6.1, and not with 6.17."""
     if beginning is None:
         return True
     return re.match(re.escape(beginning) + r"(?!\d)", _without_epoch(version)) is not None
