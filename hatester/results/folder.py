@@ -17,7 +17,7 @@ from typing import TypeVar
 import pydantic
 
 from hatester.util.errors import UserError
-from hatester.util.files import remove, quarantine, write_whole
+from hatester.util.files import quarantine, remove, write_whole
 from hatester.util.jsonfile import Damaged
 from hatester.util.validation import sentence
 

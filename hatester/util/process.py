@@ -177,7 +177,8 @@ def is_orphan(process: psutil.Process) -> bool:
 def kill_all(find: Callable[[], list[int]], what: str) -> None:
     """Kill the processes whose pids `find` returns until it finds none.
 
-    Of one that leads a group, the whole group is killed. Raises UserError, in which they are called `what`, when they do not end.
+    Of one that leads a group, the whole group is killed. Raises UserError, in which they are
+    called `what`, when they do not end.
     """
     deadline = time.monotonic() + _KILL_SECONDS
     while pids := find():
