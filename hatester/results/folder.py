@@ -16,8 +16,9 @@ from typing import TypeVar
 
 import pydantic
 
+from hatester.util import files
 from hatester.util.errors import UserError
-from hatester.util.files import quarantine, remove, write_whole
+from hatester.util.files import remove, write_whole
 from hatester.util.jsonfile import Damaged
 from hatester.util.validation import sentence
 
@@ -135,6 +136,6 @@ def quarantine(path: Path, reason: str) -> None:
     """Rename a damaged or foreign file, and report it, also if it is missing."""
     with writing(path):
         if path.exists():
-            quarantine(path, reason)
+            files.quarantine(path, reason)
         else:
             log.warning(f"{path} {reason}")

@@ -20,7 +20,7 @@ from hatester.artifacts.builder import Image
 from hatester.artifacts.kernel import Kit
 from hatester.artifacts.rootfs import Tree
 from hatester.artifacts.ssh_keys import Keys
-from hatester.guests import checkpoint, guest, host, qmp
+from hatester.guests import checkpoint, host, qmp
 from hatester.guests.checkpoint import KIND, Starter
 from hatester.guests.engine import Engine
 from hatester.guests.vagrant import Vagrant
@@ -72,7 +72,7 @@ def started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Started
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     (tmp_path / "disk.qcow2").write_bytes(b"disk")
     started = Started(tmp_path)
-    monkeypatch.setattr(guest, "start", started.start)
+    monkeypatch.setattr(checkpoint, "start", started.start)
     monkeypatch.setattr(host, "qemu_version", lambda: "7.2")
     monkeypatch.setattr(qmp, "save_devices", lambda _, file: file.write_bytes(b"devices"))
     memory = os.memfd_create("memory")
@@ -121,7 +121,7 @@ def test_program_and_recipe_name_the_checkpoint(
 ) -> None:
     starter("3.0").start("6.1")
     with monkeypatch.context() as patch:
-        patch.setattr(guest, "pack_program", lambda: b"another program")
+        patch.setattr(checkpoint, "pack_program", lambda: b"another program")
         starter("3.0").start("6.1")
     assert len(saved()) == 2
     starter("3.0").start("6.1")
