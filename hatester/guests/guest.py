@@ -147,7 +147,7 @@ class Guest:
                 yield
         except _LOST as error:
             raise MeasurementError(
-                f"guest {self.machine}, {what}: {error or type(error).__name__}; "
+                f"guest {self.machine}, {what}: {str(error) or 'the connection ended'}; "
                 f"{self.last_words()}"
             ) from error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import ipaddress
 import re
 from dataclasses import dataclass
@@ -157,7 +158,7 @@ class Configuration:
     text: str
     stated: tuple[Bind, ...] | None = None
 
-    @property
+    @functools.cached_property
     def binds(self) -> tuple[Bind, ...]:
         """Return the binds without TLS, each label once, in the order of the lines.
 

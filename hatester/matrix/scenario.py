@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import itertools
 import re
@@ -156,7 +157,7 @@ class Scenario:
     env: Mapping[str, str] = field(default_factory=dict)
     root: Root = field(default_factory=Root)
 
-    @property
+    @functools.cached_property
     def binds(self) -> tuple[Bind, ...]:
         """Return all binds of its configurations, each label once, in the order of checks."""
         found: dict[str, Bind] = {}

@@ -12,7 +12,7 @@ from hatester.artifacts.rootfs import Tree
 from hatester.guests.guest import Guest
 from hatester.matrix.plan import Cell
 from hatester.runner import protocol
-from hatester.runner.guest_plan import Order
+from hatester.runner.guest_plan import Order, guest_plan
 from hatester.runner.protocol import Record
 from hatester.util.errors import MeasurementError
 
@@ -31,10 +31,11 @@ def run_cell(
     earlier cells.
     """
     started = time.monotonic()
-    record = Record.of(order, guest.engine.clock)
+    plan = guest_plan(order, guest.engine.clock)
+    record = Record.of(plan, order, guest.engine.clock)
     console_before = len(guest.console())
     try:
-        protocol.measure(guest, order, record, at_step)
+        protocol.measure(guest, plan, order.scenario.binds, record, at_step)
         _require_versions(record, guest.image.kit.release, tree.version)
     except MeasurementError as error:
         record.fail(str(error))

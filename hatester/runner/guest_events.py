@@ -80,24 +80,25 @@ class Lines:
         self._channel = channel
         self._deadline = time.monotonic() + seconds
         self._seconds = seconds
-        self._buffer = bytearray()
+        self.rest = bytearray()
+        """What came after the last line that was read."""
         self._left = SEQUENCE_BYTES
 
-    def read(self) -> bytes:
-        """Return the next line, or nothing at the end.
+    def read(self) -> bytes | None:
+        """Return the next line; None at the end.
 
         Raises GuestFault when a bound is exceeded, and TimeoutError when nothing comes.
         """
         searched = 0
-        while (end := self._buffer.find(b"\n", searched)) < 0:
-            searched = len(self._buffer)
+        while (end := self.rest.find(b"\n", searched)) < 0:
+            searched = len(self.rest)
             if searched >= MESSAGE_BYTES:
                 raise GuestFault(f"sent a line of more than {MESSAGE_BYTES} bytes")
             if not (chunk := self._receive()):
-                return b""
-            self._buffer += chunk
-        line = bytes(self._buffer[:end])
-        del self._buffer[: end + 1]
+                return None
+            self.rest += chunk
+        line = bytes(self.rest[:end])
+        del self.rest[: end + 1]
         return line
 
     def _receive(self) -> bytes:
@@ -154,13 +155,15 @@ def events(guest: Guest, channel: Channel, plan: Plan, seconds: float) -> Iterat
     last, is_over = "its beginning", False
     try:
         while not is_over:
-            if not (line := lines.read()):
+            if (line := lines.read()) is None:
                 raise GuestFault("ended", guest.complaint())
             event = parse(line, _event())
             if isinstance(event, Alive):
                 continue
             account.add(event)
-            last, is_over = f"its event '{event.event}'", event.event in LAST_EVENTS
+            is_last = event.event in LAST_EVENTS
+            require(not (is_last and lines.rest), "sent more after its end")
+            last, is_over = f"its event '{event.event}'", is_last
             yield event
     except TimeoutError:
         # It would not answer either if it were asked for a log.

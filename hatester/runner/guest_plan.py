@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import ipaddress
 import re
 from collections.abc import Mapping, Sequence
@@ -80,6 +81,7 @@ def draw(seed: int, steps: int, targets: int) -> Draw:
 def guest_plan(order: Order, clock: str) -> Plan:
     """Return an order as the guest's program takes it, with nothing left to look up."""
     scenario = order.scenario
+    there = presence(scenario)
     drawn = draw(order.seed, len(scenario.steps), len(scenario.binds))
     steps = zip(scenario.steps, drawn.delays, drawn.orders, strict=True)
     interfaces = {scenario.interface: scenario.addresses, **scenario.interfaces}
@@ -101,7 +103,9 @@ def guest_plan(order: Order, clock: str) -> Plan:
         site=scenario.site,
         destinations=[_destination(bind, scenario) for bind in scenario.binds],
         steps=[
-            _step(order, number, step, delay, asked)
+            dataclasses.replace(
+                _step(order, number, step, there.get(number)), delay=delay, order=asked
+            )
             for number, (step, delay, asked) in enumerate(steps, start=1)
         ],
         probe_interval=order.probe_interval or scenario.probe_interval or PROBE_INTERVAL,
@@ -156,30 +160,26 @@ def _destination(bind: Bind, scenario: Scenario) -> Destination:
     return Destination(bind.label, address, bind.port, bind.interface, bind.answer)
 
 
-def _step(order: Order, number: int, step: Step, delay: float, asked: Sequence[int]) -> PlannedStep:
+def _step(order: Order, number: int, step: Step, there: Presence | None) -> PlannedStep:
     """Return a step with its number as a guest takes it."""
-    scenario = order.scenario
     what: str | None = None
     match step:
         case Start() | Reload():
-            return _load(order, number, step, delay, asked)
+            return _load(order, number, step, there or Presence((), ()))
         case Wait():
             what = step.until
-        case Add() if step.what != scenario.interface:
+        case Add() if step.what != order.scenario.interface:
             what = str(ipaddress.ip_interface(step.what))
         case Check():
             pass
         case _:
             what = step.what
-    return PlannedStep(step.verb, step.after, delay, asked, what)
+    return PlannedStep(step.verb, step.after, what=what)
 
 
-def _load(
-    order: Order, number: int, step: Start | Reload, delay: float, asked: Sequence[int]
-) -> PlannedStep:
-    """Return a start or a reload as a guest takes it."""
+def _load(order: Order, number: int, step: Start | Reload, there: Presence) -> PlannedStep:
+    """Return a start or a reload with its number as a guest takes it."""
     scenario = order.scenario
-    there = presence(scenario).get(number, Presence((), ()))
     configuration = scenario.configurations[step.configuration]
     present = [bind.label for bind in there.throughout]
     missing: list[str] = []
@@ -191,8 +191,6 @@ def _load(
     return PlannedStep(
         step.verb,
         step.after,
-        delay,
-        asked,
         what=step.configuration,
         text=configuration.under(order.setting),
         places=[bind.place for bind in configuration.binds if bind.place],

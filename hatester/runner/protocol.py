@@ -19,6 +19,7 @@ from hatester.runner.external_probe import look
 from hatester.runner.guest_events import SILENCE_SECONDS, events
 from hatester.runner.guest_plan import Order, guest_plan
 from hatester.util.errors import MeasurementError, tail
+from hatester.util.text import displayable
 from provision.guest.plan import Plan
 from provision.guest.protocol import (
     Begin,
@@ -41,6 +42,9 @@ from provision.guest.protocol import (
 OUTSIDE_CONNECTIONS = 32
 """At once, from the host; a request that hangs must not keep the next check's waiting."""
 
+REASON_CHARACTERS = 4000
+"""Of the reason for an error, at most."""
+
 
 @dataclass
 class Record:
@@ -52,7 +56,7 @@ class Record:
     haproxy_version: str | None = None
 
     @classmethod
-    def of(cls, order: Order, clock: str) -> Record:
+    def of(cls, plan: Plan, order: Order, clock: str) -> Record:
         """Return the record of a cell in which nothing was seen yet."""
         timeline = Timeline(
             seed=order.seed,
@@ -61,7 +65,7 @@ class Record:
                 name: tuple(bind.label for bind in configuration.binds)
                 for name, configuration in order.scenario.configurations.items()
             },
-            **vars(_unseen(guest_plan(order, clock))),
+            **vars(_unseen(plan)),
             checks=(),
         )
         return cls(timeline)
@@ -84,7 +88,8 @@ class Record:
         self.timeline = dataclasses.replace(self.timeline, **vars(evidence))
 
     def fail(self, reason: str) -> None:
-        """Note why the cell could not be measured."""
+        """Note why the cell could not be measured. A guest may have written the reason."""
+        reason = displayable(reason[:REASON_CHARACTERS])
         self.timeline = dataclasses.replace(self.timeline, failed=reason)
 
 
@@ -104,17 +109,22 @@ class TaintedGuest(Exception):
     """A guest is not as it was before its first cell; the message names the traces."""
 
 
-def measure(guest: Guest, order: Order, record: Record, at_step: Callable[[int], None]) -> None:
-    """Run the steps of a scenario in a guest, watching from within and from outside.
+def measure(
+    guest: Guest,
+    plan: Plan,
+    binds: tuple[Bind, ...],
+    record: Record,
+    at_step: Callable[[int], None],
+) -> None:
+    """Run a plan in a guest, watching from within and from outside, where `binds` can be seen.
 
     What was seen is recorded at once, so that it is there if the rest fails; `at_step` is called
     with the number of each step that is next. Raises TaintedGuest when the guest is not clean, and
     MeasurementError when the steps cannot be run to their end.
     """
-    plan = guest_plan(order, guest.engine.clock)
     with (
         guest.reachable("the sequence"),
-        qmp.forwarded(guest.folder, order.scenario.binds) as ports,
+        qmp.forwarded(guest.folder, binds) as ports,
         _connections() as pool,
     ):
         channel = _begin(guest, plan)
@@ -139,7 +149,7 @@ def held(guest: Guest, order: Order, steps: int) -> Iterator[None]:
     """
     plan = guest_plan(order, guest.engine.clock)
     plan = dataclasses.replace(plan, steps=plan.steps[:steps], hold=True)
-    record = Record.of(order, guest.engine.clock)
+    record = Record.of(plan, order, guest.engine.clock)
     with guest.reachable("the sequence"):
         channel = _begin(guest, plan)
         # The guest bounds what comes before; how long the user stays is theirs.
