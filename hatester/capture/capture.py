@@ -1,28 +1,29 @@
-"""A production host as it is there, without its secrets and without a change to it."""
+"""The capture of a production host: it is only read, and an allow-list decides what is kept.
+
+No value is kept because it does not look like a secret. A value is kept if its directive is on the
+list, and if it has the form that this directive takes.
+"""
 
 from __future__ import annotations
 
+import collections
+import ipaddress
 import json
 import posixpath
 import re
 import shlex
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-import pydantic
-
-from hatester.capture import redact_haproxy, sysctls, unit
-from hatester.capture.files import Gathered, gather
-from hatester.capture.host import Host
-from hatester.capture.redact import Copies
+from hatester.capture import stand_ins, sysctls, unit
+from hatester.capture.configuration import Copy, Wanted
+from hatester.capture.forms import Names
+from hatester.capture.host import CONFIGURATION, Host
 from hatester.capture.remote import Answer, Remote
+from hatester.capture.stand_ins import Kind, StandIn
 from hatester.capture.unit import Arguments, Process, Service
 from hatester.util.errors import UserError
-from hatester.util.text import printable
-
-DEFAULT = ("/etc/haproxy/haproxy.cfg",)
-"""Debian's, where neither a process nor a unit names another."""
 
 FACTS = {
     "release": "uname -r",
@@ -37,11 +38,35 @@ FACTS = {
     "sysctls": sysctls.IN_FORCE,
     "addresses": "ip -json -details address show",
 }
-_TOLD = {"unit": unit.UNIT, "sysctls": "sysctls in force", "addresses": "addresses"}
-"""Those whose lack is told, by what they are."""
+_NEEDED = {"unit": unit.UNIT, "sysctls": "sysctls in force", "addresses": "addresses"}
+"""The facts whose lack is reported, by how the report calls them."""
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+_MACHINES = ("amd64", "arm64", "armhf", "i386", "ppc64el", "riscv64", "s390x")
 _NOT_THERE = ("No such file or directory", "Neither file nor folder")
-"""Where nothing has to be; a link to /dev/null takes a file of sysctls away."""
+"""Problems of files that may be missing; a link to /dev/null turns a file of sysctls off."""
+_PROBLEMS = (*_NOT_THERE, "Permission denied", "Not a text", "Not a directory", "Is a directory")
+_SYSTEMS = frozenset(
+    ("almalinux", "alpine", "amzn", "arch", "centos", "debian", "fedora", "gentoo",
+     "linuxmint", "nixos", "ol", "opensuse-leap", "raspbian", "rhel", "rocky", "sles", "ubuntu")
+)  # fmt: skip
+_MOST_FILES = 2000
+_NO_CERTIFICATES = (".ocsp", ".issuer", ".sctl", ".dh", ".key")
+"""What may lie beside a certificate (HAProxy's configuration manual, ssl-load-extra-files)."""
+_VERSION = re.compile(
+    r"\d(?:[0-9.+~-]|amd64|arm64|aarch64|aws|azure|backports|bpo|build|cloud|deb|default|dev|el|fc|gcp"
+    r"|generic|kvm|lowlatency|lts|ppa|pve|rc|rt|ubuntu|u|x86_64){0,60}"
+)
+"""A release or a version, up to the first word that no distribution uses."""
+_SUITES = frozenset(
+    ("stretch", "buster", "bullseye", "bookworm", "trixie", "forky", "duke", "sid", "bionic",
+     "focal", "jammy", "noble", "plucky", "questing", "resolute")
+)  # fmt: skip
+_KINDS = frozenset(
+    ("bond", "bridge", "dummy", "ether", "geneve", "gre", "ip6gre", "ip6tnl", "ipip", "ipvlan",
+     "loopback", "macvlan", "macvtap", "sit", "tun", "veth", "vlan", "vrf", "vxlan",
+     "wireguard")
+)  # fmt: skip
+"""The kinds of interfaces, by ip-link(8)."""
 
 
 @dataclass(frozen=True)
@@ -53,128 +78,246 @@ class Captured:
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What was seen of a host: by commands, of its settings, and of HAProxy."""
+class _Seen:
+    """What was read of a host, except the files of HAProxy."""
 
     facts: Mapping[str, Answer]
-    environment: Mapping[str, Answer]
+    settings: Mapping[str, Answer]
     sysctls: Mapping[str, Answer]
     service: Service
     process: Process | None
     arguments: Arguments
-    gathered: Gathered
+    environment: Mapping[str, str]
+
+
+@dataclass
+class _Gathered:
+    """The files of HAProxy: copied texts, stand-ins by their paths, and problems."""
+
+    files: dict[str, str] = field(default_factory=dict)
+    stand_ins: dict[str, StandIn] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
 
 
 def capture(remote: Remote, configurations: Sequence[str] = ()) -> Captured:
-    """Capture a host; `configurations` are HAProxy's where the host does not say it itself.
+    """Capture a host; `configurations` are HAProxy's if the host does not name them itself.
 
-    Raises UserError where no configuration of HAProxy can be read.
+    Raises UserError if no configuration of HAProxy can be read, or the host runs no Linux.
     """
-    seen = _see(remote, configurations)
-    gathered = seen.gathered
-    if not gathered.configuration:
-        problems = printable(", ".join(map(": ".join, gathered.problems.items())))
-        raise UserError(f"No configuration of HAProxy can be read there ({problems}).")
-    copies = Copies(redact_haproxy.declared([*gathered.of_kind("configuration").values()]))
-    files = copies.all(
-        gathered, {p: each.text for p, each in seen.environment.items() if each.text}
-    )
-    content = _content(seen, copies)
-    content["files"] = sorted(files)
-    content["not_read"] = _not_read(seen)
-    content["replaced"] = [*dict.fromkeys(map(str, copies.placeholders.replaced))]
-    try:
-        return Captured(Host.model_validate(content), files)
-    except pydantic.ValidationError as error:
-        first = error.errors()[0]
-        place = ": ".join(map(str, first["loc"]))
-        raise UserError(f"The host tells what cannot be: {place}: {first['msg']}.") from error
+    seen = _see(remote)
+    gathered = _Gathered()
+    texts = _configurations(remote, configurations or seen.arguments.configurations, gathered)
+    copy = Copy(seen.environment, seen.arguments.folder)
+    gathered.files[CONFIGURATION] = copy.configuration(_joined(texts))
+    _gather(remote, copy, gathered)
+    release = _version(seen.facts["release"].text)
+    if not release:
+        raise UserError("The host did not print the release of its Linux (uname -r).")
+    addresses = _addresses(seen.facts["addresses"].text, copy.names)
+    content = _content(seen, "\n".join(texts))
+    content["addresses"] = addresses or []
+    content["kernel"] = {"release": release, "architecture": _architecture(seen.facts)}
+    content["configurations"] = len(texts)
+    content["files"] = sorted(gathered.files)
+    content["stand_ins"] = gathered.stand_ins
+    content["left_out"] = dict(sorted((+copy.left_out).items()))
+    content["not_read"] = [*_not_read(seen, addresses is not None), *gathered.problems]
+    content["not_understood"] = copy.unclear
+    return Captured(Host.model_validate(content), gathered.files)
 
 
-def _see(remote: Remote, configurations: Sequence[str]) -> Seen:
+def _see(remote: Remote) -> _Seen:
     facts = remote.ask(FACTS)
     service = unit.parse_unit(facts["unit"].text)
     files = [each for each in service.environment_files if posixpath.normpath(each) == each]
     settings = remote.read([*sysctls.FOLDERS, *files])
     folders = {path: settings.pop(path).names or () for path in sysctls.FOLDERS}
+    environment = service.variables(each.text for each in settings.values())
     found = unit.processes(facts["processes"].text)
     process = unit.main_process(found, facts["main"].text)
-    words = process.words if process else service.words(each.text for each in settings.values())
-    arguments = unit.parse_arguments(words)
-    paths = configurations or arguments.configurations or DEFAULT
-    return Seen(
+    return _Seen(
         facts=facts,
-        environment=settings,
+        settings=settings,
         sysctls=remote.read(sysctls.applied(folders)),
         service=service,
         process=process,
-        arguments=arguments,
-        gathered=gather(remote, paths, arguments.folder),
+        arguments=unit.parse_arguments(process.words if process else service.words(environment)),
+        environment=environment,
     )
 
 
-def _content(seen: Seen, copies: Copies) -> dict[str, Any]:
-    """What a Host has, but for what its files tell."""
+def _configurations(remote: Remote, paths: Sequence[str], gathered: _Gathered) -> list[str]:
+    """Return the texts of HAProxy's configurations, in their order; a folder has several."""
+    asked = remote.read(paths or [CONFIGURATION])
+    texts = []
+    problems = []
+    for number, (path, answer) in enumerate(asked.items(), start=1):
+        inside = [f"{path}/{name}" for name in sorted(answer.names or ()) if name.endswith(".cfg")]
+        found = remote.read(inside).values() if inside else [answer]
+        texts += [each.text for each in found if not each.problem and each.names is None]
+        problems += [f"configuration {number}: {_problem(each)}" for each in found if each.problem]
+    if not texts:
+        raise UserError(
+            "No configuration of HAProxy can be read on the host "
+            f"({'; '.join(problems) or 'its folder is empty'}). --config PATH names it."
+        )
+    gathered.problems += problems
+    return texts
+
+
+def _joined(texts: Sequence[str]) -> str:
+    """Return configurations as one, as HAProxy reads them: one after another."""
+    return "\n".join(text.removesuffix("\n") for text in texts) + "\n"
+
+
+def _gather(remote: Remote, copy: Copy, gathered: _Gathered) -> None:
+    """Read the files that a copy names: lists of certificates first, since they name others."""
+    kinds: tuple[Kind, ...] = ("list", "certificate", "authorities")
+    for kind in kinds:
+        wanted = {path: each for path, each in copy.wanted.items() if each.kind == kind}
+        if len(wanted) > _MOST_FILES:
+            gathered.problems.append(f"more than {_MOST_FILES} files of certificates")
+        asked = remote.read([each.path for each in wanted.values()][:_MOST_FILES])
+        for path, each in wanted.items():
+            answer = asked.get(each.path, Answer(problem="not read"))
+            if kind == "list":
+                gathered.files[path] = _copied_list(copy, each, answer, gathered)
+            elif answer.names is None or not each.can_be_folder:
+                gathered.stand_ins[path] = _described(each, answer, gathered)
+            else:
+                found = _folder(remote, each, answer.names, gathered)
+                gathered.stand_ins |= _in_folder(path, kind, found)
+    counted = [each for each in copy.wanted.items() if each[1].kind == "map"]
+    entries = remote.count([each.path for _, each in counted])
+    for path, each in counted:
+        gathered.stand_ins[path] = _counted(each, entries[each.path], gathered)
+    for path, each in copy.wanted.items():
+        if each.kind in ("revocations", "tickets"):
+            gathered.stand_ins[path] = stand_ins.unread(each.kind)
+
+
+def _copied_list(copy: Copy, wanted: Wanted, answer: Answer, gathered: _Gathered) -> str:
+    """Return the copy of a crt-list; of one that cannot be read, a list of one certificate."""
+    found = copy.certificate_list(answer.text)
+    if not found:
+        problem = _problem(answer) or "it names no certificate"
+        gathered.problems.append(f"{wanted.where}: {problem}")
+    return found or copy.certificate_list("unread.pem")
+
+
+def _folder(
+    remote: Remote, wanted: Wanted, names: Iterable[str], gathered: _Gathered
+) -> list[StandIn]:
+    """Return the stand-ins of the files in a folder of certificates."""
+    fit = [each for each in sorted(names) if not each.startswith(".")]
+    inside = [f"{wanted.path}/{each}" for each in fit if not each.endswith(_NO_CERTIFICATES)]
+    asked = remote.read(inside[:_MOST_FILES])
+    found = [_described(wanted, each, gathered) for each in asked.values()]
+    return found or [stand_ins.unread(wanted.kind)]
+
+
+def _in_folder(path: str, kind: Kind, found: Sequence[StandIn]) -> dict[str, StandIn]:
+    """Return stand-ins by their paths; one file has all authorities, as every HAProxy takes it."""
+    if kind == "certificate":
+        return {f"{path}/{number}.pem": each for number, each in enumerate(found, start=1)}
+    keys = collections.Counter[str]()
+    for each in found:
+        keys.update(each.keys)
+    return {path: StandIn.model_validate({"kind": kind, "keys": keys, "names": 1})}
+
+
+def _described(wanted: Wanted, answer: Answer, gathered: _Gathered) -> StandIn:
+    """Return the stand-in of a file with certificates, the smallest one if it cannot be read."""
+    found = None if answer.problem else stand_ins.describe(wanted.kind, answer.text)
+    if found is None:
+        problem = _problem(answer) if answer.problem else "it has no certificate"
+        gathered.problems.append(f"{wanted.where}: {problem}")
+    return found or stand_ins.unread(wanted.kind)
+
+
+def _counted(wanted: Wanted, answer: Answer, gathered: _Gathered) -> StandIn:
+    text = answer.text.strip()
+    if not text.isdecimal() or len(text) > 7:
+        gathered.problems.append(f"{wanted.where}: {_problem(answer)}")
+        text = "0"
+    return StandIn(kind="map", entries=int(text), match=wanted.match)
+
+
+def _content(seen: _Seen, configuration: str) -> dict[str, Any]:
+    """Return the fields of a Host that commands and its unit say."""
     facts = {name: answer.text.strip() for name, answer in seen.facts.items()}
-    system = dict(
-        word.partition("=")[::2] for line in facts["system"].splitlines() for word in _split(line)
-    )
-    in_force = sysctls.values(facts["sysctls"])
-    nofile = seen.process.nofile if seen.process else None
-    architecture = facts["architecture"] or _ARCHITECTURES.get(facts["machine"], facts["machine"])
+    nofile = (seen.process.nofile if seen.process else None) or seen.service.nofile
     return {
-        "kernel": {"release": facts["release"], "architecture": architecture},
-        "system": {"id": system.get("ID", "linux"), "suite": system.get("VERSION_CODENAME")},
+        "system": _system(facts["system"]),
         "haproxy": _haproxy(facts["package"], facts["version"]),
         "unit": {
-            "text": copies.of(unit.UNIT).settings(facts["unit"]),
-            "type": seen.service.last("Type"),
-            "reload": _reload(seen),
+            "type": seen.service.kind,
+            "reload": _reload(seen, configuration),
+            "drop_ins": seen.service.drop_ins,
+            "settings": seen.service.kept,
         },
-        "arguments": [
-            copies.of("arguments").any_text(printable(each)) for each in seen.arguments.others
-        ],
-        "configuration": seen.gathered.configuration,
+        "arguments": seen.arguments.kept,
         "sysctls": sysctls.own(
-            [each.text for each in seen.sysctls.values()], in_force, facts["release"]
+            [each.text for each in seen.sysctls.values()],
+            sysctls.values(facts["sysctls"]),
+            facts["release"],
         ),
         "limits": {"nofile": nofile} if nofile else {},
-        "addresses": _addresses(facts["addresses"]) or [],
     }
 
 
-def _haproxy(package: str, told: str) -> dict[str, str]:
-    """By Debian's package, or else by what HAProxy says of itself."""
+def _version(text: str) -> str:
+    """Return a version without its epoch, and without words that no distribution uses."""
+    found = _VERSION.match(re.sub(r"^\d+:", "", text.strip()))
+    return found[0].rstrip(".+~-") if found else ""
+
+
+def _architecture(facts: Mapping[str, Answer]) -> str:
+    debian, machine = facts["architecture"].text.strip(), facts["machine"].text.strip()
+    name = debian or _ARCHITECTURES.get(machine, machine)
+    return name if name in _MACHINES else "unknown"
+
+
+def _system(text: str) -> dict[str, str]:
+    """Return the distribution, and Debian's code name of its release, by os-release(5)."""
+    found = dict(word.partition("=")[::2] for line in text.splitlines() for word in _split(line))
+    name, suite = found.get("ID", ""), found.get("VERSION_CODENAME", "")
+    system = {"id": name if name in _SYSTEMS else "linux"}
+    return {**system, "suite": suite} if suite in _SUITES else system
+
+
+def _haproxy(package: str, said: str) -> dict[str, str]:
+    """Return HAProxy's version: Debian's package's, or else the one that HAProxy prints."""
     status, _, version = package.partition(" ")
-    if status == "installed":
-        return {"version": version, "package": "haproxy"}
-    said = re.search(r"version (\d[A-Za-z0-9.+~-]*)", told)
-    return {"version": said[1]} if said else {}
+    if status == "installed" and _version(version):
+        return {"version": _version(version), "package": "haproxy"}
+    found = re.search(r"version (\d\S*)", said)
+    return {"version": _version(found[1])} if found else {}
 
 
-def _reload(seen: Seen) -> str:
-    """One of models.METHODS: by the unit, if it is the one that runs HAProxy, or by its process."""
+def _reload(seen: _Seen, configuration: str) -> str:
+    """Return a reload method: the unit's, if it runs HAProxy, or else its process'."""
     is_unit = bool(seen.service.last("ExecStart") and seen.service.last("ExecReload"))
     main = seen.facts["main"].text.strip()
     if is_unit and (seen.process is None or main in ("", str(seen.process.pid))):
         return "systemd"
-    texts = (seen.gathered.texts[path] for path in seen.gathered.configuration)
-    is_master = seen.arguments.has_master or any(
-        re.search(r"^\s*master-worker\b", text, re.MULTILINE) for text in texts
-    )
-    return "signal" if is_master else "soft-finish"
+    is_master = re.search(r"^\s*master-worker\b", configuration, re.MULTILINE)
+    return "signal" if seen.arguments.has_master or is_master else "soft-finish"
 
 
-def _addresses(text: str) -> list[dict[str, str]] | None:
-    """Those of `ip -json -details address` that others can reach; None for what makes no sense."""
+def _addresses(text: str, names: Names) -> list[dict[str, str]] | None:
+    """Return the addresses that others can reach; None if `ip` printed something else."""
     try:
         return [
             {
-                "address": f"{address['local']}/{address['prefixlen']}",
-                "interface": printable(link["ifname"]),
-                "kind": link.get("linkinfo", {}).get("info_kind") or link["link_type"],
+                "address": str(
+                    ipaddress.ip_interface(f"{address['local']}/{address['prefixlen']}")
+                ),
+                "interface": names.interface(link["ifname"]),
+                "kind": kind if kind in _KINDS else "other",
             }
             for link in json.loads(text)
+            for kind in [link.get("linkinfo", {}).get("info_kind") or link["link_type"]]
             for address in link.get("addr_info", ())
             if address.get("scope") not in ("host", "link")
         ]
@@ -182,17 +325,26 @@ def _addresses(text: str) -> list[dict[str, str]] | None:
         return None
 
 
-def _not_read(seen: Seen) -> list[str]:
-    lacks = {_TOLD[name]: seen.facts[name].problem for name in _TOLD}
-    if not lacks["addresses"] and _addresses(seen.facts["addresses"].text) is None:
-        lacks["addresses"] = "makes no sense"
+def _not_read(seen: _Seen, has_addresses: bool) -> list[str]:
+    lacks = {_NEEDED[name]: _problem(seen.facts[name]) for name in _NEEDED}
+    if not lacks["addresses"] and not has_addresses:
+        lacks["addresses"] = "not in the form of ip(8)"
     if seen.process is None:
         lacks["limits"] = "no HAProxy runs"
-    for path, answer in {**seen.environment, **seen.sysctls}.items():
-        if answer.problem not in _NOT_THERE:
-            lacks[path] = answer.problem
-    lacks |= seen.gathered.problems
-    return [printable(f"{what}: {problem}") for what, problem in lacks.items() if problem]
+    for what, answers in (("environment file", seen.settings), ("file of sysctls", seen.sysctls)):
+        for number, answer in enumerate(answers.values(), start=1):
+            if answer.problem not in _NOT_THERE:
+                lacks[f"{what} {number}"] = _problem(answer)
+    return [f"{what}: {problem}" for what, problem in lacks.items() if problem]
+
+
+def _problem(answer: Answer) -> str:
+    """Return a problem, if its words are known: a message may quote the name of a file."""
+    problem = answer.problem
+    is_ours = re.match(
+        r"(is not there|took longer|failed with status|Answer garbled|not read)", problem
+    )
+    return problem if not problem or is_ours or problem in _PROBLEMS else "cannot be read"
 
 
 def _split(line: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""A host as one looks at it: read-only commands and files, many of them in one round trip."""
+"""A host that is only read: commands and files, many of them in one round trip."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hatester.util.errors import UserError
 
 LOOK_SECONDS = 10
 LOOK_BYTES = 4 << 20
-"""How long one command may take there, and how long its answer, or a file, may be."""
+"""The limits of one command on the host: seconds, and bytes of its answer, or of a file."""
 
 # The answer's last line is the status; one that is too long has none.
 _SCRIPT = f"""\
@@ -30,8 +30,8 @@ look() {{
 _END = "@end"
 
 _FOLDER, _PROBLEM = 20, 21
-# The bodies of private keys stay where they are, and lines keep their numbers. What is no file,
-# such as a pipe, might never end.
+# The bodies of private keys stay on the host, and lines keep their numbers. Reading something that
+# is not a file, such as a pipe, might never end.
 _HIDING = "/-----BEGIN [A-Z0-9 ]*PRIVATE KEY/,/-----END [A-Z0-9 ]*PRIVATE KEY/{//!s/.*//;}"
 _READ = f"""\
 if [ -d "$f" ]; then ls -1A -- "$f" 2>&1 || exit {_PROBLEM}; exit {_FOLDER}; fi
@@ -40,15 +40,20 @@ if [ -e "$f" ] && [ ! -f "$f" ]; then echo 'x: Neither file nor folder'; exit {_
 exec sed -e '{_HIDING}' -- "$f"
 """
 
+_COUNT = f"""\
+[ -f "$f" ] && [ -r "$f" ] || {{ head -c 0 -- "$f" 2>&1; exit {_PROBLEM}; }}
+grep -cvE '^[[:space:]]*(#|$)' -- "$f" || [ $? = 1 ]
+"""
+
 _STATUSES = {124: f"took longer than {LOOK_SECONDS} s", 127: "is not there"}
 _CONTROLS = re.compile(r"[^\t\n -~\u00a0-\U0010ffff]")
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a command printed, what a file holds, or the `names` in a folder; else the `problem`.
+    """The output of a command, the text of a file, or the `names` in a folder; else the `problem`.
 
-    Bytes that are no UTF-8 are kept as Python's surrogateescape has them.
+    Bytes that are not UTF-8 are kept as by Python's surrogateescape.
     """
 
     text: str = ""
@@ -57,28 +62,36 @@ class Answer:
 
 
 class Remote:
-    """A host by the one thing that it does: run a script for sh(1)."""
+    """A host that runs scripts of sh(1), and nothing else."""
 
     def __init__(self, run: Callable[[str], bytes]) -> None:
         self._run = run
 
     def ask(self, commands: Mapping[str, str]) -> dict[str, Answer]:
-        """What shell commands print, without what a terminal would take as a command."""
+        """Return the output of shell commands by name, without control characters."""
         return {
             name: _said(*outcome)
             for name, outcome in zip(commands, self._look([*commands.values()]), strict=True)
         }
 
     def read(self, paths: Iterable[str]) -> dict[str, Answer]:
-        """What is at absolute paths there. Of private keys, it is no more than their place."""
+        """Return the files and folders at absolute paths, without the bodies of private keys."""
         wanted = [*paths]
         looks = [f"f={shlex.quote(path)}\n{_READ}" for path in wanted]
         return {
             path: _read(*outcome) for path, outcome in zip(wanted, self._look(looks), strict=True)
         }
 
+    def count(self, paths: Iterable[str]) -> dict[str, Answer]:
+        """Return how many lines the files at absolute paths have, without comments, as texts."""
+        wanted = [*paths]
+        looks = [f"f={shlex.quote(path)}\n{_COUNT}" for path in wanted]
+        return {
+            path: _read(*outcome) for path, outcome in zip(wanted, self._look(looks), strict=True)
+        }
+
     def _look(self, commands: list[str]) -> list[tuple[int | None, bytes]]:
-        """The status and the output of each, in one round trip."""
+        """Return the status and the output of each command, in one round trip."""
         if not commands:
             return []
         looks = "".join(f"look {n} {shlex.quote(each)}\n" for n, each in enumerate(commands))
@@ -86,7 +99,7 @@ class Remote:
         if _END not in lines:
             raise UserError("The host runs no commands, or broke off its answer.")
         parts: dict[str, list[str]] = {}
-        # A shell's start-up files may say something first.
+        # A shell's start-up files may print something first.
         for line in itertools.dropwhile(lambda line: line != "@0", lines):
             if line.startswith("@"):
                 current = parts.setdefault(line, [])

@@ -1,15 +1,15 @@
-"""Which sysctls of a host are its own: what its files set, and what differs from Linux's defaults.
+"""The sysctls of a host that are its own: set by its files, or different from Linux's defaults.
 
-A host does not tell the defaults of its kernel. So these are taken, each with the value in force:
+The defaults of a host's kernel cannot be read. So these are taken, each with the value in force:
 
 - the sysctls below net. that a file sets, by the rules of sysctl.d(5): a file in an earlier folder
   takes the place of one of the same name in a later folder, a pattern such as
   net.ipv4.conf.*.rp_filter names all that it matches; /etc/sysctl.conf, which Debian applies too;
 - those of DEFAULTS whose value is not the one that Linux documents.
 
-Not taken: those of one interface (net.ipv4.conf.eth0, net.ipv4.neigh) and those that hold secrets
-(net.ipv4.tcp_fastopen_key). A default that depends on memory, as tcp_max_syn_backlog, has no place
-in DEFAULTS.
+Not taken: those of one interface (net.ipv4.conf.eth0, net.ipv4.neigh), those that hold secrets
+(net.ipv4.tcp_fastopen_key), and values that are neither numbers nor names of Linux's own. A default
+that depends on memory, such as tcp_max_syn_backlog, has no place in DEFAULTS.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ IN_FORCE = (
     r" \( ! -path '*/conf/*' -o -path '*/conf/all/*' -o -path '*/conf/default/*' \)"
     r" -exec grep -sH '' {} + || true"
 )
-"""The command that lists those in force that may be read, as `FILE:VALUE`."""
+"""A command that lists the readable sysctls in force, as `FILE:VALUE`."""
 
 DEFAULTS: Mapping[str, tuple[str, ...]] = {
     "net.core.netdev_max_backlog": ("1000",),
@@ -58,17 +58,22 @@ DEFAULTS: Mapping[str, tuple[str, ...]] = {
     "net.ipv6.conf.all.disable_ipv6": ("0",),
     "net.ipv6.ip_nonlocal_bind": ("0",),
 }
-"""Linux's defaults of what matters to addresses, ports and queues; after the first release that
-has another one, that one. (Documentation/networking/ip-sysctl.rst and admin-guide/sysctl/net.rst
-of the kernel.)"""
+"""Linux's defaults of sysctls that matter to addresses, ports and queues. Where a release changed
+one: the old default, that release, the new default (Documentation/networking/ip-sysctl.rst and
+admin-guide/sysctl/net.rst of the kernel)."""
 
 _SETTING = re.compile(r"^[ \t]*(?:-[ \t]*)?(?P<name>[^\s=#;]+)[ \t]*=", re.MULTILINE)
 _SECRET = re.compile(r"secret|_key$")
+_VALUE = re.compile(
+    r"-?\d{1,20}(?: -?\d{1,20}){0,5}|\d{1,5}-\d{1,5}(?:,\d{1,5}(?:-\d{1,5})?)*"
+    r"|bbr|cubic|dctcp|htcp|reno|vegas|westwood|cake|fq|fq_codel|fq_pie|pfifo_fast|noqueue|sfq"
+)
+"""Numbers, ranges of ports, and names of Linux's own (tcp_congestion_control, default_qdisc)."""
 _NAME = re.compile(r"net(\.[A-Za-z0-9_-]+)+")
 
 
 def applied(folders: Mapping[str, Sequence[str]]) -> list[str]:
-    """The files that are applied, by the names in each of FOLDERS."""
+    """Return the files that are applied, by the names in each of FOLDERS."""
     files: dict[str, str] = {}
     for folder in reversed(FOLDERS):
         for name in folders.get(folder, ()):
@@ -78,7 +83,7 @@ def applied(folders: Mapping[str, Sequence[str]]) -> list[str]:
 
 
 def values(listed: str) -> dict[str, str]:
-    """The sysctls in force, by name, of what IN_FORCE prints; several lines are the first."""
+    """Return the sysctls in force by name, as IN_FORCE printed them; of several lines the first."""
     found: dict[str, str] = {}
     for line in listed.splitlines():
         file, _, value = line.removeprefix("/proc/sys/").partition(":")
@@ -89,13 +94,16 @@ def values(listed: str) -> dict[str, str]:
 
 
 def own(texts: Iterable[str], in_force: Mapping[str, str], release: str) -> dict[str, str]:
-    """Those of the host, with the values in force, by the files' texts and the kernel's release."""
+    """Return the host's own sysctls with the values in force.
+
+    `texts` are those of its files, and `release` is its kernel's.
+    """
     named = {_dotted(name) for text in texts for name in _SETTING.findall(text)}
     patterns = [name for name in named if any(each in name for each in "*?[")]
     return {
         name: value
         for name, value in sorted(in_force.items())
-        if value
+        if _VALUE.fullmatch(value)
         and (
             name in named
             or any(_matches(name, pattern) for pattern in patterns)
@@ -105,7 +113,7 @@ def own(texts: Iterable[str], in_force: Mapping[str, str], release: str) -> dict
 
 
 def _dotted(name: str) -> str:
-    """A name whose first separator is a slash has dots inside its parts (sysctl.d(5))."""
+    """Return a name with dots; if a slash separates first, dots are in parts (sysctl.d(5))."""
     first = re.search(r"[./]", name)
     return name.replace("/", ".") if first and first[0] == "/" else name
 

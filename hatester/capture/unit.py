@@ -1,9 +1,10 @@
-"""How HAProxy is started on a host: what its systemd unit says, and its process."""
+"""How HAProxy is started on a host: its systemd unit and its process."""
 
 from __future__ import annotations
 
 import base64
 import contextlib
+import itertools
 import posixpath
 import re
 import shlex
@@ -28,16 +29,43 @@ for p in /proc/[0-9]*; do
 done
 :
 """
-"""The commands that tell of the unit, the PID of its main process (0 without one), and a line for
-each process called haproxy: its PID, its parent's, its user, its limit of open files, and its
-arguments."""
+"""Commands that print the unit, the PID of its main process (0 without one), and a line for each
+process called haproxy: its PID, its parent's, its user, its limit of open files, its arguments."""
 
+_TYPES = ("exec", "forking", "notify", "notify-reload", "oneshot", "simple")
+_AMOUNT = r"\d{1,15}[KMGTPE]?|infinity"
+_SPAN = r"(?:\d{1,9}(?:us|ms|s|sec|min|m|h|hr)? ?){1,4}|infinity"
+_SETTINGS: Mapping[str, re.Pattern[str]] = {
+    **{
+        f"Limit{name}": re.compile(rf"(?:{_AMOUNT})(?::(?:{_AMOUNT}))?")
+        for name in ("AS", "CORE", "DATA", "FSIZE", "LOCKS", "MEMLOCK", "MSGQUEUE", "NOFILE",
+                     "NPROC", "RSS", "SIGPENDING", "STACK")
+    },
+    **{
+        f"{name}Sec": re.compile(_SPAN)
+        for name in ("Restart", "Timeout", "TimeoutStart", "TimeoutStop", "Watchdog")
+    },
+    "KillMode": re.compile("control-group|mixed|none|process"),
+    "KillSignal": re.compile("SIG(?:HUP|INT|KILL|QUIT|TERM|USR1|USR2)"),
+    "Nice": re.compile(r"-?\d{1,2}"),
+    "NoNewPrivileges": re.compile("yes|no|true|false|on|off|1|0"),
+    "OOMScoreAdjust": re.compile(r"-?\d{1,4}"),
+    "Restart": re.compile("always|no|on-abnormal|on-abort|on-failure|on-success|on-watchdog"),
+    "SendSIGKILL": re.compile("yes|no|true|false|on|off|1|0"),
+    "TasksMax": re.compile(rf"{_AMOUNT}|\d{{1,3}}%"),
+}  # fmt: skip
+"""The settings of a unit on which a reload depends, with the form of their values (systemd.exec(5),
+systemd.kill(5), systemd.service(5), systemd.resource-control(5))."""
+_DROP_IN = re.compile(r"^# /.+\.conf$", re.MULTILINE)
+
+_FLAGS = ("-4", "-D", "-V", "-W", "-Ws", "-db", "-dG", "-dL", "-dM", "-dR", "-dS", "-dV", "-dW",
+          "-dZ", "-de", "-di", "-dk", "-dl", "-dp", "-dr", "-ds", "-dv", "-q")  # fmt: skip
 _VALUED = {"-C", "-L", "-S", "-cc", "-m", "-n", "-N", "-x"}
 
 
 @dataclass(frozen=True)
 class Process:
-    """A running HAProxy; `nofile` is the most files that it may open, None when not told."""
+    """A running HAProxy; `nofile` is how many files it may open, None if that is not known."""
 
     pid: int
     parent: int
@@ -47,10 +75,10 @@ class Process:
 
 
 def processes(listed: str) -> list[Process]:
-    """The processes of what PROCESSES prints."""
+    """Return the processes that PROCESSES printed."""
     found = []
     for line in listed.splitlines():
-        # One that ended meanwhile has told nothing, or half of it.
+        # The line of a process that has just ended is empty, or cut short.
         with contextlib.suppress(ValueError):
             pid, parent, user, nofile, argv = line.split()
             limit = None if nofile == "-" else int(nofile)
@@ -60,7 +88,7 @@ def processes(listed: str) -> list[Process]:
 
 
 def main_process(found: Sequence[Process], unit: str) -> Process | None:
-    """The one that the unit started, else root's before another's, and a master, not a worker."""
+    """Return the process that the unit started, else root's before another's, a master first."""
     pids = {process.pid for process in found}
     return min(
         found,
@@ -71,25 +99,45 @@ def main_process(found: Sequence[Process], unit: str) -> Process | None:
 
 @dataclass(frozen=True)
 class Service:
-    """What the sections [Service] of a unit and its drop-ins say, a later one over an earlier."""
+    """The sections [Service] of a unit and its drop-ins: the values of each setting, in order."""
 
     settings: Mapping[str, tuple[str, ...]]
+    drop_ins: int = 0
+
+    @property
+    def kind(self) -> str:
+        """Return the unit's type; an empty text if systemd has no such type."""
+        return self.last("Type") if self.last("Type") in _TYPES else ""
+
+    @property
+    def kept(self) -> dict[str, str]:
+        """Return the settings on which a reload depends, if their values have the known forms."""
+        known = {name: self.last(name) for name in _SETTINGS}
+        return {name: each for name, each in known.items() if _SETTINGS[name].fullmatch(each)}
+
+    @property
+    def nofile(self) -> int | None:
+        """Return how many files HAProxy may have open by the unit."""
+        found = re.match(r"\d{1,9}(?=$|:)", self.last("LimitNOFILE"))
+        return int(found[0]) or None if found else None
 
     def last(self, name: str) -> str:
+        """Return the last value of a setting, or an empty text."""
         return (self.settings.get(name) or ("",))[-1]
 
     @property
     def environment_files(self) -> list[str]:
-        """Their paths; a leading `-` only says that one may be missing (systemd.exec(5))."""
+        """Return their paths; one with a leading `-` may be missing (systemd.exec(5))."""
         return [each.removeprefix("-") for each in self.settings.get("EnvironmentFile", ())]
 
-    def words(self, environment_files: Iterable[str]) -> list[str]:
-        """The command that starts it, with its variables as the files' texts have them."""
-        variables: dict[str, str] = {}
+    def variables(self, environment_files: Iterable[str]) -> dict[str, str]:
+        """Return the environment that the unit and the texts of its files set."""
         texts = [*self.settings.get("Environment", ()), *environment_files]
-        for word in (word for text in texts for word in _split(text)):
-            name, _, value = word.partition("=")
-            variables[name] = value
+        parts = (word.partition("=") for text in texts for word in _split(text))
+        return {name: value for name, _, value in parts}
+
+    def words(self, variables: Mapping[str, str]) -> list[str]:
+        """Return the command that starts HAProxy, with the values of its variables."""
         command: list[str] = []
         for word in _split(self.last("ExecStart").lstrip("@-:+!")):
             whole = re.fullmatch(r"\$(\w+)", word)
@@ -103,7 +151,10 @@ class Service:
 
 
 def parse_unit(text: str) -> Service:
-    """A unit's text, as `systemctl cat` prints it: an empty setting takes back what is above it."""
+    """Return the settings of a unit as `systemctl cat` prints it.
+
+    An empty setting takes back those above it.
+    """
     settings: dict[str, tuple[str, ...]] = {}
     section = ""
     for line in re.sub(r"\\\n", " ", text).splitlines():
@@ -112,7 +163,7 @@ def parse_unit(text: str) -> Service:
             section = line.strip()
         elif is_setting and section == "[Service]" and not line.lstrip().startswith(("#", ";")):
             settings[name] = (*settings.get(name, ()), value) if value else ()
-    return Service(settings)
+    return Service(settings, len(_DROP_IN.findall(text)))
 
 
 def _split(text: str) -> list[str]:
@@ -124,11 +175,11 @@ def _split(text: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Arguments:
-    """HAProxy's own (its management guide, section 3).
+    """Arguments of HAProxy (its management guide, section 3).
 
-    `configurations` are the files and folders of `-f`, in order; `others` what is left without
-    them, without `-p`, and without what a master adds as it reloads. `folder` is the one in which
-    it is started, by `-C`; systemd starts it in the root.
+    `configurations` are the files and folders of `-f`, in order. `others` are the rest, without
+    `-p` and those that a master adds at a reload. HAProxy is started in `folder` (`-C`, else the
+    root).
     """
 
     configurations: tuple[str, ...]
@@ -137,11 +188,23 @@ class Arguments:
 
     @property
     def has_master(self) -> bool:
+        """True if a master reloads HAProxy."""
         return not {"-W", "-Ws"}.isdisjoint(self.others)
+
+    @property
+    def kept(self) -> list[str]:
+        """Return the arguments that are flags, or have a number as their value."""
+        kept: list[str] = []
+        for word, after in itertools.zip_longest(self.others, self.others[1:], fillvalue=""):
+            if word in ("-m", "-n", "-N") and after.isdecimal() and len(after) < 10:
+                kept += [word, after]
+            elif word in _FLAGS:
+                kept.append(word)
+        return kept
 
 
 def parse_arguments(words: Sequence[str]) -> Arguments:
-    """The arguments of a command that starts HAProxy; its first word is the program."""
+    """Return the arguments of a command that starts HAProxy; its first word is the program."""
     configurations: list[str] = []
     others: list[str] = []
     folder = "/"

@@ -206,6 +206,7 @@ class Setting(Declaration):
     sysctls: Mapping[SysctlName, Line] = {}
     lenient: bool = False
     nofile: Annotated[int, pydantic.Field(gt=0)] | None = None
+    unit: Mapping[Name, Line] = {}
     arguments: tuple[Line, ...] = ()
     global_lines: tuple[Line, ...] = pydantic.Field(default=(), alias="global")
     bind: tuple[Line, ...] = ()

@@ -95,6 +95,7 @@ def guest_plan(order: Order, clock: str) -> Plan:
         sysctls=dict(order.setting.sysctls),
         lenient=order.setting.lenient,
         nofile=order.setting.nofile,
+        unit=dict(order.setting.unit),
         interface=scenario.interface,
         interfaces={name: list(addresses) for name, addresses in interfaces.items()},
         root=root_content(scenario.files, scenario.root.model_dump(mode="json"), scenario.env),

@@ -12,26 +12,30 @@ from typing import TypeVar
 from hatester.artifacts import haproxy_packages
 from hatester.artifacts.apt import Archive
 from hatester.artifacts.kernel import kit_version
-from hatester.capture.host import Host, copy_of, load_host
+from hatester.capture.host import CONFIGURATION, Host, copy_of, load_host
+from hatester.capture.stand_ins import Maker
 from hatester.matrix.kernel_spec import flavour_of, is_release
 from hatester.matrix.models import NAME, Build, Kernel, Matrix, Setting
 from hatester.matrix.plan import Wanted
 from hatester.matrix.scenario import ROOT
 from hatester.runner.user_config import Own
 from hatester.util.errors import MeasurementError
+from hatester.util.pem import LookAlikes
 from hatester.util.text import file_name
+from hatester.util.validation import text_of
 
 _ETC = "/etc/haproxy/"
 _OURS = ("-W", "-Ws", "-D", "-db", "-V", "-q")
-"""What says how HAProxy runs, which the way of reloading decides."""
-_OURS_WITH_VALUES = ("-S", "-x", "-sf", "-st")
+"""Arguments that the reload method decides."""
+_NOFILE = "LimitNOFILE"
+_UNIT = "systemd"
 _SYSTEM = Kernel.model_fields["system"].default
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Likeness:
-    """What is declared and wanted for a host, its configuration, and what differs from it."""
+    """The declarations and the selection for a host, its configuration, and the differences."""
 
     matrix: Matrix
     wanted: Wanted
@@ -40,7 +44,7 @@ class Likeness:
 
 
 class _Search:
-    """Looks for what a host has; what is not to be had is noted in `differs`."""
+    """A search for a host's kernel and HAProxy; differences are noted in `differs`."""
 
     def __init__(self, archive: Archive, host: Host) -> None:
         self.archive = archive
@@ -113,14 +117,12 @@ def likeness(
 ) -> Likeness:
     """Return a guest like a captured host; what else is wanted replaces the host's own.
 
-    Raises UserError where there is no such host, or its files cannot be read.
+    Raises UserError if there is no such host, or its files cannot be read.
     """
     host = load_host(folder, name)
     search = _Search(archive, host)
     kernels = {} if wanted.kernels else {file_name(host.kernel.release): search.kernel()}
     builds = {} if wanted.haproxy else {file_name(host.haproxy.version or name): search.build()}
-    if "\n# /" in host.unit.text.partition("\n")[2]:
-        search.differs.append("its unit has drop-ins, and the guest's is the package's alone")
     matrix = replace(
         declared,
         kernels={**declared.kernels, **kernels},
@@ -134,48 +136,42 @@ def likeness(
         settings=wanted.settings or [name],
         methods=wanted.methods or [host.unit.reload],
     )
-    return Likeness(matrix, wanted, _own(host, folder, name), tuple(search.differs))
+    if host.unit.settings.keys() - {_NOFILE} and any(each != _UNIT for each in wanted.methods):
+        search.differs.append("the settings of its unit hold only for reloads by systemd")
+    return Likeness(matrix, wanted, own_of(host, folder, name), tuple(search.differs))
 
 
 def _setting(host: Host) -> Setting:
+    """Return the sysctls, limits and arguments of a host as a setting."""
     return Setting.model_validate(
         {
             "description": "as the captured host has it",
             "sysctls": dict(host.sysctls),
             "lenient": True,
             "nofile": host.limits.nofile,
+            "unit": {name: each for name, each in host.unit.settings.items() if name != _NOFILE},
             "arguments": _arguments(host.arguments),
         }
     )
 
 
-def _arguments(given: Iterable[str]) -> tuple[str, ...]:
-    """Those that say nothing of how HAProxy is started and reloaded."""
-    kept: list[str] = []
-    words = iter(given)
-    for word in words:
-        if word in _OURS_WITH_VALUES:
-            next(words, None)
-        elif word not in _OURS:
-            kept.append(word)
-    return tuple(kept)
+def _arguments(words: Iterable[str]) -> tuple[str, ...]:
+    """Return the arguments that do not decide how HAProxy is started and reloaded."""
+    return tuple(word for word in words if word not in _OURS)
 
 
-def _own(host: Host, folder: Path, name: str) -> Own:
-    """Its configuration, as one file, with the others that were copied, each at its place."""
-
-    def text(path: str) -> str:
-        return copy_of(folder, name, path).read_text(errors="replace")
-
+def own_of(host: Host, folder: Path, name: str) -> Own:
+    """Return the copy of the host's configuration, with the files that it names."""
+    look_alikes = LookAlikes()
+    maker = Maker(look_alikes)
+    texts = {path: text_of(copy_of(folder, name, path)) for path in host.files}
+    texts |= {path: maker.content(path, each) for path, each in host.stand_ins.items()}
+    whole = texts.pop(CONFIGURATION)
     files = {
-        path.removeprefix(_ETC) if path.startswith(_ETC) else f"{ROOT}{path.lstrip('/')}": text(
-            path
-        )
-        for path in host.files
-        if path not in host.configuration
+        path.removeprefix(_ETC) if path.startswith(_ETC) else f"{ROOT}{path.lstrip('/')}": text
+        for path, text in texts.items()
     }
-    whole = "\n".join(text(path) for path in host.configuration)
-    return Own(whole, whole, files, _addresses(host))
+    return Own(whole, whole, files, _addresses(host), look_alikes=look_alikes)
 
 
 def _addresses(host: Host) -> tuple[str, ...]:

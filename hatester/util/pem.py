@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -21,8 +21,6 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 from cryptography.x509.oid import NameOID
-
-from hatester.util.text import numbered
 
 BEGIN = "-----BEGIN "
 PRIVATE = f"{BEGIN}PRIVATE KEY"
@@ -42,37 +40,29 @@ _UNREADABLE = (
 _DAYS = datetime.timedelta(days=3650)
 _STRANGER = "hatester-placeholder.invalid"
 
-Told = Callable[[int, str], None]
-"""Hears of the line of a block, and what it was replaced by."""
-
 
 @dataclass(frozen=True)
 class LookAlikes:
     """A maker of look-alikes, with its own key."""
 
-    key: ec.EllipticCurvePrivateKey = field(
+    key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey = field(
         default_factory=lambda: ec.generate_private_key(ec.SECP256R1())
     )
 
-    def pem(self, text: str, told: Told) -> str:
+    def pem(self, text: str) -> str:
         """Return a PEM file with look-alikes of a file's blocks, in order, and nothing else."""
         blocks = []
-        for line, block in numbered(BLOCK, text):
+        for block in BLOCK.finditer(text):
             label = block["label"]
             if label in _PUBLIC and _WHOLE.fullmatch(block[0]):
                 blocks.append(block[0] + "\n")
             elif "CERTIFICATE" in label:
-                made, names = self._certificate(block[0])
-                told(line, f"certificate of {names}, now a self-signed one")
-                blocks.append(made)
+                blocks.append(self._certificate(block[0]))
             elif label.endswith("CRL"):
-                told(line, "list of revoked certificates, now an empty one")
                 blocks.append(self._revocations(block[0]))
             elif label == "PUBLIC KEY":
-                told(line, "public key, now a fresh one")
                 blocks.append(self.public_key())
             else:
-                told(line, "private key, now a fresh one" if "KEY" in label else "PEM block")
                 blocks.append(self.private_key() if "KEY" in label else "")
         return "".join(blocks)
 
@@ -90,14 +80,13 @@ class LookAlikes:
         """Return an empty list of revoked certificates, as PEM."""
         return self._empty_list(_subject(issuer))
 
-    def _certificate(self, block: str) -> tuple[str, str]:
-        """Return the look-alike, and the names that it has."""
+    def _certificate(self, block: str) -> str:
+        """Return the look-alike of a certificate."""
         try:
             subject, names = _names(x509.load_pem_x509_certificate(block.encode()))
         except _UNREADABLE:
             subject, names = _subject(_STRANGER), []
-        told = [str(each.value) for each in (*subject, *names)]
-        return self._signed(subject, names), ", ".join(dict.fromkeys(told)) or "nobody"
+        return self._signed(subject, names)
 
     def _signed(
         self,

@@ -137,6 +137,8 @@ class HAProxy:
         self.arguments = arguments
         self.nofile = nofile
         """The limit of open files of its processes; None for our own limit."""
+        self.unit: dict[str, str] = {}
+        """Settings of [Service] that its unit has in addition."""
         self.env: dict[str, str] = {}
         """Its environment, in addition to ours."""
         self._mounts: list[Path] = []

@@ -203,6 +203,7 @@ class Systemd(Signal):
             "[Service]", f"RootDirectory={haproxy.tree}", "BindReadOnlyPaths=",
             *(f"Environment={each}" for each in variables),
             *([f"LimitNOFILE={haproxy.nofile}"] if haproxy.nofile else []),
+            *(f"{name}={value}" for name, value in haproxy.unit.items()),
             f"StandardOutput=append:{LOG}", f"StandardError=append:{LOG}", "",
         ]  # fmt: skip
         self._drop_in.mkdir()

@@ -110,6 +110,8 @@ class Plan:
     lenient: bool
     """True if a sysctl may be missing."""
     nofile: int | None
+    unit: Mapping[str, str]
+    """Settings of [Service] that HAProxy's unit has in addition."""
     interface: str
     """The one that steps can name."""
     interfaces: Mapping[str, Sequence[str]]

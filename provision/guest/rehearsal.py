@@ -59,7 +59,8 @@ def _plan(tree: Path) -> Plan:
     """Return a cell in which nothing is observed to its end."""
     return Plan(
         seed=0, race=0.0, rest=0.0, tree=str(tree), method="signal", arguments=[], sysctls={},
-        lenient=False, nofile=None, interface="dummy0", interfaces={"dummy0": [f"{_ADDRESS}/32"]},
+        lenient=False, nofile=None, unit={}, interface="dummy0",
+        interfaces={"dummy0": [f"{_ADDRESS}/32"]},
         root=_ROOT, servers=[], answers=_NO_ANSWERS, site="hatester",
         destinations=[Destination("", _ADDRESS, 80, None, NAMED)],
         steps=[

@@ -92,6 +92,7 @@ class Stage(NamedTuple):
         """Return what a plan asks for, in this guest, after its rest."""
         clock = Clock.rested(plan.rest)
         haproxy = HAProxy(Path(plan.tree), list(plan.arguments), plan.nofile)
+        haproxy.unit = dict(plan.unit)
         own = chain(*plan.interfaces.values())
         interval, life = plan.probe_interval, plan.connection_seconds
         return cls(

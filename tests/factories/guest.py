@@ -205,7 +205,8 @@ def plan(*steps: dict[str, Any], **further: Any) -> Plan:
     root = RootContent({}, {}, [], [], [], [], {})
     plan = Plan(
         seed=0, race=0.5, rest=0.0, tree="/nowhere", method="signal", arguments=[], sysctls={},
-        lenient=False, nofile=None, interface="dummy0", interfaces={"dummy0": []}, root=root,
+        lenient=False, nofile=None, unit={}, interface="dummy0",
+        interfaces={"dummy0": []}, root=root,
         servers=[], answers=ServerAnswers({}, {}, [], {}, ""), site="hatester",
         destinations=[
             Destination("a", "192.0.2.1", 80, None, "named"),

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import subprocess
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from hatester.capture.capture import FACTS
 from hatester.capture.remote import Answer, Remote
@@ -103,6 +104,13 @@ class MadeUpHost(Remote):
     def read(self, paths: Iterable[str]) -> dict[str, Answer]:
         return {path: self._at(path) for path in paths}
 
+    def count(self, paths: Iterable[str]) -> dict[str, Answer]:
+        answers = {path: self._at(path) for path in paths}
+        return {
+            path: replace(each, text=str(len(re.findall(r"(?m)^\s*[^\s#]", each.text))))
+            for path, each in answers.items()
+        }
+
     def _at(self, path: str) -> Answer:
         if path in self.denied:
             return Answer(problem="Permission denied")
@@ -114,7 +122,9 @@ class MadeUpHost(Remote):
             if file.startswith(f"{path}/")
         }
         return (
-            Answer(names=tuple(inside)) if inside else Answer(problem="No such file or directory")
+            Answer(names=tuple(sorted(inside)))
+            if inside
+            else Answer(problem="No such file or directory")
         )
 
 

@@ -70,9 +70,11 @@ def test_capture_needs_a_known_host(checkout: Path, tmp_path: Path) -> None:
         words = ("capture", "production", "--ssh-config", place.config, "--as", "lb1")
         done = call(*words, "--config", str(configuration), folder=checkout, HOME=str(tmp_path))
         assert (done.returncode, done.stderr) == (0, "")
-        assert f"{configuration}, line 3: user and password of the statistics" in done.stdout
+        assert "left out: 1\n  1 stats" in done.stdout
+        assert "horse" not in done.stdout
         assert f"captured: {checkout}/matrix/hosts/lb1.yml" in done.stdout
-        assert load_host(checkout / "matrix/hosts", "lb1").configuration == (str(configuration),)
+        copy = checkout / "matrix/hosts/lb1/etc/haproxy/haproxy.cfg"
+        assert copy.read_text() == "frontend frontend1\n    bind :80\n\n"
         (tmp_path / "known_hosts").unlink()
         refused = call(*words, folder=checkout, HOME=str(tmp_path))
     assert (refused.returncode, refused.stdout) == (2, "")

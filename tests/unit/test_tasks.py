@@ -81,7 +81,7 @@ def test_plan_gives_its_cells_as_json() -> None:
         (("matrix", "--table-format", "ascii"), "--table-format: there is no 'ascii'"),
         (("matrix", "--failed=some"), "--failed: there is no 'some'"),
         (("capture", "x", "--port", "ssh"), "--port: expected a whole number from 1 to 6"),
-        (("capture", "x", "--as", "../x"), "--as: '../x' is no name to keep x under"),
+        (("capture", "x", "--as", "../x"), "--as: '../x' cannot be the name of x"),
         (("shell", "6.1/2.2"), "'6.1/2.2' is not a cell's id"),
         (("shell", ID, "--step", "9"), "--step: there is no step 9; the last one is step 7."),
     ],

@@ -30,7 +30,7 @@ from hatester.util.errors import MeasurementError
 from hatester.util.paths import MATRIX
 from hatester.util.progress import Progress
 
-FOLDER = Path(__file__).parent / "configurations"
+FOLDER = Path(__file__).parents[1] / "configurations"
 EXPECTED: dict[str, dict[str, Any]] = yaml.safe_load((FOLDER / "expected.yml").read_text())
 BUILDS = ("2.2", "3.2")
 FEW = 4

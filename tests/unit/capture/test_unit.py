@@ -13,21 +13,38 @@ from tests.factories.production_host import RUNNING, UNIT, process, shell
 def test_a_unit_starts_haproxy_with_its_variables() -> None:
     service = parse_unit(UNIT)
     assert service.environment_files == ["/etc/default/haproxy"]
-    words = service.words(['# EXTRAOPTS=-x\nEXTRAOPTS="-S /run/haproxy-master.sock"\n'])
+    files = ['# EXTRAOPTS=-x\nEXTRAOPTS="-S /run/haproxy-master.sock"\n']
+    words = service.words(service.variables(files))
     assert tuple(words) == RUNNING
-    assert (service.last("Type"), service.last("LimitNOFILE")) == ("notify", "200000")
+    assert (service.kind, service.nofile, service.drop_ins) == ("notify", 200000, 1)
+    assert service.kept == {"LimitNOFILE": "200000"}
+
+
+def test_settings_are_kept_in_their_form_only() -> None:
+    text = (
+        "[Service]\nLimitNOFILE=10:20\nLimitCORE=infinity\nNice=many\nTimeoutStopSec=1min 30s\n"
+        "KillMode=mixed\nRestart=sometimes\nType=own\nEnvironment=A=b\nTasksMax=80%\n"
+    )
+    service = parse_unit(text)
+    assert service.kept == {
+        "LimitNOFILE": "10:20", "LimitCORE": "infinity", "TimeoutStopSec": "1min 30s",
+        "KillMode": "mixed", "TasksMax": "80%",
+    }  # fmt: skip
+    assert (service.kind, service.nofile) == ("", 10)
 
 
 def test_a_drop_in_takes_back_what_is_above_it() -> None:
     text = "[Service]\nExecStart=/a \\\n  -f x\nExecStart=\nExecStart=-!/b ${X}y\nEnvironment=X=1"
-    assert parse_unit(text).words([]) == ["/b", "1y"]
-    assert parse_unit("[Unit]\nExecStart=/a\nnonsense").words([]) == []
+    service = parse_unit(text)
+    assert service.words(service.variables([])) == ["/b", "1y"]
+    assert parse_unit("[Unit]\nExecStart=/a\nnonsense").words({}) == []
 
 
 def test_the_arguments_are_told_from_what_a_reload_adds() -> None:
     words = "haproxy -W -C /srv -f a.cfg -f /etc/b -p /run/x -S /s -x sockpair@3 -sf 12 13 -L n"
     found = parse_arguments([*words.split(), "--", "c.cfg"])
     assert found.configurations == ("/srv/a.cfg", "/etc/b", "/srv/c.cfg")
+    assert found.kept == ["-W"]
     assert found.others == ("-W", "-C", "/srv", "-S", "/s", "-L", "n")
     assert found.has_master
     assert found.folder == "/srv"
@@ -58,6 +75,8 @@ def test_processes_of_this_host_are_listed() -> None:
 
 @given(st.text(), st.lists(st.text()))
 def test_no_unit_and_no_arguments_make_it_fall_over(text: str, words: list[str]) -> None:
-    assert isinstance(parse_unit(f"[Service]\n{text}").words([text]), list)
+    service = parse_unit(f"[Service]\n{text}")
+    assert isinstance(service.words(service.variables([text])), list)
+    assert isinstance(service.kept, dict)
     assert isinstance(processes(text), list)
-    parse_arguments(words)
+    assert isinstance(parse_arguments(words).kept, list)

@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from hatester.artifacts.apt import Archive
 from hatester.artifacts.mirrors import Mirrors
@@ -21,10 +24,17 @@ RELEASE = "6.1.0-18-amd64"
 VERSION = "2.6.12-1+deb12u1"
 FILES = {
     "/etc/haproxy/haproxy.cfg": "global\n",
-    "/etc/haproxy/conf.d/more.cfg": "frontend web\n",
-    "/etc/haproxy/errors/503.http": "no\n",
-    "/etc/ssl/site.pem": "pem\n",
+    "/etc/haproxy/list1": "/etc/haproxy/certificate1\n",
 }
+STAND_INS = {
+    "/etc/haproxy/certificate1": {
+        "kind": "certificate", "keys": {"RSA 2048": 1, "ECDSA P-384": 1}, "names": 2,
+    },
+    "/etc/haproxy/authorities1": {"kind": "authorities", "keys": {"ECDSA P-256": 2}},
+    "/etc/haproxy/revocations1": {"kind": "revocations"},
+    "/etc/haproxy/tickets1": {"kind": "tickets"},
+    "/etc/haproxy/map1": {"kind": "map", "entries": 3, "match": "ip"},
+}  # fmt: skip
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -40,10 +50,13 @@ def host(**changes: Any) -> Host:
             "kernel": {"release": RELEASE, "architecture": "amd64"},
             "system": {"id": "debian", "suite": "bookworm"},
             "haproxy": {"version": VERSION, "package": "haproxy"},
-            "unit": {"text": "# /usr/lib/systemd/system/haproxy.service\n", "reload": "systemd"},
-            "arguments": ["-Ws", "-S", "/run/haproxy-master.sock", "-n", "2000"],
-            "configuration": list(FILES)[:2],
+            "unit": {
+                "reload": "systemd", "drop_ins": 1,
+                "settings": {"LimitNOFILE": "8192", "KillMode": "mixed"},
+            },
+            "arguments": ["-Ws", "-n", "2000"],
             "files": list(FILES),
+            "stand_ins": STAND_INS,
             "sysctls": {"net.core.somaxconn": "1000"},
             "limits": {"nofile": 8192},
             "addresses": [
@@ -53,7 +66,7 @@ def host(**changes: Any) -> Host:
             ],
             **changes,
         }
-    )
+    )  # fmt: skip
 
 
 @pytest.fixture
@@ -92,16 +105,37 @@ def test_what_is_to_be_had_is_the_same(tmp_path: Path, market: dict[str, set[Any
     setting = found.matrix.settings["lb1"]
     assert setting.arguments == ("-n", "2000")
     assert (setting.nofile, setting.lenient) == (8192, True)
+    assert dict(setting.unit) == {"KillMode": "mixed"}
     assert dict(setting.sysctls) == {"net.core.somaxconn": "1000"}
 
 
-def test_its_configuration_is_one_and_every_other_file_is_in_its_place(
-    tmp_path: Path, market: dict[str, set[Any]]
-) -> None:
+def test_its_files_are_made_by_kind_and_number(tmp_path: Path, market: dict[str, set[Any]]) -> None:
     own = like(tmp_path, host()).own
-    assert own.before == own.after == "global\n\nfrontend web\n"
-    assert own.files == {"errors/503.http": "no\n", "root/etc/ssl/site.pem": "pem\n"}
+    assert own.before == own.after == "global\n"
     assert own.addresses == ("192.0.2.10/32",)
+    files = own.files
+    assert files["list1"] == FILES["/etc/haproxy/list1"]
+    assert files["map1"].split("\n") == [
+        "10.0.0.0/32 value",
+        "10.0.0.1/32 value",
+        "10.0.0.2/32 value",
+        "",
+    ]
+    assert "X509 CRL" in files["revocations1"]
+    assert len(files["tickets1"].split()) == 3
+    key, *_ = files["certificate1"].partition("-----BEGIN CERTIFICATE")
+    made, chained = x509.load_pem_x509_certificates(
+        files["certificate1"].removeprefix(key).encode()
+    )
+    assert isinstance(made.public_key(), rsa.RSAPublicKey)
+    assert isinstance(chained.public_key(), ec.EllipticCurvePublicKey)
+    assert load_pem_private_key(key.encode(), None).public_key() == made.public_key()
+    names = made.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert len(names) == 2
+    # Servers' certificates are checked with the last one.
+    authorities = x509.load_pem_x509_certificates(files["authorities1"].encode())
+    assert len(authorities) == 3
+    assert authorities[-1].public_key() == own.look_alikes.key.public_key()
 
 
 def test_a_kernel_is_looked_for_in_the_snapshot_archive_before_another_one_is_taken(
@@ -119,12 +153,11 @@ def test_a_kernel_is_looked_for_in_the_snapshot_archive_before_another_one_is_ta
 
 
 def test_all_that_differs_is_told(tmp_path: Path, market: dict[str, set[Any]]) -> None:
-    unit = {"text": "# /usr/lib/a\n[Unit]\n\n# /etc/systemd/b\n", "reload": "systemd"}
     captured = host(
         kernel={"release": "6.8.0-31-generic", "architecture": "arm64"},
         system={"id": "ubuntu", "suite": "noble"},
         haproxy={"version": "2.8.5-1ubuntu3"},
-        unit=unit,
+        unit={"reload": "signal", "settings": {"KillMode": "mixed"}},
     )
     assert like(tmp_path, captured).differs == (
         "its system is ubuntu, and the guest's is Debian bookworm",
@@ -132,7 +165,7 @@ def test_all_that_differs_is_told(tmp_path: Path, market: dict[str, set[Any]]) -
         "Linux 6.8.0-31-generic is not to be had; the guest has the newest kernel of bookworm",
         "HAProxy 2.8.5-1ubuntu3 is not to be had as a package; the guest has the newest of "
         "bookworm",
-        "its unit has drop-ins, and the guest's is the package's alone",
+        "the settings of its unit hold only for reloads by systemd",
     )
 
 
@@ -142,7 +175,7 @@ def test_what_else_is_wanted_takes_the_place_of_its_own(
     wanted = Wanted(["7.3"], ["3.4"], ["plain"], (), ["signal"], only=["*"])
     found = like(tmp_path, host(), wanted)
     assert found.wanted == wanted
-    assert found.differs == ()
+    assert found.differs == ("the settings of its unit hold only for reloads by systemd",)
 
 
 def test_a_host_that_was_not_captured_is_named(tmp_path: Path) -> None:
