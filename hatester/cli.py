@@ -23,6 +23,7 @@ from typing import Any
 import invoke.program
 from invoke.exceptions import Exit, ParseError
 from invoke.parser.context import ParserContext
+from invoke.parser.parser import Parser
 from invoke.vendor import yaml
 
 from hatester.util import log
@@ -211,9 +212,12 @@ class Program(invoke.program.Program):
     def parse_tasks(self) -> None:
         """Parse the commands and their flags."""
         with self._refusals():
-            contexts = self._make_parser().contexts
-            _require_values(self.core.unparsed, contexts)
             super().parse_tasks()
+
+    def _make_parser(self) -> Parser:
+        parser = super()._make_parser()
+        _require_values(self.core.unparsed, parser.contexts)
+        return parser
 
     def parse_cleanup(self) -> None:
         """Show help or a list, if that was asked for."""

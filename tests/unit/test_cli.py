@@ -97,7 +97,7 @@ def test_a_refused_flag_ends_with_2_and_names_what_is_near(
 def test_help_helps_everywhere(words: tuple[str, ...]) -> None:
     done = call(*words)
     assert done.returncode == 0
-    assert "--probe-interval=STRING" in done.stdout
+    assert "--probe-interval=STRING   Time between two probes" in done.stdout
 
 
 @pytest.mark.parametrize("words", [(), ("-h",), ("--help",)])

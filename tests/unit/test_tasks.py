@@ -5,12 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from invoke.tasks import Task
 
-import tasks
 from hatester.analysis.model import Measurement
 from hatester.analysis.run import RunOrigin
 from hatester.artifacts import gc
@@ -265,13 +262,8 @@ def test_bench_refuses_an_unknown_part() -> None:
 
 
 @pytest.mark.parametrize(
-    ("command", "flag", "names"),
-    [
-        (tasks.matrix, "method", METHODS),
-        (tasks.kernels, "flavour", FLAVOURS),
-        (tasks.bench, "part", bench.PARTS),
-        (tasks.clean, "part", gc.PARTS),
-    ],
+    ("command", "names"),
+    [("matrix", METHODS), ("kernels", FLAVOURS), ("bench", bench.PARTS), ("clean", gc.PARTS)],
 )
-def test_help_lists_all_names(command: Task[Any], flag: str, names: Iterable[str]) -> None:
-    assert ", ".join(names) in command.help[flag]
+def test_help_lists_all_names(command: str, names: Iterable[str]) -> None:
+    assert f": {', '.join(names)} (repeatable)." in " ".join(call(command, "-h").stdout.split())
