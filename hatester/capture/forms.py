@@ -124,8 +124,10 @@ class Names:
         return path if path == _PLAIN_SOCKET else f"{_SOCKETS}/{name}.sock"
 
     def _place(self, text: str) -> str | None:
-        """Return a host with or without a port; as in HAProxy, the last colon is before the port,
-        if the text is not an IPv6 address itself."""
+        """Return a host with or without a port, or None for another text.
+
+        As in HAProxy, the last colon is before the port, unless the text is an IPv6 address.
+        """
         host, colon, port = text.rpartition(":")
         if not colon or _is_address(text):
             host, port = text, ""
@@ -171,7 +173,7 @@ class Names:
 
 
 def _is_address(text: str) -> bool:
-    """True if a text is an IP address, perhaps in brackets; a zone is a name of the host."""
+    """Return whether a text is an IP address, perhaps in brackets; a zone is the host's name."""
     try:
         ipaddress.ip_address(text[1:-1] if text.startswith("[") and text.endswith("]") else text)
     except ValueError:

@@ -95,7 +95,7 @@ class Visit:
         return f"{self.host} cannot be entered: {reason}."
 
     def run(self, script: str) -> bytes:
-        """What a script for sh(1) prints there, up to ANSWER_BYTES.
+        """Run a script for sh(1) there; return its output, up to ANSWER_BYTES.
 
         It goes to the standard input of a shell, whatever the login shell of the user makes of
         quotes. Raises UserError where the connection is lost.
@@ -139,7 +139,7 @@ class Visit:
 
 @contextlib.contextmanager
 def visit(host: str, user: str = "", port: int = 0, ssh_config: str = "") -> Iterator[Visit]:
-    """A host, by the user's SSH configuration or the file `ssh_config`, as `ssh -F` has it.
+    """Enter a host by the user's SSH configuration, or by `ssh_config` as with `ssh -F`.
 
     Raises UserError where the host, or its key, is not known, or it does not let the user in.
     """
