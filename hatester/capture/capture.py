@@ -50,6 +50,9 @@ _SYSTEMS = frozenset(
      "linuxmint", "nixos", "ol", "opensuse-leap", "raspbian", "rhel", "rocky", "sles", "ubuntu")
 )  # fmt: skip
 _MOST_FILES = 2000
+_PLAIN = re.compile(r"/[^\x00-\x1f\x7f\ud800-\udfff]{1,4000}")
+"""A path that a shell can be given."""
+_UNASKED = Answer(problem="not read")
 _NO_CERTIFICATES = (".ocsp", ".issuer", ".sctl", ".dh", ".key")
 """What may lie beside a certificate (HAProxy's configuration manual, ssl-load-extra-files)."""
 _VERSION = re.compile(
@@ -177,9 +180,10 @@ def _gather(remote: Remote, copy: Copy, gathered: _Gathered) -> None:
         wanted = {path: each for path, each in copy.wanted.items() if each.kind == kind}
         if len(wanted) > _MOST_FILES:
             gathered.problems.append(f"more than {_MOST_FILES} files of certificates")
-        asked = remote.read([each.path for each in wanted.values()][:_MOST_FILES])
+        paths = [each.path for each in wanted.values() if _PLAIN.fullmatch(each.path)]
+        asked = remote.read(paths[:_MOST_FILES])
         for path, each in wanted.items():
-            answer = asked.get(each.path, Answer(problem="not read"))
+            answer = asked.get(each.path, _UNASKED)
             if kind == "list":
                 gathered.files[path] = _copied_list(copy, each, answer, gathered)
             elif answer.names is None or not each.can_be_folder:
@@ -188,9 +192,9 @@ def _gather(remote: Remote, copy: Copy, gathered: _Gathered) -> None:
                 found = _folder(remote, each, answer.names, gathered)
                 gathered.stand_ins |= _in_folder(path, kind, found)
     counted = [each for each in copy.wanted.items() if each[1].kind == "map"]
-    entries = remote.count([each.path for _, each in counted])
+    entries = remote.count(each.path for _, each in counted if _PLAIN.fullmatch(each.path))
     for path, each in counted:
-        gathered.stand_ins[path] = _counted(each, entries[each.path], gathered)
+        gathered.stand_ins[path] = _counted(each, entries.get(each.path, _UNASKED), gathered)
     for path, each in copy.wanted.items():
         if each.kind in ("revocations", "tickets"):
             gathered.stand_ins[path] = stand_ins.unread(each.kind)

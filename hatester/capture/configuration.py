@@ -34,6 +34,8 @@ _NEEDED = (
 )  # fmt: skip
 """Directives whose lack is reported line by line: a reload depends on them."""
 _PROXIES = ("frontend", "backend", "listen")
+_TAKING = ("-f", "-m", "-u")
+"""The flags of an ACL that have a value."""
 _MATCHES = ("beg", "dir", "dom", "end", "int", "ip", "len", "reg", "sub")
 _CONDITION = re.compile(r"(?P<name>[a-z_]+)\((?P<values>[^()]*)\)")
 _VERSION = re.compile(r"\d{1,3}(?:\.\d{1,3}){0,3}(?:-dev\d{0,2})?")
@@ -325,7 +327,7 @@ def _match_of(file: Named, texts: Sequence[str]) -> str:
     """Return how a map's keys, or the patterns of a file, are compared."""
     if file.keyword == "-f":
         index = file.index - 1
-        while texts[index].startswith("-") or texts[index - 1] in ("-f", "-m", "-u"):
+        while index > 1 and (texts[index].startswith("-") or texts[index - 1] in _TAKING):
             index -= 1
         sample, *_ = re.split(r"[(,]", texts[index])
         between = itertools.pairwise(texts[index : file.index])

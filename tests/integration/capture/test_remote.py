@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hatester.capture import remote
+from hatester.capture.capture import capture
 from hatester.capture.remote import Answer, Remote
 from hatester.util.errors import UserError
 from tests.factories.production_host import shell
@@ -51,6 +52,33 @@ def test_unreadable_files_are_named(tmp_path: Path) -> None:
         Answer(problem="Not a text"),
         Answer(problem="No such file or directory"),
     ]
+
+
+def test_lines_are_counted_on_the_host(tmp_path: Path) -> None:
+    full, empty = tmp_path / "it's a map", tmp_path / "empty"
+    full.write_text("# keys\na b\n\n  c d\n\te")
+    empty.touch()
+    answers = HERE.count(map(str, (full, empty, tmp_path, tmp_path / "none")))
+    assert [each.text.strip() for each in answers.values()] == ["3", "0", "", ""]
+    assert [bool(each.problem) for each in answers.values()] == [False, False, True, True]
+
+
+def test_this_host_is_captured(tmp_path: Path) -> None:
+    (tmp_path / "keys.lst").write_text("one\ntwo\n")
+    file = tmp_path / "haproxy.cfg"
+    file.write_text(
+        "frontend main\n    bind 127.0.0.1:80\n    stats auth admin:horse\n"
+        f"    http-request deny if {{ path -f {tmp_path}/keys.lst }}\n"
+    )
+    captured = capture(HERE, [str(file)])
+    [text] = captured.files.values()
+    assert text == (
+        "frontend frontend1\n    bind 127.0.0.1:80\n\n"
+        "    acl map1 str(x),map_str(/etc/haproxy/map1,x) -m found\n"
+    )
+    assert captured.host.stand_ins["/etc/haproxy/map1"].entries == 2
+    assert captured.host.left_out == {"http-request": 1, "stats": 1}
+    assert captured.host.kernel.release in Path("/proc/version").read_text()
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
