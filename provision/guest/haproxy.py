@@ -172,6 +172,11 @@ class HAProxy:
             self._mounts.append(self.tree / name)
         bind(Path("/dev"), self.tree / "dev")
         self._mounts.append(self.tree / "dev")
+        # A mount of its own: systemd would hide it under an empty one (systemd.exec(5), MountAPIVFS=).
+        run = self.tree / "run"
+        run.mkdir(exist_ok=True)
+        bind(run, run)
+        self._mounts.append(run)
 
     def target(self, where: Destination, site: str) -> Target:
         """Return where a destination of a plan is reached, and how it is asked for a site.
