@@ -342,4 +342,5 @@ def test(c: Context, faults: bool = False) -> None:
     else:
         for kind in ("unit", "integration"):
             c.run(f"pytest tests/{kind} --numprocesses auto --dist worksteal")
-        c.run("pytest tests/vm tests/faults")
+        c.run("pytest tests/vm --numprocesses auto --dist loadgroup")
+        c.run("pytest tests/faults")

@@ -13,11 +13,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from hatester.artifacts import cache
 from hatester.artifacts.ssh_keys import find_keys
 from hatester.guests import machines, qmp
 from hatester.util.errors import MeasurementError
-from tests.factories.project import INVOKE
+from tests.factories.project import INVOKE, MARK
 
 POLL_SECONDS = 0.05
 QUICK = ("--kernel", "6.1", "--haproxy", "3.0", "--setting", "plain", "--scenario", "syntax-error")
@@ -34,6 +36,19 @@ def machines_of_runs() -> list[int]:
     """Return the PIDs of all QEMU and Vagrant processes that any run has."""
     folders = (cache.root() / "runs").glob("*/")
     return [pid for folder in folders for pid in machines.pids(folder)]
+
+
+def machines_of(checkout: Path) -> list[int]:
+    """Return the PIDs of the QEMU and Vagrant processes of the runs in a copy of the project.
+
+    Other tests have runs at the same time.
+    """
+    found = []
+    for pid in machines_of_runs():
+        with contextlib.suppress(psutil.NoSuchProcess):  # it has ended meanwhile
+            if psutil.Process(pid).environ().get(MARK) == str(checkout):
+                found.append(pid)
+    return found
 
 
 def comes_through(cell: dict[str, Any]) -> bool:
@@ -69,7 +84,7 @@ class Matrix:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env={**os.environ, **env},
+            env={**os.environ, MARK: str(checkout), **env},
         )
         self.said: list[str] = []
         self.printed = ""

@@ -18,6 +18,8 @@ from hatester.util.paths import PROJECT
 
 INVOKE = (sys.executable, "-m", "hatester")
 """`./bootstrap invoke`, which has made the environment already."""
+MARK = "HATESTER_TESTED"
+"""In the environment of all that a copy of the project has started: the folder of that copy."""
 
 
 def invoke(
@@ -31,7 +33,7 @@ def invoke(
         text=True,
         cwd=folder,
         timeout=seconds,
-        env={**os.environ, **env},
+        env={**os.environ, MARK: str(folder), **env},
     )
 
 

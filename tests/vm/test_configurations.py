@@ -40,7 +40,9 @@ STATS_SOCKET = re.compile(r"^\s*stats\s+socket\s+(\S+)", re.MULTILINE)
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     names = sorted(name for name, each in EXPECTED.items() if builds(each))
     if not metafunc.config.getoption("--configurations"):
-        names = random.sample(names, FEW)
+        # The processes of pytest-xdist have to choose the same ones.
+        run = getattr(metafunc.config, "workerinput", {}).get("testrunuid")
+        names = random.Random(run).sample(names, FEW)
     if "name" in metafunc.fixturenames:
         metafunc.parametrize("name", names)
 

@@ -20,7 +20,7 @@ from hatester.guests.engine import choose
 from hatester.matrix.models import load_matrix
 from hatester.util.paths import MATRIX
 from hatester.util.progress import Progress
-from tests.factories.live_run import comes_through, machines_of_runs, newest
+from tests.factories.live_run import comes_through, machines_of, newest
 from tests.factories.project import invoke
 
 CONFIGURATION = """
@@ -87,7 +87,7 @@ def test_each_address_of_a_configuration_is_lost_in_turn(checkout: Path, tmp_pat
     resolver = "198.18.0.53:53"
     assert sorted(content["servers"]) == ["10.0.0.5:8080", "10.0.0.6:25", resolver]
     assert set(content["binds"]["before"].values()) == {"any"}
-    assert not machines_of_runs()
+    assert not machines_of(checkout)
 
 
 PLAY = """

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.factories.live_run import machines_of_runs, newest
+from tests.factories.live_run import machines_of, newest
 from tests.factories.project import INVOKE, invoke
 
 CELL = "6.1/2.2/plain/lost-address/signal"
@@ -34,7 +34,7 @@ def test_a_shell_is_in_a_guest_that_has_taken_just_the_steps_that_were_asked_for
     assert "-W" in done.stdout
     assert "ip address delete 192.168.42.43/32 dev dummy0" in done.stderr
     assert f"as {CELL} has it after step 3 (remove 192.168.42.43)" in done.stderr
-    assert not machines_of_runs()
+    assert not machines_of(checkout)
 
 
 @pytest.mark.parametrize(
@@ -59,4 +59,4 @@ def test_a_bisection_is_told_good_bad_skip_or_stop(
     if code in (0, 1):
         [cell] = newest(checkout)["cells"]
         assert cell["verdict"] == "outage"
-    assert not machines_of_runs()
+    assert not machines_of(checkout)
