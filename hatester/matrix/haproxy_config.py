@@ -41,11 +41,11 @@ _FLAGS_WITH_VALUES = ("-f", "-m", "-u")
 
 @dataclass(frozen=True)
 class Word:
-    """A word of a line: its place, how it is written, and what HAProxy makes of it."""
+    """A word of a line, as HAProxy takes it."""
 
     start: int
     end: int
-    raw: str
+    """Indexes in the line."""
     text: str
     variables: tuple[str, ...] = ()
     """The names of variables without a value, which stay in `text` as they are written."""
@@ -151,8 +151,7 @@ class _Reader:
 
     def _end(self) -> None:
         if self._start is not None:
-            raw = self._line[self._start : self._at]
-            word = Word(self._start, self._at, raw, self._text, tuple(self._variables))
+            word = Word(self._start, self._at, self._text, tuple(self._variables))
             self._words.append(word)
         self._start, self._text, self._variables = None, "", []
 

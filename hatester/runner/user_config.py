@@ -6,7 +6,6 @@ that HAProxy accepts the configuration as it is.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from hatester.matrix.binds import datagrams, interfaces, ranges
+from hatester.matrix.haproxy_config import parse
 from hatester.matrix.scenario import AFTER, BEFORE, ROOT
 from hatester.matrix.surroundings import health_checks, surroundings
+from hatester.matrix.surroundings.addresses import names_of_servers
 from hatester.matrix.surroundings.placeholder_files import NOBODY
 from hatester.matrix.surroundings.surroundings import Surroundings
 from hatester.util.errors import UserError
@@ -25,7 +26,6 @@ from hatester.util.validation import text_of
 from provision.guest.root import ETC, RESOLVER
 
 _MOST_FILES, _MOST_BYTES = 500, 5_000_000
-_VERIFIED = re.compile(r"\b(?:verifyhost|sni\s+str)[\s(]+([A-Za-z0-9.-]+)")
 _ETC = f"{ETC}/"
 _IMAGES_ETC = "/usr/local/etc/haproxy/"
 
@@ -113,7 +113,8 @@ class Own:
     @property
     def _certificate(self) -> str:
         """Return a key, and a certificate that is good where a made CA file is asked."""
-        verified = (name for text in self.texts.values() for name in _VERIFIED.findall(text))
+        lines = (line.texts for text in self.texts.values() for line in parse(text))
+        verified = (name for line in lines for name in names_of_servers(line))
         names = [self.site, *self.around.hosts, *verified]
         return self.look_alikes.private_key() + self.look_alikes.server_certificate(names, NOBODY)
 

@@ -100,20 +100,26 @@ _WILDCARD = re.compile(r"(?:_|wildcard|star)\.", re.IGNORECASE)
 
 def compared_names(lines: Iterable[Line]) -> list[str]:
     """Return the host names that a configuration expects of clients, or sends to servers."""
-    found = (name for line in lines for name in (*_compared(line.texts), *_of_servers(line.texts)))
+    found = (
+        name for line in lines for name in (*asked_names(line.texts), *names_of_servers(line.texts))
+    )
     return [*dict.fromkeys(found)]
 
 
-def _compared(texts: Sequence[str]) -> Iterator[str]:
+def asked_names(texts: Sequence[str]) -> Iterator[str]:
+    """Yield the host names with which a line compares the name that a client asks for."""
     for sample, patterns in comparisons(texts):
         if _ASKED.fullmatch(sample):
             yield from host_names(patterns)
 
 
-def _of_servers(texts: Sequence[str]) -> Iterator[str]:
+def names_of_servers(texts: Sequence[str]) -> Iterator[str]:
+    """Yield the host names that certificates of a line's servers must have."""
     for word, value in itertools.pairwise(texts):
         if word == "sni" and (found := _STRING.fullmatch(value)):
             yield from host_names([found["host"]])
+        elif word == "verifyhost":
+            yield from host_names([value])
 
 
 def host_names(patterns: Iterable[str]) -> Iterator[str]:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from hatester.matrix.haproxy_config import parse
+from hatester.matrix.surroundings.addresses import asked_names
 from provision.guest.connections import HOST
 
 _PROTOCOLS = {
@@ -23,11 +24,6 @@ _PROTOCOLS = {
 _SHIFTED = re.compile(r"(?P<host>\[.*\]|[0-9.]+)(?::(?P<shift>[+-]\d+))?")
 """A server's address without a port of its own (configuration manual, section 5.2)."""
 _SECTIONS = ("listen", "backend", "defaults")
-_HOST = re.compile(
-    r"(?:hdr(?:_dom)?\(host\)|ssl_fc_sni|req[._]ssl_sni)\S*(?:\s+-m\s+\w+|\s+-\w+)*"
-    r"\s+([a-z0-9-]+(?:\.[a-z0-9-]+)+)",
-    re.IGNORECASE,
-)
 
 
 @dataclass
@@ -77,8 +73,9 @@ def read(texts: Iterable[str]) -> Checks:
 
 def site(texts: Iterable[str]) -> str:
     """Return the name of a site that configurations know, to ask for it."""
-    names = (match[1] for text in texts for match in _HOST.finditer(text))
-    return next(names, HOST)
+    lines = (line.texts for text in texts for line in parse(text))
+    names = (name for line in lines for name in asked_names(line))
+    return next((name for name in names if not name.startswith("*")), HOST)
 
 
 def peers(text: str) -> list[str]:
