@@ -1,2 +1,1 @@
-"""Analysis: timeline, verdict, explanation, findings, comparison, expectation. No machine is
-needed here."""
+"""The model of a run, and what follows from evidence: verdicts, findings, comparisons."""

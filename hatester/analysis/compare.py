@@ -1,4 +1,4 @@
-"""What changed from one run to another, beyond the noise."""
+"""Comparison: the changes from one run to another, beyond the noise."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _WIDTH = 100
 
 
 class Fate(enum.Enum):
-    """What became of a cell, in the order in which it is told.
+    """The change of a cell, in the order of the report.
 
     APPEARED and DISAPPEARED are cells that only the later or only the earlier run has, whatever
     they show. LOST and GAINED are those that both have, and only one could measure.
@@ -36,7 +36,7 @@ class Fate(enum.Enum):
 
 @dataclass(frozen=True)
 class Change:
-    """A cell's repetitions in both runs, and what became of it."""
+    """A cell's repetitions in both runs, and how it changed."""
 
     id: str
     fate: Fate
@@ -46,7 +46,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All cells of two runs; and what else differs between them, which may be the reason.
+    """All cells of two runs, and further differences, which may be the reason.
 
     `conditions` are those under which both measured (a kernel's release, HAProxy's version, the
     accelerator, the clock, the interval between probes), each as it was and as it is.
@@ -60,21 +60,21 @@ class Comparison:
 
     @property
     def summary(self) -> str:
-        """In one line, how many cells met which fate."""
+        """How many cells met which fate, in one line."""
         count = Counter(cell.fate for cell in self.cells)
         worse, same = count[Fate.WORSE], count[Fate.SAME]
         others = (Fate.APPEARED, Fate.DISAPPEARED, Fate.LOST, Fate.GAINED, Fate.NEVER)
-        told = [
+        said = [
             f"{worse} {'cell' if worse == 1 else 'cells'} got worse",
             f"{count[Fate.BETTER]} better",
             f"{same} {'is' if same == 1 else 'are'} {Fate.SAME.value}",
             *(f"{count[fate]} {fate.value}" for fate in others if count[fate]),
         ]
-        return ", ".join(told)
+        return ", ".join(said)
 
 
 def compare(before: Sequence[CellResult], after: Sequence[CellResult]) -> Comparison:
-    """What changed from the cells of one run to those of another; each a list of `run.json`."""
+    """Return the changes from the cells of one run to those of another."""
     earlier, later = _by_id(before), _by_id(after)
     changes = []
     for id_ in dict.fromkeys([*earlier, *later]):
@@ -115,7 +115,7 @@ def _conditions(
 
 
 def _conditions_of(cells: Sequence[CellResult]) -> dict[str, dict[str, None]]:
-    """What is named by each condition, in the order in which it was met."""
+    """Return the values of each condition, in the order of the cells."""
     found: dict[str, dict[str, None]] = {}
     for cell in measured(cells):
         kernel, haproxy = cell.kernel, cell.haproxy
@@ -132,27 +132,27 @@ def _conditions_of(cells: Sequence[CellResult]) -> dict[str, dict[str, None]]:
 
 
 def text(comparison: Comparison) -> str:
-    """What changed, for people: the cells by their fate, what else differs, and the summary.
+    """Return the changes in words: cells by their fate, other differences, and the summary.
 
-    Before and after are as in the tables. What only one of the runs has is listed by its ids.
+    Before and after are as in the tables. Cells that only one run has are listed by their ids.
     """
-    told = [
+    said = [
         f"{fate.value}:\n{textwrap.indent(_group(fate, changes), '  ')}"
         for fate in Fate
         if fate not in (Fate.SAME, Fate.NEVER) and (changes := comparison.of(fate))
     ]
     if comparison.conditions:
         rows = [(name, f"{was} → {now}") for name, (was, now) in comparison.conditions.items()]
-        told.append(f"not the same in both runs:\n{textwrap.indent(_rows(rows), '  ')}")
+        said.append(f"not the same in both runs:\n{textwrap.indent(_rows(rows), '  ')}")
     if "clock" in comparison.conditions:
-        told.append(
+        said.append(
             "The two runs have different clocks: on the host's, an emulated guest's outages are "
             "longer by what the host is slow, so that lengths cannot be compared."
         )
     # A version may have the sign as well, but never after a space.
-    if any(" ~" in each for each in told):
-        told.append(LEGEND)
-    return "\n\n".join([*told, comparison.summary])
+    if any(" ~" in each for each in said):
+        said.append(LEGEND)
+    return "\n\n".join([*said, comparison.summary])
 
 
 def _group(fate: Fate, changes: Sequence[Change]) -> str:

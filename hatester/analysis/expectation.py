@@ -22,7 +22,7 @@ from hatester.util.validation import require
 
 @dataclass(frozen=True)
 class Difference:
-    """A repetition of a cell that shows what was not expected of it."""
+    """A repetition of a cell with an outcome that was not expected."""
 
     id: str
     repetition: int
@@ -42,7 +42,7 @@ class Expectation:
     shown: Mapping[str, Sequence[CellResult]]
 
     def difference(self, cell: CellResult) -> Difference | None:
-        """What a cell of `run.json` shows that is not expected; nothing if it was not measured.
+        """Return the outcome of a cell that is not expected; None if it was not measured.
 
         Between ok and lossy a stored run is met where the number of lost connections may be
         chance, as `hatester/analysis/significance.py` has it.
@@ -60,7 +60,7 @@ class Expectation:
 
 
 def text(differences: Sequence[Difference]) -> str:
-    """What is not as expected, for people: each with the reason for what was found."""
+    """Return the differences in words, each with the explanation of the outcome."""
     return "\n".join(
         f"not as expected: {each.id}{_again(each.repetition)} is {each.found}, "
         f"not {' or '.join(each.expected)}\n  because {each.explanation}"
@@ -90,7 +90,7 @@ def load(
         found = _shown(cells_of(given), planned)
     if not found.outcomes:
         raise UserError(
-            f"{given}: nothing there is about any of the {len(planned)} cells to be run, such as "
+            f"{given}: nothing there matches any of the {len(planned)} cells to be run, such as "
             f"{planned[0]}."
         )
     return found
@@ -101,7 +101,7 @@ def _is_no_folder(path: Path) -> bool:
 
 
 def _shown(cells: Sequence[CellResult], planned: Sequence[str]) -> Expectation:
-    """Every outcome that the repetitions of a cell show in a stored run."""
+    """Return every outcome that the repetitions of a cell show in a stored run."""
     shown: dict[str, list[CellResult]] = {}
     for cell in measured(cells):
         if cell.id in planned:
@@ -140,7 +140,7 @@ class _Patterns(
 
 
 def _written(path: Path, planned: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """The outcomes of the first pattern that matches a cell."""
+    """Return the outcomes of the first pattern that matches a cell."""
     patterns = load_yaml(path, _Patterns).root
     for pattern, outcomes in patterns.items():
         for each in outcomes:

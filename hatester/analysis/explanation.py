@@ -230,7 +230,7 @@ class _Story:
         )
 
     def _is_abandoned(self) -> bool:
-        """True if nobody has listened on the addresses that are down since HAProxy's success."""
+        """Return whether nobody listened on the addresses that are down after the report."""
         last = {label: each for each in self.causes for label in each.addresses}
         return all(
             label in last

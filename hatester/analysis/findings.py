@@ -1,9 +1,8 @@
-"""Findings: what a run's cells say together, in words.
+"""Findings: sentences about a run's cells together.
 
-A cell's fate is what its outcome comes to for its users: `well` (ok, or single connections lost),
-`outage`, `down`, or `silent` (down, with HAProxy's word that the reload succeeded). What was not
-measured has none. Combinations are told as one where most of their cells share a fate; what is
-unlike most is told by itself.
+A cell's fate is its outcome for users: `well` (ok, or single connections lost), `outage`, `down`,
+or `silent` (down, and HAProxy had reported success). A cell that was not measured has no fate.
+Combinations share a sentence where most of their cells share a fate.
 """
 
 from __future__ import annotations
@@ -33,12 +32,12 @@ Way = tuple[str, str]
 """A setting and a method."""
 
 BASELINE: Way = ("plain", "signal")
-"""What the other settings and methods are told against."""
+"""The setting and method that others are compared with."""
 _FATES = ("well", "unasked", "outage", "unstarted", "down", "silent")
-"""The gravest last."""
+"""The worst last."""
 _WIDTH = 100
 _MINOR_SHARE = 0.1
-"""Of all failed connections, which a kind of failure must have to be named."""
+"""The share of all failed connections that a kind of failure needs to be named."""
 _DOES = {
     "refused": ("refuses", "refuse"),
     "reset": ("resets", "reset"),
@@ -47,12 +46,12 @@ _DOES = {
     "empty": ("closes without an answer", "close without an answer"),
     "wrong": ("answers wrongly on", "answer wrongly on"),
 }
-"""What HAProxy does to an address, by the outcome of connections: one version does, several do."""
+"""Verbs for HAProxy by the outcome of connections: for one version, and for several."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What was found out about one thing, such as a scenario; plain text."""
+    """Sentences about one thing, such as a scenario, as plain text."""
 
     about: str
     sentences: tuple[str, ...]
@@ -75,7 +74,7 @@ def find_general(run: RunResult) -> list[Finding]:
 
 
 def text(found: Sequence[Finding]) -> str:
-    """A paragraph for each, for a terminal."""
+    """Return a paragraph for each finding, for a terminal."""
     return "\n".join(
         textwrap.fill(
             f"{each.about}: {'; '.join(each.sentences)}.",
@@ -153,11 +152,11 @@ def _variations(
     others: Mapping[Way, Sequence[CellResult]],
     planned: Sequence[Cell],
 ) -> list[str]:
-    """What differs with other settings and methods, for the builds that were measured with both."""
+    """Return the effects of other settings and methods, for builds that were measured with both."""
     before = _fates(cells)
     hit = [build for build, fate in before.items() if fate != "well"]
     effects: dict[tuple[str, tuple[str, ...]], list[str]] = {}
-    told = []
+    said = []
     for way, group in others.items():
         after = {build: fate for build, fate in _fates(group).items() if build in before}
         changed: dict[str, list[str]] = {}
@@ -169,21 +168,21 @@ def _variations(
                 effects.setdefault((effect, which), []).append(_named_way(way, base))
             elif effect == "other":
                 affected = [cell for cell in group if _build(cell) in builds]
-                told += [
+                said += [
                     f"{_named_way(way, base)}: {each}" for each in _behaviours(affected, planned)
                 ]
     return [
         f"{listed(ways)} {EFFECTS[effect][0 if len(ways) == 1 else 1]}"
         + (f", with {named_builds(builds, builds_of(cells))}" if builds else "")
         for (effect, builds), ways in effects.items()
-    ] + told
+    ] + said
 
 
 _WITHOUT_ADDRESSES = {
     "unasked": ("has no address left to ask", "have no address left to ask"),
     "unstarted": ("does not start", "do not start"),
 }
-"""Fates that are not those of addresses."""
+"""Phrases for fates that are not those of addresses."""
 EFFECTS = {
     "gone": ("removes it", "remove it"),
     "same": ("changes nothing", "change nothing"),
@@ -210,17 +209,17 @@ def _kernels(cells: Sequence[CellResult], planned: int) -> Finding:
                 f"{_combination(combination[0])} ({_line(shown)}, not {_line(by_kernel[usual])})"
             )
             is_single |= any(len(by_kernel[name]) == 1 for name in strange)
-    told = [_unlike(strange, where, names) for strange, where in unlike.items()]
+    said = [_unlike(strange, where, names) for strange, where in unlike.items()]
     if is_single:
-        told.append("what was measured once may be chance: --repeat tells")
-    if len(names) > 1 and not told:
+        said.append("a single measurement may be chance; measure more with --repeat")
+    if len(names) > 1 and not said:
         which = _all(len(names)) if len(names) >= planned else f"{len(names)} of {planned}"
-        told.append(f"with {which}, the same becomes of the addresses")
-    return Finding("kernels", tuple(told))
+        said.append(f"with {which}, the same becomes of the addresses")
+    return Finding("kernels", tuple(said))
 
 
 def _strange(by_kernel: Mapping[str, Sequence[CellResult]]) -> tuple[tuple[str, ...], str]:
-    """The kernels whose cells share no fate with those of most, and one of these."""
+    """Return the kernels whose cells share no fate with those of most, and one of the others."""
     fates = {name: frozenset(map(_fate, group)) for name, group in by_kernel.items()}
     [(most, _)] = Counter(fates.values()).most_common(1)
     strange = tuple(name for name, fate in fates.items() if not fate & most)
@@ -235,40 +234,40 @@ def _unlike(strange: Sequence[str], where: Sequence[str], names: Sequence[str]) 
 
 
 def _chance(cells: Sequence[CellResult]) -> Finding:
-    """Cells whose outcome is not the same with all of their seeds."""
-    told = [
+    """Return the cells whose outcome is not the same with all of their seeds."""
+    said = [
         f"{id_}: {_line(group)} ({_seeds(group)})"
         for id_, group in grouped(cells, lambda cell: cell.id).items()
         if len({cell.verdict if _fate(cell) == "well" else _fate(cell) for cell in group}) > 1
     ]
-    return Finding("not the same with each seed", tuple(told))
+    return Finding("not the same with each seed", tuple(said))
 
 
 def _seeds(cells: Sequence[CellResult]) -> str:
-    """The seeds with which a cell lost something."""
+    """Return the seeds with which a cell lost something."""
     seeds = [str(cell.seed) for cell in cells if cell.verdict != "ok"]
     return f"with {'seed' if len(seeds) == 1 else 'seeds'} {listed(seeds)}"
 
 
 def _single_checks(cells: Sequence[CellResult]) -> Finding:
-    """What one check after a reload, as the original report's, shows of outages, by the seeds."""
+    """Return how the last check alone, as in the original report, would have shown outages."""
     seen: dict[tuple[str, str], Counter[str]] = {}
     for cell in cells:
         check = next((each for each in reversed(cell.checks) if each.reload), None)
         if cell.verdict == "outage" and check:
             key = (cell.scenario, _build(cell))
             seen.setdefault(key, Counter())[_dead(cell, check)] += 1
-    told = [
+    said = [
         f"{scenario}, HAProxy {build}: "
         + ", ".join(f"{what} in {count} of {found.total()}" for what, count in found.most_common())
         for (scenario, build), found in seen.items()
         if len(found) > 1
     ]
-    return Finding("what the last check alone would have shown of an outage", tuple(told))
+    return Finding("what the last check alone would have shown of an outage", tuple(said))
 
 
 def _dead(cell: CellResult, check: CheckResult) -> str:
-    """The addresses that a check found dead, of those that should have answered."""
+    """Return the addresses that a check found dead, of those that should have answered."""
     addresses = next(reload.addresses for reload in cell.reloads if reload.step == check.reload)
     names = short_names(addresses)
     expected = [label for label, address in addresses.items() if address.expected]
@@ -287,7 +286,7 @@ def _fate(cell: CellResult) -> str:
 
 
 def _fates(cells: Sequence[CellResult]) -> dict[str, str]:
-    """The fate that most cells of each build share, the gravest of several, by their versions."""
+    """Return the fate that most cells of each build share, the worst of several, by version."""
     return {
         build: _most_common([_fate(cell) for cell in cells if _build(cell) == build])
         for build in builds_of(cells)
@@ -299,7 +298,7 @@ def _most_common(fates: Sequence[str]) -> str:
 
 
 def _scope(cells: Sequence[CellResult]) -> str:
-    """The addresses that were hit, if they are the same in all cells."""
+    """Return the addresses that were hit, if they are the same in all cells."""
     hit = {hit_addresses(cell) for cell in cells}
     if hit == {()}:
         return "every address"
@@ -307,14 +306,14 @@ def _scope(cells: Sequence[CellResult]) -> str:
 
 
 def _kinds(cells: Sequence[CellResult]) -> tuple[str, ...]:
-    """How most connections failed, in the order of how many did."""
+    """Return how most connections failed, the most frequent way first."""
     kinds: Counter[str] = sum((failure_kinds(cell) for cell in cells), Counter())
     least = _MINOR_SHARE * kinds.total()
     return tuple(kind for kind, count in kinds.most_common() if count >= least)
 
 
 def named_builds(builds: Sequence[str], every: Sequence[str]) -> str:
-    """As people say it: `HAProxy 2.6 and later`. Both in the order of their versions."""
+    """Return builds as people say them: `HAProxy 2.6 and later`. Both are ordered by version."""
     if len(builds) > 1 and len(builds) == len(every):
         return f"HAProxy {builds[0]} to {builds[-1]}"
     if len(builds) > 1 and list(builds) == list(every[-len(builds) :]):
@@ -375,7 +374,7 @@ def _kernel(cell: CellResult) -> str:
 
 
 def builds_of(cells: Iterable[CellResult]) -> list[str]:
-    """In the order of their versions."""
+    """Return the builds of cells, ordered by version."""
     versions = {_build(cell): cell.haproxy.version or _build(cell) for cell in cells}
     return sorted(versions, key=lambda name: numbers(versions[name]))
 

@@ -23,7 +23,7 @@ Outcome = Literal["ok", "refused", "reset", "timeout", "unreachable", "empty", "
 """How a connection ends (provision/guest/connections.py)."""
 Owner = Literal["master", "new worker", "old worker", "stranger"]
 Holder = Literal["master", "new worker", "old worker", "new process", "old process", "stranger"]
-"""Who holds a listener, as a sentence has it: without a master, workers are processes."""
+"""The holder of a listener in a sentence: without a master, workers are processes."""
 Clock = Literal["virtual", "real"]
 Answer = Literal["named", "any", "tls", "proxy", "proxy-tls", "close", "connect"]
 Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
@@ -79,7 +79,7 @@ class ListenerHolder(Span):
 
 
 class AddressResult(Model):
-    """What an address did in a reload."""
+    """The result of an address in a reload."""
 
     expected: bool = Field(description="Whether it should have answered all the while.")
     verdict: AddressVerdict | None = Field(description="Null where it is not expected.")
@@ -98,7 +98,7 @@ class AddressResult(Model):
 
 
 class ReloadResult(Model):
-    """What a reload did."""
+    """The result of a reload."""
 
     step: Count
     config: str
@@ -106,11 +106,11 @@ class ReloadResult(Model):
         description="Seconds after the reload before it, with which it raced; else null."
     )
     reported: Literal["success", "failure"] | None = Field(
-        description="What HAProxy said became of it; null: nothing."
+        description="HAProxy's report of it; null: none."
     )
     reported_at: float | None
     is_true: bool | None = Field(
-        alias="true", description="Whether that was true; null: cannot be told."
+        alias="true", description="Whether the report was true; null: not known."
     )
     verdict: ReloadVerdict
     silent: bool
@@ -168,14 +168,14 @@ class Quality(Model):
 
 
 class ListenerCause(Span):
-    """Who held the listeners of addresses while these did not answer."""
+    """The holders of the listeners of addresses while these did not answer."""
 
     what: Literal["listener"]
     step: Count = Field(description="Of the reload.")
     addresses: tuple[str, ...]
     owners: tuple[Holder, ...] = Field(description="None: nobody listened.")
-    before: tuple[Holder, ...] = Field(description="Who listened before nobody did.")
-    after: tuple[Holder, ...] = Field(description="Who listened after nobody did.")
+    before: tuple[Holder, ...] = Field(description="The holders before nobody listened.")
+    after: tuple[Holder, ...] = Field(description="The holders after nobody listened.")
     queue: Count = Field(description="The longest that the accept queue was seen.")
     uncertainty: Length = Field(description="Seconds by which `from` and `to` may be wrong.")
 
@@ -215,7 +215,7 @@ class UnaskedCause(Model):
 
 
 class ObstacleCause(Model):
-    """What kept a cell from being measured: a busy host, too much watching, or no reload at all."""
+    """An obstacle to a verdict: a busy host, too much watching, or no reload at all."""
 
     what: Literal["starved", "heavy", "unobserved"]
 
@@ -252,20 +252,18 @@ class GuestBuild(Model):
 
 
 class CellHead(Model):
-    """Which cell was measured, and on what."""
+    """The cell that was measured, and the guest."""
 
     id: CellId
-    repetition: int = Field(ge=1, description="Which measurement of the cell.")
-    seed: Count = Field(
-        description="What decided all that chance would: the same seed, the same result."
-    )
+    repetition: int = Field(ge=1, description="The number of the measurement of the cell.")
+    seed: Count = Field(description="Replaces chance: the same seed, the same result.")
     setting: str
     scenario: str
     method: str
     kernel: GuestKernel
     haproxy: GuestBuild
     clock: Clock | None = Field(
-        description="What the guest's time followed; null when no guest was entered."
+        description="The source of the guest's time; null when no guest was entered."
     )
     cpus: Count | None = Field(description="The guest's processors.")
     seconds: Length = Field(description="How long the measurement took.")
@@ -296,7 +294,7 @@ class Judgement(Model):
     )
     error: str | None = Field(description="Why it was not measured.")
     explanation: str = Field(description="Why the verdict is what it is, in one sentence.")
-    causes: tuple[Cause, ...] = Field(description="What the explanation is made of.")
+    causes: tuple[Cause, ...] = Field(description="The explanation as data.")
     quality: Quality | None = Field(description="Null where nothing was measured.")
     checks: tuple[CheckResult, ...]
     reloads: tuple[ReloadResult, ...]

@@ -70,7 +70,7 @@ def _severity(reload: ReloadResult) -> tuple[int, bool, float, int]:
 
 @dataclass(frozen=True)
 class _Summary:
-    """The properties by which a reader tells results of one cell's repetitions apart.
+    """The properties by which results of one cell's repetitions differ for a reader.
 
     `is_unsaid`: HAProxy did not say what became of a reload. `end` is what became of HAProxy, or of
     a reload with nothing left to ask. `addresses` are those that were hit, if others were not.
@@ -123,7 +123,7 @@ def _end(cell: CellResult) -> str:
 
 
 def has_unsaid(cell: CellResult) -> bool:
-    """True if HAProxy had time to say what became of a reload, and did not."""
+    """Return whether HAProxy had time to say what became of a reload, and did not."""
     return any(each.reported is None and each.steady for each in cell.reloads)
 
 
@@ -187,7 +187,7 @@ def _line(summary: _Summary, cells: Sequence[CellResult]) -> str:
 
 
 def is_late(cell: CellResult) -> bool:
-    """True if the prober was late, so that a cell is to be read with care."""
+    """Return whether the prober was late, so that a cell is to be read with care."""
     return cell.is_measured and cell.quality is not None and cell.quality.verdict == "late"
 
 

@@ -40,7 +40,7 @@ class HostSummary(Model):
 
 
 class UserConfiguration(Model):
-    """What HAProxy in a guest made of a configuration of the user's own."""
+    """A configuration of the user's own, as HAProxy in a guest understood it."""
 
     names: tuple[str, ...] = Field(
         min_length=1,
@@ -54,9 +54,9 @@ class UserConfiguration(Model):
     groups: Mapping[str, tuple[str, ...]] = Field(
         description="The addresses that can be lost together, by the name in scenarios."
     )
-    unwatched: Mapping[str, str] = Field(description="What is not watched, each with the reason.")
+    unwatched: Mapping[str, str] = Field(description="Unwatched addresses, with reasons.")
     failing: tuple[str, ...] = Field(description="The servers whose checks fail.")
-    said: tuple[str, ...] = Field(description="What was made or left out, a sentence each.")
+    said: tuple[str, ...] = Field(description="A sentence for each thing made or left out.")
     env: Mapping[str, str] = Field(
         description="The variables of HAProxy's environment that were given."
     )
@@ -70,24 +70,24 @@ class Omission(Model):
 
 
 class RunOrigin(Model):
-    """What a run has to know of its flags, to be resumed and to say how to measure a cell again."""
+    """The flags of a run that are needed to resume it, or to measure a cell again."""
 
     kernels: Mapping[str, str] = Field(
         default={},
-        description="What --kernel was given for the kernels that matrix/kernels.yml does not "
-        "declare, by their names.",
+        description="The values of --kernel for kernels that matrix/kernels.yml does not declare, "
+        "by their names.",
     )
     builds: Mapping[str, str] = Field(
         default={},
-        description="What --haproxy was given for the builds that matrix/haproxy.yml does not "
-        "declare, by their names.",
+        description="The values of --haproxy for builds that matrix/haproxy.yml does not declare, "
+        "by their names.",
     )
     captured: str | None = Field(
         default=None,
         description="The captured host that the guests are to be like, by its name in "
         "matrix/hosts; where there is one.",
     )
-    differs: tuple[str, ...] = Field(default=(), description="In what they are not like it.")
+    differs: tuple[str, ...] = Field(default=(), description="The differences from it.")
     configuration: UserConfiguration | None = Field(
         default=None, description="Of a run with --config or --host."
     )
@@ -102,24 +102,24 @@ class RunHead(RunOrigin):
     finished: Moment | None = Field(
         description="In UTC; null while it runs, and when it was interrupted."
     )
-    host: HostSummary = Field(description="What it ran on.")
+    host: HostSummary = Field(description="The host that it ran on.")
     planned: tuple[CellId, ...] = Field(
         description="The ids of all cells, in the order in which they run."
     )
     seeds: tuple[Count, ...] = Field(
         min_length=1,
-        description="The seed of each repetition, which decides all that chance would.",
+        description="The seed of each repetition, which replaces chance.",
     )
     repeat: int = Field(ge=1, description="How often each cell is measured.")
     clock: Clock = Field(
-        description="What the guests' time follows: the instructions that each executes, or the "
+        description="The source of the guests' time: the instructions that each executes, or the "
         "host's time."
     )
     probe_interval: float | None = Field(
         description="Seconds between two probes of an address; null where each scenario has its "
         "own."
     )
-    left_out: tuple[Omission, ...] = Field(description="What was selected and makes no sense.")
+    left_out: tuple[Omission, ...] = Field(description="Selected cells that make no sense.")
 
     @property
     def tasks(self) -> list[Task]:
@@ -132,7 +132,7 @@ class RunResult(RunHead):
     """A run: the content of `run.json`."""
 
     cells: tuple[CellResult, ...] = Field(
-        description="What was measured so far, by repetition and in the order of the plan."
+        description="The cells that were measured, by repetition and in the order of the plan."
     )
 
     @property

@@ -1,4 +1,4 @@
-"""Noise: whether what a cell shows in two runs differs by more than measuring it twice would.
+"""Significance: whether a cell differs between two runs by more than noise.
 
 Outcomes (ok, lossy, outage, down, silent) are compared first. A cell got worse when the later run
 shows one that is worse than any of the earlier run's repetitions, and better when all that it shows
@@ -15,15 +15,15 @@ them, the numbers behind the outcomes decide:
   uncertainty of both. The ends of an outage are known to one gap between probes: the interval, and
   the time by which one probe of a hundred was late or more. That is two gaps for each run. If
   there are so few repetitions that such an order would come about by chance more often than once
-  in a hundred times (4 against 4 are too few, 4 against 5 are not), they do not tell how much they
+  in a hundred times (4 against 4 are too few, 4 against 5 are not), they do not show how much they
   vary, and a quarter of the shorter length has to be exceeded as well: emulated guests on a busy
   host vary by as much.
 
 An outage no longer than that uncertainty says no more than that a few connections were lost, and is
 compared as `lossy`.
 
-What comes with the host is not told from what comes with HAProxy or the kernel: two runs are
-compared best that were made on hosts equally busy.
+The effect of a busy host is not distinguished from that of HAProxy or the kernel: compare runs that
+were made on equally busy hosts.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ from hatester.analysis.model import CellResult
 from hatester.analysis.outcomes import OUTCOMES, outcome
 
 RARELY = 100
-"""What would come about by chance more often than once in so many times is no change."""
+"""A difference that chance brings about more often than once in so many times is noise."""
 FEW_VARY = 0.25
-"""By how much of its length an outage is taken to vary, where repetitions do not tell."""
+"""The share of its length by which an outage may vary, where there are few repetitions."""
 
 
 @dataclass(frozen=True)
 class _Shown:
-    """What one repetition shows of the addresses that should have answered; `longest` in s."""
+    """One repetition's figures of the addresses that should have answered; `longest` in seconds."""
 
     outcome: str
     longest: float
@@ -56,7 +56,7 @@ class _Shown:
 
 
 def trend(before: Sequence[CellResult], after: Sequence[CellResult]) -> int:
-    """1 when a cell got worse, -1 when better, 0 when it is the same within the noise.
+    """Return 1 when a cell got worse, -1 when better, 0 when it is the same within the noise.
 
     Both are its repetitions in a run, those that were measured; at least one each.
     """
@@ -75,7 +75,7 @@ def trend(before: Sequence[CellResult], after: Sequence[CellResult]) -> int:
 
 
 def _uncertainty(cells: Sequence[CellResult]) -> float:
-    """By how many seconds the length of an outage may be wrong: a gap at either end."""
+    """Return the seconds by which an outage's length may be wrong: a gap at either end."""
     gaps = [each.quality.interval + each.quality.lateness_p99 for each in cells if each.quality]
     return 2 * float(max(gaps))
 
@@ -98,7 +98,7 @@ def _shown(cell: CellResult, uncertainty: float) -> _Shown:
 
 
 def _loses_more(few: Sequence[_Shown], many: Sequence[_Shown]) -> bool:
-    """Whether `many` has more of the lost connections than chance would give it."""
+    """Return whether `many` has more of the lost connections than chance would give it."""
     lost, others = (sum(shown.lost for shown in each) for each in (many, few))
     ours, theirs = (sum(shown.probes for shown in each) for each in (many, few))
     total = lost + others
@@ -111,7 +111,7 @@ def _loses_more(few: Sequence[_Shown], many: Sequence[_Shown]) -> bool:
 
 
 def _lasts_longer(short: Sequence[_Shown], long: Sequence[_Shown], uncertainty: float) -> bool:
-    """Whether the outages of `long` all last longer than those of `short`, beyond the noise."""
+    """Return whether the outages of `long` all last longer than those of `short`."""
     shorter, longer = (
         [shown.longest for shown in each if shown.outcome == "outage"] for each in (short, long)
     )

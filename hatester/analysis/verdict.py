@@ -1,4 +1,4 @@
-"""Verdicts: what a cell's evidence says. No machine is needed here."""
+"""Verdicts: the judgement on a cell by its evidence alone."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ def _expected(timeline: Timeline, reload: Reload) -> list[str]:
 
 
 def _is_dead(timeline: Timeline, reload: Reload, label: str) -> bool:
-    """True if an address did not answer at the end of a reload's observation."""
+    """Return whether an address did not answer at the end of a reload's observation."""
     probes = timeline.sent(label, reload.at, reload.until)
     return len(probes) > 1 and not probes[-1].is_ok and not probes[-2].is_ok
 
@@ -320,7 +320,7 @@ def _quality(timeline: Timeline) -> Quality:
 
 
 def is_same_version(said: str, package: str) -> bool:
-    """True if the version that `haproxy -v` prints is that of a package (deb-version(7)).
+    """Return whether the version that `haproxy -v` prints is that of a package (deb-version(7)).
 
     HAProxy knows neither the epoch nor that the package was built again (`+b1`).
     """

@@ -129,8 +129,7 @@ class File:
 
 @dataclass(frozen=True)
 class Log:
-    """The end of a log; `left_out` is how many lines stand before it. Without a text there is
-    `trouble`, the reason."""
+    """The end of a log, after `left_out` lines; without a text, `trouble` is the reason."""
 
     name: str
     text: str = ""
@@ -195,7 +194,7 @@ def _file(file: Path, folder: Path) -> File:
 
 @dataclass(frozen=True)
 class Row:
-    """What an address did in a reload, or several of which none lost a connection.
+    """The results of an address in a reload, or of several without a lost connection.
 
     There is no verdict on an address that was not expected to answer.
     """

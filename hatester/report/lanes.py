@@ -115,7 +115,7 @@ def _loads(
 
 
 def _takes(what: str, label: str) -> bool:
-    """True if removing an address, or the interface, takes this one away."""
+    """Return whether removing an address, or the interface, takes this one away."""
     address = label.rpartition(":")[0]
     try:
         removed = str(ipaddress.ip_interface(what).ip)
@@ -127,8 +127,8 @@ def _takes(what: str, label: str) -> bool:
 def owners(timeline: Timeline, label: str) -> list[Phase]:
     """Return who held an address's listener, one after another, in the words that fit each reload.
 
-    What came before the first reload is in that one's words; what came after the last sample of the
-    listeners is not known.
+    Owners before the first reload are in that one's words. After the last sample of the listeners,
+    they are not known.
     """
     first = min((each.start for each in timeline.listeners), default=0.0)
     ends = [each.end for each in timeline.listeners] + [each.end for each in timeline.processes]

@@ -28,16 +28,16 @@ _LEGENDS = {
         "owner nobody",
     ],
 }
-"""The rows of the legend, with the classes of what they explain."""
+"""The rows of the legend, with the classes that they explain."""
 
 _WIDTH, _LEFT, _RIGHT = 1120.0, 136.0, 16.0
 _ROW = 18.0
 _SPEECH = 44.0
 _LANE, _BAR, _CALM, _BAND = 46.0, 20.0, 10.0, 7.0
 _NARROWEST = 3.0
-"""What one lost connection is drawn with, at least."""
+"""The least width of a streak, so that one lost connection is seen."""
 _CHARACTER = 6.6
-"""About the width of one, of the size in which a drawing is lettered."""
+"""The approximate width of a letter."""
 _LONGEST_NAME = 18
 _MOST_TICKS = 12
 _SIGNS = {
@@ -46,7 +46,7 @@ _SIGNS = {
     "untrue": "m0-3l6 6m0-6l-6 6",
     "nothing": "m3 0l0 0",
 }
-"""What stands in the circle at the end of a reload, from its left on."""
+"""Paths in the circle at the end of a reload, from its left on."""
 _ALERT = "l-4-7h8z"
 
 
@@ -56,7 +56,7 @@ def draw(timeline: Timeline, cell: CellResult) -> str:
 
 
 class _Drawing:
-    """The steps, what HAProxy says, the lanes, the seconds and a legend, one below the other.
+    """The steps, HAProxy's reports, the lanes, the seconds and a legend, one below the other.
 
     Each is drawn below `y`, the height so far, and adds to it.
     """
@@ -69,7 +69,7 @@ class _Drawing:
         self.lines = _add(self.svg, "g")
         self.y = 0.0
         self.legend: dict[str, str] = {}
-        """The words of what was drawn, by its class."""
+        """The words of the legend, by class."""
 
     def draw(self) -> str:
         self._draw_steps()
@@ -86,7 +86,7 @@ class _Drawing:
         return _LEFT + min(max(share, 0.0), 1.0) * (_WIDTH - _LEFT - _RIGHT)
 
     def _draw_steps(self) -> None:
-        """Each step's number and words, in as many rows as they need, beside a line downwards."""
+        """Draw each step's number and words, in as many rows as they need, beside a line."""
         rows: list[float] = []
         closest = 4 * _CHARACTER * (self.end - self.start) / (_WIDTH - _LEFT - _RIGHT)
         for mark in marks(self.timeline.steps, closest):
@@ -96,34 +96,34 @@ class _Drawing:
             left = min(x, _WIDTH - width)
             row = next((row for row, end in enumerate(rows) if end <= left), len(rows))
             rows[row : row + 1] = [left + width]
-            told = f"step {number}: {mark.text}, {self._when(mark.start, mark.end)}"
+            words = f"step {number}: {mark.text}, {self._when(mark.start, mark.end)}"
             kind = f"step {'load' if mark.verb in ('start', 'reload') else 'change'}"
             line = _add(self.lines, "line", x1=x, x2=x, y1=row * _ROW + 3, kind=kind)
-            _add(line, "title", told)
+            _add(line, "title", words)
             label = _add(self.svg, "text", x=left + 5, y=(row + 1) * _ROW - 5, kind=kind)
-            _add(label, "title", told)
+            _add(label, "title", words)
             _add(label, "tspan", number, kind="number")
             _add(label, "tspan", mark.verb, dx=5)
             _add(label, "tspan", mark.what, dx=4, kind="what")
         self.y = len(rows) * _ROW + 4
 
     def _draw_speech(self) -> None:
-        """From each reload to HAProxy's word on it, and the alerts in its log."""
+        """Draw a line from each reload to HAProxy's report of it, and the alerts in its log."""
         y = self.y + _SPEECH / 2
         self._draw_name("HAProxy", y + 4)
         entries = {each.step: each for each in self.entries}
         reloads = self.timeline.reloads
         nexts = [*(self._x(reload.at) for reload in reloads[1:]), _WIDTH]
         for reload, following in zip(reloads, nexts, strict=True):
-            said, told = _said(reload, entries.get(reload.step))
+            said, words = _said(reload, entries.get(reload.step))
             end = self._x(reload.until if reload.reported_at is None else reload.reported_at)
             group = _add(self.svg, "g", kind=f"said {said}")
-            _add(group, "title", f"the reload of step {reload.step}: {told}")
+            _add(group, "title", f"the reload of step {reload.step}: {words}")
             _add(group, "line", x1=self._x(reload.at), x2=end, y1=y, y2=y)
             _add(group, "circle", cx=end, cy=y, r=6)
             _add(group, "path", d=f"M{end - 3:.1f} {y:.1f}{_SIGNS[said]}")
-            if end + len(told) * _CHARACTER + 16 <= following:
-                _add(group, "text", told, x=end + 11, y=y + 4)
+            if end + len(words) * _CHARACTER + 16 <= following:
+                _add(group, "text", words, x=end + 11, y=y + 4)
         for at, line in self.timeline.log:
             if "[ALERT]" in line:
                 alert = _add(self.svg, "path", d=f"M{self._x(at):.1f} {y - 4:.1f}{_ALERT}")
@@ -133,7 +133,7 @@ class _Drawing:
         self.y += _SPEECH
 
     def _draw_lane(self, label: str) -> None:
-        """What became of an address's connections, and below it who held its listener."""
+        """Draw an address's connections, and below them who held its listener."""
         self._draw_name(label, self.y + _BAR / 2 + 4)
         idle = idle_times(self.timeline, self.entries, label)
         found = streaks(self.timeline, label, idle)
@@ -161,7 +161,7 @@ class _Drawing:
             self.legend["run idle"] = "not expected to answer"
 
     def _draw_owners(self, label: str, phase: Phase) -> None:
-        """Side by side, one above the other, where several held it at once."""
+        """Draw owners, one above the other where several held the listener at once."""
         there = [owner for owner in OWNERS if owner in phase.owners]
         height = _BAND / len(there)
         queue = f", {phase.queue} waiting at most" if phase.queue else ""
@@ -176,13 +176,13 @@ class _Drawing:
             self.legend[kind] = words
 
     def _owner(self, owner: str | None) -> str:
-        """Who holds a listener; without a master, there are no workers but processes."""
+        """Return the holder of a listener in words; without a master, workers are processes."""
         has_master = any(process.kind == "master" for process in self.timeline.processes)
         words = owner or "nobody"
         return words if has_master else words.replace("worker", "process")
 
     def _draw_seconds(self) -> None:
-        """The axis, and lines upwards from each of its ticks and downwards from each step."""
+        """Draw the axis, and lines upwards from its ticks and downwards from each step."""
         for at in ticks(self.start, self.end):
             x = self._x(at)
             _add(self.lines, "line", x1=x, x2=x, y1=self.y, y2=self.y + 5, kind="tick")
@@ -193,7 +193,7 @@ class _Drawing:
         self.y += 36
 
     def _draw_legend(self) -> None:
-        """The words of what was drawn: a row for each of HAProxy, connections and listeners."""
+        """Draw the legend: a row for each of HAProxy, connections and listeners."""
         for name, kinds in _LEGENDS.items():
             found = [kind for kind in kinds if kind in self.legend]
             if not found:
@@ -216,7 +216,7 @@ class _Drawing:
             _add(label, "title", name)
 
     def _when(self, start: float, end: float) -> str:
-        """A time, and how long after the last reload that was."""
+        """Return a time, and how long after the last reload it was."""
         text = _span(start, end)
         before = [reload for reload in self.timeline.reloads if reload.at <= start]
         if not before:
@@ -226,7 +226,7 @@ class _Drawing:
 
 
 def _bounds(timeline: Timeline) -> tuple[float, float]:
-    """When the first thing happened, and the last."""
+    """Return when the first and the last thing happened."""
     times = [
         *(step.at for step in timeline.steps),
         *(probe.sent for probes in timeline.by_address.values() for probe in probes),
@@ -237,7 +237,7 @@ def _bounds(timeline: Timeline) -> tuple[float, float]:
 
 
 def _said(reload: Reload, result: ReloadResult | None) -> tuple[str, str]:
-    """What HAProxy said of a reload, as the class of a mark and in words."""
+    """Return HAProxy's report of a reload, as the class of a mark and in words."""
     if reload.reported is None:
         return "nothing", "said nothing"
     at = "" if reload.reported_at is None else f" {reload.reported_at - reload.at:+.2f} s"
@@ -247,13 +247,13 @@ def _said(reload: Reload, result: ReloadResult | None) -> tuple[str, str]:
 
 
 def _span(start: float, end: float, sign: str = "") -> str:
-    """Two times, or one where they are the same to a hundredth."""
+    """Return two times, or one where they are the same to a hundredth."""
     low, high = format(start, f"{sign}.2f"), format(end, f"{sign}.2f")
     return low if low == high else f"{low} to {high}"
 
 
 def ticks(start: float, end: float) -> list[float]:
-    """Round seconds, a dozen steps of 1, 2 or 5 (or ten times as much) at most."""
+    """Return round seconds: at most a dozen steps of 1, 2 or 5, or ten times as much."""
     scales = (base * 10.0**power for power in itertools.count(-1) for base in (1, 2, 5))
     step = next(scale for scale in scales if (end - start) / scale <= _MOST_TICKS)
     return [number * step for number in range(math.ceil(start / step), int(end // step) + 1)]

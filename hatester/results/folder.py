@@ -92,12 +92,12 @@ def _sums(folder: Path) -> dict[str, set[str]]:
 
 
 def is_listed(path: Path) -> bool:
-    """True if a file is listed in its folder's checksums, whether it is there or not."""
+    """Return whether a file is listed in its folder's checksums, whether it is there or not."""
     return path.name in _sums(path.parent)
 
 
 def is_stored(path: Path, text: str) -> bool:
-    """True if a text is what a file has by its folder's checksums."""
+    """Return whether a text is what a file has by its folder's checksums."""
     return _sums(path.parent).get(path.name) == {_checksum(text.encode())}
 
 

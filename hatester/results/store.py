@@ -43,8 +43,7 @@ REWRITE_SECONDS = 5.0
 
 
 class Recomputed(NamedTuple):
-    """The ids of the cells that are judged differently now, and of those that could not be judged
-    again."""
+    """The ids of cells with another judgement now, and of those that could not be judged again."""
 
     changed: list[str]
     kept: list[str]

@@ -34,7 +34,7 @@ def cell(verdict: str, id_: str, **changes: Any) -> CellResult:
 
 
 def told(*cells: CellResult, **changes: Any) -> dict[str, tuple[str, ...]]:
-    """What is said about each thing."""
+    """Return the sentences about each thing."""
     content = json.dumps({**CONFIGURATION, **changes})
     configuration = UserConfiguration.model_validate_json(content)
     run = run_of(*cells).model_copy(update={"configuration": configuration})

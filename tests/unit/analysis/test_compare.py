@@ -20,7 +20,7 @@ SILENT = shown("down", silent=True)
 
 
 def fate(before: Sequence[Any], after: Sequence[Any]) -> Fate:
-    """What became of the one cell that these are repetitions of."""
+    """Return the fate of the one cell that these are repetitions of."""
     [change] = compare(before, after).cells
     return change.fate
 

@@ -115,7 +115,7 @@ def test_a_stored_run_expects_every_outcome_that_a_cell_shows(tmp_path: Path) ->
         ("'*': ok\n'*': down", "{file}, line 2: '*' comes twice."),
         (
             "'*/2.4/*': ok\n'9/*': ok",
-            "{file}: nothing there is about any of the 4 cells to be run, such as "
+            "{file}: nothing there matches any of the 4 cells to be run, such as "
             "6.1/2.2/plain/address-returns/signal.",
         ),
     ],
@@ -137,7 +137,7 @@ def test_what_is_not_there_is_named(tmp_path: Path) -> None:
 
 def test_a_run_of_other_cells_expects_nothing(tmp_path: Path) -> None:
     stored(tmp_path, unmeasured_cell(id_=PLANNED[0]), shown(id_="9/2.2/plain/hitless/signal"))
-    with pytest.raises(UserError, match=r"^latest: nothing there is about any of the 4 cells"):
+    with pytest.raises(UserError, match=r"^latest: nothing there matches any of the 4 cells"):
         loaded(tmp_path, "latest")
 
 

@@ -40,7 +40,7 @@ SEED = " (seed 7)"
 
 
 def told(*arguments: Any, **keywords: Any) -> str:
-    """The explanation of made-up evidence, without the seed at its end."""
+    """Return the explanation of made-up evidence, without the seed at its end."""
     text = judge(evidence(*arguments, seed=7, **keywords)).explanation
     assert text.endswith(SEED)
     return text.removesuffix(SEED)

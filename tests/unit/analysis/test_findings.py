@@ -21,7 +21,7 @@ LOSSY: Failures = {A44: [(2.0, 2.019, "reset")]}
 
 
 def cells(build: str, failures: Failures, **how: Any) -> list[CellResult]:
-    """The same on every kernel."""
+    """Return the same cell on every kernel."""
     return [cell(kernel, build, failures, **how) for kernel in KERNELS]
 
 
@@ -98,7 +98,7 @@ def test_a_kernel_unlike_the_others_is_pointed_out() -> None:
     assert sentences(found, "kernels") == (
         "Linux 6.12 is unlike the others in lost-address by signal, plain, with HAProxy 2.2 "
         "(outage 2.0 s refused, not ok)",
-        "what was measured once may be chance: --repeat tells",
+        "a single measurement may be chance; measure more with --repeat",
     )
     assert sentences(found, "lost-address by signal") == (
         "HAProxy 2.2 loses single connections, in 1 of 3 cells (one each)",
@@ -123,7 +123,7 @@ def test_what_varies_from_one_repetition_to_the_next_is_no_trait_of_a_kernel() -
 
 
 def seeded(*fates: Failures, kernel: str = "6.1", **how: Any) -> list[CellResult]:
-    """A cell with several seeds, from 0 on."""
+    """Return a cell with several seeds, from 0 on."""
     return [
         cell(kernel, "2.2", failures, repetition=number, **how)
         for number, failures in enumerate(fates, start=1)
@@ -148,7 +148,7 @@ def test_seeds_that_do_not_do_the_same_are_named(
 
 
 def checked(entry: CellResult, *dead: str, reload: int | None = 6) -> CellResult:
-    """A cell with a check before a reload, and one after it that finds some addresses dead."""
+    """Return a cell with a check before a reload, and one after it with dead addresses."""
     well = dict.fromkeys(LABELS, "ok")
     outcomes = {**well, A43: "unreachable", **dict.fromkeys(dead, "refused")}
     checks = [

@@ -1,5 +1,4 @@
-"""Verdicts: never a wrong one, by what brute force makes of the same probes; and none at all on
-what no guest has written."""
+"""Verdicts agree with those of brute force; anything that is not a timeline has none."""
 
 from __future__ import annotations
 
@@ -69,14 +68,14 @@ class Brute:
         self.reloads: list[dict[str, Any]] = timeline["reloads"]
 
     def probes(self, label: str, start: float, end: float) -> list[Probe]:
-        """An address's, sent between two times, the earliest first."""
+        """Return an address's probes that were sent between two times, in order."""
         if label not in self.addresses:
             return []
         own = [p for p in self.timeline["probes"] if self.addresses[p[0]] == label]
         return sorted((p for p in own if start <= sent(p) < end), key=sent)
 
     def in_service(self, at: float) -> str | None:
-        """The configuration that answered last before a time, or else was asked for last."""
+        """Return the configuration that answered last before a time, or else was asked for last."""
         answers = [
             (sent(p), p[6])
             for p in self.timeline["probes"]
@@ -91,7 +90,7 @@ class Brute:
         return max(found, key=lambda each: each[0])[1]
 
     def lasting(self, entry: Mapping[str, Any]) -> set[str]:
-        """The addresses that are there, and bound before and after."""
+        """Return the addresses that are there, and bound before and after."""
         before = self.bound.get(self.in_service(entry["at"]) or "", [])
         return {*self.bound.get(entry["config"], [])} & {*before} & {*entry["present"]}
 
@@ -115,8 +114,7 @@ class Brute:
         return self.watched_until(number + 1)
 
     def stretches(self, number: int, label: str) -> list[tuple[float, float, bool]]:
-        """The times without an answer in a reload, each with whether there was one afterwards: of
-        every pair of failed probes, one right after the other, all that is between answers."""
+        """Return the outages of an address in a reload, each with whether it was over."""
         entry = self.reloads[number]
         at, until = entry["at"], entry["until"]
         window = self.probes(label, at, until)
@@ -136,7 +134,7 @@ class Brute:
         return sorted({*found})
 
     def address(self, number: int, label: str) -> dict[str, Any]:
-        """What `run.json` is to say of an address in a reload."""
+        """Return the result of an address in a reload."""
         entry = self.reloads[number]
         window = self.probes(label, entry["at"], entry["until"])
         lost = [p for p in window if not is_ok(p)]
@@ -161,7 +159,7 @@ class Brute:
         }
 
     def reload(self, number: int) -> dict[str, Any]:
-        """What `run.json` is to say of a reload, with its addresses."""
+        """Return the result of a reload, with its addresses."""
         entry = self.reloads[number]
         addresses = {
             label: self.address(number, label) for label in {*self.addresses, *self.expected(entry)}
@@ -214,13 +212,12 @@ class Brute:
 
 
 def about(seconds: float) -> Any:
-    """The same but for what is lost by rounding."""
+    """Return the same number except for rounding."""
     return pytest.approx(seconds, abs=1e-5)
 
 
 def made_up(seed: int) -> dict[str, Any]:
-    """Up to four reloads, some overtaken by the next, of up to four addresses, of which not all are
-    asked, expected or there; what befalls them is chance, in stretches or one at a time."""
+    """Return up to four reloads of up to four addresses, with failures by chance."""
     chance = random.Random(seed)
     labels = chance.sample(ADDRESSES, chance.randint(1, 4))
     most = [*labels] * 20 + [*ADDRESSES]

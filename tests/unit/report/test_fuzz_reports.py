@@ -1,5 +1,4 @@
-"""Reports of a run in which anything may be written: it stays text, on a page, in Markdown, in XML
-and at a terminal."""
+"""Reports: any text of a run stays text, on a page, in Markdown, in XML and at a terminal."""
 
 from __future__ import annotations
 
@@ -48,7 +47,7 @@ MARKDOWN = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 
 
 def run_of(text: str) -> Results:
-    """A run that has a text wherever a stored run may have any; nothing of it is on disk."""
+    """Return a run with a text wherever a run may have any; nothing of it is on disk."""
     label = f"{text}:80"
     address = {
         **evidence(interval=0.1, end=3.0),
@@ -105,7 +104,7 @@ def test_a_page_has_the_same_elements_whatever_is_written_on_it(text: str) -> No
 
 
 def kinds(tokens: list[Token]) -> Iterator[str]:
-    """What a Markdown text consists of, but for its texts."""
+    """Return the elements of a Markdown text."""
     for token in tokens:
         # A text may be in several pieces.
         if token.type not in ("text", "text_special", "softbreak"):

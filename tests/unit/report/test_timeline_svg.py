@@ -33,14 +33,14 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 def drawn(made: Mapping[str, Any], steps: Sequence[Mapping[str, Any]] = STEPS) -> Element:
-    """What is drawn of evidence and the verdict on it."""
+    """Return the drawing of evidence and its verdict."""
     return ElementTree.fromstring(
         draw(read({**made, "steps": steps}), cell_result(ID, judge(made)))
     )
 
 
 def titles(svg: Element, kind: str) -> list[str]:
-    """What is told of everything that has a class."""
+    """Return the titles of everything that has a class."""
     return [
         each.findtext(f"{SVG}title") or ""
         for each in svg.iter()
@@ -62,7 +62,7 @@ def width(svg: Element, kind: str, label: str) -> float:
 
 
 def words(svg: Element) -> list[str]:
-    """What can be read, apart from what is told of a thing that is pointed at."""
+    """Return the visible words."""
     return [
         " ".join(filter(None, [text.text, *(span.text for span in text.iter(f"{SVG}tspan"))]))
         for text in svg.iter(f"{SVG}text")
