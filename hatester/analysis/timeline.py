@@ -129,7 +129,7 @@ class Timeline(Evidence):
         return until
 
     def is_overtaken(self, reload: Reload) -> bool:
-        """True if the next reload was asked for before this one was observed to its end."""
+        """Return whether the next reload was asked for before this one was observed to its end."""
         return self.observed_until(reload) > reload.until
 
 
@@ -181,7 +181,7 @@ class Stretch:
 
 
 def stretches(timeline: Timeline, reload: Reload, label: str) -> list[Stretch]:
-    """The stretches in which an address failed in a reload: two probes in a row at least.
+    """Return the stretches in which an address failed in a reload: at least two probes in a row.
 
     In a reload that was overtaken by the next, one may end after `reload.until`.
     """
@@ -242,7 +242,7 @@ def holdings(timeline: Timeline, reload: Reload, label: str) -> list[Holding]:
 
 
 def _owner(timeline: Timeline, reload: Reload, pid: int, listener: Listener) -> str:
-    """What HAProxy has nothing to do with is a stranger."""
+    """Return the kind of a listener's holder; a process that was not seen is a stranger."""
     for process in timeline.processes:
         if process.pid == pid and process.start <= listener.end and process.end >= listener.start:
             if process.kind == "worker":
@@ -283,7 +283,7 @@ def _gaps(
 
 
 def cut(found: Sequence[Holding], start: float, end: float) -> list[Holding]:
-    """The parts of holdings that lie between two times."""
+    """Return the parts of holdings between two times."""
     return [
         Holding(
             each.address,
@@ -299,7 +299,7 @@ def cut(found: Sequence[Holding], start: float, end: float) -> list[Holding]:
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """The smallest value that is not exceeded by a share (0 to 1) of them; 0 without any."""
+    """Return the smallest value that a share (0 to 1) of them does not exceed; 0 without any."""
     return sorted(values)[max(math.ceil(share * len(values)) - 1, 0)] if values else 0.0
 
 

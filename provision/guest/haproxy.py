@@ -172,7 +172,7 @@ class HAProxy:
             self._mounts.append(self.tree / name)
         bind(Path("/dev"), self.tree / "dev")
         self._mounts.append(self.tree / "dev")
-        # A mount of its own: systemd would hide it under an empty one (systemd.exec(5), MountAPIVFS=).
+        # A mount of its own; systemd would cover it (MountAPIVFS= of systemd.exec(5)).
         run = self.tree / "run"
         run.mkdir(exist_ok=True)
         bind(run, run)
