@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from typing import Any
 
@@ -26,8 +27,13 @@ def render(page: str) -> str:
     return "".join([before, _BEGIN, *_commands(), "\n", _END, after])
 
 
+def collection() -> Collection:
+    """Return copies of the commands of tasks.py: Invoke takes the help out of those it reads."""
+    return copy.deepcopy(Collection.from_module(tasks))
+
+
 def _commands() -> Iterator[str]:
-    declared = Collection.from_module(tasks)
+    declared = collection()
     for name in sorted(declared.tasks):
         yield from _command(name, declared.tasks[name])
 

@@ -7,10 +7,8 @@ import shlex
 from pathlib import Path
 
 import pytest
-from invoke.collection import Collection
 from invoke.parser import Parser
 
-import tasks
 from hatester.util.paths import PROJECT
 from tests.factories import reference
 
@@ -33,7 +31,7 @@ def test_each_link_leads_to_a_file_and_a_heading(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_each_command_exists_with_the_flags_that_a_page_gives_it(page: Path) -> None:
-    commands = Collection.from_module(tasks)
+    commands = reference.collection()
     parser = Parser(contexts=commands.to_contexts())
     text = page.read_text().replace("\\\n", " ")
     blocks = re.findall(r"^ {4,}.*?\binvoke ([a-z].*)$", text, re.MULTILINE)
