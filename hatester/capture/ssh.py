@@ -1,4 +1,4 @@
-"""A way into a host over SSH, as the user's own OpenSSH has it, with every wait bounded."""
+"""Connections to a host over SSH, by the user's OpenSSH configuration, with bounded waits."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from hatester.util.errors import UserError
 from hatester.util.text import quoted
 
 SECONDS = 120.0
-"""How long a host may be visited, all in all."""
+"""Seconds that a whole visit may take."""
 STEP_SECONDS = 20
-"""How long it may be silent: to the connection, its greeting, each key, each command."""
+"""Seconds that the connection, the greeting, each key and each command may take."""
 ANSWER_BYTES = 64 << 20
 _PLAIN = re.compile(r"(?!-)[^\s\x00-\x1f\x7f'\"`$\\;&<>|(){}]*")
-"""Names of hosts and users, which a ProxyCommand may have among its words, as OpenSSH takes them
-(valid_hostname and valid_ruser of its ssh.c)."""
+"""Valid names of hosts and users, which a ProxyCommand may have among its words (valid_hostname and
+valid_ruser of OpenSSH's ssh.c)."""
 
 _USER_KNOWN = "~/.ssh/known_hosts ~/.ssh/known_hosts2"
 _GLOBAL_KNOWN = "/etc/ssh/ssh_known_hosts /etc/ssh/ssh_known_hosts2"
-"""Where OpenSSH looks for the keys of hosts (ssh_config(5))."""
+"""The files of known host keys (ssh_config(5))."""
 
 
 class _Refuse(paramiko.MissingHostKeyPolicy):
-    """What becomes of a host whose key nobody has seen."""
+    """Refuses a host whose key is not known."""
 
     def __init__(self, login: str) -> None:
         self.login = login
@@ -55,17 +55,18 @@ class Visit:
 
     @property
     def host(self) -> str:
+        """Return the name under which the user knows the host."""
         return str(self.connection.original_host)
 
     def open(self) -> None:
-        """Enter it. Raises UserError in one sentence where that cannot be."""
+        """Log in. Raises UserError with one sentence if that fails."""
         try:
             for hop in self._hops:
                 _know_hosts(hop)
             self.connection.open()
         except UserError:
             raise
-        # What a hostile server makes of its side of SSH, paramiko may raise anything about.
+        # Paramiko may raise anything if a hostile server breaks the protocol.
         except Exception as error:
             raise UserError(self._sentence(error)) from error
 
@@ -95,18 +96,18 @@ class Visit:
         return f"{self.host} cannot be entered: {reason}."
 
     def run(self, script: str) -> bytes:
-        """Run a script for sh(1) there; return its output, up to ANSWER_BYTES.
+        """Run a script of sh(1) on the host; return its output, up to ANSWER_BYTES.
 
-        It goes to the standard input of a shell, whatever the login shell of the user makes of
-        quotes. Raises UserError where the connection is lost.
+        The script goes to the standard input of a shell, so that the user's login shell does not
+        read its quotes. Raises UserError if the connection is lost.
         """
         try:
-            # Not Fabric's own session, which lends the host the user's agent, if it is told to.
+            # Not Fabric's session, which can forward the user's agent to the host.
             channel = self.connection.transport.open_session(timeout=STEP_SECONDS)
             with contextlib.closing(channel):
                 channel.settimeout(STEP_SECONDS)
                 channel.exec_command("sh -s")
-                # One that runs no commands says so, and does not wait for any.
+                # A host that runs no commands prints that, and closes its input.
                 with contextlib.suppress(OSError):
                     channel.sendall(script.encode(errors="surrogateescape"))
                     channel.shutdown_write()
@@ -114,7 +115,9 @@ class Visit:
                 while data := channel.recv(1 << 16):
                     answer += data
                     if len(answer) > ANSWER_BYTES:
-                        raise UserError(f"{self.host} answers with more than can be true.")
+                        raise UserError(
+                            f"{self.host} answers with more than {ANSWER_BYTES >> 20} MiB."
+                        )
         except (paramiko.SSHException, OSError, EOFError) as error:
             reason = str(error).rstrip(".") or type(error).__name__
             raise UserError(
@@ -125,14 +128,15 @@ class Visit:
         return bytes(answer)
 
     def _too_slow(self) -> str:
-        return f"{self.host} did not tell all within {SECONDS:.0f} s."
+        return f"{self.host} did not answer completely within {SECONDS:.0f} s."
 
     def end(self) -> None:
-        """Leave, whoever may still be waiting for an answer."""
+        """Close all connections, even if a command still waits for its answer."""
         for hop in self._hops:
             hop.client.close()
 
     def expire(self) -> None:
+        """End the visit since its time is over."""
         self.is_over = True
         self.end()
 
@@ -141,11 +145,11 @@ class Visit:
 def visit(host: str, user: str = "", port: int = 0, ssh_config: str = "") -> Iterator[Visit]:
     """Enter a host by the user's SSH configuration, or by `ssh_config` as with `ssh -F`.
 
-    Raises UserError where the host, or its key, is not known, or it does not let the user in.
+    Raises UserError if the host or its key is not known, or if it does not let the user in.
     """
     for flag, name in (("HOST", host), ("--user", user)):
         if not _PLAIN.fullmatch(name):
-            raise UserError(f"{flag}: {quoted(name)} is nothing that ssh would take for a name.")
+            raise UserError(f"{flag}: {quoted(name)} is not a valid name for ssh.")
     if ssh_config and not Path(ssh_config).expanduser().is_file():
         raise UserError(f"--ssh-config: there is no file {ssh_config}.")
     waits = dict.fromkeys(("banner_timeout", "auth_timeout", "channel_timeout"), STEP_SECONDS)
@@ -169,7 +173,7 @@ def visit(host: str, user: str = "", port: int = 0, ssh_config: str = "") -> Ite
 
 
 def _know_hosts(hop: fabric.Connection) -> None:
-    """Let it be entered only if its key is one that OpenSSH knows."""
+    """Have a host entered only if OpenSSH knows its key."""
     settings = hop.ssh_config
     files = [
         *settings.get("userknownhostsfile", _USER_KNOWN).split(),

@@ -247,7 +247,7 @@ def test_a_suite_is_a_name_or_refused(suite: str) -> None:
 def test_invalid_host_is_refused(host: str, user: str) -> None:
     hostile = re.compile(r"[\s'\"`$\\;&<>|(){}\x00-\x1f\x7f]|^-")
     assume(hostile.search(host) or hostile.search(user))
-    with pytest.raises(UserError, match="is nothing that ssh"), ssh.visit(host, user):
+    with pytest.raises(UserError, match="is not a valid name for ssh"), ssh.visit(host, user):
         pass
 
 

@@ -122,10 +122,10 @@ def test_other_server_is_named(monkeypatch: pytest.MonkeyPatch, behaviour: str) 
 @pytest.mark.parametrize(
     ("behaviour", "sentence"),
     [
-        (None, "did not tell all within 2 s"),
+        (None, "did not answer completely within 2 s"),
         (is_silent, "connection lost"),
-        (drips, "did not tell all within 2 s"),
-        (floods, "more than can be true"),
+        (drips, "did not answer completely within 2 s"),
+        (floods, "answers with more than"),
         (says(b"This account is currently not available.\n"), "runs no commands"),
     ],
 )
