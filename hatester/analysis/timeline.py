@@ -33,9 +33,6 @@ from provision.guest.protocol import (
 OVERTAKING_SECONDS = 1.0
 """At most, from the end of an observation to the reload that ended it before it was steady."""
 
-UNFIT = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
-"""Raised by reading, judging and drawing anything that is not a timeline."""
-
 STRICT = pydantic.ConfigDict(extra="forbid", allow_inf_nan=False)
 """How everything that a guest has sent is validated."""
 

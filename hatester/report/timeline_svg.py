@@ -10,10 +10,10 @@ import itertools
 import math
 from xml.etree.ElementTree import Element, SubElement, tostring
 
-from hatester.analysis.model import CellResult, ReloadResult
+from hatester.analysis.model import CellResult, ListenerCause, ReloadResult
 from hatester.analysis.timeline import Phase, Timeline
 from hatester.report.lanes import Streak, idle_times, marks, owners, streaks
-from hatester.util.text import for_xml
+from hatester.util.text import for_xml, listed
 from provision.guest.protocol import OUTCOMES, Reload
 
 OWNERS = ("new worker", "old worker", "master", "stranger", None)
@@ -26,6 +26,7 @@ _LEGENDS = {
         "owner master",
         "owner stranger",
         "owner nobody",
+        "cause",
     ],
 }
 """The rows of the legend, with the classes that they explain."""
@@ -64,6 +65,7 @@ class _Drawing:
     def __init__(self, timeline: Timeline, cell: CellResult) -> None:
         self.timeline = timeline
         self.entries = cell.reloads
+        self.causes = [each for each in cell.causes if isinstance(each, ListenerCause)]
         self.start, self.end = _bounds(timeline)
         self.svg = _picture(f"Timeline of {cell.id}", cell.explanation)
         self.lines = _add(self.svg, "g")
@@ -141,6 +143,9 @@ class _Drawing:
             self._draw_run(label, run)
         for phase in owners(self.timeline, label):
             self._draw_owners(label, phase)
+        for cause in self.causes:
+            if label in cause.addresses:
+                self._draw_cause(cause)
         self.y += _LANE
 
     def _draw_run(self, label: str, run: Streak) -> None:
@@ -174,6 +179,17 @@ class _Drawing:
             when = self._when(phase.start, phase.end)
             _add(held, "title", f"{label} held by {words}, {when}{queue}")
             self.legend[kind] = words
+
+    def _draw_cause(self, cause: ListenerCause) -> None:
+        """Frame the owners that are a cause of the verdict."""
+        at = next(each.at for each in self.timeline.reloads if each.step == cause.step)
+        left, right = self._x(at + cause.start), self._x(at + cause.end)
+        frame = _box(self.svg, left, right, self.y + _BAR + 1, _BAND + 4)
+        frame.set("class", "cause")
+        when = self._when(at + cause.start, at + cause.end)
+        holders = listed(cause.owners) or "nobody"
+        _add(frame, "title", f"a cause of the verdict: held by {holders}, {when}")
+        self.legend["cause"] = "cause of the verdict"
 
     def _owner(self, owner: str | None) -> str:
         """Return the holder of a listener in words; without a master, workers are processes."""

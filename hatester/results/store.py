@@ -131,7 +131,7 @@ class Results:
         found = []
         for cell in self.cells:
             try:
-                self.timeline(cell)
+                self._evidence(cell)
             except Damaged as damage:
                 found.append((cell, str(damage)))
         self._unproven = {cell.key for cell, _ in found}
@@ -175,13 +175,19 @@ class Results:
 
         Raises Damaged where it is missing, not as it was written, or not a timeline.
         """
-        file = self.evidence(cell) / TIMELINE
-        if not is_listed(file) and not cell.is_measured:
-            return None
+        data = self._evidence(cell)
         try:
-            return read_timeline(parsed(read(file)))
+            return None if data is None else read_timeline(parsed(data))
         except ValueError as error:
             raise Damaged(f"is not a timeline ({error})") from error
+
+    def _evidence(self, cell: CellResult) -> bytes | None:
+        """Return the content of a cell's timeline. Raises Damaged if it is not as it was written.
+
+        To parse it takes time; to verify it does not.
+        """
+        file = self.evidence(cell) / TIMELINE
+        return read(file) if is_listed(file) or cell.is_measured else None
 
     def recompute(self) -> Recomputed:
         """Judge all cells again by their stored evidence.
@@ -195,7 +201,12 @@ class Results:
                 if cell.key in self._unproven:
                     kept.append(cell.id)
                     continue
-                timeline = self.timeline(cell)
+                try:
+                    timeline = self.timeline(cell)
+                except Damaged as damage:
+                    log.warning(f"{self.evidence(cell) / TIMELINE} {damage}")
+                    kept.append(cell.id)
+                    continue
                 again = cell if timeline is None else cell.judged(judge(timeline))
                 if again != cell:
                     store(self.evidence(cell), {CELL: again.to_json()})

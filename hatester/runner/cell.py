@@ -39,22 +39,20 @@ def run_cell(
         _require_versions(record, guest.image.kit.release, tree.version)
     except MeasurementError as error:
         record.fail(str(error))
-    kernel = {
-        "name": cell.kernel,
-        "release": record.release,
-        "version": guest.image.kit.version,
-        "accelerator": guest.accelerator,
-    }
-    build = {
-        "name": cell.build,
-        "version": record.haproxy_version,
-        "package": tree.version,
-        "tree": tree.serial,
-    }
     measurement = {
         "seed": order.seed,
-        "kernel": GuestKernel.model_validate(kernel),
-        "haproxy": GuestBuild.model_validate(build),
+        "kernel": GuestKernel(
+            name=cell.kernel,
+            release=record.release,
+            version=guest.image.kit.version,
+            accelerator="kvm" if guest.accelerator == "kvm" else "tcg",
+        ),
+        "haproxy": GuestBuild(
+            name=cell.build,
+            version=record.haproxy_version,
+            package=tree.version,
+            tree=tree.serial,
+        ),
         "clock": guest.engine.clock,
         "cpus": guest.engine.cpus,
         "seconds": round(time.monotonic() - started, 3),

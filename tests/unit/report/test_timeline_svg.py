@@ -201,3 +201,11 @@ def test_hostile_texts_stay_texts(text: str) -> None:
     assert "<script>" in told
     # XML knows one end of a line only.
     assert svg.findtext(f"{SVG}desc") == for_xml(text).replace("\r\n", "\n").replace("\r", "\n")
+
+
+def test_the_holders_that_are_a_cause_are_framed() -> None:
+    failures = everywhere((AT, AT + 2, "refused"))
+    frames = titles(drawn(evidence(failures, listeners=OWNERS)), "cause")
+    assert len(frames) == 3 * len({frame.partition(", ")[0] for frame in frames}) > 0
+    assert any(each.startswith("a cause of the verdict: held by master, ") for each in frames)
+    assert titles(drawn(evidence()), "cause") == []

@@ -260,3 +260,15 @@ def test_a_stored_run_keeps_the_names_of_its_fields(tmp_path: Path) -> None:
     } <= cell.keys()  # fmt: skip
     [reload] = cell["reloads"]
     assert {"true", "addresses", "listeners", "reported", "steady"} <= reload.keys()
+
+
+def test_a_timeline_of_another_form_keeps_its_cell(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results = begin(tmp_path, {}, [CELL])
+    results.add(measured())
+    store(results.evidence(results.cells[0]), {"timeline.json": '{"probes": []}'})
+    found = find(tmp_path, "latest")
+    assert found.recompute() == ([], [CELL.id])
+    assert found.cells == results.cells
+    assert "timeline.json is not a timeline (" in capsys.readouterr().err
