@@ -18,6 +18,7 @@ import psutil
 from hatester.artifacts import cache
 from hatester.artifacts.ssh_keys import find_keys
 from hatester.guests import machines, qmp
+from hatester.results.store import find
 from hatester.util.errors import MeasurementError
 from tests.factories.project import INVOKE, MARK
 
@@ -27,8 +28,9 @@ QUICK = ("--kernel", "6.1", "--haproxy", "3.0", "--setting", "plain", "--scenari
 
 
 def newest(checkout: Path) -> dict[str, Any]:
-    """Return the newest run of a checkout, as `run.json` has it."""
-    run: dict[str, Any] = json.loads((checkout / "results/latest/run.json").read_text())
+    """Return the newest run of a checkout, read from its cells, in the form of `run.json`."""
+    stored = find(checkout / "results", "latest")
+    run: dict[str, Any] = json.loads(stored.run.to_json())
     return run
 
 
