@@ -176,6 +176,22 @@ def report(c: Context, run: str, recompute: bool = False, table_format: str = "p
 
 
 @command(help={
+    "cell": "The id of a measured cell.",
+    "folder": "Where to write it: a new folder, or an empty one.",
+    "run": "The run that has the cell, by its name or its folder.",
+})  # fmt: skip
+def export(c: Context, cell: str, folder: str, run: str = "latest") -> None:
+    """Write a cell as a script and a Dockerfile for a bug report: `invoke export CELL FOLDER`.
+
+    They need neither hatester nor a virtual machine.
+    """
+    with orderly():
+        from hatester.cli_runs import export_cell
+
+        export_cell(cell, folder, run)
+
+
+@command(help={
     "before": "The earlier run, by its name or its folder.",
     "after": "The later run, such as latest.",
 })  # fmt: skip

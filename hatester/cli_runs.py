@@ -8,6 +8,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import astuple
+from pathlib import Path
 
 from invoke.exceptions import Exit
 from tabulate import tabulate, tabulate_formats
@@ -26,8 +27,9 @@ from hatester.guests.vagrant import Vagrant
 from hatester.matrix.kernel_spec import with_kernels, with_names
 from hatester.matrix.models import load_matrix
 from hatester.matrix.plan import Wanted, cell_of, plan_of, without_unfit
+from hatester.matrix.scenario import load_scenario
 from hatester.options import Flags
-from hatester.report import html, tables
+from hatester.report import html, reproducer, tables
 from hatester.report.live import shown
 from hatester.results.store import Results, find
 from hatester.runner.run import RunOptions
@@ -42,7 +44,7 @@ from hatester.runner.start_or_resume import (
     measure,
 )
 from hatester.util.errors import TimeIsUp, UserError
-from hatester.util.paths import HOSTS, MATRIX, RESULTS
+from hatester.util.paths import HOSTS, MATRIX, RESULTS, located
 from hatester.util.progress import Progress
 from hatester.util.settings import Settings
 from hatester.util.text import displayable
@@ -158,6 +160,21 @@ def compare_runs(before: str, after: str) -> None:
         raise Exit(code=NOT_MET)
     if compared.of(compare.Fate.LOST):
         raise Exit(code=NOT_MEASURED)
+
+
+def export_cell(id_: str, folder: str, run: str) -> None:
+    """Write a stored cell as a reproducer into a folder."""
+    wanted = cell_of(id_)
+    results = find(RESULTS, run)
+    cells = {each.id: each for each in reversed(results.cells)}
+    require(id_, cells, run)
+    place = results.scenarios if results.scenarios.exists() else MATRIX / "scenarios"
+    scenario = load_scenario(place / wanted.scenario)
+    settings = load_matrix(MATRIX).settings
+    require(wanted.setting, settings, f"{MATRIX}/settings.yml")
+    target = located(folder, Path())
+    reproducer.export(results, cells[id_], scenario, settings[wanted.setting], target)
+    print(f"exported: {target}; as root, in that folder: ./run.sh /usr/sbin/haproxy")
 
 
 def examine_host(settings: Settings) -> None:

@@ -122,6 +122,19 @@ def test_a_stored_run_is_shown_again_and_a_wrong_one_is_named(checkout: Path) ->
     assert wrong.stderr == f"{checkout}/results: there is no 'y' (there are: {name}, latest).\n"
 
 
+def test_a_stored_cell_is_exported(checkout: Path) -> None:
+    runs.stored(checkout / "results", [runs.measured(cell_of(ID), EVIDENCE["silent"])])
+    done = call("export", ID, "report", folder=checkout)
+    assert done.returncode == 0, done.stderr
+    assert (checkout / "report/run.sh").exists()
+    again = call("export", ID, "report", folder=checkout)
+    assert (again.returncode, again.stdout) == (2, "")
+    assert "not an empty folder" in again.stderr
+    wrong = call("export", ID.replace("2.2", "2.1"), "other", folder=checkout)
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    assert f"did you mean {ID}?" in wrong.stderr
+
+
 def test_two_runs_are_compared_and_what_got_worse_ends_with_1(checkout: Path) -> None:
     was, now, lost = (
         stored(checkout / "results", each).folder.name

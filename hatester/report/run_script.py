@@ -1,0 +1,220 @@
+"""A scenario as a shell script that needs neither hatester nor a virtual machine."""
+
+from __future__ import annotations
+
+import ipaddress
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import jinja2
+
+from hatester.matrix.binds import Bind
+from hatester.matrix.models import Setting
+from hatester.matrix.scenario import Scenario
+from hatester.matrix.steps import (
+    RACING,
+    Add,
+    Break,
+    Check,
+    Free,
+    Mend,
+    Occupy,
+    Reload,
+    Remove,
+    Start,
+    Step,
+    Wait,
+)
+
+NAME = "run.sh"
+TEMPLATES = Path(__file__).parent / "templates"
+_MODES = {
+    "signal": "-W",
+    "cli": '-W -S "$PWD/seen/master.sock"',
+    "systemd": "-W",
+    "soft-finish": "-D",
+}
+"""How HAProxy is started for each way of reloading."""
+_OPTIONS = {
+    "named": (),
+    "any": (),
+    "tls": (),
+    "proxy": ("--haproxy-protocol",),
+    "proxy-tls": ("--haproxy-protocol",),
+}
+"""curl's options for the answers (`provision/guest/answers.py`) that it can ask for."""
+
+
+class Interface(NamedTuple):
+    """A network interface with the addresses that it has at the beginning; a `dummy` or `veth`."""
+
+    name: str
+    kind: str
+    addresses: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Script:
+    """The script of a cell.
+
+    `expected` are the labels of the addresses that should answer. `gaps` has, by the number of a
+    step, the seconds between a reload that races and the one before it.
+    """
+
+    id: str
+    scenario: Scenario
+    setting: Setting
+    method: str
+    expected: Sequence[str]
+    gaps: Mapping[int, float]
+
+    @property
+    def text(self) -> str:
+        """Return the script."""
+        return (
+            templates()
+            .get_template(NAME)
+            .render(
+                id=self.id,
+                description=self.scenario.description,
+                method=self.method,
+                mode=_MODES[self.method],
+                arguments=shlex.join(self.setting.arguments),
+                sysctls=[
+                    (name, shlex.quote(value)) for name, value in self.setting.sysctls.items()
+                ],
+                nofile=self.setting.nofile,
+                interfaces=[self._link, *self._further_links],
+                expected=self.expected,
+                steps=list(self._lines()),
+            )
+        )
+
+    @property
+    def unasked(self) -> list[str]:
+        """Return the labels of the addresses that curl cannot ask."""
+        return [bind.label for bind in self.scenario.binds if not _is_asked(bind)]
+
+    @property
+    def _link(self) -> Interface:
+        """The interface that steps can name."""
+        kind = "veth" if self.scenario.interface == "veth0" else "dummy"
+        return Interface(self.scenario.interface, kind, self.scenario.addresses)
+
+    @property
+    def _further_links(self) -> list[Interface]:
+        return [Interface(name, "dummy", each) for name, each in self.scenario.interfaces.items()]
+
+    def _lines(self) -> Iterator[str]:
+        """Yield the commands of the steps.
+
+        A step without `after` waits until all has settled since the last start or reload.
+        """
+        is_settled = True
+        network = _Network([self._link, *self._further_links])
+        for number, step in enumerate(self.scenario.steps, start=1):
+            yield f"\n# step {number}: {step}"
+            if step.after is None and not is_settled and not isinstance(step, Wait):
+                yield "settle"
+                is_settled = True
+            if step.after is not None:
+                seconds = self.gaps.get(number, 0.0) if step.after == RACING else step.after
+                yield f"sleep {seconds:g}"
+            yield from self._commands(step, network)
+            if isinstance(step, Start):
+                yield from (f"watch_address {words} &" for words in self._questions())
+            if isinstance(step, Start | Reload):
+                is_settled = False
+
+    def _commands(self, step: Step, network: _Network) -> Iterator[str]:
+        match step:
+            case Start() | Reload():
+                yield f"{step.verb} {step.configuration}"
+            case Check():
+                yield "say check"
+                yield from (f"check_address {words}" for words in self._questions())
+            case Wait():
+                yield "wait_until_retrying" if step.until == "retrying" else "settle"
+            case _:
+                yield f"say {shlex.quote(str(step))}"
+                yield from _change(step, network)
+
+    def _questions(self) -> Iterator[str]:
+        """Yield the words by which each address is asked: its label, and the end of curl's line."""
+        for bind in self.scenario.binds:
+            if _is_asked(bind):
+                host = f"[{bind.target}]" if ":" in bind.target else bind.target
+                scheme = "https" if "tls" in bind.answer else "http"
+                words = [bind.label, *_OPTIONS[bind.answer], f"{scheme}://{host}:{bind.port}/"]
+                yield shlex.join(words)
+
+
+class _Network:
+    """The addresses of interfaces, as the steps change them."""
+
+    def __init__(self, links: Sequence[Interface]) -> None:
+        self._links = {link.name: link for link in links}
+        self._first = links[0].name
+        self._homes = {each: link.name for link in links for each in link.addresses}
+
+    def is_link(self, what: str) -> bool:
+        return what in self._links
+
+    def make(self, name: str) -> Iterator[str]:
+        """Yield the commands that make an interface with the addresses that it had."""
+        yield f"make_link {name} {self._links[name].kind}"
+        yield from (self.add(each) for each, home in self._homes.items() if home == name)
+
+    def add(self, address: str) -> str:
+        """Return the command that adds an address, such as 192.168.42.43/32."""
+        home = self._homes.setdefault(address, self._first)
+        # On a dummy interface, duplicate address detection never runs.
+        nodad = " nodad" if ":" in address and self._links[home].kind == "dummy" else ""
+        return f"ip address add {address} dev {home}{nodad}"
+
+    def remove(self, ip: str) -> str:
+        """Return the command that removes an address, which is given without a prefix length."""
+        address = next(each for each in self._homes if each.partition("/")[0] == ip)
+        return f"ip address delete {address} dev {self._homes.pop(address)}"
+
+
+def _change(step: Step, network: _Network) -> Iterator[str]:
+    """Yield the commands of a step that changes something beside HAProxy."""
+    match step:
+        case Add() if network.is_link(step.what):
+            yield from network.make(step.what)
+        case Remove() if network.is_link(step.what):
+            yield f"ip link delete {step.what}"
+        case Add():
+            yield network.add(str(ipaddress.ip_interface(step.what)))
+        case Remove():
+            yield network.remove(step.what)
+        case Occupy():
+            host, _, port = step.what.rpartition(":")
+            family = "TCP6" if ":" in host else "TCP4"
+            bound = "" if host == "*" else f",bind=[{host}]" if ":" in host else f",bind={host}"
+            yield f"occupy {family}-LISTEN:{port}{bound}"
+        case Free():
+            yield "free"
+        case Break():
+            yield shlex.join(["mv", step.what, f"{step.what}.away"])
+        case Mend():
+            yield shlex.join(["mv", f"{step.what}.away", step.what])
+
+
+def templates() -> jinja2.Environment:
+    """Return the templates of plain text; what goes into a script is quoted for a shell."""
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=False,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+
+
+def _is_asked(bind: Bind) -> bool:
+    return bool(bind.port) and bind.answer in _OPTIONS

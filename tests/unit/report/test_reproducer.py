@@ -1,0 +1,117 @@
+"""A cell as a folder that shows it again without hatester."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from hatester.matrix.models import Setting
+from hatester.matrix.scenario import Scenario, load_scenario
+from hatester.report.reproducer import export
+from hatester.report.run_script import Script
+from hatester.results.store import Results
+from hatester.util.errors import UserError
+from hatester.util.paths import MATRIX
+from tests.factories.stored_run import made
+
+SETTING = Setting.model_validate(
+    {"sysctls": {"net.ipv4.ip_nonlocal_bind": "1"}, "bind": ["transparent"], "nofile": "4096"}
+)
+
+
+def scenario(name: str = "lost-address") -> Scenario:
+    return load_scenario(MATRIX / "scenarios" / name)
+
+
+def script(name: str, method: str = "signal", gaps: dict[int, float] | None = None) -> str:
+    labels = ["192.168.42.44:80"]
+    return Script("id", scenario(name), Setting(), method, labels, gaps or {}).text
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Results:
+    return made(tmp_path / "results")
+
+
+def test_folder_is_complete(run: Results, tmp_path: Path) -> None:
+    folder = tmp_path / "new" / "folder"
+    export(run, run.cells[0], scenario(), SETTING, folder)
+    assert {each.name for each in folder.iterdir()} == {
+        "run.sh", "Dockerfile", "README.md", "timeline.svg", "haproxy.log",
+        "with.cfg", "with.http", "without.cfg", "without.http",
+    }  # fmt: skip
+    assert (folder / "run.sh").stat().st_mode & 0o111
+    configuration = (folder / "with.cfg").read_text()
+    assert "errorfile 503 with.http" in configuration
+    assert "bind 192.168.42.43:80 transparent" in configuration
+    text = (folder / "run.sh").read_text()
+    assert "sysctl -qw net.ipv4.ip_nonlocal_bind=1" in text
+    assert "ulimit -n 4096" in text
+    readme = (folder / "README.md").read_text()
+    assert run.cells[0].explanation in readme
+    assert "--sysctl net.ipv4.ip_nonlocal_bind=1" in readme
+    assert "<style>" in (folder / "timeline.svg").read_text()
+
+
+def test_steps_are_in_order() -> None:
+    lines = script("lost-address").splitlines()
+    steps = [
+        line for line in lines if re.match(r"start |reload |say check|ip address delete", line)
+    ]
+    assert steps == [
+        "start with", "say check", "ip address delete 192.168.42.43/32 dev dummy0",
+        "reload without", "say check", "reload with", "say check",
+    ]  # fmt: skip
+
+
+def test_an_interface_comes_back_with_its_addresses() -> None:
+    text = script("device-recreated")
+    after = text[text.index("ip link delete dummy0\n\n") :]
+    assert after.count("ip address add 192.168.42.") == 3
+
+
+def test_racing_reloads_keep_their_gaps() -> None:
+    text = script("reload-storm", gaps={5: 0.018, 6: 0.02})
+    assert "sleep 0.018\nreload with" in text
+
+
+@pytest.mark.parametrize(
+    ("method", "line"),
+    [
+        ("signal", '    kill -USR2 "$master"'),
+        ("cli", "UNIX-CONNECT:seen/master.sock"),
+        ("systemd", '"$haproxy" -c -q -f haproxy.cfg'),
+        ("soft-finish", "-sf $(cat seen/pid)"),
+    ],
+)
+def test_each_way_of_reloading(method: str, line: str) -> None:
+    assert line in script("lost-address", method)
+
+
+def test_what_was_not_measured_is_refused(run: Results, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="it was not measured"):
+        export(run, run.cells[2], scenario(), Setting(), tmp_path / "new")
+
+
+def test_servers_of_a_guest_are_refused(run: Results, tmp_path: Path) -> None:
+    needy = replace(scenario(), servers=("10.0.0.5:8080",))
+    with pytest.raises(UserError, match=r"needs servers \(10\.0\.0\.5:8080\)"):
+        export(run, run.cells[0], needy, Setting(), tmp_path / "new")
+
+
+def test_other_files_are_left_alone(run: Results, tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("mine")
+    with pytest.raises(UserError, match="not an empty folder"):
+        export(run, run.cells[0], scenario(), Setting(), tmp_path)
+    with pytest.raises(UserError, match="not an empty folder"):
+        export(run, run.cells[0], scenario(), Setting(), tmp_path / "mine")
+
+
+def test_damaged_evidence_is_named(run: Results, tmp_path: Path) -> None:
+    shutil.rmtree(run.evidence(run.cells[0]))
+    with pytest.raises(UserError, match="the evidence"):
+        export(run, run.cells[0], scenario(), Setting(), tmp_path / "new")
