@@ -27,7 +27,7 @@ def run_cell(
 ) -> Measurement:
     """Measure a cell; `at_step` gets the number of each step that is next.
 
-    What fails becomes the `error` of the result. Raises TaintedGuest when the guest bears traces of
+    A failure becomes the `error` of the result. Raises TaintedGuest when the guest bears traces of
     earlier cells.
     """
     started = time.monotonic()
@@ -48,10 +48,7 @@ def run_cell(
             accelerator="kvm" if guest.accelerator == "kvm" else "tcg",
         ),
         "haproxy": GuestBuild(
-            name=cell.build,
-            version=record.haproxy_version,
-            package=tree.version,
-            tree=tree.serial,
+            name=cell.build, version=record.haproxy_version, package=tree.version, tree=tree.serial
         ),
         "clock": guest.engine.clock,
         "cpus": guest.engine.cpus,

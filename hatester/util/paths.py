@@ -1,4 +1,4 @@
-"""Where the project keeps what, from its top level."""
+"""The project's folders, and paths as users write them."""
 
 from __future__ import annotations
 
@@ -9,13 +9,11 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parents[2]
 MATRIX = PROJECT / "matrix"
 HOSTS = MATRIX / "hosts"
-"""What `invoke capture` brings from production hosts, which is the user's alone."""
+"""Captured production hosts; they never become part of the project."""
 PROVISION = PROJECT / "provision"
 RESULTS = PROJECT / "results"
 MACHINES = PROJECT / ".hatester/machines.json"
-"""What `invoke images` tells the Vagrantfile: the files of each guest."""
-RUN_SCHEMA = PROJECT / "docs" / "run.schema.json"
-"""What a `run.json` has, as JSON Schema has it."""
+"""The files of each guest, which `invoke images` writes for the Vagrantfile."""
 
 LATEST = "latest"
 

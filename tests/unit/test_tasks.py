@@ -224,19 +224,6 @@ def test_a_kernel_that_is_declared_nowhere_is_planned_and_found_again(
     assert call("--dry", "matrix", "--resume", folder=checkout).stdout == f"{id_}\n"
 
 
-def test_without_the_mirror_a_suite_is_for_the_user_to_mend(tmp_path: Path) -> None:
-    words: tuple[str, ...]
-    for words in (("plan", "--kernel", "trixie:6.*"), ("kernels", "--suite", "trixie")):
-        done = call(
-            *words,
-            XDG_CACHE_HOME=str(tmp_path),
-            INVOKE_HATESTER_MIRROR="http://127.0.0.1:9/debian",
-            INVOKE_HATESTER_SECURITY_MIRROR="http://127.0.0.1:9/debian",
-        )
-        assert (done.returncode, done.stdout) == (2, "")
-        assert "package lists of Debian's suite trixie cannot be fetched" in done.stderr
-
-
 def test_where_nothing_is_left_a_resumed_run_measures_nothing(checkout: Path) -> None:
     stored(checkout / "results", shown("ok"))
     done = call("matrix", "--resume", folder=checkout)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from hatester.matrix.haproxy_config import Line, Word, options, words
+from hatester.matrix.haproxy_config import Line, Word, options
 from hatester.matrix.surroundings.addresses import addresses, bound, socket_of
 
 Kind = Literal[
@@ -117,18 +117,6 @@ def named_by_list(found: Sequence[Word]) -> Iterator[Named]:
         yield Named(0, found[0].text, "certificate", "crt-base", "crt")
     inner = [replace(word, text=word.text.strip("[]")) for word in found]
     yield from named(inner)
-
-
-def bases(texts: Mapping[str, str], origin: str) -> dict[str, str]:
-    """Return the folders of relative paths, by `crt-base` and similar keywords.
-
-    The one without a name is for all other paths: `default-path`, or else `origin`, where HAProxy
-    is started. `texts` are the configurations by their paths.
-    """
-    there = {"": origin}
-    for file, text in texts.items():
-        there |= bases_of(([word.text for word in words(line)] for line in text.split("\n")), file)
-    return absolute_bases(there, origin)
 
 
 def bases_of(lines: Iterable[Sequence[str]], file: str) -> dict[str, str]:

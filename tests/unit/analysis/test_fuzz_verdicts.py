@@ -46,8 +46,6 @@ FAILURES = connections.OUTCOMES[1:]
 NAMES = ("with", "without", "other")
 ADDRESSES = (*LABELS, "fd00::44:80")
 INTERVAL = 0.1
-MARGIN = 1e-5
-"""Seconds, for what is rounded."""
 
 
 def sent(probe: Probe) -> float:

@@ -18,7 +18,7 @@ from hatester.results.folder import store
 from hatester.results.store import begin, find
 from hatester.runner.cell import not_measured
 from hatester.util.errors import UserError
-from hatester.util.paths import RUN_SCHEMA
+from hatester.util.paths import PROJECT
 from tests.factories.evidence import evidence
 
 CELL = Cell("6.1", "2.2", "plain", "lost-address", "signal")
@@ -244,7 +244,7 @@ def test_run_json_is_brought_up_to_date_now_and_then_and_in_the_end(
 
 
 def test_the_published_schema_is_that_of_the_model() -> None:
-    assert json.loads(RUN_SCHEMA.read_text()) == schema()
+    assert json.loads((PROJECT / "docs/run.schema.json").read_text()) == schema()
 
 
 def test_a_stored_run_keeps_the_names_of_its_fields(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hatester.matrix.haproxy_config import words
-from hatester.matrix.surroundings.named_files import bases, named, named_by_list
+from hatester.matrix.surroundings.named_files import absolute_bases, bases_of, named, named_by_list
 
 
 @pytest.mark.parametrize(
@@ -56,9 +56,10 @@ def test_the_files_that_a_list_of_certificates_names() -> None:
 
 
 def test_relative_paths_have_their_folders() -> None:
-    assert bases({"/etc/haproxy/a.cfg": "global\n  crt-base /etc/ssl\n  ca-base ca"}, "/srv") == {
+    file = "/etc/haproxy/a.cfg"
+    found = bases_of([["crt-base", "/etc/ssl"], ["ca-base", "ca"]], file)
+    assert absolute_bases({"": "/srv", **found}, "/srv") == {
         "": "/srv", "crt-base": "/etc/ssl", "ca-base": "/srv/ca",
     }  # fmt: skip
     for line, folder in (("origin /x", "/x"), ("config", "/etc/haproxy"), ("parent", "/etc")):
-        text = f"global\n  default-path {line}\n"
-        assert bases({"/etc/haproxy/a.cfg": text}, "/") == {"": folder}
+        assert bases_of([["default-path", *line.split()]], file) == {"": folder}
