@@ -222,8 +222,8 @@ def capture(
 ) -> None:  # fmt: skip
     """Copy a production host's configuration, without its secrets: `invoke capture HOST`.
 
-    It is only looked at, by SSH as you have it configured, and needs no root; what cannot be read
-    is told. Exit codes: 0, or 2: it is not known, does not let you in, or has no HAProxy.
+    The host is only read, by SSH as you have it configured; root is not needed. Files that cannot
+    be read are reported. Exit codes: 0, or 2: the host is unknown, refuses you, or has no HAProxy.
     """
     with orderly():
         from hatester.cli_artifacts import capture_host
@@ -306,7 +306,7 @@ def kernels(
 
 
 @command(iterable=["part"], help={
-    "part": "What to measure, instead of all: starts, cells, clock, matrix, instead (repeatable).",
+    "part": "Measure only this part: starts, cells, clock, matrix, instead (repeatable).",
     "clock": CLOCK,
 })  # fmt: skip
 def bench(c: Context, part: Sequence[str], clock: str = "auto") -> None:
@@ -318,8 +318,8 @@ def bench(c: Context, part: Sequence[str], clock: str = "auto") -> None:
 
 
 @command(iterable=["part"], help={
-    "part": "What to clean, instead of all of the cache: ready, kernels, systems, builds, images, "
-    "downloads, apt, snapshot, leftovers, results (repeatable).",
+    "part": "Clean only this part: ready, kernels, systems, builds, images, downloads, apt, "
+    "snapshot, leftovers, results (repeatable); by default, all of the cache.",
     "older_than": "Only entries not used for this time, such as 12h, 30d (the default), 2w or 0.",
     "dry_run": "List what would be removed, and remove nothing.",
 })  # fmt: skip

@@ -1,1 +1,1 @@
-"""What makes and enters a guest."""
+"""The programs that make and enter a guest."""

@@ -75,7 +75,7 @@ def _alerts(step: int | None, log: Iterable[str]) -> list[AlertCause]:
 
 
 class _Fate(NamedTuple):
-    """How an address fared in its longest outage: who held its listener then, one by one."""
+    """The longest outage of an address: the phases and the holders of its listener."""
 
     label: str
     phases: list[Phase]

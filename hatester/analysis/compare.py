@@ -48,8 +48,8 @@ class Change:
 class Comparison:
     """All cells of two runs, and further differences, which may be the reason.
 
-    `conditions` are those under which both measured (a kernel's release, HAProxy's version, the
-    accelerator, the clock, the interval between probes), each as it was and as it is.
+    `conditions` are those that changed between the two, each as it was and as it is: a kernel's
+    release, HAProxy's version, the accelerator, the clock or the interval between probes.
     """
 
     cells: Sequence[Change]
@@ -60,7 +60,7 @@ class Comparison:
 
     @property
     def summary(self) -> str:
-        """How many cells met which fate, in one line."""
+        """Return the number of cells of each fate, in one line."""
         count = Counter(cell.fate for cell in self.cells)
         worse, same = count[Fate.WORSE], count[Fate.SAME]
         others = (Fate.APPEARED, Fate.DISAPPEARED, Fate.LOST, Fate.GAINED, Fate.NEVER)

@@ -1,6 +1,6 @@
 """The model of a measured cell: everything that its `cell.json` contains.
 
-Whatever is read from disk is parsed into these classes once; everything after takes objects.
+All data that is read from disk is parsed into these classes once; later code takes objects.
 Seconds that are called `from`, `to` or end in `_at` or `_failure` are counted from the reload that
 they belong to. A run of cells is in run.py.
 """
@@ -151,7 +151,7 @@ class CheckResult(Model):
 
 
 class Quality(Model):
-    """How well a cell was watched."""
+    """The quality of a cell's observation."""
 
     verdict: Literal["good", "late", "starved", "heavy"] = Field(
         description="late: by more than an interval, one probe of a hundred; starved, heavy: the "

@@ -1,26 +1,25 @@
 """Significance: whether a cell differs between two runs by more than noise.
 
 Outcomes (ok, lossy, outage, down, silent) are compared first. A cell got worse when the later run
-shows one that is worse than any of the earlier run's repetitions, and better when all that it shows
-is milder than any of them; what the earlier run shows as well is no change. Where both runs have
-them, the numbers behind the outcomes decide:
+has an outcome that is worse than all of the earlier run's. It got better when all outcomes of the
+later run are milder than all of the earlier run's. Where the outcomes are the same, the numbers
+behind them decide:
 
-- **Lost connections**, where neither run has worse than `lossy`. If nothing had changed, each
-  connection that was lost would have been one of the earlier or of the later run by chance alone,
-  as many to each as it has probes. A change is a share that would come about so less than once in
-  a hundred times (an exact binomial test). Of as many probes, 7 lost connections against none are
-  a change, and 10 against 1; 6 against none are not.
-- **Seconds**, where both have an `outage` at worst. A repetition counts by its longest outage; the
-  shortest of these in the one run has to exceed the longest in the other by more than the
-  uncertainty of both. The ends of an outage are known to one gap between probes: the interval, and
-  the time by which one probe of a hundred was late or more. That is two gaps for each run. If
-  there are so few repetitions that such an order would come about by chance more often than once
-  in a hundred times (4 against 4 are too few, 4 against 5 are not), they do not show how much they
-  vary, and a quarter of the shorter length has to be exceeded as well: emulated guests on a busy
-  host vary by as much.
+- **Lost connections**, where neither run has worse than `lossy`. The test is an exact binomial one:
+  if nothing had changed, the lost connections would be shared between the runs by chance, in
+  proportion to their probes. A change is a share that chance brings less than once in a hundred
+  times. With equally many probes, 7 lost connections against none are a change, and 10 against 1;
+  6 against none are not.
+- **Seconds**, where both have an `outage` at worst. A repetition counts by its longest outage. The
+  shortest of these in one run must exceed the longest in the other by more than the uncertainty of
+  both. The ends of an outage are known to one gap between probes: the interval, and the time by
+  which one probe of a hundred was late or more. That is two gaps for each run. Few repetitions do
+  not show how much they vary: 4 against 4 are ordered by chance more than once in a hundred times,
+  4 against 5 are not. Where there are so few, a quarter of the shorter length must be exceeded as
+  well: emulated guests on a busy host vary by as much.
 
-An outage no longer than that uncertainty says no more than that a few connections were lost, and is
-compared as `lossy`.
+An outage that is not longer than that uncertainty shows only that a few connections were lost, and
+is compared as `lossy`.
 
 The effect of a busy host is not distinguished from that of HAProxy or the kernel: compare runs that
 were made on equally busy hosts.

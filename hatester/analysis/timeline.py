@@ -215,9 +215,9 @@ class Holding:
 
 
 def holdings(timeline: Timeline, reload: Reload, label: str) -> list[Holding]:
-    """Who held an address in the whole cell, in the words that fit a reload, in order of time.
+    """Return the holders of an address in the whole cell, in order of time, named as of a reload.
 
-    Nothing when listeners were not observed at all.
+    There are none when listeners were not observed at all.
     """
     if not timeline.listeners:
         return []
@@ -311,9 +311,9 @@ class Phase:
 
 
 def phases(timeline: Timeline, found: Sequence[Holding], start: float, end: float) -> list[Phase]:
-    """One after another, who held an address between two times, by its holdings.
+    """Return the phases of an address between two times, by its holdings.
 
-    What is shorter than the samples can tell is left out, unless there is nothing longer.
+    A phase that is shorter than the samples can show is left out, unless there is none longer.
     """
     inside = cut(found, start, end)
     edges = sorted({start, end, *(h.start for h in inside), *(h.end for h in inside)})
@@ -323,13 +323,13 @@ def phases(timeline: Timeline, found: Sequence[Holding], start: float, end: floa
         if there:
             owners = frozenset(each.owner for each in there)
             pieces.append(Phase(owners, begin, finish, max(each.queue for each in there)))
-    joined = _joined(pieces)
+    joined = _join(pieces)
     long = [each for each in joined if each.end - each.start > timeline.tolerance]
-    return _joined(long or sorted(joined, key=lambda each: each.start - each.end)[:1])
+    return _join(long or sorted(joined, key=lambda each: each.start - each.end)[:1])
 
 
-def _joined(pieces: Sequence[Phase]) -> list[Phase]:
-    """Phases of the same owners, one right after another, as one."""
+def _join(pieces: Sequence[Phase]) -> list[Phase]:
+    """Return phases, with those of the same owners that follow one another as one."""
     found = []
     for owners, group in itertools.groupby(pieces, key=lambda each: each.owners):
         same = list(group)

@@ -51,11 +51,14 @@ HAProxy. On the virtual clock the host cannot."""
 def judge(timeline: Timeline) -> Judgement:
     """Return the verdict on the evidence of a cell: for the same evidence, the same one.
 
-    It is an error when the measurement failed, when no reload was observed, when an address did not
-    even answer in the last second before the first reload, and when an address that should have
-    answered was never asked. It is an error as well when the guest had so little of the processor,
-    through the host or the watching, that this may have caused the losses; its quality then is
-    `starved` or `heavy`.
+    It is an error in five cases:
+
+    - The measurement failed.
+    - No reload was observed.
+    - An address did not answer in the last second before the first reload.
+    - An address that should have answered was never asked.
+    - The guest had so little of the processor, through the host or the watching, that this may have
+      caused the losses; its quality then is `starved` or `heavy`.
     """
     checks = tuple(map(_check, timeline.checks))
     if timeline.failed is not None:

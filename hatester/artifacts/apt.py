@@ -1,7 +1,7 @@
-"""Debian's archive: which packages a suite has, and their files.
+"""Debian's archive: the packages of a suite, and their files.
 
-It is apt that downloads and verifies, but with lists, state and sources of its own in the cache:
-no root, nothing of the host's is changed, and any suite can be asked, whatever the host runs.
+apt downloads and verifies them, with lists, state and sources of its own in the cache. It needs no
+root and changes nothing of the host's, and it can ask any suite, whatever the host runs.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ class Package:
 class _Lists:
     """The lists of one suite among those of all suites, in the folder `lists` of `root`.
 
-    apt does not notice damage: from a truncated list it reads the packages before the cut, and it
-    fetches no list again while the mirror has nothing newer.
+    apt does not notice damage: from a truncated list it reads the packages before the cut. It
+    does not fetch a list again while the mirror has nothing newer.
     """
 
     root: Path
@@ -116,8 +116,8 @@ def _with_base(suite: str) -> list[str]:
 class Archive:
     """Debian's archive at some mirrors, with its lists in the cache.
 
-    The lists of a suite are fetched when it is first asked, and again by `refresh`: what was made
-    from them stays in use until the user wants what is newer.
+    The lists of a suite are fetched when it is first asked, and again by `refresh`. Artifacts that
+    were made from them stay in use until the user wants newer ones.
     """
 
     def __init__(self, mirrors: Mirrors, architecture: str = "amd64") -> None:

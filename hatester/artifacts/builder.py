@@ -1,7 +1,7 @@
-"""What the cells of a plan are made with: systems, kernel kits, builds; made side by side.
+"""The artifacts of a plan's cells, made side by side: systems, kernel kits, builds.
 
-Downloads wait for the network and the rest for processors, and the first guest can boot while
-what others need is still being made. What cannot be made costs the cells that need it.
+Downloads wait for the network and the rest for processors. The first guest can boot while others
+still wait for their artifacts. An artifact that cannot be made costs the cells that need it.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class Materials:
             with contextlib.suppress(MeasurementError):
                 found[build] = self.tree(build)
         if not found:
-            raise MeasurementError("no build of HAProxy is to be had")
+            raise MeasurementError("no build of HAProxy can be made")
         return found
 
     def tree(self, build: str) -> Tree:
@@ -88,9 +88,9 @@ class Materials:
 
 @dataclass(frozen=True)
 class Workshop:
-    """Makes what a matrix declares, where the cache has none, in the threads of `pool`.
+    """Makes the artifacts that a matrix declares and the cache lacks, in the threads of `pool`.
 
-    Whatever asks the mirror raises UserError when it cannot be reached.
+    Methods that ask the mirror raise UserError when it cannot be reached.
     """
 
     archive: Archive

@@ -150,10 +150,10 @@ def reject(folder: Path, inode: int, reason: str) -> None:
             quarantine(folder, reason)
 
 
-def told(folder: Path, name: str, model: type[M]) -> M:
+def read_description(folder: Path, name: str, model: type[M]) -> M:
     """Return an entry's own description, from one of its files.
 
-    Raises UserError when that is not what is said in such a file; the next one is made anew then.
+    A file that does not fit `model` is damage: the entry is quarantined, and UserError is raised.
     """
     with usable(folder):
         inode = folder.stat().st_ino

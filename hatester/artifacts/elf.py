@@ -1,7 +1,7 @@
-"""HAProxy binaries: which version one is, and all that it needs in order to run.
+"""HAProxy binaries: the version of one, and the files that it needs in order to run.
 
-Nothing is run for that: what the dynamic loader would do (ld.so(8)) is read from the ELF files
-(elf(5)), so that a foreign binary can do no harm and the C library may be glibc or musl.
+Nothing is run for that, so that a foreign binary can do no harm. The files that the dynamic loader
+(ld.so(8)) of glibc or musl would open are found in the ELF files (elf(5)).
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from hatester.artifacts.rootfs import BINARY, Content, Root
 from hatester.util.errors import MeasurementError
 
 _VERSION = re.compile(rb" version ([0-9][!-+\--~]{0,63}), released [0-9]")
-"""What each HAProxy has for its statistics page (STATS_VERSION_STRING of its defaults.h)."""
+"""A text that each HAProxy has for its statistics page (STATS_VERSION_STRING of its defaults.h)."""
 _MACHINE = "EM_X86_64"
 _DEBIAN = ("/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu")
 _FOLDERS = (*_DEBIAN, "/lib64", "/usr/lib64", "/lib", "/usr/lib")
-"""Where one loader or another looks without being told."""
+"""The folders in which one loader or another looks by default."""
 _LOCAL = "/usr/local/lib"
-"""Where musl's does so too."""
+"""A further one, of musl's loader."""
 _OPENED = ("libgcc_s.so.1", "libnss_files.so.2")
-"""What glibc opens by itself when a thread ends, and, before 2.34, when a user is looked up."""
+"""Libraries that glibc opens when a thread ends, and, before 2.34, when a user is looked up."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
-"""Garbage collection: removes from the cache, and from the results, what was not used for long.
+"""Garbage collection: removes cache entries and results that were not used for long.
 
-What is in the cache can be made again. Results cannot: they are removed only where the user says
-so, and never the newest run. Whatever is in use stays: see Roots.
+Cache entries can be made again. Results cannot: they are removed only where the user says so, and
+never the newest run. An item that is in use stays: see Roots.
 """
 
 from __future__ import annotations
@@ -51,10 +51,10 @@ _BENCH = re.compile(r"[0-9]{8}-[0-9]{6}\.json")
 
 @dataclass(frozen=True)
 class Roots:
-    """What is in use beside the entries that saved guests need.
+    """The items that are in use, beside the entries that saved guests need.
 
-    What is made again under the same name does not have the same bytes, and a guest that continued
-    on another disk than it began with would read nonsense.
+    An entry that is made again under the same name has other bytes. A guest that continued on
+    another disk than it began with would read nonsense.
     """
 
     files: Collection[Path]
@@ -80,7 +80,7 @@ class Item:
     used: float
     size: int
     is_useless: bool = False
-    """True if nobody can have a use for it any more, however young it is."""
+    """True if it cannot be of use any more, however young it is."""
     stays: str = ""
     """Why it stays, however old it is."""
 

@@ -27,7 +27,7 @@ elf.py, disk.py, oci.py (how an image becomes a tree), haproxy_packages.py or
 rootfs.py that makes another tree of the same ingredients, or refuses them."""
 
 
-class _Told(pydantic.BaseModel):
+class _Description(pydantic.BaseModel):
     """The content of `build.json`."""
 
     version: str
@@ -64,7 +64,7 @@ class _Binary:
 def build_version(archive: Archive, build: Build) -> str:
     """Return the version that a build has, or would have; raises as `make_build` does.
 
-    Only a suite tells it beforehand.
+    A build that is not of a suite is made for that.
     """
     if build.suite and not build.packages:
         return haproxy_packages.of_suite(archive, build.suite, build.version).version
@@ -74,7 +74,7 @@ def build_version(archive: Archive, build: Build) -> str:
 def make_build(archive: Archive, build: Build) -> Tree:
     """Return the tree of a build, making it now if the cache has none.
 
-    Raises MeasurementError when there is no such HAProxy to be had, and UserError without network.
+    Raises MeasurementError when there is no such HAProxy, and UserError without network.
     """
     source = _source(archive, build)
 
@@ -85,14 +85,14 @@ def make_build(archive: Archive, build: Build) -> Tree:
         content = source.content(scratch)
         rootfs.make_disk(content.members, folder)
         shutil.rmtree(scratch)
-        (folder / "build.json").write_text(_Told(version=content.version).model_dump_json())
+        (folder / "build.json").write_text(_Description(version=content.version).model_dump_json())
 
     name = cache.digest(RECIPE, source.ingredients)
     try:
         folder = cache.entry("builds", name, make)
     except MeasurementError as error:
         raise MeasurementError(f"{source.title}: {error}") from error
-    tree = Tree(cache.told(folder, "build.json", _Told).version, folder)
+    tree = Tree(cache.read_description(folder, "build.json", _Description).version, folder)
     if not matches(tree.version, build.version):
         raise MeasurementError(f"{source.title} is HAProxy {tree.version}, not {build.version}")
     return tree

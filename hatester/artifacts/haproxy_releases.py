@@ -46,10 +46,10 @@ def newest(base: str, branches: Iterable[str]) -> dict[str, str]:
 def row(build: str, version: str | None, releases: Mapping[str, str]) -> tuple[str, str, str, str]:
     """Return a row of the table about a build, which has no version if it cannot be made."""
     if version is None:
-        return build, "-", "-", "not to be had"
+        return build, "-", "-", "cannot be made"
     release = releases.get(branch_of(version))
     if release is None:
         return build, version, "-", "no release of its branch"
-    # What is developed comes before the first release of its branch.
+    # A development version comes before the first release of its branch.
     is_behind = is_older(version, release) or re.search(r"-(?:dev|rc)\d", version)
     return build, version, release, "behind" if is_behind else "up to date"

@@ -40,7 +40,7 @@ _UNPACK = {".ko.gz": ("gzip", "-d", "-q"), ".ko.zst": ("zstd", "-d", "-q", "--rm
 _VERMAGIC = re.compile(rb"vermagic=([!-~]+)")
 
 
-class _Told(pydantic.BaseModel):
+class _Description(pydantic.BaseModel):
     """The content of `kit.json`."""
 
     release: str
@@ -97,12 +97,12 @@ def make_kit(archive: Archive, kernel: Kernel) -> Kit:
         source.unpack(tree)
         unpack_of_suite(archive, kernel.system, tools, tree)
         release = _make(tree, init, folder)
-        told = _Told(release=release, version=source.version)
-        (folder / "kit.json").write_text(told.model_dump_json())
+        description = _Description(release=release, version=source.version)
+        (folder / "kit.json").write_text(description.model_dump_json())
 
     folder = cache.entry("kernels", cache.digest(RECIPE, ingredients), make)
-    told = cache.told(folder, "kit.json", _Told)
-    return Kit(told.release, told.version, folder)
+    description = cache.read_description(folder, "kit.json", _Description)
+    return Kit(description.release, description.version, folder)
 
 
 def _make(tree: Path, init: bytes, folder: Path) -> str:

@@ -1,7 +1,7 @@
 """Facts read from a kernel's files: its release, and the order in which its modules are loaded.
 
-The release is in the header of a kernel for x86 (Documentation/arch/x86/boot.rst of Linux), the
-order in modules.dep(5): a guest has no modprobe yet when it loads them.
+The release is in the header of a kernel for x86 (Documentation/arch/x86/boot.rst of Linux). The
+order is in modules.dep(5); a guest has no modprobe yet when it loads them.
 """
 
 from __future__ import annotations

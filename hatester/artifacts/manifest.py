@@ -1,16 +1,16 @@
-"""Manifests: what a folder had in it when it was made, by which damage is noticed.
+"""Manifests: the content of a folder when it was made, by which damage is noticed.
 
-A file is as it was when its size and its checksum are. The checksum of all that a run needs takes
-seconds, and longer from a slow disk, while guests are being measured; so it is computed only where
-something points to a change, as git does for its index (gitformat-index(5)): the file's inode,
-size, time of modification or time of change are others than were noted, or it was changed so
-shortly before they were noted that a later change could have the same time.
+A file is unchanged when its size and its checksum are. The checksums of all files of a run take
+seconds, and longer from a slow disk, while guests are being measured. So a checksum is computed
+only where something points to a change, as git does for its index (gitformat-index(5)):
 
-So every change by way of the file system is noticed, since each sets the time of change (inode(7))
-and nobody can set that to what it was; a copy of the folder is found whole, and noted anew. What a
-disk gives back otherwise than it was written, and what was written past the file system, is noticed
-only when the checksum is computed for some other reason. Owners, modes and the times of folders are
-no part of it.
+- the file's inode, size, time of modification or time of change differ from those noted, or
+- it was changed so shortly before they were noted that a later change could have the same time.
+
+Every change through the file system is noticed: each sets the time of change (inode(7)), which no
+program can set back. A copy of the folder is found whole, and noted anew. Decay of the disk, and
+writes past the file system, are noticed only when a checksum is computed for another reason.
+Owners, modes and the times of folders are not part of a manifest.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ _LAYOUT = "layout:image"
 """The layout in an entry of the cache, and the tag in it. It is named from within: a folder that
 has a colon in its path would end at that."""
 _REASON = re.compile(r'level=fatal msg="((?:[^"\\]|\\.)*)"')
-"""As skopeo tells what made it end, in the format of logrus."""
+"""The reason with which skopeo fails, in the format of logrus."""
 _PLATFORM = ("--override-os", "linux", "--override-arch", "amd64")
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Where an image that does not say has its programs."""

@@ -46,7 +46,7 @@ class Tree:
 
     @property
     def serial(self) -> str:
-        """Which disk it is in a guest: 20 bytes at most (VIRTIO_BLK_ID_BYTES of virtio_blk.h)."""
+        """Return the disk's serial, of at most 20 bytes (VIRTIO_BLK_ID_BYTES, virtio_blk.h)."""
         return self.folder.name
 
 

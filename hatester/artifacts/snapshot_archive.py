@@ -1,7 +1,7 @@
 """Debian's snapshot archive, which has every package file that Debian ever had.
 
 Asked by its machine-readable interface (the file API of its source, salsa.debian.org:
-snapshot-team/snapshot). What it answered of a kernel is kept: it does not change.
+snapshot-team/snapshot). Its answers about a kernel are kept, since they do not change.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class _Binary(pydantic.BaseModel):
 
 
 class _Binaries(pydantic.BaseModel):
-    """What /mr/binary/NAME/ answers, as far as it is needed."""
+    """The part of the answer to /mr/binary/NAME/ that is needed."""
 
     result: list[_Binary]
 
@@ -50,7 +50,7 @@ class _File(pydantic.BaseModel):
 
 
 class _Files(pydantic.BaseModel):
-    """What /mr/binary/NAME/VERSION/binfiles answers, as far as it is needed."""
+    """The part of the answer to /mr/binary/NAME/VERSION/binfiles that is needed."""
 
     result: list[_File]
 

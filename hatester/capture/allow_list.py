@@ -8,7 +8,8 @@ lists that HAProxy prints (`haproxy -dKcfg,srv,bind`). The notation is the manua
     {options}   any of a set of options, in any order
     ...         further words, which are left out
 
-What does not match is left out. Rules, ACLs, headers, texts, users and programs have no line here.
+A line that does not match is left out. Rules, ACLs, headers, texts, users and
+programs have no line here.
 """
 
 from __future__ import annotations

@@ -82,7 +82,7 @@ class Captured:
 
 @dataclass(frozen=True)
 class _Seen:
-    """What was read of a host, except the files of HAProxy."""
+    """The data read from a host, except the files of HAProxy."""
 
     facts: Mapping[str, Answer]
     settings: Mapping[str, Answer]

@@ -85,7 +85,7 @@ class _Option:
 
 @dataclass
 class Copy:
-    """What makes the copy; it counts what it leaves out, and collects what files it names.
+    """Makes the copy, counts the words that it leaves out, and collects the files that it names.
 
     `env` has variables of HAProxy's environment; `origin` is the folder in which it is started.
     """

@@ -1,7 +1,7 @@
 """Stand-ins for the files that a host's configuration names: as slow to load, with other content.
 
-The capture keeps a file's kind and numbers: how many certificates it has, with which kinds of keys
-and how many names, or how many entries. A run makes the content.
+The capture keeps a file's kind and numbers: of certificates, of their kinds of keys and of their
+names, or of entries. A run makes the content.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ _MOST_NAMES = 1000
 class StandIn(Declaration):
     """A file that is made in the place of a host's.
 
-    `keys` says how many certificates have a key of each kind; the first one of a `certificate` is
-    HAProxy's own, and is for so many host `names`. `entries` are a map's, and `match` says how its
-    keys are compared.
+    `keys` has the number of certificates with a key of each kind. The first one of a `certificate`
+    is HAProxy's own, and is for so many host `names`. `entries` are a map's, and `match` says how
+    its keys are compared.
     """
 
     kind: Kind
@@ -92,9 +92,9 @@ def _kind(key: object) -> Key:
 
 
 class Maker:
-    """What makes the content of stand-ins, with one key of each kind.
+    """Makes the content of stand-ins, with one key of each kind.
 
-    `look_alikes` makes what servers' certificates are checked with.
+    `look_alikes` makes the authorities by which the certificates of servers are checked.
     """
 
     def __init__(self, look_alikes: LookAlikes) -> None:

@@ -2,9 +2,9 @@
 
 The defaults of a host's kernel cannot be read. So these are taken, each with the value in force:
 
-- the sysctls below net. that a file sets, by the rules of sysctl.d(5): a file in an earlier folder
-  takes the place of one of the same name in a later folder, a pattern such as
-  net.ipv4.conf.*.rp_filter names all that it matches; /etc/sysctl.conf, which Debian applies too;
+- the sysctls below net. that a file sets, by the rules of sysctl.d(5) and in /etc/sysctl.conf,
+  which Debian applies too. A file in an earlier folder takes the place of one of the same name in a
+  later folder. A pattern such as net.ipv4.conf.*.rp_filter names all that it matches;
 - those of DEFAULTS whose value is not the one that Linux documents.
 
 Not taken: those of one interface (net.ipv4.conf.eth0, net.ipv4.neigh), those that hold secrets

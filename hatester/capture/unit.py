@@ -1,4 +1,4 @@
-"""How HAProxy is started on a host: its systemd unit and its process."""
+"""HAProxy's start on a host: its systemd unit and its process."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
 """Ready guests: one that waits for its first cell is saved, and others go on from there.
 
-What is saved is an entry of the cache: `memory`, `devices` and `disk.qcow2`, and in `ready.json`
-which kernel it runs and which builds are installed. It is named by all that it depends on, so that
-one that exists fits. A guest that goes on from it sees the memory's file as its own, page by page
-as it needs them, and writes to copies (`start_ready` of provision/qemu/driver.rb): that takes a
-moment, where a boot takes many seconds, and costs no memory for what guests have in common.
+A saved guest is an entry of the cache: `memory`, `devices` and `disk.qcow2`, and in `ready.json`
+its kernel and its builds. The entry is named by its ingredients, so that one that exists fits. A
+guest that goes on from it maps the memory's file page by page, and writes to copies (`start_ready`
+of provision/qemu/driver.rb). That takes a moment, where a boot takes many seconds, and guests share
+the pages that they do not write.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ KIND = "ready"
 COPY_SECONDS = 120.0
 
 
-class _Told(pydantic.BaseModel):
+class _Description(pydantic.BaseModel):
     """The content of `ready.json`.
 
     It has the kernel, the builds with the serials of their disks, which trees these are
@@ -63,20 +63,21 @@ class _Saved:
 
     folder: Path
     inode: int
-    told: _Told
+    description: _Description
 
     @classmethod
     def read(cls, folder: Path) -> _Saved:
-        """Read a saved guest. Raises as `cache.told` does."""
+        """Read a saved guest. Raises as `cache.read_description` does."""
         with usable(folder):
             inode = folder.stat().st_ino
-        return cls(folder, inode, cache.told(folder, "ready.json", _Told))
+        return cls(folder, inode, cache.read_description(folder, "ready.json", _Description))
 
     def has(self, builds: Mapping[str, str]) -> bool:
         """Return True if it has builds, and all its trees are still those that it has mounted."""
-        are_there = builds.items() <= self.told.builds.items()
+        are_there = builds.items() <= self.description.builds.items()
         return are_there and all(
-            cache.identity(_tree(serial)) == known for serial, known in self.told.trees.items()
+            cache.identity(_tree(serial)) == known
+            for serial, known in self.description.trees.items()
         )
 
 
@@ -125,14 +126,16 @@ class Starter:
                     _save(guest, folder)
             finally:
                 self.vagrant.destroy(vm_name=machine)
-            (folder / "ready.json").write_text(told.model_dump_json())
+            (folder / "ready.json").write_text(description.model_dump_json())
 
         kit = self.image.kit
         trees = {tree.serial: cache.identity(tree.folder) for tree in self.trees.values()}
         needs = {f"builds/{tree.folder.name}" for tree in self.trees.values()}
         needs |= {f"kernels/{kit.folder.name}", f"systems/{self.image.system.parent.name}"}
-        told = _Told(needs=sorted(needs), release=kit.release, builds=self._serials(), trees=trees)
-        name = f"{self._base()}-{cache.digest(RECIPE, [told.builds, told.trees])}"
+        description = _Description(
+            needs=sorted(needs), release=kit.release, builds=self._serials(), trees=trees
+        )
+        name = f"{self._base()}-{cache.digest(RECIPE, [description.builds, description.trees])}"
         return _Saved.read(cache.entry(KIND, name, make))
 
     def boot(self, machine: str) -> Guest:
@@ -150,7 +153,7 @@ class Starter:
         try:
             return start(
                 machine, self.image, self.keys, self.vagrant,
-                disks=_disks(saved.told.builds), ready=str(saved.folder),
+                disks=_disks(saved.description.builds), ready=str(saved.folder),
             )  # fmt: skip
         except MeasurementError:
             # An interrupted start says nothing about the saved guest.

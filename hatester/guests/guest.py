@@ -43,7 +43,7 @@ PROGRAM = "/opt/hatester/guest"
 
 TALK = "/run/hatester"
 """The folder of the pipes by which the host talks with that program, and of its log."""
-# A shell has what it starts in the background read nothing, unless it is told otherwise.
+# A shell has what it starts in the background read nothing, unless redirected.
 _RELAY = f"exec 3<&0; cat <&3 >{TALK}/requests & exec 3<&-; exec cat {TALK}/events"
 
 _STATES = {
@@ -77,7 +77,7 @@ class Guest:
     accelerator: str = field(init=False)
     """What QEMU runs it with: kvm or tcg."""
     is_lost: bool = field(init=False, default=False)
-    """Whether its program may be amid a sequence that nobody waits for any more."""
+    """True if the agent may still be running a sequence that we stopped waiting for."""
     _server: paramiko.Channel | None = field(init=False, default=None)
     _awaited: int = field(init=False, default=0)
 
@@ -194,8 +194,8 @@ class Guest:
 
         Raises MeasurementError when it fails.
         """
-        # What ends only the wait here would leave the command running there. On the virtual clock,
-        # minutes may pass there while the host reads a disk.
+        # The guest has the limit, since one that is only here would leave the command running.
+        # On the virtual clock, minutes may pass there while the host reads a disk.
         self.log_command(command)
         there = seconds * RACE if self.engine.is_virtual else seconds
         bounded = f"timeout {there} sh -euc {shlex.quote(command)}"
@@ -218,9 +218,9 @@ class Guest:
     def server(self) -> paramiko.Channel:
         """Return the channel to its program, which runs sequences as long as it lives.
 
-        The guest may have gone on from a saved one: it is told the time of day, and on the host's
-        clock something that no other guest knows, since its random numbers would be those of all
-        its likes. On the virtual clock they are to be that.
+        A guest that continues from a checkpoint first gets the time of day. On the host's clock it
+        also gets a secret of its own: all guests of a checkpoint would draw the same random numbers
+        otherwise. On the virtual clock they should.
         """
         if self._server is None:
             with self.reachable("its program"):

@@ -1,8 +1,8 @@
 """The folder of a run's machines, and the end of all that runs in it.
 
 A run holds the lock of its folder while it lives. A folder whose lock is free belongs to a run
-that was killed: its machines are ended by the next run. What machines use, or would use when they
-are started again, is not removed from the cache.
+that was killed: its machines are ended by the next run. The files that machines use, or would use
+when they are started again, are not removed from the cache.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def _runs() -> Path:
 def folders() -> dict[Path, bool]:
     """Return the folders of all runs; True for one that a run or its user still needs."""
     runs = _runs()
-    # Who starts a run must not find its own lock held by who only looks.
+    # A run that starts must not find its own lock held by a process that only looks.
     with shared(runs / _LOCK, _PURPOSE):
         return {each: is_held(each / "lock") or is_kept(each) for each in _inside(runs)}
 
@@ -99,7 +99,7 @@ def _sweep(runs: Path) -> None:
 def remove(folder: Path) -> None:
     """End every machine of a folder, and remove it. Raises UserError for one that does not end."""
     end(folder)
-    # It may be gone: somebody else can remove it as well.
+    # It may be gone: another process can remove it as well.
     shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -1,7 +1,7 @@
 """Vagrant, by python-vagrant, with bounds and with the reason when it fails.
 
-python-vagrant 1.0.0 gives its calls no time limit and drops what Vagrant writes to standard error:
-the two methods by which it runs everything are replaced here.
+python-vagrant 1.0.0 gives its calls no time limit and drops Vagrant's standard error. So the two
+methods by which it runs everything are replaced here.
 """
 
 from __future__ import annotations

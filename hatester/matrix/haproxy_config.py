@@ -180,7 +180,7 @@ def options_from(texts: Sequence[str]) -> int:
 def options(texts: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Return pairs of an option's name and its value, of a line that may have options.
 
-    Nobody knows here which options have a value, so that each word is a name.
+    The options that have a value are not known here, so each word counts as a name.
     """
     start = options_from(texts)
     if start:

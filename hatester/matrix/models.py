@@ -28,8 +28,8 @@ METHODS: Mapping[str, str | None] = {
 
 signal is SIGUSR2 to the master (`-W`; HAProxy's management guide, sections 3 and 4), cli the
 command `reload` of the master CLI (`-S`; section 9.4), systemd the packaged unit, whose master
-tells systemd that it is ready (`-Ws`; section 3), soft-finish a new process without a master that
-tells the old one to finish (`-sf`; section 4).
+notifies systemd when it is ready (`-Ws`; section 3), soft-finish a new process without a master
+that asks the old one to finish (`-sf`; section 4).
 """
 
 DECLARATIONS = ("kernels", "haproxy", "settings")
@@ -112,9 +112,9 @@ class Download(Declaration):
 class Kernel(Declaration):
     """A Linux kernel from one of KERNEL_SOURCES, and the system around it; one guest.
 
-    Of a suite, `version` is what the package's version begins with, a release as of `uname -r`, or
-    a pattern of releases, which stands for several kernels; of the snapshot archive, what the
-    package's version begins with. `packages` are files, folders and patterns of files.
+    Of a suite, `version` is the beginning of the package's version, a release as of `uname -r`, or
+    a pattern of releases, which stands for several kernels. Of the snapshot archive, it is the
+    beginning of the package's version. `packages` are files, folders and patterns of files.
     """
 
     suite: Name | None = None

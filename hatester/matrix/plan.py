@@ -197,8 +197,8 @@ def unfit(
 ) -> str | None:
     """Return why a cell makes no sense, as a sentence without its full stop; None if it does.
 
-    `linux` and `haproxy` are the versions of its kernel and build as far as they are known: a
-    prefix (6.1), an upstream or package version (1:3.2.26-1+b2), or a release as in `uname -r`
+    `linux` and `haproxy` are the versions of its kernel and build, or None. Each is a prefix (6.1),
+    an upstream or package version (1:3.2.26-1+b2), or a release as in `uname -r`
     (6.12.90+deb12-cloud-amd64). An unknown version counts as fitting.
     """
     if cell.method not in setting.methods:

@@ -98,9 +98,9 @@ class Root(Declaration):
 class Checks(Declaration):
     """Answers of servers to checks.
 
-    By port, a protocol, or the texts that are sent at first and after each message; texts in bodies
-    of HTTP, and HTTP statuses by path; the certificate for TLS, with its key. Bytes are written as
-    characters of Latin-1.
+    By port, they have a protocol, or the texts that are sent at first and after each message. For
+    HTTP they have texts in bodies and statuses by path; for TLS a certificate with its key. Bytes
+    are written as characters of Latin-1.
     """
 
     protocols: Mapping[str, Literal["smtp", "mysql", "pgsql", "ldap", "redis", "agent"]] = {}
@@ -136,9 +136,9 @@ class Scenario:
     where IPv6 duplicate address detection runs. `files` is what lies beside scenario.yml, by name.
     `probe_interval` is the seconds between two probes of an address, where it asks for its own.
     `interfaces` are further ones with their addresses. `servers` are the addresses, such as
-    10.0.0.5:8080, at which somebody is to answer HAProxy, to checks as `checks` says; `site` is the
-    name that HAProxy is asked for, `peer` its own among its peers, `env` are variables of its
-    environment.
+    10.0.0.5:8080, at which mock servers answer HAProxy, and its checks as `checks` says. `site` is
+    the name that HAProxy is asked for, `peer` its own name among its peers. `env` has variables of
+    its environment.
     """
 
     name: str

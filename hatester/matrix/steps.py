@@ -1,12 +1,12 @@
-"""Steps: the verbs in which a scenario tells its story, and how scenario.yml writes them.
+"""Steps: the verbs of a scenario, and their form in scenario.yml.
 
-A step with `after` happens so many seconds after the last start, reload or wait, whatever has
-become of it. With `after: racing` it races with the last reload: it comes so long after it as the
-seed says, from a tenth of the time that a reload takes to twice that. A step without `after` waits
-until the last start or reload has been observed to its end: HAProxy has said what became of it, and
-the addresses answer steadily, or steadily do not. Only `wait` may wait for less: `wait: retrying`
-until HAProxy has begun to try again and again to bind what it cannot, or has reported; `wait:
-reported` for no more than its report.
+A step with `after` happens so many seconds after the last start, reload or wait, whatever the
+result of that is. With `after: racing` it races with the last reload: the seed decides how long
+after it, from a tenth of the time that a reload takes to twice that. A step without `after` waits
+until the last start or reload has been observed to its end. At that end HAProxy has reported its
+result, and the addresses answer steadily, or steadily do not. Only `wait` may wait for less: with
+`retrying`, until HAProxy tries again to bind an address that it could not bind, or has reported;
+with `reported`, until it has reported.
 """
 
 from __future__ import annotations

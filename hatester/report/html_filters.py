@@ -1,7 +1,7 @@
 """Filters of a page: a box to tick for each value of an axis, and the CSS that heeds them.
 
-Names never become part of the CSS, only their numbers do: `v0-2` is the third value of the first
-axis, as the id of its box and as the class of what only that value has.
+Names never become part of the CSS, only their numbers do. `v0-2` is the third value of the first
+axis: the id of its box, and the class of all elements that only that value has.
 """
 
 from __future__ import annotations

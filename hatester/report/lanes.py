@@ -82,7 +82,7 @@ def idle_times(
     """Return start and end of the times in which an address is not expected to answer.
 
     That is before HAProxy is started, after a start or reload in which it need not answer, and
-    from when it is taken away to the next of them.
+    from its removal to the next start or reload.
     """
     loads = _loads(timeline, reloads)
     removals = [step for step in timeline.steps if step.verb == "remove"]

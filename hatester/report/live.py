@@ -78,7 +78,7 @@ class View(Progress):
 
     def measured(self, outcome: str, text: str, done: int, planned: int) -> None:
         with self._lock:
-            # What an earlier run measured took this one no time.
+            # Cells of an earlier run took this run no time.
             self._before = self._before or done - 1
             self._done, self._planned = done, planned
             self._outcomes[outcome] = self._outcomes.get(outcome, 0) + 1

@@ -29,8 +29,8 @@ def export(
 ) -> None:
     """Write the reproducer of a measured cell into a new folder.
 
-    Raises UserError for a cell that was not measured, or that needs more than a script can give;
-    and where the folder cannot be written, or has something in it.
+    Raises UserError for a cell that was not measured, or that needs more than a script can give.
+    Raises it also for a folder that cannot be written, or is not empty.
     """
     _require_simple(cell, scenario)
     with writing(folder):

@@ -1,7 +1,7 @@
-"""Scenarios for a configuration of the user's own: what can become of its addresses at a reload.
+"""Scenarios for a configuration of the user's own: how reloads can lose its addresses.
 
-They are ordinary scenarios, written into the run's folder: to be read, to be run again, and to be
-copied to `matrix/scenarios` by whoever wants to go on from there.
+They are ordinary scenarios in the run's folder. Users can read them, run them again, and copy them
+to `matrix/scenarios` to change them.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The view from outside the guest: an HTTP request to each address, by QEMU's forwarding.
 
-QEMU's user network takes a connection before the guest does and drops it when the guest does not:
-what the guest refused or reset looks reset, empty or refused from here. Inside and outside agree
-on whether an address answers; the inside tells how it did not.
+QEMU's user network accepts a connection before the guest does, and drops it when the guest does
+not. So a connection that the guest refused or reset looks reset, empty or refused from here. Inside
+and outside agree on whether an address answers; only the inside shows how it failed.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Events of a guest: read with bounds, validated, and held against the plan of its cell.
 
-A guest may send anything. Whatever is wrong raises MeasurementError with one sentence, and costs
-the cell, never the run.
+A guest may send anything. Any fault raises MeasurementError with one sentence, and costs the cell,
+never the run.
 """
 
 from __future__ import annotations
@@ -309,9 +309,9 @@ class Account:
     def _require_reloads(self, evidence: Evidence) -> None:
         for reload in evidence.reloads:
             step = self._planned(reload.step, "reload")
-            told = (reload.config, [*reload.present], [*reload.in_the_end])
+            received = (reload.config, [*reload.present], [*reload.in_the_end])
             require(
-                told == (step.what, [*step.present], [*step.in_the_end]),
+                received == (step.what, [*step.present], [*step.in_the_end]),
                 f"reports another reload in step {reload.step} than was planned",
             )
             reported = reload.at if reload.reported_at is None else reload.reported_at

@@ -80,7 +80,7 @@ class _Search:
         any_one = Kernel(suite=self.suite, flavour=flavour, system=self.suite)
         found = self._first([close], lambda kernel: kit_version(self.archive, kernel))
         kind = f"the newest {series}" if found else "the newest kernel"
-        self._differ(f"Linux {release} is not to be had; the guest has {kind} of {self.suite}")
+        self._differ(f"Linux {release} is not available; the guest has {kind} of {self.suite}")
         return found or any_one
 
     def build(self) -> Build:
@@ -96,7 +96,7 @@ class _Search:
             ):
                 return found
         self._differ(
-            f"HAProxy {version} is not to be had as a package; the guest has the newest of "
+            f"HAProxy {version} is not available as a package; the guest has the newest of "
             f"{self.suite}"
         )
         return Build(suite=self.suite)

@@ -48,7 +48,7 @@ REASON_CHARACTERS = 4000
 
 @dataclass
 class Record:
-    """What a cell has brought back so far."""
+    """The evidence of a cell so far."""
 
     timeline: Timeline
     release: str | None = None

@@ -122,8 +122,8 @@ def without_needless(plan: Plan) -> Plan:
 def _ask(guest: Guest, build: str, question: Question) -> Answer:
     """Ask a build about a configuration.
 
-    Raises MeasurementError when HAProxy does not start with it, with its first alert; when it binds
-    nothing that can be asked; and when the guest answers anything else.
+    Raises MeasurementError when HAProxy does not start with it, with its first alert. Raises it
+    also when HAProxy binds nothing that can be asked, and when the guest answers anything else.
     """
     with guest.reachable("the survey"):
         guest.connection.put(io.BytesIO(encode(question).encode()), _FILE)

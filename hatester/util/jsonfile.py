@@ -1,8 +1,7 @@
-"""JSON files that tell by themselves whether they are what was written.
+"""JSON files with a checksum, by which damage and foreign files are noticed.
 
-The last line but the brace has the SHA-256 (sha256sum(1)) of all lines before it, as the last of
-the entries. It is no secret, and somebody who wants to can seal what he likes: it is damage that is
-noticed, and what is somebody else's.
+The last entry, on the line before the brace, has the SHA-256 (sha256sum(1)) of all lines before it.
+It does not protect against intent: anybody can compute it.
 """
 
 from __future__ import annotations

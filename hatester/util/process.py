@@ -149,7 +149,7 @@ def others() -> Iterator[psutil.Process]:
     """
     here = _namespaces(os.getpid())
     for process in psutil.process_iter():
-        # It has ended, or is somebody else's.
+        # It has ended, or belongs to another user.
         with contextlib.suppress(psutil.Error, OSError):
             is_mine = process.uids().effective == os.geteuid() and process.pid != os.getpid()
             if is_mine and _namespaces(process.pid) == here:

@@ -1,7 +1,7 @@
 """The agent: it runs one cell after another, each in a process that has everything loaded.
 
-The host talks with it through two named pipes, so that it can be there before its host is: a guest
-that goes on from a saved one has it running already.
+The host talks with it through two named pipes, so that it can start before its host connects. In a
+guest that goes on from a saved one, it runs already.
 """
 
 from __future__ import annotations

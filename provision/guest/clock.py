@@ -1,7 +1,7 @@
 """Moments of the guest's monotonic clock.
 
-What a cell does begins on a grid of them. So it does not depend on how long a host takes to answer,
-and lies to the prober's schedule as the cell's seed has it.
+Each action of a cell begins on a grid of them. So it does not depend on how long the host takes to
+answer, and the cell's seed decides where it falls in the prober's schedule.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Clock:
     def rested(cls, seconds: float) -> Clock:
         """Rest, and return a clock that begins then, at a multiple of these seconds.
 
-        What the guest's kernel does every second, or every minute, is then the same in each cell.
+        So the kernel's work of every second or minute falls on the same moments of each cell.
         """
         now = time.monotonic()
         clock = cls(following(now + seconds, 0.0, seconds or GRID_SECONDS))

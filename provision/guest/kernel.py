@@ -28,7 +28,7 @@ def disk(path: str) -> int | None:
     """Return the number of the file system that a path leads to (stat(2)), or None.
 
     Each build has a file system of its own, so this identifies a process's program, whatever its
-    root: HAProxy can change its root (`chroot`), and systemd gives a unit's processes a mount
+    root is. HAProxy can change its root (`chroot`), and systemd gives a unit's processes a mount
     namespace with other paths.
     """
     try:

@@ -52,11 +52,11 @@ class Sampler:
         self._stretches: list[dict[str, Any]] = []
 
     def run(self, parent: Connection) -> None:
-        """Look until the parent says anything or goes; then send it what was seen.
+        """Look until the parent says anything or goes; then send it the findings.
 
-        That is `listeners`, stretches in which the same processes held a listening socket of an
-        address, with the longest accept queue; `processes`, with the time in which each was there;
-        and `sampling`, what the looking cost.
+        `listeners` are stretches in which the same processes held a listening socket of an address,
+        with the longest accept queue. `processes` has the time in which each was there, `sampling`
+        the cost of the looking.
         """
         now = time.monotonic()
         start = due = clock.following(now, self.origin, clock.GRID_SECONDS) + _OFFSET_SECONDS
@@ -146,7 +146,7 @@ class Owners:
 
         A socket that is on its way from one process to another has none. `now` is seconds on a
         clock. All open files are looked at when sockets or processes have come or gone, and every
-        quarter of a second: so late a socket may be seen in the hands of another process.
+        quarter of a second. A socket's new holder may be seen so late.
         """
         self._find_processes(now)
         seen = (sockets, set(self._living))

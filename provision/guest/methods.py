@@ -172,8 +172,8 @@ class SoftFinish(Signal):
 class Systemd(Signal):
     """The packaged unit under the guest's systemd, which checks (`-c`) and then signals.
 
-    Of the unit only the root directory, the output and the limit of starts are changed, and the
-    bind mount of the log's socket is left out, since that log is not read here.
+    Of the unit only the root directory, the output and the limit of starts are changed. The bind
+    mount of the log's socket is left out, since that log is not read here.
     """
 
     has_cli = True

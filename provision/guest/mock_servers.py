@@ -2,7 +2,7 @@
 
 That network is a namespace, reached by a pair of virtual interfaces, so that HAProxy never meets
 itself and no port is taken. There, every address belongs to the servers; here, only what is a
-server's is routed there. What HAProxy looks for on its own host is played here.
+server's is routed there. Servers on HAProxy's own host are played here.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ class Greeting:
 
 @dataclass(frozen=True)
 class RootContent:
-    """What HAProxy's root has beside the tree of its build.
+    """The content of HAProxy's root beside the tree of its build.
 
     `files` and `made` are texts by absolute path; those that are `made` give way to what the tree
     has. `env` is HAProxy's environment.
@@ -43,11 +43,11 @@ class RootContent:
 
 @dataclass(frozen=True)
 class ServerAnswers:
-    """What the servers that are played say.
+    """The answers of the servers that are played.
 
-    By port the protocol of their checks, or what they say unasked and to each message; what checks
-    expect in bodies of HTTP, and by path the status; a certificate with its key. Bytes are written
-    as characters of Latin-1.
+    By port, they have the protocol of checks, or the texts that are sent at first and after each
+    message. For HTTP they have the texts that checks expect in bodies, and statuses by path; for
+    TLS a certificate with its key. Bytes are written as characters of Latin-1.
     """
 
     protocols: Mapping[str, str]

@@ -62,7 +62,7 @@ class Prober:
         # By its file, each probe's socket, index, due and sent; in the order in which they began.
         self._living: dict[int, tuple[socket.SocketType, int, float, float]] = {}
         self._records: list[Record] = []
-        self._told = 0
+        self._reported = 0
         self._runs: Runs = {}
         self._answered: float | None = None
         # Most answers are alike.
@@ -72,7 +72,7 @@ class Prober:
         """Probe until the parent says anything or goes, and then until every probe has ended.
 
         Meanwhile the parent is sent News, and at last a mapping: `probes`, the records in the order
-        in which they were due, and `probing`, what it cost.
+        in which they were due, and `probing`, their cost.
         """
         gc.disable()  # its pauses would delay probes; there are no cycles to collect
         # As many probes live at once as begin in a life, when none of them is answered.
@@ -93,7 +93,7 @@ class Prober:
                 if file == parent.fileno():
                     is_stopped = True
                     self._epoll.unregister(file)
-                    # What is left unread would reset the pipe, with all that is still in it.
+                    # Unread data would reset the pipe, and with it all data that is still in it.
                     with contextlib.suppress(EOFError):
                         parent.recv()
                 else:
@@ -181,13 +181,13 @@ class Prober:
         self._records.append((index, due, sent, time.monotonic(), outcome, error, answer))
 
     def _news(self) -> News:
-        for index, _, _, ended, outcome, _, _ in self._records[self._told :]:
+        for index, _, _, ended, outcome, _, _ in self._records[self._reported :]:
             seen = ended - self.origin
             before, since, _ = self._runs.get(index, ("", seen, seen))
             self._runs[index] = (outcome, since if outcome == before else seen, seen)
             if outcome == "ok":
                 self._answered = seen
-        self._told = len(self._records)
+        self._reported = len(self._records)
         return News(self._runs, self._answered)
 
     def _evidence(self, start: float) -> dict[str, Any]:

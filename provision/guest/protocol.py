@@ -1,9 +1,9 @@
-"""The contract between the host and the program in its guests: what the guest sends.
+"""The contract between the host and the program in its guests: the messages of the guest.
 
-To a cell's plan (`plan.py`) it answers with events, the last of which has the Evidence, and to a
-survey's question with an Answer: one line of JSON each. Both sides use these types; the host, which
-trusts no guest, validates what it receives, with all bounds. Times are seconds on the guest's
-monotonic clock since the cell began, unless said otherwise.
+A guest answers a cell's plan (`plan.py`) with events, the last of which has the Evidence. It
+answers a survey's question with an Answer. Each is one line of JSON. Both sides use these types.
+The host does not trust a guest: it validates each message, with all bounds. Times are seconds on
+the guest's monotonic clock since the cell began, unless said otherwise.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class TakenStep:
 
 @dataclass(frozen=True)
 class CheckedConnection:
-    """How one connection of a check ended; `at` is seconds since the last start or reload."""
+    """The end of one connection of a check; `at` is seconds since the last start or reload."""
 
     outcome: Outcome
     answer: Name | None
@@ -142,7 +142,7 @@ class Process(_Stretch):
 
 @dataclass(frozen=True)
 class Sampling:
-    """How often the listening sockets were looked at, and what that cost."""
+    """The number of looks at the listening sockets, and their cost."""
 
     interval: Seconds
     samples: Number
@@ -152,7 +152,7 @@ class Sampling:
 
 @dataclass(frozen=True)
 class Probing:
-    """What probing cost, and of how many processors."""
+    """The cost of probing, and the number of processors."""
 
     cpu_seconds: Seconds
     seconds: Seconds
@@ -316,11 +316,12 @@ Event = Union[Serving, Alive, Begin, Next, Held, Tainted, Failed, End, Broken]
 
 @dataclass(frozen=True)
 class Answer:
-    """What a configuration does.
+    """The effects of a configuration.
 
-    `binds` has how each address answers by its label (one of `answers.ANSWERS`; None where it does
-    not take connections), `servers` those that it talks to, such as 10.0.0.5:8080, `failing` the
-    names of those whose checks fail, and `made` the paths of files that the build does not have.
+    `binds` has by label the way in which each address answers: one of `connections.ANSWERS`, or
+    None where it does not take connections. `servers` are those that HAProxy talks to, such as
+    10.0.0.5:8080; `failing` the names of those whose checks fail. `made` are the paths of files
+    that the build does not have.
     """
 
     binds: Annotated[Mapping[Name, Name | None], Length(65536)]

@@ -1,7 +1,7 @@
 """A cell before all others, for nothing but what it loads.
 
-What a guest reads from its disks in its first cell would come at moments that depend on the host; a
-guest that was saved after a rehearsal has it in memory.
+In its first cell, a guest would read its disks at moments that depend on the host. A guest that was
+saved after a rehearsal has that data in memory.
 """
 
 from __future__ import annotations

@@ -304,7 +304,7 @@ class Sequence:
     def do_check(self, number: int, step: PlannedStep, at: float) -> None:
         self.clock.sleep_until(at)
         found = {}
-        # What hangs comes last, so that it cannot delay the rest.
+        # An address that hangs comes last, so that it cannot delay the rest.
         for target in sorted([self.targets[i] for i in step.order], key=self._hangs):
             result = self.stage.connect(target, self.plan.connection_seconds)
             result["at"] = round(result.pop("started") - self.clock.origin - self.mark, DIGITS)

@@ -1,8 +1,8 @@
-"""The survey of a configuration: what HAProxy binds, talks to, and answers with it.
+"""The survey of a configuration: the addresses that HAProxy binds, its servers, and its answers.
 
-It is started with every address allowed to it (net.ipv4.ip_nonlocal_bind, and IPv6's), so that the
-kernel shows where it listens; then once more with its addresses and its servers there, and each
-address is asked.
+HAProxy is first started with every address allowed to it (net.ipv4.ip_nonlocal_bind, and IPv6's),
+so that the kernel shows where it listens. It is then started with its addresses and its servers
+there, and each address is asked.
 """
 
 from __future__ import annotations
@@ -206,7 +206,7 @@ def others(
 
 
 def kind_of_answer(is_tls: bool, is_ok: Callable[[str], bool]) -> str | None:
-    """Return the first kind of answer, the more telling first, that is given whenever it is asked.
+    """Return the most specific kind of answer that is given whenever it is asked.
 
     `is_ok` asks once.
     """

@@ -1,7 +1,7 @@
 """Variables of the environment that a HAProxy configuration uses.
 
-HAProxy puts their values into double quotes, and once more into addresses, however these are
-quoted (its configuration manual, section 2.3; parse_line and env_expand in src/tools.c).
+HAProxy puts their values into double quotes (its configuration manual, section 2.3; parse_line in
+src/tools.c). It expands addresses once more, however they are quoted (env_expand in src/tools.c).
 """
 
 from __future__ import annotations

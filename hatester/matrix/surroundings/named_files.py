@@ -105,7 +105,7 @@ def _is_meant(before: str, first: str) -> bool:
 
 
 def _named(index: int, path: str, kind: Kind, base: str, keyword: str) -> Iterator[Named]:
-    # `@system-ca`, `virt@name` and the like are no files.
+    # `@system-ca`, `virt@name` and the like are not files.
     path = re.sub(r"^(file|opt)@", "", path)
     if path and "@" not in path:
         yield Named(index, path, kind, base, keyword)

@@ -1,7 +1,7 @@
 """Lines of a HAProxy configuration that are left out, since a file that they need was not provided.
 
-A program that is missing cannot be made up as a certificate can: lines that load one are left out,
-and those that use what it would have brought.
+A missing program cannot be made up as a certificate can. So lines that load one are left out, as
+are lines that use its actions, fetches or services.
 """
 
 from __future__ import annotations

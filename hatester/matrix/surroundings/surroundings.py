@@ -64,11 +64,11 @@ def surround(
     env: Mapping[str, str],
     look_alikes: LookAlikes | None = None,
 ) -> Surroundings:
-    """Return what configurations need around them.
+    """Return the surroundings that configurations need.
 
-    `texts` are the configurations by their names, `given` the contents of the files that the user
-    gave, by absolute path in HAProxy's root, and `env` has variables with their values. With the
-    `look_alikes` that replaced certificates in `given`, made keys fit these. Raises UserError for
+    `texts` are the configurations by their names. `given` has the contents of the user's files, by
+    absolute path in HAProxy's root; `env` has variables with their values. With the `look_alikes`
+    that replaced certificates in `given`, made keys fit these. Raises UserError for
     variables without a value.
     """
     parsed = {file: parse(text) for file, text in texts.items()}

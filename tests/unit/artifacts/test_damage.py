@@ -212,7 +212,7 @@ def test_of_all_entries_the_damaged_are_left_out(
     assert not capsys.readouterr().err
 
 
-class Told(pydantic.BaseModel):
+class Description(pydantic.BaseModel):
     version: str
 
 
@@ -226,11 +226,11 @@ def test_what_an_entry_says_in_another_form_is_not_taken(
 
     folder = cache.entry("kind", "name", make)
     with pytest.raises(UserError, match=r"kind/name could not be used; try again\.$"):
-        cache.told(folder, "kit.json", Told)
+        cache.read_description(folder, "kit.json", Description)
     assert "there is no kit.json, or it has another form; quarantined" in capsys.readouterr().err
     content = '{"version": "1"}'
     cache.entry("kind", "name", make)
-    assert cache.told(folder, "kit.json", Told).version == "1"
+    assert cache.read_description(folder, "kit.json", Description).version == "1"
 
 
 def test_what_another_process_made_meanwhile_is_not_rejected() -> None:

@@ -72,7 +72,7 @@ def test_a_server_that_cannot_be_reached_is_for_the_user_to_mend() -> None:
         ("2.6.26-a1b2c3", "2.6.25", ("2.6.25", "up to date")),
         ("2.6-dev5-a1b2c3-7", "2.6.0", ("2.6.0", "behind")),
         ("2.6-dev5", None, ("-", "no release of its branch")),
-        (None, "2.6.25", ("-", "not to be had")),
+        (None, "2.6.25", ("-", "cannot be made")),
     ],
 )
 def test_what_is_behind_is_told(

@@ -147,7 +147,7 @@ def test_a_kernel_is_looked_for_in_the_snapshot_archive_before_another_one_is_ta
     found = like(tmp_path, host())
     assert found.matrix.kernels[RELEASE].version == "6.1"
     assert found.matrix.kernels[RELEASE].flavour == "generic"
-    assert f"Linux {RELEASE} is not to be had; the guest has the newest 6.1 of bookworm" in (
+    assert f"Linux {RELEASE} is not available; the guest has the newest 6.1 of bookworm" in (
         found.differs
     )
 
@@ -162,8 +162,8 @@ def test_all_that_differs_is_told(tmp_path: Path, market: dict[str, set[Any]]) -
     assert like(tmp_path, captured).differs == (
         "its system is ubuntu, and the guest's is Debian bookworm",
         "it is arm64, and the guest amd64",
-        "Linux 6.8.0-31-generic is not to be had; the guest has the newest kernel of bookworm",
-        "HAProxy 2.8.5-1ubuntu3 is not to be had as a package; the guest has the newest of "
+        "Linux 6.8.0-31-generic is not available; the guest has the newest kernel of bookworm",
+        "HAProxy 2.8.5-1ubuntu3 is not available as a package; the guest has the newest of "
         "bookworm",
         "the settings of its unit hold only for reloads by systemd",
     )
