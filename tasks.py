@@ -318,8 +318,8 @@ def bench(c: Context, part: Sequence[str], clock: str = "auto") -> None:
 
 
 @command(iterable=["part"], help={
-    "part": "Clean only this part: ready, kernels, systems, builds, images, downloads, apt, "
-    "snapshot, leftovers, results (repeatable); by default, all of the cache.",
+    "part": "Clean only this part, instead of all of the cache: ready, kernels, systems, builds, "
+    "images, downloads, apt, snapshot, leftovers, results (repeatable).",
     "older_than": "Only entries not used for this time, such as 12h, 30d (the default), 2w or 0.",
     "dry_run": "List what would be removed, and remove nothing.",
 })  # fmt: skip
