@@ -18,6 +18,9 @@ _FIELDS = ("Package", "Version", "Depends")
 _MERGED = re.compile(r"^usr/(?=lib/|bin/)")
 _WANTED = re.compile(r"^(?:boot/vmlinuz-[^/]+|lib/modules/[^/]+/.+|bin/busybox)$")
 
+UNPACKED_BYTES = 4 << 30
+"""Of a package, at most: a kernel with all its modules takes less than 1 GiB."""
+
 BROKEN = (tarfile.TarError, ArithmeticError, LookupError, ValueError)
 """What comes of archives that are: tarfile checks its own format, but not the numbers and the names
 in a header."""
@@ -57,11 +60,11 @@ def unpack(file: Path, tree: Path) -> None:
     """Extract the kernel and busybox of a package to a folder: as `boot`, `lib`, `bin`.
 
     Of these, only the files themselves: a package has no links by which it could reach anything
-    else. Raises MeasurementError for one that cannot be read.
+    else. Raises MeasurementError for one that cannot be read, or is too large.
     """
     tree.mkdir(exist_ok=True)
     tar = tree / "package.tar"
-    script = 'dpkg-deb --fsys-tarfile "$1" >"$2"'
+    script = f'ulimit -f {UNPACKED_BYTES // 512}; dpkg-deb --fsys-tarfile "$1" >"$2"'
     try:
         process.run(["sh", "-euc", script, "sh", file, tar], seconds=disk.SECONDS)
         with tarfile.open(tar) as members:

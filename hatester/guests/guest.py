@@ -6,7 +6,6 @@ import base64
 import contextlib
 import functools
 import io
-import json
 import secrets
 import shlex
 import time
@@ -19,23 +18,32 @@ from typing import Any
 import fabric
 import paramiko
 import psutil
+import pydantic
 from invoke.exceptions import CommandTimedOut, ThreadException
 
 from hatester.artifacts.builder import Image
 from hatester.artifacts.rootfs import Tree
 from hatester.artifacts.ssh_keys import Keys
 from hatester.guests import qmp
+from hatester.guests.console import Console
 from hatester.guests.engine import Engine
+from hatester.guests.messages import GuestFault, Lines, parse
 from hatester.guests.vagrant import Vagrant, declare_machines
 from hatester.util import process
 from hatester.util.errors import MeasurementError, tail
 from hatester.util.paths import PROVISION
+from provision.guest.plan import Greeting
+from provision.guest.protocol import Serving, Text, encode
 
 CONNECT_SECONDS = 30
 COMMAND_SECONDS = 120
 PREPARE_SECONDS = 300
 ANSWER_SECONDS = 20
 """In which a guest that lives does the least of things."""
+OUTPUT_BYTES = 8 << 20
+"""Of a command, at most."""
+CUT = -1
+"""The exit status of a command whose channel was closed before it ended (paramiko's)."""
 RACE = 1000
 """How often the guest's time may be the host's where it has nothing to do but wait."""
 PROGRAM = "/opt/hatester/guest"
@@ -62,6 +70,25 @@ def build_root(name: str) -> str:
     return f"{BUILDS}/{name}"
 
 
+class BoundedRemote(fabric.runners.Remote):  # type: ignore[misc]
+    """A command in a guest, which is cut when it writes too much."""
+
+    _left = OUTPUT_BYTES
+
+    def read_proc_stdout(self, num_bytes: int) -> bytes:
+        return self._bounded(super().read_proc_stdout(num_bytes))
+
+    def read_proc_stderr(self, num_bytes: int) -> bytes:
+        return self._bounded(super().read_proc_stderr(num_bytes))
+
+    def _bounded(self, data: bytes) -> bytes:
+        self._left -= len(data)
+        if self._left >= 0:
+            return data
+        self.channel.close()
+        return b""
+
+
 @dataclass
 class Guest:
     """A running guest, what it was started from, and how to enter it.
@@ -80,13 +107,16 @@ class Guest:
     """True if the agent may still be running a sequence that we stopped waiting for."""
     _server: paramiko.Channel | None = field(init=False, default=None)
     _awaited: int = field(init=False, default=0)
+    _undo: contextlib.ExitStack = field(init=False, default_factory=contextlib.ExitStack)
 
     def __enter__(self) -> Guest:
+        self._undo.callback(self.connection.close)
+        self._undo.enter_context(self.console.bounded())
         return self
 
     def __exit__(self, *_: object) -> None:
         """Close the connection; Vagrant ends the guest."""
-        self.connection.close()
+        self._undo.close()
 
     @property
     def engine(self) -> Engine:
@@ -105,7 +135,9 @@ class Guest:
             "127.0.0.1",
             user="root",
             port=port,
-            config=fabric.Config(overrides={"load_ssh_configs": False}),
+            config=fabric.Config(
+                overrides={"load_ssh_configs": False, "runners": {"remote": BoundedRemote}}
+            ),
             connect_timeout=CONNECT_SECONDS,
             connect_kwargs={
                 "key_filename": str(self.keys.private),
@@ -162,10 +194,11 @@ class Guest:
                 qemu = _STATES.get(state := qmp.status(self.folder), f"QEMU says '{state}'")
             except MeasurementError as error:
                 qemu = str(error)
-        return f"{qemu}; the end of its console:\n{tail(self.console())}"
+        return f"{qemu}; the end of its console:\n{tail(self.console.text())}"
 
-    def console(self) -> str:
-        """Return what its kernel and its first processes have written so far."""
+    @functools.cached_property
+    def console(self) -> Console:
+        """Return the console of its kernel and its first processes."""
         return self.vagrant.console(self.machine)
 
     def log_command(self, command: str) -> None:
@@ -174,8 +207,7 @@ class Guest:
 
     def _file(self, name: str) -> str:
         """Return the text of a file of its machine; nothing, where there is none."""
-        path = self.folder / name
-        return path.read_text(errors="replace") if path.exists() else ""
+        return Console(self.folder / name).text()
 
     def process(self) -> psutil.Process | None:
         """Return the guest's QEMU, found by its `-uuid`.
@@ -207,6 +239,11 @@ class Guest:
                 in_stream=False,
                 timeout=seconds + CONNECT_SECONDS,
             )
+        if result.exited == CUT:
+            raise MeasurementError(
+                f"guest {self.machine}, `{command}` ended without a status, or wrote more than "
+                f"{OUTPUT_BYTES} bytes"
+            )
         if result.failed:
             raise MeasurementError(
                 f"guest {self.machine}, `{command}` failed with status {result.exited}: "
@@ -214,6 +251,14 @@ class Guest:
             )
         text: str = result.stdout
         return text
+
+    def put(self, content: bytes, path: str) -> None:
+        """Write a file in the guest. Raises MeasurementError where that cannot be done."""
+        with self.reachable(f"the upload of {path}"):
+            channel = self.connection.sftp().get_channel()
+            assert channel
+            channel.settimeout(COMMAND_SECONDS)
+            self.connection.put(io.BytesIO(content), path)
 
     def server(self) -> paramiko.Channel:
         """Return the channel to its program, which runs sequences as long as it lives.
@@ -228,10 +273,10 @@ class Guest:
                 channel.settimeout(COMMAND_SECONDS)
                 channel.exec_command(_RELAY)
                 secret = "" if self.engine.is_virtual else secrets.token_hex(64)
-                host = {"time": time.time(), "secret": secret}
-                channel.sendall(json.dumps(host).encode() + b"\n")
-                if not channel.makefile("r").readline():
+                channel.sendall(encode(Greeting(time.time(), secret)).encode() + b"\n")
+                if (line := Lines(channel, COMMAND_SECONDS).read()) is None:
                     raise MeasurementError(f"the guest's program has ended: {self.complaint()}")
+                parse(line, pydantic.TypeAdapter(Serving))
                 self._server = channel
         return self._server
 
@@ -256,8 +301,7 @@ class Guest:
             f"mkdir -p /opt/hatester {TALK}; mkfifo {TALK}/requests {TALK}/events;"
             f" modprobe dummy numdummies=0"
         )
-        with self.reachable("the upload of its program"):
-            self.connection.put(io.BytesIO(pack_program()), f"{PROGRAM}.zip")
+        self.put(pack_program(), f"{PROGRAM}.zip")
         installs = "".join(_install(name, tree) for name, tree in trees.items())
         self.run(
             f"{installs} python3 -m zipfile -e {PROGRAM}.zip {PROGRAM};"
@@ -287,10 +331,9 @@ class Guest:
         """
         said = self.run(f"python3 {PROGRAM} traces", ANSWER_SECONDS)
         try:
-            found: list[str] = json.loads(said)
-        except ValueError as error:
-            raise MeasurementError(f"guest {self.machine} said '{tail(said, 1)}'") from error
-        return found
+            return parse(said.encode(errors="replace"), pydantic.TypeAdapter(list[Text]))
+        except GuestFault as error:
+            raise MeasurementError(f"guest {self.machine}, its traces: it {error}") from error
 
 
 def _install(name: str, tree: Tree) -> str:

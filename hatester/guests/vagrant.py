@@ -14,6 +14,7 @@ from typing import Any
 import pydantic
 import vagrant
 
+from hatester.guests.console import Console
 from hatester.guests.engine import Engine
 from hatester.util import process
 from hatester.util.errors import MeasurementError, tail
@@ -56,10 +57,9 @@ class Vagrant(vagrant.Vagrant):
         """Return the folder of a machine's disk, console and sockets."""
         return self.folder / "machines" / machine / "qemu"
 
-    def console(self, machine: str) -> str:
-        """Return what a guest's kernel and its first processes have written so far."""
-        path = self.data(machine) / "console.log"
-        return path.read_text(errors="replace") if path.exists() else ""
+    def console(self, machine: str) -> Console:
+        """Return the console of a guest's kernel and its first processes."""
+        return Console(self.data(machine) / "console.log")
 
     def destroy(self, vm_name: str | None = None) -> None:
         """End a machine, or all, and remove it.

@@ -33,7 +33,7 @@ def run_cell(
     started = time.monotonic()
     plan = guest_plan(order, guest.engine.clock)
     record = Record.of(plan, order, guest.engine.clock)
-    console_before = len(guest.console())
+    begun = guest.console.position()
     try:
         protocol.measure(guest, plan, order.scenario.binds, record, at_step)
         _require_versions(record, guest.image.kit.release, tree.version)
@@ -55,8 +55,7 @@ def run_cell(
         "seconds": round(time.monotonic() - started, 3),
     }
     result = _result(cell, repetition, measurement, judge(record.timeline))
-    console = guest.console()[console_before:]
-    return Measurement(result, record.timeline, console)
+    return Measurement(result, record.timeline, guest.console.text(begun))
 
 
 def not_measured(

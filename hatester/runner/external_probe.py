@@ -69,14 +69,18 @@ def request(port: int, answer: str = NAMED) -> Outcome:
 
 def _request(url: str) -> Outcome:
     started = time.monotonic()
-    with requests.Session() as session, warnings.catch_warnings():
+    with (
+        contextlib.ExitStack() as undo,
+        requests.Session() as session,
+        warnings.catch_warnings(),
+    ):
         # Certificates are made up, and prove nothing.
         warnings.simplefilter("ignore", urllib3.exceptions.InsecureRequestWarning)
         session.verify = False
         # A proxy that the environment names must not stand between.
         session.trust_env = False
         for scheme in ("http://", "https://"):
-            session.mount(scheme, _Adapter())
+            session.mount(scheme, _Adapter(undo))
         try:
             response = session.get(
                 url,
@@ -90,58 +94,45 @@ def _request(url: str) -> Outcome:
             return "timeout"
         except (requests.RequestException, *_BELOW) as error:
             return "timeout" if time.monotonic() - started >= SECONDS else _outcome(error)
+    if time.monotonic() - started >= SECONDS:
+        return "timeout"
     return "ok" if answered_by(response.status_code, body.decode(errors="replace")) else "wrong"
 
 
-class _Bounded:
-    """A connection that is cut after so long, whatever still comes."""
+class _Adapter(requests.adapters.HTTPAdapter):
+    """The way to an address, over connections that are cut after so long, whatever still comes."""
 
-    _undo: contextlib.ExitStack | None = None
+    def __init__(self, undo: contextlib.ExitStack) -> None:
+        self._undo = undo
+        super().__init__()
 
-    def _new_conn(self) -> socket.socket:
-        made: socket.socket = super()._new_conn()  # type: ignore[misc]
-        self._undo = contextlib.ExitStack()
-        # TLS takes the socket over; the copy is the same connection.
-        timer = threading.Timer(SECONDS, _cut, [self._undo.enter_context(made.dup())])
-        timer.daemon = True
-        timer.start()
-        self._undo.callback(timer.cancel)
-        return made
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        pools = {"http": urllib3.HTTPConnectionPool, "https": urllib3.HTTPSConnectionPool}
+        self.poolmanager.pool_classes_by_scheme = {
+            scheme: _bounded(pool, self._undo) for scheme, pool in pools.items()
+        }
 
-    def close(self) -> None:
-        if self._undo:
-            self._undo.close()
-        super().close()  # type: ignore[misc]
+
+def _bounded(pool: Any, undo: contextlib.ExitStack) -> Any:
+    """Return a kind of pool whose connections are cut, until `undo` is closed."""
+
+    class Connection(pool.ConnectionCls):  # type: ignore[misc]
+        def _new_conn(self) -> socket.socket:
+            made: socket.socket = super()._new_conn()
+            # TLS takes the socket over; the copy is the same connection.
+            timer = threading.Timer(SECONDS, _cut, [undo.enter_context(made.dup())])
+            timer.daemon = True
+            timer.start()
+            undo.callback(timer.cancel)
+            return made
+
+    return type("Bounded", (pool,), {"ConnectionCls": Connection})
 
 
 def _cut(connection: socket.socket) -> None:
     with contextlib.suppress(OSError):
         connection.shutdown(socket.SHUT_RDWR)
-
-
-class _HTTPConnection(_Bounded, urllib3.connection.HTTPConnection):
-    pass
-
-
-class _HTTPSConnection(_Bounded, urllib3.connection.HTTPSConnection):
-    pass
-
-
-class _HTTPPool(urllib3.HTTPConnectionPool):
-    ConnectionCls = _HTTPConnection
-
-
-class _HTTPSPool(urllib3.HTTPSConnectionPool):
-    ConnectionCls = _HTTPSConnection
-
-
-class _Adapter(requests.adapters.HTTPAdapter):
-    """The way to an address, over connections that are bounded."""
-
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs)
-        pools = {"http": _HTTPPool, "https": _HTTPSPool}
-        self.poolmanager.pool_classes_by_scheme = pools
 
 
 def _outcome(error: Exception) -> Outcome:

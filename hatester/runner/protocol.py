@@ -14,9 +14,10 @@ import paramiko
 from hatester.analysis.timeline import Check, Timeline
 from hatester.guests import qmp
 from hatester.guests.guest import Guest
+from hatester.guests.messages import SILENCE_SECONDS
 from hatester.matrix.binds import Bind
 from hatester.runner.external_probe import look
-from hatester.runner.guest_events import SILENCE_SECONDS, events
+from hatester.runner.guest_events import events
 from hatester.runner.guest_plan import Order, guest_plan
 from hatester.util.errors import MeasurementError, tail
 from hatester.util.text import displayable

@@ -282,7 +282,7 @@ class Run:
         self, kernel: str, left: Sequence[Task], machine: str, error: MeasurementError
     ) -> None:
         """Add results without a measurement, since no guest of a kernel can be started."""
-        console = self.vagrant.console(machine)
+        console = self.vagrant.console(machine).text()
         self._schedule.put_back(kernel, left)
         for task in self._schedule.give_up(kernel):
             try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import io
 import shlex
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -14,11 +13,11 @@ import pydantic
 from hatester.analysis.run import UserConfiguration
 from hatester.analysis.timeline import STRICT
 from hatester.guests.guest import PROGRAM, TALK, Guest, build_root
+from hatester.guests.messages import GuestFault, parse
 from hatester.matrix.plan import Plan
 from hatester.matrix.scenario import ABSENT, AFTER, BEFORE, LOST, MADE, PLAIN
 from hatester.matrix.surroundings.surroundings import foreign_words
 from hatester.runner import config_scenarios
-from hatester.runner.guest_events import GuestFault, parse
 from hatester.runner.guest_plan import root_content
 from hatester.runner.user_config import Own
 from hatester.util.errors import MeasurementError, tail
@@ -125,8 +124,7 @@ def _ask(guest: Guest, build: str, question: Question) -> Answer:
     Raises MeasurementError when HAProxy does not start with it, with its first alert. Raises it
     also when HAProxy binds nothing that can be asked, and when the guest answers anything else.
     """
-    with guest.reachable("the survey"):
-        guest.connection.put(io.BytesIO(encode(question).encode()), _FILE)
+    guest.put(encode(question).encode(), _FILE)
     try:
         said = guest.run(f"python3 {PROGRAM} survey {shlex.quote(_FILE)}", SECONDS)
     finally:
@@ -134,7 +132,7 @@ def _ask(guest: Guest, build: str, question: Question) -> Answer:
     try:
         answer = parse(said.encode(errors="replace"), _answer())
     except GuestFault as error:
-        raise MeasurementError(f"guest {guest.machine}, the survey {error}") from error
+        raise MeasurementError(f"guest {guest.machine}, the survey: it {error}") from error
     if isinstance(answer, Refusal):
         raise MeasurementError(f"HAProxy {build}: {tail(answer.refused)}")
     if not any(answer.binds.values()):

@@ -8,7 +8,7 @@ import random
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from hatester.runner import guest_events
+from hatester.guests import messages
 from provision.guest.protocol import encode
 from tests.factories.guest_accounts import Sent
 from tests.factories.simulated_guests import Action, Lie, honest, sent
@@ -314,7 +314,7 @@ _CHECKS: tuple[tuple[str, Change, str], ...] = (
     ),
 )
 
-_DISORDER = "out of its turn|in place of|is at step|twice|ended after|silent|its end"
+_DISORDER = "out of its turn|in place of|is at step|steps of|twice|ended after|silent|its end"
 LIES: dict[str, tuple[Lie, str]] = {
     **{name: (_in_evidence(change), reason) for name, change, reason in _EVIDENCE},
     **{name: (_in_check(change), reason) for name, change, reason in _CHECKS},
@@ -323,7 +323,7 @@ LIES: dict[str, tuple[Lie, str]] = {
         _DISORDER,
     ),
     "scribbled": (scribbled, "sent "),
-    "stalling": (stalling, f"silent for {guest_events.SILENCE_SECONDS:.0f} s after"),
+    "stalling": (stalling, f"silent for {messages.SILENCE_SECONDS:.0f} s after"),
     "dripping": (dripping, "did not come to its end within|sent a line of more"),
     "flooding": (flooding, "sent a line of more than|sent more than"),
     "living": (living, "did not come to its end within"),

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+from hatester.guests.console import Console
 from hatester.guests.guest import Guest
 from provision.guest.plan import Plan
 from provision.guest.protocol import encode
@@ -175,10 +176,14 @@ class SimulatedGuest(Guest):
         self.accelerator = "tcg"
         kit = SimpleNamespace(release=RELEASE, version="6.1.1-1")
         self.image = cast(Any, SimpleNamespace(kit=kit))
+        self.console = Console(Path("/nowhere/console.log"))
         self._world = world
         self._kernel = kernel
         self._channel = SimulatedChannel(self)
         world.channels.append(self._channel)
+
+    def __enter__(self) -> SimulatedGuest:
+        return self
 
     def __exit__(self, *_: object) -> None:
         pass
@@ -207,9 +212,6 @@ class SimulatedGuest(Guest):
 
     def last_words(self) -> str:
         return "QEMU runs; the end of its console:\nLinux version"
-
-    def console(self) -> str:
-        return "Linux version\n"
 
     def complaint(self) -> str:
         return self.last_words()

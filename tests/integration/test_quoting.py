@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import shlex
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -179,6 +180,7 @@ def test_guest_installs_builds_of_any_name(tmp_path: Path) -> None:
     guest = Guest("6.1", image, keys, Vagrant(tmp_path, tmp_path, ENGINE))
     recorder: Any = Recorder(tmp_path)
     recorder.put = lambda *_: None
+    recorder.sftp = lambda: SimpleNamespace(get_channel=socket.socket)
     recorder.create_session = lambda: (_ for _ in ()).throw(OSError("there is no guest"))
     guest.connection = recorder
     with pytest.raises(MeasurementError, match="there is no guest"):

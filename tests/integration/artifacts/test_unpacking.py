@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hatester.artifacts import haproxy_packages, rootfs
+from hatester.artifacts import deb, haproxy_packages, rootfs
 from hatester.artifacts.apt import Archive
 from hatester.artifacts.deb import unpack
 from hatester.artifacts.rootfs import Root
@@ -201,3 +201,15 @@ def test_image_stays_inside_its_root(
                 assert ".." not in Root(root).real(place).split("/")
             with contextlib.suppress(MeasurementError):
                 assert all(Root(root).read(each) != b"secret" for each in Root(root).files(place))
+
+
+def test_package_that_grows_is_not_unpacked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deb, "UNPACKED_BYTES", 1 << 16)
+    info = tarfile.TarInfo("boot/vmlinuz-6")
+    info.size = 1 << 20
+    file = deb_of(tmp_path / "x.deb", tar_of([(info, b"\0" * info.size)], tmp_path))
+    with pytest.raises(MeasurementError, match="cannot be unpacked"):
+        unpack(file, tmp_path / "tree")
+    assert [*(tmp_path / "tree").iterdir()] == []

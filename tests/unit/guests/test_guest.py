@@ -11,12 +11,13 @@ from typing import Any, cast
 
 import pytest
 
+from hatester.guests.console import Console
 from hatester.guests.guest import Guest, pack_program
 from hatester.util.paths import PROVISION
 
 
 def test_a_guest_whose_files_are_gone_is_no_other_process(tmp_path: Path) -> None:
-    vagrant = SimpleNamespace(data=lambda _: tmp_path / "gone", console=lambda _: "the end")
+    vagrant = SimpleNamespace(data=lambda _: tmp_path / "gone", console=lambda _: Console(tmp_path))
     guest = Guest("6.1", *cast(Any, (None, None, vagrant)))
     assert guest.process() is None
     assert guest.last_words().startswith("the files of its machine are gone; ")

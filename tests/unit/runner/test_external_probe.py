@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
+import socket
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from hatester.matrix.binds import Bind
 from hatester.runner import external_probe
-from tests.factories.servers import BEHAVIOURS, closed_port, server
+from tests.factories.servers import BEHAVIOURS, HEAD, Behaviour, closed_port, server
 
 
 @pytest.mark.parametrize(
@@ -52,3 +55,42 @@ def test_an_address_that_is_silent_delays_no_other(monkeypatch: pytest.MonkeyPat
         )
     assert list(found.values()) == ["timeout", "ok", "timeout", "ok"]
     assert list(found) == [bind.label for bind in binds]
+
+
+def drip_head(connection: socket.socket) -> None:
+    """Send a header that never ends."""
+    connection.sendall(b"HTTP/1.0 200 OK\r\nX: ")
+    while True:
+        connection.sendall(b"x")
+        time.sleep(0.02)
+
+
+def drip_body(connection: socket.socket) -> None:
+    """Send a body that never ends."""
+    connection.sendall(HEAD)
+    drip_head(connection)
+
+
+def flood(connection: socket.socket) -> None:
+    """Send an answer, and much more than anybody reads."""
+    connection.sendall(HEAD + b"OK - with\n")
+    while True:
+        connection.sendall(b"x" * 65536)
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "outcome"), [(drip_head, "timeout"), (drip_body, "timeout"), (flood, "ok")]
+)
+def test_time_and_bytes_are_bounded(
+    behaviour: Behaviour, outcome: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(external_probe, "SECONDS", 10 if outcome == "ok" else 0.5)
+    with server(behaviour) as port:
+        assert external_probe.request(port) == outcome
+
+
+def test_nothing_is_unpacked() -> None:
+    head = HEAD.replace(b"\r\n\r\n", b"\r\nContent-Encoding: gzip\r\n\r\n")
+    packed = gzip.compress(b"OK - with\n" * 1000)
+    with server(lambda connection: connection.sendall(head + packed)) as port:
+        assert external_probe.request(port) == "wrong"

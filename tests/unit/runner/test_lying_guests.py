@@ -20,11 +20,12 @@ from typing import Any, cast
 
 import pytest
 
+from hatester.guests import messages
 from hatester.guests.vagrant import Vagrant
 from hatester.matrix.models import load_matrix
 from hatester.matrix.plan import Wanted, make_plan
 from hatester.results.store import begin
-from hatester.runner import guest_events, protocol, run
+from hatester.runner import guest_account, protocol, run
 from hatester.runner.run import Run, RunOptions
 from hatester.util.files import remove
 from hatester.util.paths import MATRIX
@@ -67,8 +68,8 @@ class Simulation:
         monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
         monkeypatch.setattr(Vagrant, "destroy", lambda *_, **__: None)
         monkeypatch.setattr(os, "fsync", lambda _: None)
-        monkeypatch.setattr(guest_events, "MESSAGE_BYTES", MESSAGE_BYTES)
-        monkeypatch.setattr(guest_events, "SEQUENCE_BYTES", 2 * MESSAGE_BYTES)
+        monkeypatch.setattr(messages, "MESSAGE_BYTES", MESSAGE_BYTES)
+        monkeypatch.setattr(messages, "SEQUENCE_BYTES", 2 * MESSAGE_BYTES)
         no_ports: contextlib.nullcontext[Any] = contextlib.nullcontext({})
         monkeypatch.setattr(protocol, "qmp", SimpleNamespace(forwarded=lambda *_: no_ports))
 
@@ -78,7 +79,8 @@ class Simulation:
         starter = SimpleNamespace(start=world.start)
         self._patch.setattr(run, "Starter", lambda *_: starter)
         self._patch.setattr(run, "ThreadPoolExecutor", world.scheduler.pool)
-        self._patch.setattr(guest_events, "time", world.scheduler)
+        for module in (messages, guest_account):
+            self._patch.setattr(module, "time", world.scheduler)
         results = begin(self._folder / "results", {}, PLAN.cells, seeds=[seed], probe_interval=0.5)
         try:
             Run(PLAN, RunOptions(jobs=jobs), cast(Any, MATERIALS), results, Progress()).run()
