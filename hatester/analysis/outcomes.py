@@ -28,6 +28,8 @@ MEANINGS = {
 OUTCOMES = tuple(name for name in MEANINGS if name != "error")
 """The outcomes of a measured cell, the worst last. Where a cell is `down`, HAProxy did not claim
 success; where it is `silent`, it did."""
+MISSING = "missing"
+"""Stands where an outcome would, for a cell that was planned and is not measured (yet)."""
 SEVERITY = tuple(name for name in OUTCOMES if name != "silent")
 """The verdicts on a reload, the worst last."""
 COLOURS = {"ok": 2, "unasked": 6, "lossy": 3, "outage": 1, "down": 1, "silent": 5, "error": 8}
@@ -51,6 +53,23 @@ def measured(cells: Iterable[CellResult]) -> list[CellResult]:
 def worst(cells: Iterable[CellResult]) -> str:
     """Return the worst outcome of several cells; `error` only where none was measured."""
     return max(map(outcome, cells), key=("error", *OUTCOMES).index)
+
+
+def order_by_harm(cells: Iterable[CellResult]) -> list[list[CellResult]]:
+    """Return the repetitions of each cell that lost connections, the worst cell first.
+
+    Cells of one outcome are ordered by their longest outage, then by their lost connections.
+    """
+    repetitions: dict[str, list[CellResult]] = {}
+    for cell in measured(cells):
+        repetitions.setdefault(cell.id, []).append(cell)
+    hit = [group for group in repetitions.values() if worst(group) not in ("ok", "unasked")]
+    return sorted(hit, key=lambda group: max(map(_harm, group)), reverse=True)
+
+
+def _harm(cell: CellResult) -> tuple[int, float, int]:
+    lost = failure_kinds(cell).total()
+    return OUTCOMES.index(outcome(cell)), longest_outage(cell), lost
 
 
 def worst_reload(reloads: Sequence[ReloadResult]) -> ReloadResult:

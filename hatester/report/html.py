@@ -14,12 +14,24 @@ import jinja2
 
 from hatester.analysis.expectation import Expectation
 from hatester.analysis.findings import Finding
-from hatester.analysis.model import CellResult, CheckResult, Quality, ReloadResult
-from hatester.analysis.outcomes import LEGEND, MEANINGS, by_reason, is_late, lines, outcome, worst
+from hatester.analysis.model import CellResult, CheckResult, Outcome, Quality, ReloadResult
+from hatester.analysis.outcomes import (
+    LEGEND,
+    MEANINGS,
+    MISSING,
+    by_reason,
+    is_late,
+    lines,
+    order_by_harm,
+    outcome,
+    worst,
+)
+from hatester.matrix.plan import cell_of
 from hatester.report import junit, markdown
+from hatester.report.glossary import GLOSSARY
 from hatester.report.html_filters import Filters
 from hatester.report.tables import engines, grids
-from hatester.report.timeline_svg import draw
+from hatester.report.timeline_svg import draw, find_beginning
 from hatester.results.folder import keep, read, writing
 from hatester.results.store import CONSOLE, HAPROXY_LOG, TIMELINE, Results
 from hatester.util.errors import tail
@@ -54,6 +66,38 @@ def write_reports(
 
 def render(results: Results, findings: Sequence[Finding]) -> str:
     """Return the page, to be stored in the run's folder, from where it links to the evidence."""
+    run = results.run
+    planned = [cell_of(id_) for id_ in run.planned]
+    missing = Counter(cell.id for cell, _ in run.missing)
+    tables = grids(run.cells, planned)
+    repetitions: dict[str, list[CellResult]] = {}
+    for cell in run.cells:
+        repetitions.setdefault(cell.id, []).append(cell)
+    page = (
+        _environment()
+        .get_template("page.html")
+        .render(
+            run=run,
+            engines=engines(run.cells),
+            outcomes=(*MEANINGS, MISSING),
+            counts=Counter(map(outcome, run.cells)) + Counter({MISSING: missing.total()}),
+            seconds=sum(cell.seconds for cell in run.cells),
+            findings=findings,
+            grids=tables,
+            worst_first=order_by_harm(run.cells),
+            filters=Filters([cell for grid in tables for cell in grid.every]),
+            stored=set(repetitions),
+            stories=[[_story(results, cell) for cell in group] for group in repetitions.values()],
+            legend=LEGEND if any(map(is_late, run.cells)) else None,
+            errors=by_reason((cell.id, cell.error) for cell in run.cells if cell.error),
+            left_out=by_reason((each.id, each.reason) for each in run.left_out),
+            missing=missing,
+        )
+    )
+    return for_xml(page)
+
+
+def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
         autoescape=True,
@@ -61,6 +105,8 @@ def render(results: Results, findings: Sequence[Finding]) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {
+        "anchor": _anchor,
+        "lasted": _lasted,
         "moment": _moment,
         "signed": _signed,
         "grown": _grown,
@@ -68,27 +114,22 @@ def render(results: Results, findings: Sequence[Finding]) -> str:
         "checked": _checked,
         "rows": _rows,
     }
-    environment.globals |= {"worst": worst, "lines": lines}
-    run = results.run
-    repetitions: dict[str, list[CellResult]] = {}
-    for cell in run.cells:
-        repetitions.setdefault(cell.id, []).append(cell)
-    page = environment.get_template("page.html").render(
-        run=run,
-        engines=engines(run.cells),
-        meanings=MEANINGS,
-        counts=Counter(map(outcome, run.cells)),
-        findings=findings,
-        grids=grids(run.cells),
-        filters=Filters(run.cells),
-        numbers={id_: number for number, id_ in enumerate(repetitions)},
-        stories=[[_story(results, cell) for cell in group] for group in repetitions.values()],
-        legend=LEGEND if any(map(is_late, run.cells)) else None,
-        errors=by_reason((cell.id, cell.error) for cell in run.cells if cell.error),
-        left_out=by_reason((each.id, each.reason) for each in run.left_out),
-        missing=list(dict.fromkeys(cell.id for cell, _ in run.missing)),
-    )
-    return for_xml(page)
+    environment.globals |= {"worst": worst, "lines": lines, "glossary": GLOSSARY}
+    return environment
+
+
+def _anchor(id_: str) -> str:
+    """Return the id of an element for a cell's id; both as an attribute and in a link."""
+    return quote(id_, errors="surrogatepass")
+
+
+def _lasted(seconds: float) -> str:
+    """Return a duration as people write it: `34.2 s`, `5 min 3 s`."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
 
 
 def _moment(text: str) -> str:
@@ -139,12 +180,16 @@ class Log:
 
 @dataclass(frozen=True)
 class Story:
-    """A measurement; without a drawing there is `trouble`, the reason."""
+    """A measurement; without a drawing there is `trouble`, the reason.
+
+    A narrow window shows the drawing from `beginning` on, in pixels.
+    """
 
     entry: CellResult
     outcome: str
     command: str
     drawing: str | None
+    beginning: float | None
     trouble: str | None
     logs: list[Log]
     files: list[File]
@@ -154,29 +199,30 @@ def _story(results: Results, entry: CellResult) -> Story:
     """Return the story of a measurement, however much of its evidence is left."""
     folder = results.evidence(entry)
     found = [folder / name for name in (TIMELINE, *_LOGS) if (folder / name).is_file()]
-    drawing, trouble = _drawing(results, entry)
+    drawing, beginning, trouble = _drawing(results, entry)
     return Story(
         entry=entry,
         outcome=outcome(entry),
         command=results.command(entry),
         drawing=drawing,
+        beginning=beginning,
         trouble=trouble,
         logs=[_log(file) for file in found if file.name in _LOGS],
         files=[_file(file, results.folder) for file in found],
     )
 
 
-def _drawing(results: Results, entry: CellResult) -> tuple[str | None, str | None]:
-    """Return the drawing of a stored timeline, or why there is none."""
+def _drawing(results: Results, entry: CellResult) -> tuple[str | None, float | None, str | None]:
+    """Return the drawing of a stored timeline and its beginning, or why there is none."""
     try:
         timeline = results.timeline(entry)
     except Damaged as damage:
-        return None, f"{TIMELINE} {damage}."
+        return None, None, f"{TIMELINE} {damage}."
     if timeline is None:
-        return None, "Nothing of it was stored: the cell never began."
+        return None, None, "Nothing of it was stored: the cell never began."
     if not timeline.probes:
-        return None, "It ended before any connection was made."
-    return draw(timeline, entry), None
+        return None, None, "It ended before any connection was made."
+    return draw(timeline, entry), find_beginning(timeline, entry), None
 
 
 def _log(file: Path) -> Log:
@@ -203,7 +249,7 @@ class Row:
     verdict: str | None
     seconds: float
     connections: int
-    failures: str
+    failures: Mapping[Outcome, int]
 
 
 def _rows(reload: ReloadResult) -> list[Row]:
@@ -214,9 +260,8 @@ def _rows(reload: ReloadResult) -> list[Row]:
         if address.verdict == "ok":
             well[label] = address.probes
             continue
-        failures = ", ".join(f"{count} {how}" for how, count in address.failures.items())
         seconds = address.outage_seconds
-        found.append(Row([label], address.verdict, seconds, address.probes, failures))
+        found.append(Row([label], address.verdict, seconds, address.probes, address.failures))
     if well:
-        found.append(Row([*well], "ok", 0.0, sum(well.values()), ""))
+        found.append(Row([*well], "ok", 0.0, sum(well.values()), {}))
     return found

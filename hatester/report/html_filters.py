@@ -10,7 +10,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from hatester.analysis.model import CellResult
-from hatester.analysis.outcomes import MEANINGS, outcome
+from hatester.analysis.outcomes import MEANINGS, MISSING, outcome
+from hatester.matrix.plan import Cell
 
 _FORM, _FILTERED = "#filters", "#matrix"
 
@@ -26,7 +27,7 @@ class Axis:
 class Filters:
     """The filters for some cells. An axis that has one value only needs none."""
 
-    def __init__(self, cells: Sequence[CellResult]) -> None:
+    def __init__(self, cells: Sequence[CellResult | Cell]) -> None:
         names = dict.fromkeys(name for cell in cells for name in _values(cell))
         axes = [
             Axis(name, tuple(dict.fromkeys(_values(cell)[name] for cell in cells)))
@@ -35,7 +36,7 @@ class Filters:
         self.axes = [_in_order(axis) for axis in axes if len(axis.values) > 1]
         self._groups: dict[frozenset[tuple[str, ...]], str] = {}
 
-    def classes(self, cells: Iterable[CellResult]) -> str:
+    def classes(self, cells: Iterable[CellResult | Cell]) -> str:
         """Return the classes of what is shown as long as one of these cells is selected."""
         selected = [self._boxes(cell) for cell in cells]
         columns = [set(boxes) for boxes in zip(*selected, strict=True)]
@@ -61,7 +62,7 @@ class Filters:
         """Return the ids of an axis' boxes, by its number."""
         return [f"v{axis}-{number}" for number in range(len(self.axes[axis].values))]
 
-    def _boxes(self, cell: CellResult) -> tuple[str, ...]:
+    def _boxes(self, cell: CellResult | Cell) -> tuple[str, ...]:
         """Return the boxes that must be ticked for a cell to be selected, one of each axis."""
         values = _values(cell)
         return tuple(
@@ -70,14 +71,18 @@ class Filters:
         )
 
 
-def _values(cell: CellResult) -> dict[str, str]:
+def _values(cell: CellResult | Cell) -> dict[str, str]:
+    if isinstance(cell, Cell):
+        kernel, build, verdict = cell.kernel, cell.build, MISSING
+    else:
+        kernel, build, verdict = cell.kernel.name, cell.haproxy.name, outcome(cell)
     return {
-        "Linux": cell.kernel.name,
-        "HAProxy": cell.haproxy.name,
+        "Linux": kernel,
+        "HAProxy": build,
         "scenario": cell.scenario,
         "setting": cell.setting,
         "method": cell.method,
-        "verdict": outcome(cell),
+        "verdict": verdict,
     }
 
 
@@ -85,4 +90,4 @@ def _in_order(axis: Axis) -> Axis:
     """Return verdicts in the order of `MEANINGS`, all else in that of the run."""
     if axis.name != "verdict":
         return axis
-    return Axis(axis.name, tuple(name for name in MEANINGS if name in axis.values))
+    return Axis(axis.name, tuple(name for name in (*MEANINGS, MISSING) if name in axis.values))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,6 +10,7 @@ from tabulate import multiline_formats, tabulate
 from hatester.analysis.model import CellResult
 from hatester.analysis.outcomes import COLOURS, LEGEND, is_late, lines, worst
 from hatester.analysis.run import RunResult
+from hatester.matrix.plan import Cell
 from hatester.util.text import counted, for_markdown, printable
 
 _MARKDOWN = ("github", "pipe")
@@ -20,7 +20,8 @@ _MARKDOWN = ("github", "pipe")
 class Grid:
     """The cells of one setting, scenario and method, in the order of the run.
 
-    `cells` has the repetitions of each, by the names of its kernel and its build.
+    `cells` has the repetitions of each, by the names of its kernel and its build; none of a cell
+    that is missing.
     """
 
     setting: str
@@ -41,19 +42,27 @@ class Grid:
         return list(dict.fromkeys(build for _, build in self.cells))
 
     @property
-    def every(self) -> list[CellResult]:
-        return list(itertools.chain(*self.cells.values()))
+    def every(self) -> list[CellResult | Cell]:
+        return [cell for place in self.cells for cell in self.shown(*place)]
 
-    def row(self, kernel: str) -> list[CellResult]:
-        return [cell for cell in self.every if cell.kernel.name == kernel]
+    def row(self, kernel: str) -> list[CellResult | Cell]:
+        return [cell for at in self.cells if at[0] == kernel for cell in self.shown(*at)]
 
-    def column(self, build: str) -> list[CellResult]:
-        return [cell for cell in self.every if cell.haproxy.name == build]
+    def column(self, build: str) -> list[CellResult | Cell]:
+        return [cell for at in self.cells if at[1] == build for cell in self.shown(*at)]
+
+    def shown(self, kernel: str, build: str) -> Sequence[CellResult | Cell]:
+        """Return the repetitions of a cell; the planned cell where it is missing."""
+        missing = Cell(kernel, build, self.setting, self.scenario, self.method)
+        return self.cells[(kernel, build)] or [missing]
 
 
-def grids(cells: Iterable[CellResult]) -> list[Grid]:
-    """Return the cells of each table: kernels down, HAProxy across."""
+def grids(cells: Iterable[CellResult], planned: Iterable[Cell] = ()) -> list[Grid]:
+    """Return the cells of each table: kernels down, HAProxy across; also those only planned."""
     found: dict[tuple[str, str, str], dict[tuple[str, str], list[CellResult]]] = {}
+    for each in planned:
+        grid = found.setdefault((each.setting, each.scenario, each.method), {})
+        grid.setdefault((each.kernel, each.build), [])
     for cell in cells:
         grid = found.setdefault((cell.setting, cell.scenario, cell.method), {})
         grid.setdefault((cell.kernel.name, cell.haproxy.name), []).append(cell)

@@ -11,6 +11,7 @@ import math
 from xml.etree.ElementTree import Element, SubElement, tostring
 
 from hatester.analysis.model import CellResult, ListenerCause, ReloadResult
+from hatester.analysis.outcomes import worst_reload
 from hatester.analysis.timeline import Phase, Timeline
 from hatester.report.lanes import Streak, idle_times, marks, owners, streaks
 from hatester.util.text import for_xml, listed
@@ -56,6 +57,11 @@ def draw(timeline: Timeline, cell: CellResult) -> str:
     return _Drawing(timeline, cell).draw()
 
 
+def find_beginning(timeline: Timeline, cell: CellResult) -> float | None:
+    """Return the x from where a narrow window shows the drawing; None without a reload."""
+    return _Drawing(timeline, cell).beginning
+
+
 class _Drawing:
     """The steps, HAProxy's reports, the lanes, the seconds and a legend, one below the other.
 
@@ -70,6 +76,7 @@ class _Drawing:
         self.svg = _picture(f"Timeline of {cell.id}", cell.explanation)
         self.lines = _add(self.svg, "g")
         self.y = 0.0
+        self.beginning = self._find_beginning()
         self.legend: dict[str, str] = {}
         """The words of the legend, by class."""
 
@@ -86,6 +93,13 @@ class _Drawing:
     def _x(self, at: float) -> float:
         share = (at - self.start) / (self.end - self.start)
         return _LEFT + min(max(share, 0.0), 1.0) * (_WIDTH - _LEFT - _RIGHT)
+
+    def _find_beginning(self) -> float | None:
+        """Return the x of the worst reload; of the first where none has a result."""
+        step = worst_reload(self.entries).step if self.entries else None
+        reloads = self.timeline.reloads
+        found = [each for each in reloads if each.step == step] or list(reloads)
+        return self._x(found[0].at) if found else None
 
     def _draw_steps(self) -> None:
         """Draw each step's number and words, in as many rows as they need, beside a line."""
@@ -137,6 +151,10 @@ class _Drawing:
     def _draw_lane(self, label: str) -> None:
         """Draw an address's connections, and below them who held its listener."""
         self._draw_name(label, self.y + _BAR / 2 + 4)
+        if self.beginning is not None:
+            # In a narrow window, the names at the left are out of sight.
+            below = self.y + _BAR + _BAND + 14
+            self._draw_name(label, below, x=self.beginning + 5, kind="again")
         idle = idle_times(self.timeline, self.entries, label)
         found = streaks(self.timeline, label, idle)
         for run in sorted(found, key=lambda run: run.outcome != "ok"):
@@ -224,9 +242,9 @@ class _Drawing:
             self.y += _ROW
         self.y += 4
 
-    def _draw_name(self, name: str, y: float) -> None:
+    def _draw_name(self, name: str, y: float, x: float = 0, kind: str = "name") -> None:
         short = name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
-        label = _add(self.svg, "text", x=0, y=y, kind="name")
+        label = _add(self.svg, "text", x=x, y=y, kind=kind)
         _add(label, "tspan", short)
         if short != name:
             _add(label, "title", name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.wait import WebDriverWait
 
 from hatester.analysis.findings import Finding
 from hatester.matrix.plan import Cell
@@ -21,6 +23,9 @@ from hatester.report.html import render
 from tests.factories.runs import EVIDENCE, measured, stored, varied
 
 Browser = webdriver.Chrome
+WORST = "6.1/2.2/plain/address-returns/signal"
+AXE = Path(os.environ.get("AXE", "node_modules/axe-core/axe.min.js"))
+"""The file of axe-core, as `npm install axe-core` stores it."""
 
 _CHROMIUM, _DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 ARGUMENTS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage")
@@ -128,7 +133,8 @@ def cell(browser: Browser, scenario: str, kernel: str, column: int) -> WebElemen
 
 
 def box(browser: Browser, axis: str, value: str) -> WebElement:
-    """Return the box that is ticked for a value."""
+    """Return the box that is ticked for a value, in the open filter."""
+    browser.execute_script("document.querySelector('#filters details').open = true")
     return browser.find_element(
         By.XPATH,
         f"//fieldset[legend = '{axis}']//label[normalize-space() = '{value}']/input",
@@ -171,6 +177,69 @@ def test_filter_hides_rows_and_columns(page: Browser) -> None:
     assert len(visible(page, ".cell")) == 2
     page.find_element(By.CSS_SELECTOR, "button[type=reset]").click()
     assert len(visible(page, ".cell")) == 7
+
+
+def test_worst_cells_are_listed_first_and_are_filtered(page: Browser) -> None:
+    found = texts(page, ".worst .chip")
+    assert found[0] == "down refused, silent"
+    assert found[-1] == "lossy 1 reset .44"
+    box(page, "verdict", "silent").click()
+    assert texts(page, ".worst .chip") == found[1:]
+
+
+def test_filter_is_closed_at_first(page: Browser) -> None:
+    assert visible(page, "#filters summary")
+    assert visible(page, "#filters input") == []
+
+
+def test_link_to_a_repetition_opens_its_story(page: Browser) -> None:
+    page.execute_script("location.hash = '5.10/2.2/plain/lost-address/signal/2'")
+    [story] = visible(page, ".story")
+    assert "HAProxy 2.2 on Linux 5.10" in story.text
+
+
+def test_word_leads_to_the_glossary(page: Browser) -> None:
+    page.execute_script(f"location.hash = '{WORST}'")
+    page.find_element(By.CSS_SELECTOR, ".story:target .chip a.word").click()
+    assert visible(page, ".story") == []
+    [word] = visible(page, ".glossary :target")
+    assert word.text.startswith("down an address was still dead")
+
+
+def test_narrow_timeline_begins_at_the_reload(page: Browser) -> None:
+    see(page, 400, "light")
+    page.execute_script(f"location.hash = '{WORST}'")
+    wait = WebDriverWait(page, 10)
+    wait.until(lambda _: page.execute_script("return document.querySelector"
+               "('.story:target .drawing').scrollLeft") > 100)  # fmt: skip
+    [name, *_] = visible(page, ".story:target text.again")
+    assert 0 < name.location["x"] < 200
+    assert visible(page, ".story:target .narrow")
+    # The reader may scroll back.
+    back = "const box = document.querySelector('.story:target .drawing'); box.scrollLeft = 0;"
+    wait.until(lambda _: page.execute_script(f"{back} return box.scrollLeft") == 0)
+
+
+def test_stories_are_printed(page: Browser) -> None:
+    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    try:
+        assert len(visible(page, ".story")) == 7
+        assert visible(page, ".overview")
+        assert visible(page, "#filters") == []
+    finally:
+        page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+
+
+@pytest.mark.skipif(not AXE.is_file(), reason="axe-core is not installed")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [400, 1280])
+@pytest.mark.parametrize("place", ["top", WORST])
+def test_axe_finds_no_violation(page: Browser, width: int, scheme: str, place: str) -> None:
+    see(page, width, scheme)
+    page.execute_script(f"location.hash = '{place}'")
+    page.execute_script(AXE.read_text())
+    found = page.execute_async_script("axe.run().then(arguments[0])")
+    assert [each["id"] for each in found["violations"]] == []
 
 
 def test_a_scenario_goes_with_its_table(page: Browser) -> None:
@@ -222,7 +291,7 @@ def test_page_is_silent_and_fetches_nothing(page: Browser) -> None:
 def test_nothing_is_wider_than_the_window(page: Browser, width: int) -> None:
     see(page, width, "light")
     assert overflow(page) <= 0
-    page.execute_script("location.hash = 's0'")
+    page.execute_script(f"location.hash = '{WORST}'")
     assert visible(page, ".story")
     assert overflow(page) <= 0
 
@@ -236,7 +305,7 @@ def test_long_names_fit_a_phone(browser: Browser, tmp_path: Path) -> None:
     run = stored(tmp_path, [measured(names, EVIDENCE["outage"])])
     (run.folder / "report.html").write_text(render(run, []))
     see(browser, 400, "light")
-    for place in ("", "#s0"):
+    for place in ("", f"#{names.id}"):
         browser.get((run.folder / "report.html").as_uri() + place)
         assert overflow(browser) <= 0
 
@@ -244,7 +313,8 @@ def test_long_names_fit_a_phone(browser: Browser, tmp_path: Path) -> None:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_what_is_written_can_be_read(page: Browser, scheme: str) -> None:
     see(page, 1280, scheme)
-    for place in ("top", "s0", "s1", "s2", "s3", "s4", "s5", "s6"):
+    stories = [each.get_attribute("id") for each in page.find_elements(By.CLASS_NAME, "story")]
+    for place in ("top", *stories):
         page.execute_script(f"location.hash = '{place}'")
         contrasts = page.execute_script(CONTRASTS)
         assert contrasts

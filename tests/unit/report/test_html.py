@@ -17,6 +17,7 @@ from hatester.analysis.model import Measurement
 from hatester.analysis.outcomes import lines
 from hatester.analysis.run import Omission
 from hatester.matrix.plan import Cell, cell_of
+from hatester.report.glossary import GLOSSARY
 from hatester.report.html import render
 from hatester.report.tables import grids
 from hatester.results.folder import store
@@ -225,6 +226,62 @@ def test_a_page_says_how_much_of_an_interrupted_run_there_is(tmp_path: Path) -> 
     assert f"Not measured yet 1 cell {CELL.id}" in text
     run.add(measured(CELL, EVIDENCE["ok"] | {"seed": 1}, repetition=2))
     assert "were measured." not in Reader(render(run, [])).text
+
+
+def test_a_planned_cell_is_drawn_as_missing_and_is_filtered(tmp_path: Path) -> None:
+    other = Cell("6.12", "2.2", "plain", "lost-address", "signal")
+    run = begin(tmp_path, {}, [CELL, other])
+    run.add(measured(CELL, EVIDENCE["ok"]))
+    page = Reader(render(run, []))
+    [missing] = page.all("span", "cell")
+    assert {"missing", "v0-1", "v1-1"} <= set((missing["class"] or "").split())
+    assert "6.12 missing" in page.text
+    assert "1 missing planned, and not measured (yet)" in page.text
+    # A repetition that is missing is counted in its cell.
+    twice = stored(tmp_path, [measured(CELL, EVIDENCE["ok"])], seeds=(0, 1))
+    assert "ok 1 missing" in Reader(render(twice, [])).text
+
+
+def test_anchors_stay_the_same_when_a_run_is_resumed(tmp_path: Path) -> None:
+    first, second = Cell("5.10", "b &", *["s"] * 3), CELL
+    run = begin(tmp_path, {}, [first, second])
+    run.add(measured(second, EVIDENCE["ok"]))
+    before = {each["id"] for each in Reader(render(run, [])).all("section") if "id" in each}
+    assert before == {f"{second.id}/1"}
+    run.add(measured(first, EVIDENCE["ok"]))
+    after = [each["id"] for each in Reader(render(run, [])).all("article")]
+    assert after == ["5.10/b%20%26/s/s/s", second.id]
+
+
+def test_worst_cells_come_first(run: Results) -> None:
+    page = render(run, []).partition('class="worst"')[2]
+    ids = re.findall(r'<a href="#(.*?)">', page)[:5]
+    assert ids == [
+        "6.1/2.2/plain/address-returns/signal",
+        "6.1/3.0/plain/lost-address/signal",
+        "5.10/2.2/plain/lost-address/signal",
+        "6.1/2.2/plain/lost-address/signal",
+        "5.10/3.0/plain/lost-address/signal",
+    ]
+
+
+def test_durations_are_on_the_page(tmp_path: Path) -> None:
+    result = measured(CELL, EVIDENCE["ok"])
+    cell = result.cell.model_copy(update={"seconds": 303.4})
+    text = Reader(render(stored(tmp_path, [Measurement(cell, result.timeline)]), [])).text
+    assert "Measuring took 5 min 3 s, of all cells together" in text
+    assert "Measuring took 5 min 3 s Seed" in text
+
+
+def test_glossary_has_the_words_of_the_document() -> None:
+    document = Path(__file__).parents[3] / "docs/reading-results.md"
+    text = document.read_text()
+    _, _, words = text.partition("## Verdicts")
+    tabled = re.findall(r"^\| `(\w+)` \|", words, re.MULTILINE)
+    assert tabled
+    assert {*tabled} <= {*GLOSSARY}
+    for word in GLOSSARY:
+        assert word in text, word
 
 
 def test_there_is_a_filter_for_what_differs_and_for_nothing_else(run: Results) -> None:

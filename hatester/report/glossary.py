@@ -1,0 +1,33 @@
+"""The glossary of a page: the words that it uses as docs/reading-results.md explains them."""
+
+from __future__ import annotations
+
+from hatester.analysis.outcomes import MEANINGS, MISSING
+
+FAILURES = {
+    "refused": "the kernel answered that no process listens",
+    "reset": "the connection was made and then torn down",
+    "timeout": "nothing came for 5 s",
+    "unreachable": "there is no route to the address",
+    "empty": "the connection was closed without a byte",
+    "wrong": "the answer is not one of the scenario's",
+}
+"""How connections fail."""
+
+GLOSSARY = {
+    **MEANINGS,
+    MISSING: "planned, and not measured (yet)",
+    **FAILURES,
+    "should have answered": "the address is present all the while, and both configurations, the "
+    "one in service and the one being loaded, bind it; only such addresses count for a verdict",
+    "no word": "HAProxy had the time to report the result of the reload, and did not",
+    "late": "(~) the prober was late, by more than one interval for one connection of a hundred; "
+    "short outages and single losses can be the host's",
+    "seed": "decides everything in a cell that chance would decide; the same seed gives the same "
+    "result on the virtual clock",
+    "clock": "the source of the guest's time: virtual (the instructions it executes) or real (the "
+    "host's time)",
+    "setting": "a named set of sysctls, HAProxy arguments and bind options",
+    "method": "the way in which a reload is asked for",
+    "check": "one connection to each address at one moment",
+}
