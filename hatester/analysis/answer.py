@@ -20,7 +20,7 @@ from hatester.util.text import counted, listed, were
 from provision.guest.connections import CONNECT
 
 _MOST = 12
-"""How many addresses are listed; of more, it is said how many there are."""
+"""The most addresses that are listed; of more, only their number is."""
 _NOTHING = "costs nothing"
 _EVENTS = {
     LOST: "{} missing at a reload",
@@ -35,7 +35,7 @@ def answer(run: RunResult) -> list[Finding]:
     if not configuration:
         return []
     by_scenario = grouped(run.cells, lambda cell: cell.scenario)
-    found = [Finding(listed(configuration.names), _watched(configuration))]
+    found = [Finding(listed(configuration.names), _describe_scope(configuration))]
     for name, words in ((RELOAD_SAME, "a reload of the same"), (RELOAD, "a reload")):
         if cells := by_scenario.get(name):
             found.append(Finding(f"{words} with nothing missing", _costs(cells)))
@@ -44,7 +44,7 @@ def answer(run: RunResult) -> list[Finding]:
     return found
 
 
-def _watched(configuration: UserConfiguration) -> tuple[str, ...]:
+def _describe_scope(configuration: UserConfiguration) -> tuple[str, ...]:
     """Return what was asked of the configuration, and which addresses it can lose."""
     binds, unwatched = configuration.binds, configuration.unwatched
     every = dict.fromkeys((*binds, *unwatched))

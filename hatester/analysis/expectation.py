@@ -85,7 +85,7 @@ def load(
     if path.name == "run.json":
         found = _shown(cells_of(str(path.parent)), planned)
     elif path.suffix in (".yml", ".yaml") or is_there(path, _is_no_folder):
-        found = Expectation(_written(path, planned), {})
+        found = Expectation(_read_patterns(path, planned), {})
     else:
         found = _shown(cells_of(given), planned)
     if not found.outcomes:
@@ -121,7 +121,7 @@ def _some(content: object) -> object:
     return outcomes
 
 
-def _mapping(content: object) -> object:
+def _require_mapping(content: object) -> object:
     if not content or not isinstance(content, dict):
         there = quoted(content) if content else "nothing"
         raise ValueError(f"here belong patterns over cell ids with outcomes, not {there}")
@@ -132,14 +132,14 @@ class _Patterns(
     pydantic.RootModel[
         Annotated[
             dict[str, Annotated[tuple[str, ...], pydantic.BeforeValidator(_some)]],
-            pydantic.BeforeValidator(_mapping),
+            pydantic.BeforeValidator(_require_mapping),
         ]
     ]
 ):
     """The content of a file: the outcomes by patterns over cell ids, as --only has them."""
 
 
-def _written(path: Path, planned: Sequence[str]) -> dict[str, tuple[str, ...]]:
+def _read_patterns(path: Path, planned: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """Return the outcomes of the first pattern that matches a cell."""
     patterns = load_yaml(path, _Patterns).root
     for pattern, outcomes in patterns.items():

@@ -27,7 +27,7 @@ UNHARMED = ("ok", "unasked")
 """Verdicts on a reload in which no connection was lost."""
 _QUOTE = 120
 _QUEUED = ("reset", "timeout")
-"""How connections end that nobody has accepted."""
+"""The ends of connections that no process has accepted."""
 _COMPLAINTS = {
     "refused": "refused the connection",
     "reset": "reset the connection",
@@ -191,7 +191,7 @@ class _Story:
         first, *others = [*self._holders(self.down), *self._holders(self.out)]
         said = [f"{self._damage()}: {first}", *others]
         if self.lossy:
-            said.append(f"single connections to {self._named(self.lossy)} were lost as well")
+            said.append(f"single connections to {self._names(self.lossy)} were lost as well")
         return [*said, *self._report()]
 
     def _damage(self) -> str:
@@ -200,20 +200,22 @@ class _Story:
         said = []
         if self.down and not self.reload.silent:
             said.append(
-                f"{self._named(self.down)} did not answer from {_signed(self._start())} to the end "
-                f"of the observation at {_signed(self.reload.seconds)}"
+                f"{self._names(self.down)} did not answer from {_offset(self._start())} to the end "
+                f"of the observation at {_offset(self.reload.seconds)}"
             )
         if self.out:
             lengths = [each.outage_seconds for each in self.out.values()]
             stretches = sum(len(each.outages) for each in self.out.values())
             several = ", in several stretches" if stretches > len(self.out) else ""
             said.append(
-                f"{self._named(self.out)} did not answer for {_range(lengths)} s "
+                f"{self._names(self.out)} did not answer for {_range(lengths)} s "
                 f"(from the last success before to the first after{several})"
             )
         if not self.reload.silent:
             return f"after {step}, {listed(said)}"
-        silent = f"HAProxy reported success{self._when()} after {step}, and {self._silence()}"
+        silent = (
+            f"HAProxy reported success{self._report_time()} after {step}, and {self._silence()}"
+        )
         return f"{silent}, and {listed(said)}" if said else silent
 
     def _start(self) -> float:
@@ -223,14 +225,14 @@ class _Story:
     def _silence(self) -> str:
         """Return what became of the addresses that are down once HAProxy had reported success."""
         start = self._start()
-        since = f"from {_signed(start)} on" if start > self._reported_at() else "from then on"
-        names = self._named(self.down)
+        since = f"from {_offset(start)} on" if start > self._reported_at() else "from then on"
+        names = self._names(self.down)
         return f"{since} " + (
             f"nobody listened on {names}" if self._is_abandoned() else f"{names} did not answer"
         )
 
     def _is_abandoned(self) -> bool:
-        """Return whether nobody listened on the addresses that are down after the report."""
+        """Return True if nobody listened on the addresses that are down after the report."""
         last = {label: each for each in self.causes for label in each.addresses}
         return all(
             label in last
@@ -277,13 +279,15 @@ class _Story:
             if cause.owners:
                 said.append(self._held(cause, labels, is_first=number == 0))
             else:
-                said.append(self._unheld(cause, labels, is_first=number == 0) + _around(cause))
+                said.append(
+                    self._unheld(cause, labels, is_first=number == 0) + _describe_neighbours(cause)
+                )
         return ", then ".join(said)
 
     def _held(self, cause: ListenerCause, labels: Sequence[str], is_first: bool) -> str:
-        time = f"from {_signed(cause.start)} to {_signed(cause.end)}"
+        time = f"from {_offset(cause.start)} to {_offset(cause.end)}"
         what = self._listeners(labels) if is_first else "it" if len(labels) == 1 else "them"
-        text = f"{_named_holders(cause.owners)} held {what} {time}"
+        text = f"{_holder_names(cause.owners)} held {what} {time}"
         is_queued = cause.queue or self._lost(labels).most_common(1)[0][0] in _QUEUED
         if {"new worker", "new process", "master"} & {*cause.owners} and is_queued:
             text += " and accepted nothing"
@@ -292,11 +296,11 @@ class _Story:
         return text + (f", its queue grew to {cause.queue}" if cause.queue else "")
 
     def _unheld(self, cause: ListenerCause, labels: Sequence[str], is_first: bool) -> str:
-        time = f"from {_signed(cause.start)} to {_signed(cause.end)}"
+        time = f"from {_offset(cause.start)} to {_offset(cause.end)}"
         is_said = self.reload.silent and {*labels} == {*self.down} and self._is_abandoned()
         if is_first and is_said and cause.end == self.reload.seconds:
             return f"nobody did {time}, the end of the observation"
-        where = f"on {self._named(labels)} " if is_first else ""
+        where = f"on {self._names(labels)} " if is_first else ""
         return f"nobody listened {where}{time}"
 
     def _report(self) -> list[str]:
@@ -308,30 +312,30 @@ class _Story:
         elif not self.reload.silent:
             is_false = self.reload.is_true is False and not self.down
             doubt = ", which was not true" if is_false else ""
-            said.append(f"reported {self.reload.reported}{self._when()}{doubt}")
+            said.append(f"reported {self.reload.reported}{self._report_time()}{doubt}")
         return [f"HAProxy {listed(said)}"] if said else []
 
-    def _when(self) -> str:
+    def _report_time(self) -> str:
         at = self.reload.reported_at
-        return "" if at is None else f" at {_signed(at)}"
+        return "" if at is None else f" at {_offset(at)}"
 
-    def _named(self, labels: Mapping[str, object] | Sequence[str]) -> str:
+    def _names(self, labels: Mapping[str, object] | Sequence[str]) -> str:
         return listed(self.names[label] for label in labels)
 
     def _listeners(self, labels: Sequence[str]) -> str:
-        return f"the listener{'s' * (len(labels) > 1)} of {self._named(labels)}"
+        return f"the listener{'s' * (len(labels) > 1)} of {self._names(labels)}"
 
 
-def _around(cause: ListenerCause) -> str:
-    """Return who listened before nobody did, and who after."""
-    earlier, later = _named_holders(cause.before), _named_holders(cause.after)
+def _describe_neighbours(cause: ListenerCause) -> str:
+    """Return the holders before and after the time in which nobody listened."""
+    earlier, later = _holder_names(cause.before), _holder_names(cause.after)
     if earlier and earlier == later:
         return f" ({earlier} did before and after)"
     said = [f"{earlier} did before"] * bool(earlier) + [f"{later} did after"] * bool(later)
     return f" ({listed(said)})" if said else ""
 
 
-def _named_holders(holders: Sequence[str]) -> str:
+def _holder_names(holders: Sequence[str]) -> str:
     return listed("another process" if each == "stranger" else f"the {each}" for each in holders)
 
 
@@ -356,6 +360,6 @@ def _range(values: Sequence[float], digits: int = 2) -> str:
     return spread(f"{min(values):.{digits}f}", f"{max(values):.{digits}f}")
 
 
-def _signed(seconds: float) -> str:
+def _offset(seconds: float) -> str:
     text = f"{seconds:+.2f} s"
     return text.replace("-0.00", "+0.00")

@@ -123,7 +123,7 @@ def _behaviour(
     typical = [cell for cell in cells if _fate(cell) == fate]
     who = f"{named_builds(builds, every)} "
     is_one = len(builds) == 1
-    where = _named_kernels(typical, cells, planned)
+    where = _join_kernels(typical, cells, planned)
     if fate == "well":
         lost = [failure_kinds(cell).total() for cell in typical if cell.verdict == "lossy"]
         if not lost:
@@ -165,11 +165,11 @@ def _variations(
         for effect, builds in changed.items():
             if effect in EFFECTS:
                 which = () if builds == hit else tuple(builds)
-                effects.setdefault((effect, which), []).append(_named_way(way, base))
+                effects.setdefault((effect, which), []).append(_describe_way(way, base))
             elif effect == "other":
                 affected = [cell for cell in group if _build(cell) in builds]
                 said += [
-                    f"{_named_way(way, base)}: {each}" for each in _behaviours(affected, planned)
+                    f"{_describe_way(way, base)}: {each}" for each in _behaviours(affected, planned)
                 ]
     return [
         f"{listed(ways)} {EFFECTS[effect][0 if len(ways) == 1 else 1]}"
@@ -323,7 +323,7 @@ def named_builds(builds: Sequence[str], every: Sequence[str]) -> str:
     return f"HAProxy {listed(builds)}"
 
 
-def _named_kernels(
+def _join_kernels(
     cells: Sequence[CellResult], among: Sequence[CellResult], planned: Sequence[Cell]
 ) -> str:
     """Return the kernels of cells; where others are planned and not measured, how many are."""
@@ -345,7 +345,7 @@ def _all(count: int) -> str:
     return "both" if count == 2 else f"all {number(count)}"
 
 
-def _named_way(way: Way, base: Way) -> str:
+def _describe_way(way: Way, base: Way) -> str:
     setting, method = way
     if method == base[1]:
         return setting

@@ -20,7 +20,7 @@ Verdict = Literal["ok", "unasked", "lossy", "outage", "down", "error"]
 ReloadVerdict = Literal["ok", "unasked", "lossy", "outage", "down"]
 AddressVerdict = Literal["ok", "lossy", "outage", "down"]
 Outcome = Literal["ok", "refused", "reset", "timeout", "unreachable", "empty", "wrong"]
-"""How a connection ends (provision/guest/connections.py)."""
+"""The end of a connection (provision/guest/connections.py)."""
 Owner = Literal["master", "new worker", "old worker", "stranger"]
 Holder = Literal["master", "new worker", "old worker", "new process", "old process", "stranger"]
 """The holder of a listener in a sentence: without a master, workers are processes."""

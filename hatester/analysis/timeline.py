@@ -34,7 +34,7 @@ OVERTAKING_SECONDS = 1.0
 """At most, from the end of an observation to the reload that ended it before it was steady."""
 
 STRICT = pydantic.ConfigDict(extra="forbid", allow_inf_nan=False)
-"""How everything that a guest has sent is validated."""
+"""The validation of data from a guest."""
 
 
 @dataclass(frozen=True)
@@ -59,14 +59,14 @@ class Timeline(Evidence):
     __pydantic_config__: ClassVar = STRICT
 
     seed: Annotated[int, pydantic.Field(ge=0, le=1 << 63, strict=True)]
-    """What decided all that chance would."""
+    """Decides everything in the cell that chance would decide."""
     clock: Literal["real", "virtual"]
-    """What the guest's time followed."""
+    """The clock that the guest's time followed."""
     configurations: Mapping[Name, Names]
     """The addresses that each binds."""
     checks: Annotated[tuple[Check, ...], Length(4096)]
     failed: str | None = None
-    """Why the cell could not be measured."""
+    """The reason why the cell could not be measured."""
 
     @functools.cached_property
     def by_address(self) -> Mapping[str, Sequence[Probe]]:
@@ -103,7 +103,7 @@ class Timeline(Evidence):
 
     @functools.cached_property
     def burden(self) -> float:
-        """The share of the guest's processors that watching took, from 0 to 1."""
+        """Return the share of the guest's processors that watching took, from 0 to 1."""
         used = self.probing.cpu_seconds + self.sampling.cpu_seconds
         there = self.probing.seconds * self.probing.processors
         return min(used / there, 1.0) if there else 0.0
@@ -232,7 +232,7 @@ def holdings(timeline: Timeline, reload: Reload, label: str) -> list[Holding]:
     found = [
         Holding(label, owner, pid, start, end, queue)
         for (pid, owner), listeners in held.items()
-        for start, end, queue in _merged(listeners, timeline.tolerance)
+        for start, end, queue in _merge(listeners, timeline.tolerance)
     ]
     found += [Holding(label, None, None, *bounds, 0) for bounds in _gaps(timeline, reload, own)]
     return sorted(found, key=lambda each: (each.start, each.pid or 0))
@@ -248,7 +248,7 @@ def _owner(timeline: Timeline, reload: Reload, pid: int, listener: Listener) -> 
     return "stranger"
 
 
-def _merged(listeners: Sequence[Listener], tolerance: float) -> list[tuple[float, float, int]]:
+def _merge(listeners: Sequence[Listener], tolerance: float) -> list[tuple[float, float, int]]:
     """Start, end and queue of listeners, in order of their start, that no sample lies between."""
     found: list[tuple[float, float, int]] = []
     for each in listeners:
@@ -265,7 +265,7 @@ def _gaps(
 ) -> list[tuple[float, float]]:
     """Start and end of the times in which no sample showed any of the listeners."""
     begin = min(reload.at, *(each.start for each in timeline.listeners))
-    covered = [(start, end) for start, end, _ in _merged(listeners, timeline.tolerance)]
+    covered = [(start, end) for start, end, _ in _merge(listeners, timeline.tolerance)]
     # The last sample may be some time before the end; what it saw held is not known to be let go.
     ends = [each.end for each in timeline.listeners] + [each.end for each in timeline.processes]
     last = max(ends)

@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 RECIPE = 1
-"""How package lists are kept, and what apt answers by them. Raise it with a change in this file
+"""The form of package lists, and of apt's answers by them. Raise it with a change in this file
 that gives other lists or answers, or another form of them. All lists are fetched again then."""
 APT_SECONDS = 600.0
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
@@ -140,10 +140,10 @@ class Archive:
         Raises MeasurementError when the mirror has no such suite, and UserError when the mirror
         cannot be reached.
         """
-        with usable(self._root), self._locked():
+        with usable(self._root), self._lock():
             self._fetch_lists(suite)
 
-    def _locked(self) -> AbstractContextManager[None]:
+    def _lock(self) -> AbstractContextManager[None]:
         return locked(self._root / "lock", "fetches package lists")
 
     def _fetch_lists(self, suite: str) -> None:
@@ -162,7 +162,7 @@ class Archive:
             ) from error
         for lists in self._lists(suite):
             lists.note()
-        self._fetched(suite).touch()
+        self._stamp(suite).touch()
 
     def resolve(self, suite: str, *packages: str) -> list[Package]:
         """Return `packages` and all that they depend on, in the versions that the suite has.
@@ -185,13 +185,13 @@ class Archive:
         with usable(self._root):
             cache.use(self._root)
             if not self._has_lists(suite, _Lists.are_untouched):
-                with self._locked():
+                with self._lock():
                     # Another thread may have fetched them meanwhile.
                     if not self._has_lists(suite, _Lists.are_whole):
                         self._fetch_lists(suite)
 
     def _has_lists(self, suite: str, test: Callable[[_Lists], bool]) -> bool:
-        return self._fetched(suite).exists() and all(map(test, self._lists(suite)))
+        return self._stamp(suite).exists() and all(map(test, self._lists(suite)))
 
     def _lists(self, suite: str) -> list[_Lists]:
         return [_Lists(self._root, name) for name in _with_base(suite)]
@@ -201,7 +201,7 @@ class Archive:
     ) -> list[T]:
         """Return the stored answer to a question about a suite's lists, or ask now and store it."""
         known = cache.use(self._root) / f"{suite}.{name}.json"
-        answer = jsonfile.recall(known, form) if _is_as_new(known, self._fetched(suite)) else None
+        answer = jsonfile.recall(known, form) if _is_as_new(known, self._stamp(suite)) else None
         if answer is None:
             self._have_lists(suite)
             answer = ask()
@@ -278,7 +278,7 @@ class Archive:
             except process.CommandError as error:
                 raise UserError(f"{uri} cannot be fetched: {_reason(error.output)}") from error
 
-    def _fetched(self, suite: str) -> Path:
+    def _stamp(self, suite: str) -> Path:
         return self._root / f"{suite}.fetched"
 
     def _configure(self, suite: str) -> None:

@@ -34,7 +34,7 @@ from hatester.util.locks import locked
 
 _MANIFEST = ".manifest.json"
 _NO_SPACE = re.compile(r".*(?:no space left on device|disk quota exceeded).*", re.IGNORECASE)
-"""What tools say when there is none, Debian's and those written in Go."""
+"""The message of tools, Debian's and those written in Go, when the disk is full."""
 
 M = TypeVar("M", bound=pydantic.BaseModel)
 
@@ -112,7 +112,7 @@ def entry(kind: str, name: str, make: Callable[[Path], None]) -> Path:
     folder = subfolder(kind) / name
     with usable(folder):
         if not _is_untouched(folder):
-            with _locked_entry(folder):
+            with _lock_entry(folder):
                 if not _is_whole(folder):
                     _make(folder, make)
     return folder
@@ -127,7 +127,7 @@ def entries(kind: str, beginning: str) -> Iterator[Path]:
         with usable(folder):
             is_there = _is_untouched(folder)
             if not is_there:
-                with _locked_entry(folder):
+                with _lock_entry(folder):
                     is_there = _is_whole(folder)
         if is_there:
             yield folder
@@ -136,7 +136,7 @@ def entries(kind: str, beginning: str) -> Iterator[Path]:
 def renew(kind: str, name: str, make: Callable[[Path], None]) -> None:
     """Make an entry anew; only a new one that is whole replaces the old one."""
     folder = subfolder(kind) / name
-    with usable(folder), _locked_entry(folder):
+    with usable(folder), _lock_entry(folder):
         _make(folder, make)
 
 
@@ -145,7 +145,7 @@ def reject(folder: Path, inode: int, reason: str) -> None:
 
     `inode` is the one that its folder had.
     """
-    with usable(folder), _locked_entry(folder):
+    with usable(folder), _lock_entry(folder):
         if folder.exists() and folder.stat().st_ino == inode:
             quarantine(folder, reason)
 
@@ -174,7 +174,7 @@ def identity(folder: Path) -> str:
         return _fingerprint(_manifest(folder).contents())
 
 
-def _locked_entry(folder: Path) -> AbstractContextManager[None]:
+def _lock_entry(folder: Path) -> AbstractContextManager[None]:
     return locked(
         folder.with_name(f".{folder.name}.lock"), f"makes {folder.parent.name}/{folder.name}"
     )

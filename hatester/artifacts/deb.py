@@ -22,7 +22,7 @@ UNPACKED_BYTES = 4 << 30
 """Of a package, at most: a kernel with all its modules takes less than 1 GiB."""
 
 BROKEN = (tarfile.TarError, ArithmeticError, LookupError, ValueError)
-"""What comes of archives that are: tarfile checks its own format, but not the numbers and the names
+"""Exceptions for broken archives: tarfile checks its own format, but not the numbers and the names
 in a header."""
 _UNFIT = (
     process.CommandError,
@@ -31,7 +31,7 @@ _UNFIT = (
     NotADirectoryError,
     IsADirectoryError,
 )
-"""What comes of packages that are broken, or have a file where they have a folder as well."""
+"""Exceptions for packages that are broken, or have a file and a folder of one name."""
 
 
 @dataclass(frozen=True)

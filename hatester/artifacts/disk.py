@@ -15,7 +15,7 @@ SECONDS = 300.0
 
 
 READ_ONLY = ("-O", "^has_journal", "-m", "0")
-"""How mke2fs(8) makes a file system that is only read."""
+"""Options of mke2fs(8) for a file system that is only read."""
 
 
 def make_ext4(folder: Path, image: Path) -> None:

@@ -48,7 +48,7 @@ _ALGORITHMS = {40: "sha1", 64: "sha256"}
 _PASSING = (408, 429, 500, 502, 503, 504)
 """Statuses of a server that may answer well the next time."""
 _WRONG = (requests.RequestException, HTTPError, UnicodeError)
-"""What requests raises, for odd URLs as well."""
+"""Exceptions of requests, also those for odd URLs."""
 
 LINE_SECONDS = 5.0
 """Without a terminal, progress is a line of the log so often."""
@@ -106,7 +106,7 @@ def _fetch(url: str, wanted: str, target: Path) -> None:
     if os.path.lexists(partial) and not partial.is_file():
         quarantine(partial, "is damaged: it is not a file")
     deadline = time.monotonic() + SECONDS
-    _tried(url, lambda: _complete(url, wanted, partial, deadline))
+    _retry(url, lambda: _complete(url, wanted, partial, deadline))
     partial.rename(target)
 
 
@@ -115,18 +115,18 @@ def fetch_json(url: str) -> Any:
     deadline = time.monotonic() + SECONDS
 
     def attempt() -> Any:
-        with _opened(url, 0) as transfer:
+        with _open(url, 0) as transfer:
             try:
-                return json.loads(b"".join(_bounded(url, transfer, deadline)))
+                return json.loads(b"".join(_read_bounded(url, transfer, deadline)))
             except _WRONG as error:
                 raise _Broken(_reason(error)) from error
             except ValueError as error:
                 raise MeasurementError(f"{url} is not JSON") from error
 
-    return _tried(url, attempt)
+    return _retry(url, attempt)
 
 
-def _tried(url: str, attempt: Callable[[], T]) -> T:
+def _retry(url: str, attempt: Callable[[], T]) -> T:
     reason = ""
     for number in range(TRIES):
         time.sleep(PAUSE_SECONDS if number else 0)
@@ -160,12 +160,12 @@ def _receive(url: str, partial: Path, begun: int, deadline: float) -> None:
     """Append what a partial file lacks."""
     name = urlsplit(url).path.rpartition("/")[2] or url
     with (
-        _opened(url, begun) as transfer,
+        _open(url, begun) as transfer,
         _shown(name, transfer.total) as arrived,
     ):
         try:
             with partial.open("ab" if transfer.start else "wb") as file:
-                for piece in _bounded(url, transfer, deadline):
+                for piece in _read_bounded(url, transfer, deadline):
                     file.write(piece)
                     arrived(file.tell())
                 size = file.tell()
@@ -177,7 +177,7 @@ def _receive(url: str, partial: Path, begun: int, deadline: float) -> None:
         raise _Broken(f"it broke off after {size} of {transfer.total} bytes")
 
 
-def _bounded(url: str, transfer: _Transfer, deadline: float) -> Iterator[bytes]:
+def _read_bounded(url: str, transfer: _Transfer, deadline: float) -> Iterator[bytes]:
     """Yield the pieces of a transfer, as long as they are neither too many nor too late."""
     size = transfer.start
     for piece in transfer.pieces:
@@ -194,7 +194,7 @@ def _bounded(url: str, transfer: _Transfer, deadline: float) -> Iterator[bytes]:
 
 
 @contextmanager
-def _opened(url: str, begun: int) -> Iterator[_Transfer]:
+def _open(url: str, begun: int) -> Iterator[_Transfer]:
     """Open a file from its byte number `begun` on; from its first, where that is not possible."""
     if urlsplit(url).scheme == "file":
         path = _local(url)

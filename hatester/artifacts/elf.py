@@ -122,7 +122,7 @@ class _Libraries:
         self._root = root
         self._rpath = program.rpath
         self._further = further
-        self._folders = (*_configured(root), *_FOLDERS, _LOCAL)
+        self._folders = (*_library_folders(root), *_FOLDERS, _LOCAL)
         self._add(program)
         if "libc.so.6" in self.places:
             for name in _OPENED:
@@ -187,7 +187,7 @@ def _dynamic(elf: ELFFile, path: str) -> _Elf:
     return _Elf(path, tuple(tags["needed"]), () if runpath else rpath, runpath)
 
 
-def _configured(root: Root) -> Iterator[str]:
+def _library_folders(root: Root) -> Iterator[str]:
     """Yield the folders for libraries that a root's files name: musl's, and ldconfig(8)'s."""
     yield from filter(None, re.split(r"[:\n]", _text(root, "/etc/ld-musl-x86_64.path")))
     files = ["/etc/ld.so.conf"]

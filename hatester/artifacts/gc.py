@@ -82,7 +82,7 @@ class Item:
     is_useless: bool = False
     """True if it cannot be of use any more, however young it is."""
     stays: str = ""
-    """Why it stays, however old it is."""
+    """The reason why it stays, however old it is."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ def clean(
             sentence = "The cache is in use, by a run or the like; clean it when that has ended."
             held.enter_context(locks.taken(cache.use_lock(), sentence))
         roots = find_roots()
-        items = [*_cached(roots), *(_measured(results) if RESULTS in chosen else ())]
+        items = [*_cache_items(roots), *(_result_items(results) if RESULTS in chosen else ())]
         broom = _Broom(chosen, seconds, time.time(), roots, is_dry)
         return Swept(list(broom.sweep(items)), broom.now, is_dry)
 
@@ -205,7 +205,7 @@ class _Broom:
             item.lock.unlink(missing_ok=True)
 
 
-def _cached(roots: Roots) -> Iterator[Item]:
+def _cache_items(roots: Roots) -> Iterator[Item]:
     """Find everything in the cache except the keys, which stay."""
     root = cache.root()
     for path in _inside(root):
@@ -226,7 +226,7 @@ def _entry(part: str, path: Path) -> list[Item]:
     """Return the item at a path in a folder of entries; none, if it has vanished."""
     if re.fullmatch(_ENTRIES[part], path.name) and not path.is_symlink():
         lock = path / "lock" if part == "apt" else _lock(path)
-        return _item(part, _described(part, path), path, lock)
+        return _item(part, _describe_entry(part, path), path, lock)
     return _other(path)
 
 
@@ -247,7 +247,7 @@ def _lock(path: Path) -> Path:
     return path.with_name(f".{hidden['name'] if hidden else path.name}.lock")
 
 
-def _measured(results: Path) -> Iterator[Item]:
+def _result_items(results: Path) -> Iterator[Item]:
     """Find all runs and the figures of `invoke bench` in the folder of results.
 
     The newest run stays, since `latest` points at it; other files are ignored.
@@ -262,7 +262,7 @@ def _measured(results: Path) -> Iterator[Item]:
                 yield from _item(RESULTS, f"bench/{file.stem}", file, _lock(file))
         elif (path / "run.json").exists() and not path.is_symlink():
             stays = LATEST if path.resolve() == newest else ""
-            what = _described(RESULTS, path)
+            what = _describe_entry(RESULTS, path)
             yield from _item(RESULTS, what, path, path / "lock", path / "run.json", stays=stays)
 
 
@@ -303,7 +303,7 @@ def _needs(saved: Path) -> list[str]:
         return []
 
 
-def _described(part: str, path: Path) -> str:
+def _describe_entry(part: str, path: Path) -> str:
     """Return an entry's own description; its name, where it has none."""
     try:
         return _DESCRIPTIONS[part](path)

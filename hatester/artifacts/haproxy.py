@@ -22,7 +22,7 @@ from hatester.util.versions import matches
 log = logging.getLogger(__name__)
 
 RECIPE = 1
-"""How a tree is made of the ingredients of its source. Raise it with a change in this file,
+"""The way to make a tree of the ingredients of its source. Raise it with a change in this file,
 elf.py, disk.py, oci.py (how an image becomes a tree), haproxy_packages.py or
 rootfs.py that makes another tree of the same ingredients, or refuses them."""
 

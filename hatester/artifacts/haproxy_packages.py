@@ -28,7 +28,7 @@ LIBRARIES = "bookworm"
 _LIBRARY = re.compile(r"^usr/lib(?:64)?/(?:[^/]+-linux-gnu/)?[^/]+\.so(?:\.[^/]*)?$")
 _NEEDLESS = re.compile(r"^usr/(?:share/(?:doc|man|lintian|bug|vim|locale)|lib/debug)/")
 _TOOLS = {"procps": "usr/bin/kill"}
-"""What the packaged unit runs beside HAProxy, by the package that has it."""
+"""Programs that the packaged unit runs beside HAProxy, by the package that has them."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def on_this_host(archive: Archive, patterns: Sequence[str], suite: str | None) -
     Raises MeasurementError for a pattern of no file, and when `suite` lacks something that they
     depend on.
     """
-    files = [file for pattern in patterns for file in _matching(pattern)]
+    files = [file for pattern in patterns for file in _glob(pattern)]
     try:
         given = [(file.name, file.read_bytes()) for file in files]
     except OSError as error:
@@ -113,7 +113,7 @@ def on_this_host(archive: Archive, patterns: Sequence[str], suite: str | None) -
     return LocalPackages(archive, suite, given, archive.resolve_files(suite, files, *_TOOLS))
 
 
-def _matching(pattern: str) -> list[Path]:
+def _glob(pattern: str) -> list[Path]:
     """Return the files that an absolute path with wildcards matches."""
     named = Path(pattern)
     # Path.glob is for patterns below a folder.
@@ -133,7 +133,7 @@ def _version(packages: Sequence[Path]) -> str:
     The version of a package that was not made by Debian may be another.
     """
     for package in packages:
-        for member, content in _installed(package):
+        for member, content in _installed_members(package):
             if member.name == BINARY and content:
                 return version_of(content.read(), f"/{BINARY} of {package.name}")
     raise MeasurementError(f"none of the packages has a /{BINARY}")
@@ -143,7 +143,7 @@ def _members(packages: Sequence[Path], own: Container[Path]) -> Iterator[Member]
     """Yield the members of a tree: all of HAProxy's `own` packages, the libraries of the others."""
     for package in packages:
         tool = _TOOLS.get(package.name.partition("_")[0])
-        for member, content in _installed(package):
+        for member, content in _installed_members(package):
             if package in own:
                 is_wanted = not _NEEDLESS.match(member.name)
             else:
@@ -152,7 +152,7 @@ def _members(packages: Sequence[Path], own: Container[Path]) -> Iterator[Member]
                 yield member, content
 
 
-def _installed(package: Path) -> Iterator[Member]:
+def _installed_members(package: Path) -> Iterator[Member]:
     """Yield what a package installs, by the names of a merged /usr and without directories."""
     with subprocess.Popen(
         ["dpkg-deb", "--fsys-tarfile", package],

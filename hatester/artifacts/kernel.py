@@ -28,14 +28,14 @@ from hatester.util.paths import PROVISION
 log = logging.getLogger(__name__)
 
 RECIPE = 1
-"""How a kit is made of its ingredients. Raise it with a change in this file, deb.py, disk.py,
+"""The way to make a kit of its ingredients. Raise it with a change in this file, deb.py, disk.py,
 kernel_source.py, or kmod.py that makes another kit of the same ingredients, or
 refuses them. BOOT_MODULES, USED and the content of INIT are ingredients."""
 INIT = PROVISION / "guest/initramfs-init"
 BUSYBOX = "busybox-static"
 BOOT_MODULES = ("virtio_pci", "virtio_blk", "virtio_net", "virtio_rng", "ext4")
 USED = ("dummy", "overlay")
-"""What scenarios cannot do without: interfaces with addresses, and a root to write to."""
+"""Modules that every scenario needs: for interfaces with addresses, and a writable root."""
 _UNPACK = {".ko.gz": ("gzip", "-d", "-q"), ".ko.zst": ("zstd", "-d", "-q", "--rm")}
 _VERMAGIC = re.compile(rb"vermagic=([!-~]+)")
 

@@ -1,7 +1,7 @@
-"""Where a kernel comes from: whatever that is, it can be laid into a folder in one form.
+"""The sources of kernels; each can be unpacked into a folder of the same form.
 
-In it, `boot/vmlinuz-RELEASE` is the kernel (or, from Debian's 7.x on, a file `vmlinuz` among its
-modules), and `lib/modules/RELEASE` has its modules.
+In this folder, `boot/vmlinuz-RELEASE` is the kernel, and `lib/modules/RELEASE` has its modules.
+From Debian's 7.x on, the kernel is a file `vmlinuz` among its modules.
 """
 
 from __future__ import annotations
@@ -205,14 +205,14 @@ def _local(paths: Sequence[Path]) -> list[Path]:
     files: list[Path] = []
     for path in paths:
         pattern = path / "*.deb" if is_there(path, Path.is_dir) else path
-        found = [path] if is_there(path, Path.is_file) else sorted(_matching(pattern))
+        found = [path] if is_there(path, Path.is_file) else sorted(_glob(pattern))
         if not found:
             raise UserError(f"{path}: there is no Debian package.")
         files += found
     return files
 
 
-def _matching(pattern: Path) -> Iterator[Path]:
+def _glob(pattern: Path) -> Iterator[Path]:
     # Path.glob is for patterns below a folder.
     return map(Path, glob.iglob(str(pattern)))  # noqa: PTH207
 

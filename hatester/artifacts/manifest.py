@@ -73,7 +73,7 @@ class Manifest:
         try:
             noted = jsonfile.read(self.file, _FORM)
             # A file that has to be read has no checksum then, and is unlike what was noted.
-            return self._look(self._trusted(noted), lambda _: "") == noted
+            return self._look(self._trustworthy_files(noted), lambda _: "") == noted
         except (Damaged, FileNotFoundError):
             return False
 
@@ -88,7 +88,7 @@ class Manifest:
             raise Damaged(f"{self.file.name} is missing") from error
         except Damaged as error:
             raise Damaged(f"{self.file.name} {error}") from error
-        found = self._look(self._trusted(noted), _checksum)
+        found = self._look(self._trustworthy_files(noted), _checksum)
         _require_alike(noted, found)
         jsonfile.write(self.file, found)
 
@@ -100,7 +100,7 @@ class Manifest:
             return []
         return [(name, *fact[:3]) for name, fact in sorted(noted.items())]
 
-    def _trusted(self, noted: Mapping[str, Fact]) -> dict[str, Fact]:
+    def _trustworthy_files(self, noted: Mapping[str, Fact]) -> dict[str, Fact]:
         """Return the files that cannot have changed since without another time of change."""
         written = self.file.stat().st_mtime_ns
         return {name: fact for name, fact in noted.items() if fact.seen and fact.seen[-1] < written}

@@ -1,4 +1,4 @@
-"""Where Debian's archive is: as the user has set it, as the host has it, or as mmdebstrap does."""
+"""The mirrors of Debian's archive: the user's, or else the host's, or else mmdebstrap's default."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hatester.util.text import quoted
 
 SECONDS = 60.0
 _URI = re.compile(r"[a-z][a-z+-]*:[!-~]+")
-"""As a field of sources.list(5) has it."""
+"""A URI in a field of sources.list(5)."""
 
 
 @dataclass(frozen=True)

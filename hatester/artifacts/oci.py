@@ -27,7 +27,7 @@ from hatester.util.files import checksum
 log = logging.getLogger(__name__)
 
 RECIPE = 1
-"""How an image is fetched by its reference. Raise it with a change in this file that fetches
+"""The way to fetch an image by its reference. Raise it with a change in this file that fetches
 something else, or keeps it in another form. The one of haproxy.py stands for how an image becomes a
 tree."""
 SECONDS = 600.0
@@ -39,7 +39,7 @@ _REASON = re.compile(r'level=fatal msg="((?:[^"\\]|\\.)*)"')
 """The reason with which skopeo fails, in the format of logrus."""
 _PLATFORM = ("--override-os", "linux", "--override-arch", "amd64")
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-"""Where an image that does not say has its programs."""
+"""The default of images that do not set it."""
 
 
 class _Settings(pydantic.BaseModel):

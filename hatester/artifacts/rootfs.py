@@ -24,7 +24,7 @@ from hatester.util.paths import is_there
 
 BINARY = "usr/sbin/haproxy"
 Member = tuple[tarfile.TarInfo, IO[bytes] | None]
-"""What a tree is to have, as tarfile takes it."""
+"""A file of a tree, as tarfile takes it."""
 _MERGED = re.compile(r"^(?:lib|lib64|bin|sbin)(?=/|$)")
 _FOLDERS = ("dev", "proc", "sys", "tmp", "run/haproxy", "var/lib/haproxy", "etc/haproxy")
 _MOST_LINKS = 40

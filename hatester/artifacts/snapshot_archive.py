@@ -22,7 +22,7 @@ from hatester.util.errors import MeasurementError
 from hatester.util.versions import debian_order, matches
 
 RECIPE = 1
-"""How the files of a kernel are found. Raise it with a change in this file, deb.py or versions.py
+"""The way to find the files of a kernel. Raise it with a change in this file, deb.py or versions.py
 that finds other files for the same kernel, or keeps the answer in another form."""
 ARCHITECTURES = ("amd64", "all")
 _Version = Annotated[
@@ -81,7 +81,7 @@ def _newest(base: str, release: str, beginning: str | None) -> str:
     """Return the newest version of a kernel's package."""
     url = f"{base}/mr/binary/{quote(IMAGE + release, safe='')}/"
     try:
-        there = [each.binary_version for each in _asked(url, _Binaries).result]
+        there = [each.binary_version for each in _ask(url, _Binaries).result]
     except NotThere as error:
         raise MeasurementError(
             f"the snapshot archive {base} has no kernel {release}; it must be all of what "
@@ -99,14 +99,14 @@ def _newest(base: str, release: str, beginning: str | None) -> str:
 def _sha1(base: str, package: str, version: str) -> str:
     """Return the SHA-1 by which the archive has the file of a package."""
     name, number = quote(package, safe=""), quote(version, safe="")
-    answer = _asked(f"{base}/mr/binary/{name}/{number}/binfiles?fileinfo=1", _Files)
+    answer = _ask(f"{base}/mr/binary/{name}/{number}/binfiles?fileinfo=1", _Files)
     found = [each.hash for each in answer.result if each.architecture in ARCHITECTURES]
     if not found:
         raise MeasurementError(f"the snapshot archive {base} has no {package} {version} for amd64")
     return found[0]
 
 
-def _asked(url: str, model: type[M]) -> M:
+def _ask(url: str, model: type[M]) -> M:
     try:
         return model.model_validate(fetch_json(url))
     except pydantic.ValidationError as error:

@@ -12,7 +12,7 @@ from hatester.util.files import usable, write_whole
 
 SECONDS = 30.0
 GUEST = "hatester-guest"
-"""What ssh(1) knows every guest by, whatever port leads to it."""
+"""The name by which ssh(1) knows every guest, whatever port leads to it."""
 # Vagrant has its own client read no other file of known hosts than the global one.
 _SSH_CONFIG = """\
 HostKeyAlias {guest}

@@ -28,7 +28,7 @@ from hatester.util.paths import PROVISION
 log = logging.getLogger(__name__)
 
 RECIPE = 1
-"""How a system is made of its ingredients. Raise it with a change in this file or disk.py that
+"""The way to make a system of its ingredients. Raise it with a change in this file or disk.py that
 makes another image of the same ingredients. NEEDLESS, DISK_SIZE and the contents of OVERLAY and
 CUSTOMISE are ingredients."""
 OVERLAY = PROVISION / "guest/system"

@@ -54,7 +54,7 @@ _PLAIN = re.compile(r"/[^\x00-\x1f\x7f\ud800-\udfff]{1,4000}")
 """A path that a shell can be given."""
 _UNASKED = Answer(problem="not read")
 _NO_CERTIFICATES = (".ocsp", ".issuer", ".sctl", ".dh", ".key")
-"""What may lie beside a certificate (HAProxy's configuration manual, ssl-load-extra-files)."""
+"""Endings of files beside a certificate (HAProxy's configuration manual, ssl-load-extra-files)."""
 _VERSION = re.compile(
     r"\d(?:[0-9.+~-]|amd64|arm64|aarch64|aws|azure|backports|bpo|build|cloud|deb|default|dev|el|fc|gcp"
     r"|generic|kvm|lowlatency|lts|ppa|pve|rc|rt|ubuntu|u|x86_64){0,60}"
@@ -111,7 +111,7 @@ def capture(remote: Remote, configurations: Sequence[str] = ()) -> Captured:
     gathered = _Gathered()
     texts = _configurations(remote, configurations or seen.arguments.configurations, gathered)
     copy = Copy(seen.environment, seen.arguments.folder)
-    gathered.files[CONFIGURATION] = copy.configuration(_joined(texts))
+    gathered.files[CONFIGURATION] = copy.configuration(_join(texts))
     _gather(remote, copy, gathered)
     release = _version(seen.facts["release"].text)
     if not release:
@@ -168,7 +168,7 @@ def _configurations(remote: Remote, paths: Sequence[str], gathered: _Gathered) -
     return texts
 
 
-def _joined(texts: Sequence[str]) -> str:
+def _join(texts: Sequence[str]) -> str:
     """Return configurations as one, as HAProxy reads them: one after another."""
     return "\n".join(text.removesuffix("\n") for text in texts) + "\n"
 
@@ -185,22 +185,22 @@ def _gather(remote: Remote, copy: Copy, gathered: _Gathered) -> None:
         for path, each in wanted.items():
             answer = asked.get(each.path, _UNASKED)
             if kind == "list":
-                gathered.files[path] = _copied_list(copy, each, answer, gathered)
+                gathered.files[path] = _copy_list(copy, each, answer, gathered)
             elif answer.names is None or not each.can_be_folder:
-                gathered.stand_ins[path] = _described(each, answer, gathered)
+                gathered.stand_ins[path] = _describe_certificates(each, answer, gathered)
             else:
                 found = _folder(remote, each, answer.names, gathered)
                 gathered.stand_ins |= _in_folder(path, kind, found)
     counted = [each for each in copy.wanted.items() if each[1].kind == "map"]
     entries = remote.count(each.path for _, each in counted if _PLAIN.fullmatch(each.path))
     for path, each in counted:
-        gathered.stand_ins[path] = _counted(each, entries.get(each.path, _UNASKED), gathered)
+        gathered.stand_ins[path] = _count_entries(each, entries.get(each.path, _UNASKED), gathered)
     for path, each in copy.wanted.items():
         if each.kind in ("revocations", "tickets"):
             gathered.stand_ins[path] = stand_ins.unread(each.kind)
 
 
-def _copied_list(copy: Copy, wanted: Wanted, answer: Answer, gathered: _Gathered) -> str:
+def _copy_list(copy: Copy, wanted: Wanted, answer: Answer, gathered: _Gathered) -> str:
     """Return the copy of a crt-list; of one that cannot be read, a list of one certificate."""
     found = copy.certificate_list(answer.text)
     if not found:
@@ -216,7 +216,7 @@ def _folder(
     fit = [each for each in sorted(names) if not each.startswith(".")]
     inside = [f"{wanted.path}/{each}" for each in fit if not each.endswith(_NO_CERTIFICATES)]
     asked = remote.read(inside[:_MOST_FILES])
-    found = [_described(wanted, each, gathered) for each in asked.values()]
+    found = [_describe_certificates(wanted, each, gathered) for each in asked.values()]
     return found or [stand_ins.unread(wanted.kind)]
 
 
@@ -230,7 +230,7 @@ def _in_folder(path: str, kind: Kind, found: Sequence[StandIn]) -> dict[str, Sta
     return {path: StandIn.model_validate({"kind": kind, "keys": keys, "names": 1})}
 
 
-def _described(wanted: Wanted, answer: Answer, gathered: _Gathered) -> StandIn:
+def _describe_certificates(wanted: Wanted, answer: Answer, gathered: _Gathered) -> StandIn:
     """Return the stand-in of a file with certificates, the smallest one if it cannot be read."""
     found = None if answer.problem else stand_ins.describe(wanted.kind, answer.text)
     if found is None:
@@ -239,7 +239,7 @@ def _described(wanted: Wanted, answer: Answer, gathered: _Gathered) -> StandIn:
     return found or stand_ins.unread(wanted.kind)
 
 
-def _counted(wanted: Wanted, answer: Answer, gathered: _Gathered) -> StandIn:
+def _count_entries(wanted: Wanted, answer: Answer, gathered: _Gathered) -> StandIn:
     text = answer.text.strip()
     if not text.isdecimal() or len(text) > 7:
         gathered.problems.append(f"{wanted.where}: {_problem(answer)}")

@@ -19,7 +19,7 @@ from hatester.matrix.surroundings import environment
 from hatester.matrix.surroundings.named_files import Named, Places, named, places_of
 
 OTHER = "other"
-"""What a report counts a directive as that hatester does not know: its word may be anything."""
+"""The name in a report for directives that hatester does not know: their words may be secrets."""
 _FILES: Mapping[str, tuple[Kind, str]] = {
     "authorities": ("authorities", "ca-base"),
     "certificate": ("certificate", "crt-base"),
@@ -143,7 +143,7 @@ class Copy:
             return self._conditional(line.texts)
         header, body = _patterns(line.section)
         if line.number == line.start:
-            kept = self._matched(line.texts, header)
+            kept = self._match(line.texts, header)
             self._is_inside = kept is not None
             self._store = line.texts[1] if line.section == "crt-store" and line.texts[1:] else ""
         else:
@@ -161,16 +161,16 @@ class Copy:
             return kept and [texts[0], *kept]
         if texts[0] == "load":
             return self._load(texts[1:])
-        return self._matched(texts, patterns)
+        return self._match(texts, patterns)
 
-    def _matched(
+    def _match(
         self, texts: Sequence[str], patterns: Mapping[str, list[list[str]]]
     ) -> list[str] | None:
         """Return the words that stand for those of a line, by the first pattern that fits."""
-        found = (self._fitted(texts, pattern) for pattern in patterns.get(texts[0], ()))
+        found = (self._fit(texts, pattern) for pattern in patterns.get(texts[0], ()))
         return next((each for each in found if each is not None), None)
 
-    def _fitted(self, texts: Sequence[str], pattern: Sequence[str]) -> list[str] | None:
+    def _fit(self, texts: Sequence[str], pattern: Sequence[str]) -> list[str] | None:
         kept: list[str] = []
         for index, token in enumerate(pattern):
             rest = texts[index:]
@@ -213,7 +213,7 @@ class Copy:
     def _keyword(self) -> str:
         """Return the word that the line is counted as."""
         texts = [each for each in self._line.texts if each not in ("no", "default")]
-        return _counted(texts[0]) if texts else "crt-list"
+        return _name_for_report(texts[0]) if texts else "crt-list"
 
     def _value(self, token: str, text: str) -> str | None:
         """Return what stands for a word, where a pattern has a token; None if it does not fit."""
@@ -261,7 +261,7 @@ class Copy:
 
     def _leave_out(self, texts: Sequence[str]) -> None:
         word = texts[1] if texts[0] in ("no", "default") and texts[1:] else texts[0]
-        self.left_out[_counted(word)] += 1
+        self.left_out[_name_for_report(word)] += 1
         if word in _NEEDED and self._is_inside:
             self.unclear.append(f"{word}, line {self._line.number}")
 
@@ -289,13 +289,13 @@ class Copy:
         """Return a line such as `.if`, its condition evaluated as far as values are known."""
         match texts:
             case [(".if" | ".elif") as word, *condition]:
-                return f"{word} {self._evaluated(' '.join(condition))}"
+                return f"{word} {self._evaluate(' '.join(condition))}"
             case [(".else" | ".endif") as word, *_]:
                 return word
-        self.left_out[_counted(texts[0])] += 1
+        self.left_out[_name_for_report(texts[0])] += 1
         return ""
 
-    def _evaluated(self, condition: str) -> str:
+    def _evaluate(self, condition: str) -> str:
         kept: list[str] = []
 
         def evaluate(found: re.Match[str]) -> str:
@@ -318,7 +318,7 @@ class Copy:
         return re.sub("\0", lambda _: next(found), known)
 
 
-def _counted(word: str) -> str:
+def _name_for_report(word: str) -> str:
     """Return the name by which a directive is counted."""
     return word if word in _vocabulary() else OTHER
 
@@ -343,10 +343,10 @@ def _match_of(file: Named, texts: Sequence[str]) -> str:
 def _patterns(section: str) -> tuple[Mapping[str, list[list[str]]], Mapping[str, list[list[str]]]]:
     """Return the patterns of a section's first line, and of those in it, by their first words."""
     header, body = allow_list.SECTIONS.get(section, ("", ""))
-    return _compiled(header), _compiled(body)
+    return _compile(header), _compile(body)
 
 
-def _compiled(text: str) -> dict[str, list[list[str]]]:
+def _compile(text: str) -> dict[str, list[list[str]]]:
     patterns: dict[str, list[list[str]]] = {}
     for line in filter(None, map(str.split, text.splitlines())):
         for first in line[0].split("|"):
@@ -370,5 +370,5 @@ def _option_set(name: str) -> Mapping[str, _Option]:
 @functools.cache
 def _vocabulary() -> frozenset[str]:
     texts = [text for both in allow_list.SECTIONS.values() for text in both]
-    firsts = {word for text in texts for word in _compiled(text)}
+    firsts = {word for text in texts for word in _compile(text)}
     return frozenset((*allow_list.RULES.split(), *firsts))

@@ -70,7 +70,7 @@ class Remote:
     def ask(self, commands: Mapping[str, str]) -> dict[str, Answer]:
         """Return the output of shell commands by name, without control characters."""
         return {
-            name: _said(*outcome)
+            name: _answer(*outcome)
             for name, outcome in zip(commands, self._look([*commands.values()]), strict=True)
         }
 
@@ -118,7 +118,7 @@ def _outcome(lines: list[str]) -> tuple[int | None, bytes]:
     return (int(status), output) if is_whole else (None, b"")
 
 
-def _said(status: int | None, output: bytes) -> Answer:
+def _answer(status: int | None, output: bytes) -> Answer:
     problem = _problem(status)
     text = output.decode("utf-8", "replace")
     return Answer(problem=problem) if problem else Answer(_CONTROLS.sub("?", text))

@@ -20,7 +20,7 @@ from hatester.util.pem import BLOCK, LookAlikes
 from hatester.util.validation import Declaration
 
 Kind = Literal["certificate", "authorities", "revocations", "tickets", "map", "list"]
-"""What a file is for; `authorities` are certificates without a key, a `list` is a crt-list."""
+"""The purpose of a file; `authorities` are certificates without a key, a `list` is a crt-list."""
 Key = Literal["RSA 2048", "RSA 3072", "RSA 4096", "ECDSA P-256", "ECDSA P-384", "ECDSA P-521"]
 """A key's kind and size."""
 Match = Literal["beg", "dir", "dom", "end", "int", "ip", "len", "reg", "str", "sub"]

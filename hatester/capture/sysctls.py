@@ -98,7 +98,7 @@ def own(texts: Iterable[str], in_force: Mapping[str, str], release: str) -> dict
 
     `texts` are those of its files, and `release` is its kernel's.
     """
-    named = {_dotted(name) for text in texts for name in _SETTING.findall(text)}
+    named = {_with_dots(name) for text in texts for name in _SETTING.findall(text)}
     patterns = [name for name in named if any(each in name for each in "*?[")]
     return {
         name: value
@@ -112,7 +112,7 @@ def own(texts: Iterable[str], in_force: Mapping[str, str], release: str) -> dict
     }
 
 
-def _dotted(name: str) -> str:
+def _with_dots(name: str) -> str:
     """Return a name with dots; if a slash separates first, dots are in parts (sysctl.d(5))."""
     first = re.search(r"[./]", name)
     return name.replace("/", ".") if first and first[0] == "/" else name

@@ -39,13 +39,13 @@ CONNECT_SECONDS = 30
 COMMAND_SECONDS = 120
 PREPARE_SECONDS = 300
 ANSWER_SECONDS = 20
-"""In which a guest that lives does the least of things."""
+"""The time in which a living guest answers the simplest request."""
 OUTPUT_BYTES = 8 << 20
 """Of a command, at most."""
 CUT = -1
 """The exit status of a command whose channel was closed before it ended (paramiko's)."""
 RACE = 1000
-"""How often the guest's time may be the host's where it has nothing to do but wait."""
+"""The most seconds of an idle guest's virtual clock in a second of the host."""
 PROGRAM = "/opt/hatester/guest"
 """A folder that Python runs; what it has compiled stays there and need not be compiled again."""
 
@@ -102,7 +102,7 @@ class Guest:
     vagrant: Vagrant
     connection: fabric.Connection = field(init=False)
     accelerator: str = field(init=False)
-    """What QEMU runs it with: kvm or tcg."""
+    """The one that QEMU uses: kvm or tcg."""
     is_lost: bool = field(init=False, default=False)
     """True if the agent may still be running a sequence that we stopped waiting for."""
     _server: paramiko.Channel | None = field(init=False, default=None)

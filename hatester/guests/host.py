@@ -1,4 +1,4 @@
-"""The host: what a run needs of it, and what of it stands in the results."""
+"""The host: the needs of a run, and the host's description for the results."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ COMMANDS = {
 }
 ACCELERATORS = ("auto", "kvm", "tcg")
 CACHE_DISK_BYTES = 3 * 2**30
-"""What making images and builds takes; those of the default matrix stay at 2 GiB."""
+"""Needed to make images and builds; those of the default matrix stay at 2 GiB."""
 GUEST_DISK_BYTES = 2**30
-"""What a guest writes to its disk, snapshot included."""
+"""Written by a guest to its disk, snapshot included."""
 MEMORY_BYTES = 2**30
 """A guest has 512 MiB; QEMU and the host need some beside."""
 SECONDS = 30.0

@@ -28,7 +28,7 @@ _LOCK = ".lock"
 _PURPOSE = "starts or sweeps runs"
 _QEMU = "qemu-system"
 _FOLDER = "VAGRANT_DOTFILE_PATH"
-"""Where Vagrant keeps its machines: in its environment, and in that of QEMU."""
+"""The variable with the folder of Vagrant's machines, in the environments of Vagrant and QEMU."""
 _SECONDS = 20.0
 
 
@@ -198,7 +198,7 @@ def _files_of_machines(folder: Path, declarations: Path) -> Iterator[Path]:
         raise UserError(f"{declarations} does not say what its machines need: {error}.") from error
     for name in names:
         yield from _paths(images.get(name))
-        yield from _backing(folder / "machines" / name / "qemu/disk.qcow2")
+        yield from _backing_file(folder / "machines" / name / "qemu/disk.qcow2")
 
 
 def _paths(declared: object) -> Iterator[Path]:
@@ -209,7 +209,7 @@ def _paths(declared: object) -> Iterator[Path]:
         yield Path(declared)
 
 
-def _backing(disk: Path) -> Iterator[Path]:
+def _backing_file(disk: Path) -> Iterator[Path]:
     """Yield the file below a qcow2 disk, if there is one."""
     command = ["qemu-img", "info", "--force-share", "--output=json", str(disk)]
     with contextlib.suppress(process.CommandError):

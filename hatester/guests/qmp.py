@@ -26,7 +26,7 @@ NETWORK = "net"
 """The id that the provider gives the guest's user network."""
 GUEST_ADDRESS = "198.19.255.15"
 SSH_PORT = 65522
-"""Where no configuration wants to be: an address of RFC 2544, and a port that no service has."""
+"""An address (RFC 2544) and a port that no configuration and no service uses."""
 _POLL_SECONDS = 0.02
 
 

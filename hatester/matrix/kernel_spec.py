@@ -132,7 +132,7 @@ def with_kernels(matrix: Matrix, wanted: Wanted, kernels: Kernels) -> tuple[Matr
         ]
         matrix = replace(matrix, selections=tuple(selections))
     found = [each for word in chosen.values() for each in word]
-    return _extended(matrix, found), replace(wanted, kernels=names(wanted.kernels))
+    return _extend(matrix, found), replace(wanted, kernels=names(wanted.kernels))
 
 
 def with_names(matrix: Matrix, names: Iterable[str], references: Mapping[str, str]) -> Matrix:
@@ -147,10 +147,10 @@ def with_names(matrix: Matrix, names: Iterable[str], references: Mapping[str, st
             found.append(_Chosen(name, kernel))
         elif name in references:
             found.append(_Chosen(name, parse(references[name]), references[name]))
-    return _extended(matrix, found)
+    return _extend(matrix, found)
 
 
-def _extended(matrix: Matrix, found: Iterable[_Chosen]) -> Matrix:
+def _extend(matrix: Matrix, found: Iterable[_Chosen]) -> Matrix:
     """Return the matrix with further kernels. Raises UserError for two kernels of one name."""
     kernels, references = dict(matrix.kernels), dict(matrix.described_kernels)
     for each in found:
@@ -219,21 +219,23 @@ def parse(word: str) -> Kernel:
     of a folder of packages, or of a kernel's file.
     """
     if "/" in word or word.endswith(".deb"):
-        kernel = _written(word, packages=[word])
+        kernel = _parse_kernel(word, packages=[word])
         is_kernel = not word.endswith(".deb") and is_there(kernel.packages[0], Path.is_file)
-        return _written(word, vmlinuz=word) if is_kernel else kernel
+        return _parse_kernel(word, vmlinuz=word) if is_kernel else kernel
     if word.startswith(SNAPSHOT):
-        return _written(word, snapshot=word.removeprefix(SNAPSHOT))
+        return _parse_kernel(word, snapshot=word.removeprefix(SNAPSHOT))
     suite, version, flavour, *more = [*word.split(":"), "", ""]
     if any(more):
         raise UserError(f"{FLAG} {brief(word)}: of a suite it takes SUITE:VERSION:FLAVOUR.")
     further = {"version": version, "flavour": flavour}
-    kernel = _written(word, suite=suite, **{key: each for key, each in further.items() if each})
+    kernel = _parse_kernel(
+        word, suite=suite, **{key: each for key, each in further.items() if each}
+    )
     is_single = is_release(version) and not kernel.is_pattern
     return _single(kernel, version) if is_single else kernel
 
 
-def _written(word: str, **content: object) -> Kernel:
+def _parse_kernel(word: str, **content: object) -> Kernel:
     return checked(content, Kernel, f"{FLAG} {brief(word)}", Path.cwd())
 
 

@@ -103,13 +103,13 @@ def make_plan(matrix: Matrix, wanted: Wanted) -> Plan:
     Its matrix also has the builds that `wanted` describes. Raises UserError for a name that is not
     declared, and if no cell remains.
     """
-    matrix, wanted = _described(matrix, wanted)
-    cells = _picked(_selected(matrix, wanted), wanted)
+    matrix, wanted = _with_described_builds(matrix, wanted)
+    cells = _pick(_select(matrix, wanted), wanted)
     scenarios = load_scenarios(matrix.folder / "scenarios", cells)
     return _without_unfit_declared(Plan(matrix, cells, scenarios, []))
 
 
-def _described(matrix: Matrix, wanted: Wanted) -> tuple[Matrix, Wanted]:
+def _with_described_builds(matrix: Matrix, wanted: Wanted) -> tuple[Matrix, Wanted]:
     """Return the matrix and the selection with the builds that the flags describe."""
     matrix, haproxy = with_described(matrix, wanted.haproxy)
     return matrix, replace(wanted, haproxy=haproxy)
@@ -142,9 +142,9 @@ def without_scenarios(matrix: Matrix, wanted: Wanted) -> Plan:
 
     `only` and `skip` are left for `with_scenarios`. Raises as `make_plan` does.
     """
-    matrix, wanted = _described(matrix, wanted)
+    matrix, wanted = _with_described_builds(matrix, wanted)
     blank = [each.model_copy(update={"scenarios": (BLANK,)}) for each in matrix.selections]
-    cells = _selected(replace(matrix, selections=tuple(blank)), replace(wanted, scenarios=()))
+    cells = _select(replace(matrix, selections=tuple(blank)), replace(wanted, scenarios=()))
     return _without_unfit_declared(Plan(matrix, cells, {}, []))
 
 
@@ -154,7 +154,7 @@ def with_scenarios(plan: Plan, wanted: Wanted, names: Sequence[str]) -> Plan:
     Raises UserError for a pattern that matches none.
     """
     cells = [replace(cell, scenario=name) for cell in plan.cells for name in names]
-    return replace(plan, cells=_picked(cells, wanted))
+    return replace(plan, cells=_pick(cells, wanted))
 
 
 def _without_unfit_declared(plan: Plan) -> Plan:
@@ -217,7 +217,7 @@ def unfit(
     return None
 
 
-def _selected(matrix: Matrix, wanted: Wanted) -> list[Cell]:
+def _select(matrix: Matrix, wanted: Wanted) -> list[Cell]:
     """Return the union of the matrix's selections: each cell once, those of a kernel together."""
     given: dict[str, Sequence[str]] = {
         axis: names for axis in FLAGS if (names := getattr(wanted, axis))
@@ -234,7 +234,7 @@ def _selected(matrix: Matrix, wanted: Wanted) -> list[Cell]:
     return sorted(cells, key=lambda cell: kernels.index(cell.kernel))
 
 
-def _picked(cells: Sequence[Cell], wanted: Wanted) -> list[Cell]:
+def _pick(cells: Sequence[Cell], wanted: Wanted) -> list[Cell]:
     """Return the cells that --only and --skip leave. Raises UserError for a useless pattern."""
     for pattern in wanted.only:
         _require_match(pattern, "--only", cells)

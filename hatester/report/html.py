@@ -108,10 +108,10 @@ def _environment() -> jinja2.Environment:
         "anchor": _anchor,
         "lasted": _lasted,
         "moment": _moment,
-        "signed": _signed,
+        "signed": _format_offset,
         "grown": _grown,
         "quality": _quality,
-        "checked": _checked,
+        "checked": _checked_addresses,
         "rows": _rows,
     }
     environment.globals |= {"worst": worst, "lines": lines, "glossary": GLOSSARY}
@@ -137,7 +137,7 @@ def _moment(text: str) -> str:
     return datetime.datetime.fromisoformat(text).strftime("%-d %B %Y, %H:%M:%S %Z")
 
 
-def _signed(seconds: float) -> str:
+def _format_offset(seconds: float) -> str:
     return f"{seconds:+.2f} s"
 
 
@@ -155,7 +155,7 @@ def _quality(quality: Quality) -> str:
     )
 
 
-def _checked(checks: Iterable[CheckResult]) -> list[str]:
+def _checked_addresses(checks: Iterable[CheckResult]) -> list[str]:
     """Return the addresses that any check asked."""
     return list(dict.fromkeys(label for check in checks for label in check.outcomes))
 
@@ -199,7 +199,7 @@ def _story(results: Results, entry: CellResult) -> Story:
     """Return the story of a measurement, however much of its evidence is left."""
     folder = results.evidence(entry)
     found = [folder / name for name in (TIMELINE, *_LOGS) if (folder / name).is_file()]
-    drawing, beginning, trouble = _drawing(results, entry)
+    drawing, beginning, trouble = _draw(results, entry)
     return Story(
         entry=entry,
         outcome=outcome(entry),
@@ -212,7 +212,7 @@ def _story(results: Results, entry: CellResult) -> Story:
     )
 
 
-def _drawing(results: Results, entry: CellResult) -> tuple[str | None, float | None, str | None]:
+def _draw(results: Results, entry: CellResult) -> tuple[str | None, float | None, str | None]:
     """Return the drawing of a stored timeline and its beginning, or why there is none."""
     try:
         timeline = results.timeline(entry)

@@ -18,7 +18,7 @@ def render(results: Results, findings: Sequence[Finding]) -> str:
     """Return GitHub-flavoured Markdown: findings, tables, and how to measure it again."""
     parts = [
         f"# hatester {for_markdown(results.run.run)}\n\n{for_markdown(_head(results))}",
-        *(_finding(each) for each in findings),
+        *(_render_finding(each) for each in findings),
         tables.tables(results.run, table_format="github", title="## {}"),
     ]
     if complaints := errors(results.cells):
@@ -48,7 +48,7 @@ def _head(results: Results) -> str:
     )
 
 
-def _finding(finding: Finding) -> str:
+def _render_finding(finding: Finding) -> str:
     sentences = (f"- {for_markdown(each)}" for each in finding.sentences)
     return "\n".join([f"**{for_markdown(finding.about)}**", "", *sentences])
 

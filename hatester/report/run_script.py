@@ -37,7 +37,7 @@ _MODES = {
     "systemd": "-W",
     "soft-finish": "-D",
 }
-"""How HAProxy is started for each way of reloading."""
+"""HAProxy's arguments for each reload method."""
 _OPTIONS = {
     "named": (),
     "any": (),

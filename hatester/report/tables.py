@@ -96,7 +96,7 @@ def _table(grid: Grid, table_format: str, is_coloured: bool) -> str:
 
     def shown(repetitions: Sequence[CellResult]) -> str:
         text = separator.join(map(escaped, lines(repetitions)))
-        return _coloured(text, repetitions) if is_coloured and text else text
+        return _colour(text, repetitions) if is_coloured and text else text
 
     rows = [
         [escaped(kernel), *(shown(grid.cells.get((kernel, build), [])) for build in grid.builds)]
@@ -111,7 +111,7 @@ def _escape(table_format: str) -> Callable[[str], str]:
     return for_markdown if table_format in _MARKDOWN else printable
 
 
-def _coloured(text: str, repetitions: Iterable[CellResult]) -> str:
+def _colour(text: str, repetitions: Iterable[CellResult]) -> str:
     """Return text in the colour of the worst outcome, for a terminal (console_codes(4))."""
     code = f"38;5;{COLOURS[worst(repetitions)]}"
     return "\n".join(f"\x1b[{code}m{line}\x1b[0m" for line in text.split("\n"))

@@ -88,7 +88,7 @@ class _Drawing:
             self._draw_lane(label)
         self._draw_seconds()
         self._draw_legend()
-        return _written(self.svg, _WIDTH, self.y)
+        return _render(self.svg, _WIDTH, self.y)
 
     def _x(self, at: float) -> float:
         share = (at - self.start) / (self.end - self.start)
@@ -112,7 +112,7 @@ class _Drawing:
             left = min(x, _WIDTH - width)
             row = next((row for row, end in enumerate(rows) if end <= left), len(rows))
             rows[row : row + 1] = [left + width]
-            words = f"step {number}: {mark.text}, {self._when(mark.start, mark.end)}"
+            words = f"step {number}: {mark.text}, {self._describe_time(mark.start, mark.end)}"
             kind = f"step {'load' if mark.verb in ('start', 'reload') else 'change'}"
             line = _add(self.lines, "line", x1=x, x2=x, y1=row * _ROW + 3, kind=kind)
             _add(line, "title", words)
@@ -131,7 +131,7 @@ class _Drawing:
         reloads = self.timeline.reloads
         nexts = [*(self._x(reload.at) for reload in reloads[1:]), _WIDTH]
         for reload, following in zip(reloads, nexts, strict=True):
-            said, words = _said(reload, entries.get(reload.step))
+            said, words = _describe_report(reload, entries.get(reload.step))
             end = self._x(reload.until if reload.reported_at is None else reload.reported_at)
             group = _add(self.svg, "g", kind=f"said {said}")
             _add(group, "title", f"the reload of step {reload.step}: {words}")
@@ -144,7 +144,7 @@ class _Drawing:
             if "[ALERT]" in line:
                 alert = _add(self.svg, "path", d=f"M{self._x(at):.1f} {y - 4:.1f}{_ALERT}")
                 alert.set("class", "alert")
-                _add(alert, "title", f"{line}, {self._when(at, at)}")
+                _add(alert, "title", f"{line}, {self._describe_time(at, at)}")
                 self.legend["alert"] = "alert in its log"
         self.y += _SPEECH
 
@@ -172,7 +172,7 @@ class _Drawing:
         group = _add(self.svg, "g", kind=f"run {run.outcome}{'' if run.is_expected else ' idle'}")
         expectation = "" if run.is_expected else "; it was not expected to answer"
         count = f"{run.count} connection{'s' * (run.count > 1)}"
-        when = self._when(run.start, run.end)
+        when = self._describe_time(run.start, run.end)
         _add(group, "title", f"{label}: {count} {run.outcome}, {when}{expectation}")
         y = self.y + (_BAR - height) / 2
         _box(group, left, max(right, left + _NARROWEST), y, height)
@@ -194,7 +194,7 @@ class _Drawing:
             y = self.y + _BAR + 3 + number * height
             held = _box(self.svg, self._x(phase.start), self._x(phase.end), y, height)
             held.set("class", kind)
-            when = self._when(phase.start, phase.end)
+            when = self._describe_time(phase.start, phase.end)
             _add(held, "title", f"{label} held by {words}, {when}{queue}")
             self.legend[kind] = words
 
@@ -204,7 +204,7 @@ class _Drawing:
         left, right = self._x(at + cause.start), self._x(at + cause.end)
         frame = _box(self.svg, left, right, self.y + _BAR + 1, _BAND + 4)
         frame.set("class", "cause")
-        when = self._when(at + cause.start, at + cause.end)
+        when = self._describe_time(at + cause.start, at + cause.end)
         holders = listed(cause.owners) or "nobody"
         _add(frame, "title", f"a cause of the verdict: held by {holders}, {when}")
         self.legend["cause"] = "cause of the verdict"
@@ -249,7 +249,7 @@ class _Drawing:
         if short != name:
             _add(label, "title", name)
 
-    def _when(self, start: float, end: float) -> str:
+    def _describe_time(self, start: float, end: float) -> str:
         """Return a time, and how long after the last reload it was."""
         text = _span(start, end)
         before = [reload for reload in self.timeline.reloads if reload.at <= start]
@@ -270,7 +270,7 @@ def _bounds(timeline: Timeline) -> tuple[float, float]:
     return start, max(end, start + 1.0)
 
 
-def _said(reload: Reload, result: ReloadResult | None) -> tuple[str, str]:
+def _describe_report(reload: Reload, result: ReloadResult | None) -> tuple[str, str]:
     """Return HAProxy's report of a reload, as the class of a mark and in words."""
     if reload.reported is None:
         return "nothing", "said nothing"
@@ -316,7 +316,7 @@ def _box(parent: Element, left: float, right: float, y: float, height: float) ->
     return _add(parent, "rect", x=left, y=y, width=right - left, height=height)
 
 
-def _written(svg: Element, width: float, height: float) -> str:
+def _render(svg: Element, width: float, height: float) -> str:
     """Return the picture as text, with its size, which is known once all is drawn."""
     svg.set("viewBox", f"0 0 {width:g} {height:g}")
     svg.set("width", f"{width:g}")

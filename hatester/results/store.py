@@ -53,7 +53,7 @@ class _Loaded(NamedTuple):
     run: RunResult
     damaged: Mapping[Path, str]
     is_current: bool
-    """Whether `run.json` is what would be written now."""
+    """True if `run.json` is what would be written now."""
 
 
 class Results:

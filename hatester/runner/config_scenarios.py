@@ -60,9 +60,9 @@ def groups(own: Own, before: Answer, after: Answer) -> dict[str, list[str]]:
 
 def scenarios(own: Own, before: Answer, after: Answer) -> dict[str, dict[str, Any]]:
     """Return the content of a scenario.yml for each thing that can happen, by its name."""
-    stories = {RELOAD: _nothing_lost(AFTER)}
+    stories = {RELOAD: _lose_nothing(AFTER)}
     if own.is_changed:
-        stories[RELOAD_SAME] = _nothing_lost(BEFORE)
+        stories[RELOAD_SAME] = _lose_nothing(BEFORE)
     for name, addresses in groups(own, before, after).items():
         stories[f"{LOST}-{name}"] = _lost(addresses)
         stories[f"{BACK}-{name}"] = _back(addresses)
@@ -71,40 +71,40 @@ def scenarios(own: Own, before: Answer, after: Answer) -> dict[str, dict[str, An
     return {name: {**story, **common} for name, story in stories.items()}
 
 
-def _nothing_lost(configuration: str) -> dict[str, Any]:
+def _lose_nothing(configuration: str) -> dict[str, Any]:
     steps = [{"start": BEFORE}, "check", {"reload": configuration}, _check()]
     return _story("HAProxy is reloaded with nothing missing", steps)
 
 
 def _lost(addresses: Sequence[str]) -> dict[str, Any]:
     steps = [
-        {"start": BEFORE}, "check", *_removed(addresses), {"reload": AFTER}, _check(),
+        {"start": BEFORE}, "check", *_remove(addresses), {"reload": AFTER}, _check(),
         *({"add": each} for each in addresses), "check", {"reload": AFTER}, _check(),
     ]  # fmt: skip
     what = "HAProxy is reloaded while {} missing, and once more when {} back"
-    return _story(_said(what, addresses), steps)
+    return _story(_sentence(what, addresses), steps)
 
 
 def _back(addresses: Sequence[str]) -> dict[str, Any]:
     steps = [
-        {"start": BEFORE}, "check", *_removed(addresses), {"reload": AFTER},
+        {"start": BEFORE}, "check", *_remove(addresses), {"reload": AFTER},
         *({"add": {"what": each, "after": _BACK_SECONDS}} for each in addresses),
         _check(_BACK_SECONDS + _CHECK_SECONDS),
     ]  # fmt: skip
     what = "HAProxy is reloaded while {} missing, and during the reload {} back"
-    return _story(_said(what, addresses), steps)
+    return _story(_sentence(what, addresses), steps)
 
 
 def _absent(addresses: Sequence[str]) -> dict[str, Any]:
     steps = [
-        *_removed(addresses), {"start": BEFORE}, "check",
+        *_remove(addresses), {"start": BEFORE}, "check",
         *({"add": each} for each in addresses), "check", {"reload": AFTER}, _check(),
     ]  # fmt: skip
     what = "HAProxy is started while {} missing, and reloaded when {} there"
-    return _story(_said(what, addresses), steps)
+    return _story(_sentence(what, addresses), steps)
 
 
-def _removed(addresses: Sequence[str]) -> Steps:
+def _remove(addresses: Sequence[str]) -> Steps:
     return [{"remove": each} for each in addresses]
 
 
@@ -112,7 +112,7 @@ def _check(after: float = _CHECK_SECONDS) -> dict[str, Any]:
     return {"check": {"after": after}}
 
 
-def _said(what: str, addresses: Sequence[str]) -> str:
+def _sentence(what: str, addresses: Sequence[str]) -> str:
     if len(addresses) == 1:
         return what.format(f"{addresses[0]} is", "it is")
     return what.format(f"{', '.join(addresses)} are", "they are")
@@ -135,7 +135,7 @@ def _common(own: Own, before: Answer, after: Answer) -> dict[str, Any]:
         "probe_interval": PROBE_INTERVAL,
         "addresses": [*(each for each in bound if each not in elsewhere), *further],
         "interfaces": through,
-        "binds": {BEFORE: _answering(before), AFTER: _answering(after)},
+        "binds": {BEFORE: _answers(before), AFTER: _answers(after)},
         "servers": list(dict.fromkeys((*before.servers, *after.servers))),
         "checks": own.played,
         "site": own.site,
@@ -170,5 +170,5 @@ def _interface(own: Own, address: str) -> str | None:
     return next(there, None)
 
 
-def _answering(survey: Answer) -> dict[str, str]:
+def _answers(survey: Answer) -> dict[str, str]:
     return {label: answer for label, answer in survey.binds.items() if answer}

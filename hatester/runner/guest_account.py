@@ -100,7 +100,7 @@ class Account:
 
     def _add_checks(self, checks: Sequence[GuestCheck]) -> None:
         for check in checks:
-            step = self._planned(check.step, "check")
+            step = self._planned_step(check.step, "check")
             require(check.step > self._last_check, f"took the check of step {check.step} twice")
             self._last_check = check.step
             reloads = [
@@ -119,7 +119,7 @@ class Account:
                 f"did not ask all addresses in the check of step {check.step}",
             )
 
-    def _planned(self, number: int, verb: str) -> PlannedStep:
+    def _planned_step(self, number: int, verb: str) -> PlannedStep:
         """Return the step of a number. Raises GuestFault where it has another verb."""
         steps = self._plan.steps
         is_there = 1 <= number <= len(steps) and steps[number - 1].verb == verb
@@ -148,7 +148,7 @@ class Account:
         lacking = plan.sysctls if plan.lenient else ()
         require({*evidence.lacking} <= {*lacking}, "lacks a sysctl that was not asked for")
         if evidence.ended and evidence.ended.is_start:
-            step = self._planned(evidence.ended.step or 0, "start")
+            step = self._planned_step(evidence.ended.step or 0, "start")
             require(
                 [*evidence.ended.missing] == [*step.missing], "misses other addresses than planned"
             )
@@ -157,10 +157,10 @@ class Account:
 
     def _require_reloads(self, evidence: Evidence) -> None:
         for reload in evidence.reloads:
-            step = self._planned(reload.step, "reload")
-            told = (reload.config, [*reload.present], [*reload.in_the_end])
+            step = self._planned_step(reload.step, "reload")
+            received = (reload.config, [*reload.present], [*reload.in_the_end])
             require(
-                told == (step.what, [*step.present], [*step.in_the_end]),
+                received == (step.what, [*step.present], [*step.in_the_end]),
                 f"reports another reload in step {reload.step} than was planned",
             )
             reported = reload.at if reload.reported_at is None else reload.reported_at

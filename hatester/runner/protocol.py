@@ -66,7 +66,7 @@ class Record:
                 name: tuple(bind.label for bind in configuration.binds)
                 for name, configuration in order.scenario.configurations.items()
             },
-            **vars(_unseen(plan)),
+            **vars(_empty_evidence(plan)),
             checks=(),
         )
         return cls(timeline)
@@ -94,7 +94,7 @@ class Record:
         self.timeline = dataclasses.replace(self.timeline, failed=reason)
 
 
-def _unseen(plan: Plan) -> Evidence:
+def _empty_evidence(plan: Plan) -> Evidence:
     """Return the evidence of a cell in which nothing was seen."""
     return Evidence(
         interval=plan.probe_interval,

@@ -166,7 +166,7 @@ def load_own(
     files: dict[str, str] = {}
     for name, file in {**beside, **{_name(p): f for p, f in (given or {}).items()}}.items():
         text = text_of(file)
-        files[name] = _replaced(text, look_alikes)
+        files[name] = _replace_certificates(text, look_alikes)
         _require_few(files, config)
     names = (config.name, after.name if after and after.name != config.name else AFTER)
     own = Own(
@@ -177,7 +177,7 @@ def load_own(
     return own
 
 
-def _replaced(text: str, look_alikes: LookAlikes) -> str:
+def _replace_certificates(text: str, look_alikes: LookAlikes) -> str:
     """Return a file without its keys and certificates; who trusts these, trusts ours as well."""
     if BEGIN not in text:
         return text

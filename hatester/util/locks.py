@@ -23,7 +23,7 @@ from hatester.util.files import quarantine
 log = logging.getLogger(__name__)
 
 LOCK_SECONDS = 900.0
-"""How long to wait for another process that makes the same; none takes that long."""
+"""The longest wait for another process that makes the same; none takes that long."""
 
 _POLL_SECONDS = 0.1
 PATIENCE_SECONDS = 2.0
@@ -36,9 +36,9 @@ def locked(path: Path, purpose: str) -> Iterator[None]:
 
     Raises UserError where that takes more than LOCK_SECONDS, or the file cannot be made.
     """
-    with _opened(path) as file:
+    with _open(path) as file:
         _await(file, fcntl.LOCK_EX, path, purpose)
-        with _signed(file):
+        with _sign(file):
             yield
 
 
@@ -48,7 +48,7 @@ def shared(path: Path, purpose: str) -> Iterator[None]:
 
     `purpose` and errors are those of `locked`.
     """
-    with _opened(path) as file:
+    with _open(path) as file:
         _await(file, fcntl.LOCK_SH, path, purpose)
         yield
 
@@ -59,10 +59,10 @@ def taken(path: Path, sentence: str) -> Iterator[None]:
 
     Raises UserError with `sentence` where it is held.
     """
-    with _opened(path) as file:
+    with _open(path) as file:
         if not _try_lock(file, fcntl.LOCK_EX):
             raise UserError(sentence)
-        with _signed(file):
+        with _sign(file):
             yield
 
 
@@ -75,7 +75,7 @@ def is_held(path: Path) -> bool:
         return False
 
 
-def _opened(path: Path) -> IO[str]:
+def _open(path: Path) -> IO[str]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.is_dir():
@@ -114,7 +114,7 @@ def _await(file: IO[str], kind: int, path: Path, purpose: str) -> None:
 
 
 @contextlib.contextmanager
-def _signed(file: IO[str]) -> Iterator[None]:
+def _sign(file: IO[str]) -> Iterator[None]:
     """Keep this process's pid in a lock file; on a full disk, do without."""
     with contextlib.suppress(OSError):
         os.ftruncate(file.fileno(), 0)

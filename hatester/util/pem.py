@@ -68,13 +68,13 @@ class LookAlikes:
 
     def certificate(self, names: Sequence[str]) -> str:
         """Return a certificate of at least one host name, as PEM."""
-        return self._signed(_subject(names[0]), [x509.DNSName(name) for name in names])
+        return self._sign(_subject(names[0]), [x509.DNSName(name) for name in names])
 
     def server_certificate(self, names: Sequence[str], issuer: str) -> str:
         """Return a certificate of at least one host name that the one of `issuer` vouches for."""
         subject = _subject(names[0])
         every = [x509.DNSName(name) for name in dict.fromkeys(names)]
-        return self._signed(subject, every, _subject(issuer))
+        return self._sign(subject, every, _subject(issuer))
 
     def revocations(self, issuer: str) -> str:
         """Return an empty list of revoked certificates, as PEM."""
@@ -86,9 +86,9 @@ class LookAlikes:
             subject, names = _names(x509.load_pem_x509_certificate(block.encode()))
         except _UNREADABLE:
             subject, names = _subject(_STRANGER), []
-        return self._signed(subject, names)
+        return self._sign(subject, names)
 
-    def _signed(
+    def _sign(
         self,
         subject: x509.Name,
         names: Sequence[x509.GeneralName],

@@ -16,7 +16,7 @@ from hatester.util.text import brief, printable, quoted
 MOST_CHARACTERS = 4 << 20
 """Of a file: PyYAML takes ten seconds for a million."""
 MOST_VALUES = 1_000_000
-"""Where each alias stands for all that it names: a few lines can stand for billions."""
+"""Of a file, with aliases expanded: a few lines can stand for billions."""
 M = TypeVar("M", bound=pydantic.BaseModel)
 
 

@@ -30,12 +30,12 @@ def main() -> None:
     elif command == "serve":
         agent.run(Path(sys.argv[2]))
     elif command == "survey":
-        print(protocol.encode(_surveyed(Path(sys.argv[2]))))
+        print(protocol.encode(_survey(Path(sys.argv[2]))))
     else:
         sys.exit(f"{command} is not one of save, traces, serve, survey")
 
 
-def _surveyed(question: Path) -> Answer | Refusal:
+def _survey(question: Path) -> Answer | Refusal:
     try:
         return survey.run(Question.of(question.read_text(encoding="utf-8")))
     except GuestError as error:

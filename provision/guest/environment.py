@@ -177,6 +177,6 @@ class Environment:
         """Undo what was not undone yet; HAProxy's files go with its root."""
         for stranger in self._strangers.values():
             stranger.close()
-        # What stays is found before the next cell (`cleanliness.py`).
+        # Leftovers are found before the next cell (`cleanliness.py`).
         with contextlib.suppress(GuestError):
             self._undo.close()

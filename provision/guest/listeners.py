@@ -85,7 +85,7 @@ class Sampler:
 
     def _sample(self) -> None:
         now = round(time.monotonic() - self.origin, _DIGITS)
-        sockets = self._listening()
+        sockets = self._listening_sockets()
         holders = self._owners.holders({inode for _, inode, _ in sockets}, now)
         seen = set()
         for label, inode, queue in sockets:
@@ -102,7 +102,7 @@ class Sampler:
         for key in self._open.keys() - seen:
             del self._open[key]
 
-    def _listening(self) -> list[Socket]:
+    def _listening_sockets(self) -> list[Socket]:
         found = [socket for table in self._tables for socket in self._parsed(listening(table))]
         if self._paths:
             found += [(name, inode, 0) for name, inode in unix_sockets() if name in self._paths]

@@ -237,15 +237,15 @@ class Systemd(Signal):
 
 def systemd_variable(name: str, value: str) -> str:
     """Return a variable for `Environment=`, quoted (systemd.exec(5), systemd.syntax(7))."""
-    return _quoted(f"{name}={value}").replace("%", "%%")
+    return _quote(f"{name}={value}").replace("%", "%%")
 
 
 def systemd_words(words: Sequence[str]) -> str:
     """Return the value of a variable that a unit's command line splits into these words."""
-    return " ".join(map(_quoted, words))
+    return " ".join(map(_quote, words))
 
 
-def _quoted(text: str) -> str:
+def _quote(text: str) -> str:
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
 

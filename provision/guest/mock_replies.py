@@ -192,7 +192,7 @@ def _records(name: str, kind: int) -> list[bytes]:
         return [bytes(map(int, address_of(name).split(".")))]
     if kind == _SRV:
         return [
-            struct.pack("!3H", 1, 1, SERVICE_PORT) + _packed(f"server-{number}.{name}")
+            struct.pack("!3H", 1, 1, SERVICE_PORT) + _pack(f"server-{number}.{name}")
             for number in range(1, _SERVICES + 1)
         ]
     return []
@@ -207,5 +207,5 @@ def _name(message: bytes, start: int) -> tuple[str, int]:
     return ".".join(labels), start + 1
 
 
-def _packed(name: str) -> bytes:
+def _pack(name: str) -> bytes:
     return b"".join(bytes([len(part)]) + part.encode() for part in name.split(".")) + b"\0"

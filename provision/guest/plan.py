@@ -85,7 +85,7 @@ class PlannedStep:
     text: str = ""
     """Of the configuration that `what` names."""
     places: Sequence[tuple[str, int]] = ()
-    """Where HAProxy listens then."""
+    """The addresses and ports at which HAProxy listens then."""
     present: Sequence[str] = ()
     """The labels that are on their interfaces from then until the next reload."""
     in_the_end: Sequence[str] = ()
@@ -100,7 +100,7 @@ class Plan:
 
     seed: int
     race: float
-    """Where RACING steps are: a share of a reload's length, from 0 to 1."""
+    """The moment of RACING steps, as a share of a reload's length, from 0 to 1."""
     rest: float
     """Seconds of rest before it; the cell begins at a multiple of them."""
     tree: str
@@ -124,7 +124,7 @@ class Plan:
     probe_interval: float
     connection_seconds: float
     seconds: int
-    """That the guest may take; what its host takes meanwhile is not counted."""
+    """The guest's time limit; the time that its host takes meanwhile is not counted."""
     hold: bool
     """True if the guest is to be left as it is after the steps, unwatched."""
 

@@ -43,7 +43,7 @@ class News(NamedTuple):
 
     runs: Runs
     answered: float | None
-    """When a probe was answered last."""
+    """The time of the last answer to a probe."""
 
 
 class Prober:
@@ -125,7 +125,7 @@ class Prober:
             if target.answer == CONNECT:
                 self._end(file, "ok")
             else:
-                self._epoll.register(file, _awaited(target))
+                self._epoll.register(file, _events_of(target))
         except BlockingIOError:
             self._epoll.register(file, select.EPOLLOUT)
         except OSError as error:
@@ -141,7 +141,7 @@ class Prober:
                 if target.answer == CONNECT:
                     self._end(file, "ok")
                     return
-                self._epoll.modify(file, _awaited(target))
+                self._epoll.modify(file, _events_of(target))
                 return
             received = connection.recv(_ANSWER_BYTES)
             # Only what is long, or ended by an error, has more than this.
@@ -207,6 +207,6 @@ class Prober:
         return round(moment - self.origin, _DIGITS)
 
 
-def _awaited(target: Target) -> int:
+def _events_of(target: Target) -> int:
     """Return the events (epoll_ctl(2)) that show that a probe of a target is answered."""
     return _BEGUN if target.answer in BY_BYTES else _COMPLETE

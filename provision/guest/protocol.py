@@ -181,9 +181,9 @@ class Reload:
     answer: Text | None
     """Of the master CLI."""
     processes: Text | None
-    """What `show proc` says in the end."""
+    """The output of `show proc` in the end."""
     counters: Annotated[Mapping[Name, Annotated[int, Bounds(-(1 << 62), 1 << 62)]], Length(256)]
-    """How much the kernel's counters have grown."""
+    """The growth of the kernel's counters."""
 
     def __post_init__(self) -> None:
         if self.at > self.until:
@@ -194,9 +194,9 @@ class Reload:
 
 @dataclass(frozen=True)
 class Ended:
-    """That HAProxy is gone: found at a step, or in the end (None), with what it said.
+    """The end of HAProxy, found at a step, or in the end (None), with its message.
 
-    `missing` are the addresses that were not there when it was to start, which it did not.
+    `missing` are the addresses that were not there when it was to start, but did not.
     """
 
     step: Number | None

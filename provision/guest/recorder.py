@@ -52,7 +52,7 @@ class View(ABC):
         self.now = now
         self.log: list[tuple[float, str]] = []
         self.spoke = 0.0
-        """When HAProxy itself logged something last, and not what a client did."""
+        """The time of HAProxy's last log line about itself, not about a client."""
         self.listeners: dict[str, Any] = {}
         """The sampler's record, once it has ended."""
         self.probes: dict[str, Any] = {}

@@ -120,9 +120,9 @@ class Sequence:
         self.recorder: Recorder | None = None
         self.observation: Observation | None = None
         self.mark = 0.0
-        """When the last start or reload was asked for."""
+        """The time of the last start or reload."""
         self.turn = 0.0
-        """When it was due, or when the last wait was over."""
+        """The time at which it was due, or at which the last wait was over."""
         self.reload_seconds: float | None = None
         """The length of the last reload that was observed to its end, by HAProxy's report."""
         self.is_settled = False

@@ -142,7 +142,7 @@ class _Survey:
                     raise GuestError(f"HAProxy does not start with it: {first_alert()}")
                 if time.monotonic() > deadline:
                     raise GuestError(f"HAProxy was not up within {_SECONDS:.0f} s: {first_alert()}")
-                if (now := self._listening()) != seen:
+                if (now := self._listening_places()) != seen:
                     seen, since = now, time.monotonic()
                 time.sleep(_POLL_SECONDS)
             yield runtime
@@ -153,9 +153,9 @@ class _Survey:
     def places(self, runtime: RuntimeAPI) -> list[Place]:
         """Return where HAProxy listens for clients."""
         cli = runtime.cli_sockets() | {(f"/{_SOCKET}", 0)}
-        return without_inner(self._listening() - cli, self._question.ranges)
+        return without_inner(self._listening_places() - cli, self._question.ranges)
 
-    def _listening(self) -> set[Place]:
+    def _listening_places(self) -> set[Place]:
         """Return each socket at which HAProxy's processes listen (proc_pid_fd(5))."""
         own = kernel.holders(self._haproxy.processes())
         found = [(address, port, inode) for address, port, inode in kernel.listening_sockets()]

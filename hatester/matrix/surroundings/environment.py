@@ -57,13 +57,13 @@ def missing(file: str, lines: Iterable[Line], values: Mapping[str, str]) -> dict
     found: dict[str, str] = {}
     for line in lines:
         if not line.is_conditional and line.section != "program":
-            for name in _used(line, values):
+            for name in _variables(line, values):
                 if name not in values and not _KNOWN.fullmatch(name):
                     found.setdefault(name, f"{file}, line {line.number}")
     return found
 
 
-def _used(line: Line, values: Mapping[str, str]) -> Iterator[str]:
+def _variables(line: Line, values: Mapping[str, str]) -> Iterator[str]:
     """Return the names of the variables that a line uses without a default value."""
     for word in line.words:
         yield from word.variables

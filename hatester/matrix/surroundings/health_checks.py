@@ -168,7 +168,7 @@ def _read_server(
     found: Checks, line: Sequence[str], rest: Sequence[str], proxy: _Proxy, chroot: str
 ) -> None:
     options = dict(itertools.pairwise(rest))
-    address = _unprefixed(line[2]) if line[0] == "server" and len(line) > 2 else ""
+    address = _without_family(line[2]) if line[0] == "server" and len(line) > 2 else ""
     if address.startswith("/"):
         found.servers.append(chroot + address)
     host, _, port = address.rpartition(":")
@@ -195,14 +195,14 @@ def _add_shifted(found: Checks, shift: re.Match[str]) -> None:
         found.shifted.append((str(address), int(shift["shift"] or 0)))
 
 
-def _unprefixed(address: str) -> str:
+def _without_family(address: str) -> str:
     """Return an address without its family."""
     return re.sub(r"^(?:ipv[46]|unix|tcp[46]?|udp[46]?|stream)@", "", address)
 
 
 def _add_place(found: Checks, text: str) -> None:
     """Add an address and a port, if there is a port. The address of a name is unknown."""
-    host, _, port = _unprefixed(text).rpartition(":")
+    host, _, port = _without_family(text).rpartition(":")
     if not port.isdigit() or not 0 < int(port) < 65536:
         return
     try:

@@ -107,7 +107,7 @@ def _leave_out_lua(found: Omissions, places: Places) -> None:
     missing = [(line, path) for line, path in scripts if not places.is_given(path)]
     if not missing:
         return
-    names = _registered(places.given)
+    names = _registered_names(places.given)
 
     def is_user(line: Line) -> bool:
         match line.texts:
@@ -119,7 +119,7 @@ def _leave_out_lua(found: Omissions, places: Places) -> None:
     found.leave_out([line for line, _ in missing], why, is_user)
 
 
-def _registered(given: Mapping[str, str]) -> set[str]:
+def _registered_names(given: Mapping[str, str]) -> set[str]:
     """Return the names under which scripts that were given offer what they have."""
     scripts = (text for path, text in given.items() if path.endswith(".lua"))
     return {each["name"] for text in scripts for each in _REGISTERED.finditer(text)}

@@ -96,7 +96,7 @@ def _read(
 
 def _surroundings(read: Mapping[str, _Configuration], look_alikes: LookAlikes) -> Surroundings:
     wanted = find_missing((each.places, each.lines) for each in read.values())
-    notes = {path: _made(noun_of(each), path) for path, each in wanted.items()}
+    notes = {path: _describe_made(noun_of(each), path) for path, each in wanted.items()}
     left_out = (sentence for each in read.values() for sentence in each.omissions.said)
     folders = (each for one in read.values() for each in folders_of(one.lines, one.places))
     lines = [line.texts for each in read.values() for line in each.lines]
@@ -112,7 +112,7 @@ def _surroundings(read: Mapping[str, _Configuration], look_alikes: LookAlikes) -
     )
 
 
-def _made(noun: str, path: str) -> str:
+def _describe_made(noun: str, path: str) -> str:
     article = "an" if noun[0] in "aeiou" else "a"
     return printable(f"made {article} {noun} for {path}")
 
