@@ -1,4 +1,4 @@
-"""How QEMU runs guests: by which accelerator, on which clock, with how many processors."""
+"""The engine of guests: QEMU's accelerator, the clock, and the number of processors."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ import re
 from dataclasses import dataclass
 
 from hatester.guests import host
-from hatester.util import process
 from hatester.util.errors import UserError
 from hatester.util.versions import is_older
 
 CLOCKS = ("auto", "virtual", "real")
-"""What a guest's time can follow: the instructions that it executes (`virtual`), or the host's time
-(`real`); `auto` is virtual where guests are emulated."""
+"""The clocks of guests: `virtual` follows the instructions that a guest executes, `real` the host's
+time. `auto` is virtual where guests are emulated."""
 _CPUS = 2
 """Of a guest."""
 _FAIR_QEMU = "8.1"
@@ -52,18 +51,8 @@ def virtual_cpus(qemu: str) -> int:
     return _CPUS if found and not is_older(found[1], _FAIR_QEMU) else 1
 
 
-def guests_at_once(engine: Engine) -> int:
-    """Return how many guests this host has room for.
-
-    On the host's clock, none may keep another's prober waiting: an emulated guest keeps more than
-    one processor busy (docs/performance.md).
-    """
-    each = 2 if engine.accelerator == "tcg" and not engine.is_virtual else 1
-    return max(1, min(process.processors() // each, host.has_memory_for()))
-
-
 def finding() -> host.Finding:
-    """Return which clock guests have on this host, and what it costs."""
+    """Return the clock of guests on this host, with its cost."""
     try:
         chosen = choose()
     except UserError as error:

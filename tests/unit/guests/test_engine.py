@@ -1,4 +1,4 @@
-"""Engines: by which accelerator, on which clock and with how many processors guests run."""
+"""Engines: the accelerator, clock and processors of guests."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ import re
 import pytest
 
 from hatester.guests import engine, host
-from hatester.guests.engine import Engine, choose, guests_at_once, virtual_cpus
-from hatester.util import process
+from hatester.guests.engine import Engine, choose, virtual_cpus
 from hatester.util.errors import UserError
 
 OLD = "QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7+deb12u18)\nCopyright (c) 2003-2022"
@@ -59,28 +58,6 @@ def test_several_processors_share_a_virtual_clock_since_qemu_8_1(version: str, c
 
 def test_where_qemu_does_not_say_its_version_one_processor_is_safe() -> None:
     assert virtual_cpus("") == virtual_cpus("QEMU") == 1
-
-
-@pytest.mark.parametrize(
-    ("chosen", "processors", "gibibytes", "guests"),
-    [
-        (Engine("tcg", "real", 2), 1, 24, 1),
-        (Engine("tcg", "real", 2), 2, 24, 1),
-        (Engine("tcg", "real", 2), 8, 24, 4),
-        (Engine("tcg", "real", 2), 8, 0, 1),
-        (Engine("tcg", "virtual", 1), 2, 24, 2),
-        (Engine("tcg", "virtual", 2), 8, 24, 8),
-        (Engine("tcg", "virtual", 2), 8, 5, 5),
-        (Engine("kvm", "real", 2), 8, 24, 8),
-        (Engine("kvm", "real", 2), 8, 3, 3),
-    ],
-)
-def test_guests_at_once_have_room_on_processors_and_in_memory(
-    chosen: Engine, processors: int, gibibytes: int, guests: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(process, "processors", lambda: processors)
-    monkeypatch.setattr(host, "has_memory_for", lambda: gibibytes)
-    assert guests_at_once(chosen) == guests
 
 
 @pytest.mark.parametrize(
