@@ -35,7 +35,7 @@ from tests.factories.simulated_guests import Lie, World
 
 MESSAGE_BYTES = 1 << 18
 """Smaller than in earnest, so that a flood takes no time."""
-SECONDS, MANY_SECONDS = 5.0, 60.0
+SECONDS, MANY_SECONDS = 3.0, 60.0
 ALL = make_plan(
     load_matrix(MATRIX),
     Wanted(["6.1", "5.10"], ["3.0"], ["plain"], ["lost-address"], ["signal", "cli"]),
@@ -94,12 +94,13 @@ class Simulation:
         return {key(cell["id"]): cell for cell in cells}, world
 
 
-@pytest.fixture
-def simulation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Simulation:
-    return Simulation(tmp_path, monkeypatch)
+@pytest.fixture(scope="module")
+def simulation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulation]:
+    with pytest.MonkeyPatch.context() as patch:
+        yield Simulation(tmp_path_factory.mktemp("simulation"), patch)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def verdicts(simulation: Simulation) -> dict[str, str]:
     """Return the verdicts where nobody lies."""
     cells, _ = simulation.run(0, {}, jobs=1)
