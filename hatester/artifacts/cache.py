@@ -229,7 +229,9 @@ def _make(folder: Path, make: Callable[[Path], None]) -> None:
     except Exception as error:
         if reason := _want_of_space(error):
             raise UserError(f"{folder} cannot be made: the disk is full ({reason}).") from error
-        if isinstance(error, (process.CommandError, OSError)):
+        if isinstance(error, OSError):
+            raise UserError(f"{folder} cannot be made: {error.strerror or error}.") from error
+        if isinstance(error, process.CommandError):
             raise UserError(f"{folder} cannot be made: {error}") from error
         raise
     finally:

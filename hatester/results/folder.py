@@ -82,10 +82,13 @@ def _checksum(data: bytes) -> str:
 
 
 def _sums(folder: Path) -> dict[str, set[str]]:
-    """Return the checksums that a folder lists, by the names of its files."""
+    """Return the checksums that a folder lists, by the names of its files.
+
+    Raises UserError for a list that cannot be read: files are not damaged because it is not.
+    """
     found: dict[str, set[str]] = {}
-    with contextlib.suppress(OSError):
-        for line in (folder / SUMS).read_text(errors="replace").splitlines():
+    with contextlib.suppress(Damaged):
+        for line in _content(folder / SUMS).decode(errors="replace").splitlines():
             if match := _LINE.fullmatch(line):
                 found.setdefault(match["name"], set()).add(match["sum"])
     return found
@@ -102,7 +105,10 @@ def is_stored(path: Path, text: str) -> bool:
 
 
 def read(path: Path) -> bytes:
-    """Return the content of a file. Raises Damaged if it is not as it was written."""
+    """Return the content of a file. Raises Damaged if it is not as it was written.
+
+    Raises UserError if it cannot be read: another time it can be, so it is not damaged.
+    """
     for _ in range(_TRIES):
         data = _content(path)
         if _checksum(data) in _sums(path.parent).get(path.name, ()):
@@ -115,10 +121,10 @@ def _content(path: Path) -> bytes:
         if path.exists() and not path.is_file():
             raise Damaged("is not a file")  # reading a pipe would never end
         return path.read_bytes()
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise Damaged("is missing") from error
     except OSError as error:
-        raise Damaged(f"cannot be read ({error.strerror})") from error
+        raise UserError(f"{path} cannot be read: {error.strerror}.") from error
 
 
 def parse(path: Path, model: type[M]) -> M:

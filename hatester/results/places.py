@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from hatester.results.folder import writing
+from hatester.util import files
 from hatester.util.errors import UserError
 from hatester.util.paths import LATEST
 from hatester.util.validation import require
@@ -28,11 +29,12 @@ def require_place(parent: Path) -> None:
 def make_folder(parent: Path, name: str) -> Path:
     """Return a new folder; two runs that start in the same second get two."""
     with writing(parent / name):
-        parent.mkdir(parents=True, exist_ok=True)
+        files.make_folder(parent)
         for suffix in ("", *(f"-{number}" for number in range(2, 100))):
             with contextlib.suppress(FileExistsError):
                 folder = parent / f"{name}{suffix}"
                 folder.mkdir()
+                files.sync_folder(parent)
                 return folder
     raise UserError(f"{parent} holds a hundred runs of this very second.")
 
@@ -45,6 +47,7 @@ def point_latest(parent: Path, name: str) -> None:
         unfinished.unlink(missing_ok=True)
         unfinished.symlink_to(name)
         unfinished.replace(latest)
+        files.sync_folder(parent)
 
 
 def locate(parent: Path, run: str) -> Path:

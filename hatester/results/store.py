@@ -29,7 +29,7 @@ from hatester.results.folder import SUMS, is_listed, is_stored, parse, quarantin
 from hatester.results.places import PLAN, RUN, locate, make_folder, point_latest, require_place
 from hatester.util import locks
 from hatester.util.errors import UserError
-from hatester.util.files import UNFINISHED, remove
+from hatester.util.files import UNFINISHED, remove, usable
 from hatester.util.jsonfile import Damaged, parsed
 from provision.guest.protocol import encode
 
@@ -103,7 +103,8 @@ class Results:
             f"{lock}); wait for its end, or end it."
         )
         with locks.taken(lock, sentence):
-            self._repair()
+            with usable(self.folder):
+                self._repair()
             try:
                 yield
             finally:
@@ -304,7 +305,8 @@ def find(parent: Path, run: str) -> Results:
     `run.json` is as it was written.
     """
     folder = locate(parent, run)
-    loaded = _load(folder)
+    with usable(folder):
+        loaded = _load(folder)
     results = Results(folder, loaded.run)
     if loaded.damaged or not (loaded.is_current or locks.is_held(folder / LOCK)):
         with results.measuring():

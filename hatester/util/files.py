@@ -45,7 +45,7 @@ def write_whole(path: Path, content: str) -> None:
     A folder in its place is quarantined, and what killed processes left of the same file
     is removed. Raises OSError as open(2) and write(2) have it; the old content is there then.
     """
-    _make_folder(path.parent)
+    make_folder(path.parent)
     _remove_leftovers(path)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.{UNFINISHED}")
     try:
@@ -59,18 +59,22 @@ def write_whole(path: Path, content: str) -> None:
     except BaseException:
         unfinished.unlink(missing_ok=True)
         raise
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
-def _make_folder(path: Path) -> None:
-    """Make a folder and its parents, so that a power cut takes none of them away."""
-    if not path.is_dir():
-        _make_folder(path.parent)
+def make_folder(path: Path) -> None:
+    """Make a folder and its parents, so that a power cut takes none of them away.
+
+    Raises OSError as mkdir(2) and fsync(2) have it.
+    """
+    # One with content was synced before it had any; an empty one may be left from a failure.
+    if not (path.is_dir() and any(path.iterdir())):
+        make_folder(path.parent)
         path.mkdir(exist_ok=True)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
 
 
-def _sync_folder(path: Path) -> None:
+def sync_folder(path: Path) -> None:
     """Write the names in a folder to the disk (fsync(2))."""
     folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:

@@ -67,12 +67,17 @@ def taken(path: Path, sentence: str) -> Iterator[None]:
 
 
 def is_held(path: Path) -> bool:
-    """Return True if the lock file `path` is held or shared; it need not exist."""
+    """Return True if the lock file `path` is held or shared; it need not exist.
+
+    Raises UserError where it cannot be opened.
+    """
     try:
         with path.open("r+") as file:
             return not _try_lock(file, fcntl.LOCK_EX)
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return False
+    except OSError as error:
+        raise _unusable(path, error) from error
 
 
 def _open(path: Path) -> IO[str]:
@@ -83,7 +88,11 @@ def _open(path: Path) -> IO[str]:
         # NFS has byte-range locks instead, for which a file is open for reading and for writing.
         return path.open("a+")
     except OSError as error:
-        raise UserError(f"The lock {path} cannot be opened: {error.strerror}.") from error
+        raise _unusable(path, error) from error
+
+
+def _unusable(path: Path, error: OSError) -> UserError:
+    return UserError(f"The lock {path} cannot be opened: {error.strerror}.")
 
 
 def _try_lock(file: IO[str], kind: int) -> bool:
@@ -132,4 +141,6 @@ def holder(path: Path) -> str:
 
 
 def _holder(path: Path) -> str:
-    return path.read_text(errors="replace").strip() if path.exists() else ""
+    with contextlib.suppress(OSError):
+        return path.read_text(errors="replace").strip()
+    return ""
