@@ -1,4 +1,4 @@
-"""What all tests have in common."""
+"""The fixtures and options of all tests."""
 
 from __future__ import annotations
 

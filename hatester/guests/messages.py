@@ -1,6 +1,6 @@
 """Messages from guests: lines that are read with bounds, and validated.
 
-A guest may send anything. Whatever is wrong raises GuestFault with a part of a sentence.
+A guest may send anything. Any fault raises GuestFault with a part of a sentence.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The account that a guest gives of a cell, held against the plan of the cell.
 
-Whatever cannot be true raises GuestFault.
+A claim that cannot be true raises GuestFault.
 """
 
 from __future__ import annotations

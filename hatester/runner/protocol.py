@@ -119,7 +119,7 @@ def measure(
 ) -> None:
     """Run a plan in a guest, watching from within and from outside, where `binds` can be seen.
 
-    What was seen is recorded at once, so that it is there if the rest fails; `at_step` is called
+    Evidence is recorded at once, so that it is there if the rest fails. `at_step` is called
     with the number of each step that is next. Raises TaintedGuest when the guest is not clean, and
     MeasurementError when the steps cannot be run to their end.
     """

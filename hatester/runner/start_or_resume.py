@@ -103,7 +103,7 @@ def choose_run_like_host(
 ) -> Choice:
     """Return cells with guests like a captured host and its configuration.
 
-    What the user selects takes the place of the host's own. Raises as `choose_new_run` does.
+    The user's selection takes the place of the host's own. Raises as `choose_new_run` does.
     """
     like = sources.find_likeness(declared, wanted, name)
     new = replace(new, own=like.own, wanted=like.wanted, captured=name, differs=like.differs)

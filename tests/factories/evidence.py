@@ -1,4 +1,4 @@
-"""Evidence as a cell leaves it, made up: a schedule of probes, and what is to befall them."""
+"""Made-up evidence of a cell: a schedule of probes, and their failures."""
 
 from __future__ import annotations
 
@@ -88,14 +88,14 @@ def evidence(
     `failures` are, by address, the times from when to when what is sent fails, and how; .43 is
     not there. `answers` has, from when on, which configuration answers.
     """
-    befalls = {A43: [(0.0, math.inf, "unreachable")], **(failures or {})}
+    windows = {A43: [(0.0, math.inf, "unreachable")], **(failures or {})}
     probes: list[list[Any]] = []
     for index, label in enumerate(labels):
         for number in range(int(end / interval)):
             due = number * interval + index * interval / len(labels)
             sent = due + late
             outcome = next(
-                (how for start, stop, how in befalls.get(label, ()) if start <= sent < stop), "ok"
+                (how for start, stop, how in windows.get(label, ()) if start <= sent < stop), "ok"
             )
             answer = [name for since, name in answers if since <= sent][-1]
             configuration = answer if outcome == "ok" else None

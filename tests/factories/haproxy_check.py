@@ -29,9 +29,9 @@ Plan = Mapping[str, Any]
 def images() -> dict[str, Path]:
     """Return the disks of the builds in the cache by their versions, such as 3.2."""
     found = {}
-    for told in sorted(cache.root().glob("builds/*/build.json")):
-        version = json.loads(told.read_text())["version"].split(".")
-        found[".".join(version[:2])] = told.parent / "tree.ext4"
+    for description in sorted(cache.root().glob("builds/*/build.json")):
+        version = json.loads(description.read_text())["version"].split(".")
+        found[".".join(version[:2])] = description.parent / "tree.ext4"
     return found
 
 

@@ -1,4 +1,4 @@
-"""What nobody should have written: odd values and hostile names; and how a refusal has to read."""
+"""Odd values and hostile names, and the form of a refusal."""
 
 from __future__ import annotations
 

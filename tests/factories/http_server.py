@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 @dataclass
 class Web:
-    """What the server has, how it behaves, and what it was asked."""
+    """The content of the server, its behaviour, and the requests that it got."""
 
     url: str = ""
     files: dict[str, bytes] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""What guests send that they must not: each lie with the reason that has to name it."""
+"""Lies of guests, each with the reason that has to name it."""
 
 from __future__ import annotations
 

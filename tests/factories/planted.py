@@ -111,7 +111,7 @@ backend b-{}
 
 @dataclass
 class Planter:
-    """What makes secrets, each one once, and remembers them."""
+    """Makes secrets, each one once, and remembers them."""
 
     seed: int
     secrets: list[str] = field(default_factory=list)

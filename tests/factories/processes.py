@@ -1,4 +1,4 @@
-"""What a process of this host does: whether it runs, and where it listens."""
+"""The processes of this host: whether one runs, and the addresses at which it listens."""
 
 from __future__ import annotations
 

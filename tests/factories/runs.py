@@ -57,17 +57,17 @@ def measured(
     cell: Cell, timeline: Mapping[str, Any], repetition: int = 1, console: str = ""
 ) -> Measurement:
     """Return a cell as it comes from a guest, with steps and a check."""
-    told = read(json.loads(json.dumps({**timeline, "steps": STEPS, "checks": [CHECK]})))
+    timeline_ = read(json.loads(json.dumps({**timeline, "steps": STEPS, "checks": [CHECK]})))
     head = not_measured(cell, repetition, "").cell.model_copy(
         update={
-            "seed": told.seed,
+            "seed": timeline_.seed,
             "kernel": GuestKernel(name=cell.kernel, release="6.1.0-50", accelerator="tcg"),
             "haproxy": GuestBuild(name=cell.build, version="2.2.9"),
-            "clock": told.clock,
+            "clock": timeline_.clock,
             "cpus": 2,
         }
     )
-    return Measurement(head.judged(judge(told)), told, console)
+    return Measurement(head.judged(judge(timeline_)), timeline_, console)
 
 
 def stored(

@@ -224,7 +224,7 @@ class SimulatedGuest(Guest):
 
 
 class World:
-    """What the simulated guests of a run have in common."""
+    """The state that the simulated guests of a run share."""
 
     def __init__(self, seed: int, lies: dict[str, Lie]) -> None:
         self.scheduler = Scheduler(seed)
@@ -238,7 +238,7 @@ class World:
 
 
 def cell_key(kernel: str, plan: Plan) -> str:
-    """Return what tells the cells of a run apart in a guest: kernel, build and method."""
+    """Return what distinguishes the cells of a run in a guest: kernel, build and method."""
     return f"{kernel}/{Path(plan.tree).name}/{plan.method}"
 
 

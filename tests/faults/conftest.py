@@ -1,4 +1,4 @@
-"""What goes wrong, for real: after each test nothing of hatester's runs, and no port is held.
+"""Real faults: after each test none of hatester's processes runs, and no port is held.
 
 Of faults at random moments, a few are tried; all with `pytest --faults`.
 """

@@ -60,7 +60,7 @@ FAULTS = {
     "clock set back": (inside("date -s '2 days ago'"), "", 1),
     "out of memory": (inside("echo 999 >/proc/self/oom_score_adj; exec tail /dev/zero"), "", 1),
 }
-"""What befalls a guest; what is told then, where it is certain that it costs the cell; and how many
+"""Faults of a guest; the message, where the fault certainly costs the cell; and how many
 guests there are then, at least."""
 FEW = ["panic"]
 
@@ -71,14 +71,14 @@ FEW = ["panic"]
 def test_a_guest_that_is_lost_is_replaced_and_its_cell_tried_once_more(
     checkout: Path, fault: str
 ) -> None:
-    inflict, told, guests = FAULTS[fault]
+    inflict, message, guests = FAULTS[fault]
     with running(checkout, *WORDS) as matrix:
         matrix.wait_for("guest 6.1: going on")
         awaited("a cell", lambda: matrix.is_at_work("6.1"), 120)
         inflict(matrix)
         assert matrix.end(600) == 0, matrix.text
-    assert told in matrix.text
-    assert "once more" in matrix.text or not told
+    assert message in matrix.text
+    assert "once more" in matrix.text or not message
     assert matrix.count("guest 6.1: going on") >= guests
     cells = newest(checkout)["cells"]
     assert len(cells) == 2

@@ -1,4 +1,4 @@
-"""Whatever is killed, whenever: what was measured is there, and the run goes on or is resumed."""
+"""After any kill, at any moment, the measured cells are there, and the run is resumed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MOST_SECONDS = 16.0
 VAGRANT_SECONDS = 2.0
 """For which Vagrant runs at least."""
 WORDS = (*QUICK, "--jobs", "1", "--repeat", "500", "--probe-interval", "100ms")
-"""One run, on which all kills befall in turn; it never comes to its end."""
+"""One run, which all kills hit in turn; it never comes to its end."""
 
 
 class Campaign:
@@ -74,7 +74,7 @@ def pass_by(matrix: Matrix, seconds: float) -> None:
 
 
 def go_on(matrix: Matrix) -> None:
-    """Another cell is measured, and the run ends in order when it is told to."""
+    """Another cell is measured, and the run ends in order when it is interrupted."""
     before = matrix.count("[")
     awaited("another cell", lambda: matrix.has_ended or matrix.count("[") > before, 300)
     matrix.interrupt()

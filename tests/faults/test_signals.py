@@ -1,4 +1,4 @@
-"""A run that is told to end, once or again: in order, with all that was measured."""
+"""A run that is interrupted, once or again: it ends in order, with all that was measured."""
 
 from __future__ import annotations
 

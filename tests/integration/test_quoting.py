@@ -82,15 +82,15 @@ def as_sh_has_it(line: str) -> list[str]:
 @examples(0.25)
 @given(words)
 def test_a_logged_command_can_be_pasted(given_words: list[str]) -> None:
-    with log_messages(is_verbose=True) as told:
+    with log_messages(is_verbose=True) as logged:
         process.log_command(["printf", *given_words])
         process.log_command(
             ["sh", "-c", 'printf "%s\\0" "$X" "$@"', "sh", *given_words], {"X": NASTY}
         )
     transcript.taken()  # what other tests have left
     transcript.note(*given_words)
-    assert as_sh_has_it(told[0]) == ["printf", *given_words]
-    said = subprocess.run(["sh", "-c", told[1]], check=True, capture_output=True).stdout
+    assert as_sh_has_it(logged[0]) == ["printf", *given_words]
+    said = subprocess.run(["sh", "-c", logged[1]], check=True, capture_output=True).stdout
     assert said.decode().split("\0")[:-1] == [NASTY, *given_words]
     [line] = transcript.taken()
     assert as_sh_has_it(line) == given_words

@@ -1,4 +1,4 @@
-"""How a command ends that is told to."""
+"""The end of an interrupted command."""
 
 from __future__ import annotations
 

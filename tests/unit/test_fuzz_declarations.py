@@ -92,7 +92,7 @@ def test_a_matrix_is_read_or_refused(folder: Path, file: str, data: st.DataObjec
 
 
 def is_sendable(scenario: Scenario, setting: Setting = DECLARED.settings["plain"]) -> bool:
-    """Whether guests can be told of a scenario, however HAProxy is reloaded."""
+    """Require that a scenario has a plan for guests, by every reload method."""
     for address in scenario.addresses:
         assert re.fullmatch("[0-9a-f:.]+/[0-9]+", address)
     for server in scenario.servers:

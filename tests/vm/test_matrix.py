@@ -1,9 +1,9 @@
 """The main job, on real guests.
 
-What is asserted is what HAProxy's source makes certain: a configuration that binds a missing
-address is never served, unless the kernel may bind it all the same, and while HAProxy retries no
-address answers. Where guests are emulated they have a clock of their own, on which it is certain
-how long that takes, whatever the host does meanwhile.
+The tests assert what is certain by HAProxy's source. A configuration that binds a missing address
+is never served, unless the kernel may bind it all the same. While HAProxy retries, no address
+answers. Emulated guests have a clock of their own, on which the length of that is certain, whatever
+the host does meanwhile.
 """
 
 from __future__ import annotations
@@ -205,7 +205,7 @@ def test_the_check_of_the_packaged_unit_finds_a_lost_file_but_no_lost_address(
     assert (file["reported"], file["exit_code"]) == ("failure", 1)
     assert file["verdict"] in ("ok", "lossy")
     assert (mended["reported"], mended["exit_code"]) == ("success", 0)
-    # It ends before HAProxy has told how its reload went.
+    # It ends before HAProxy has reported its reload.
     assert (address["reported"], address["exit_code"]) == ("failure", 0)
     assert address["verdict"] == "outage"
     assert "#<PID>" in address["processes"]
@@ -257,7 +257,7 @@ def test_the_same_seed_gives_the_same_result_also_on_a_busy_host(checkout: Path)
         beside = measure()
     assert (beside["verdict"], reported(beside)) == (alone["verdict"], reported(alone))
     for before, after in zip(alone["reloads"], beside["reloads"], strict=True):
-        # What happens within a millisecond of a probe may be seen by the one or by the next.
+        # An event within a millisecond of a probe may be seen by that or by the next.
         assert abs(after["reported_at"] - before["reported_at"]) < 0.01
         for label, address in before["addresses"].items():
             again = after["addresses"][label]

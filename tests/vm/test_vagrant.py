@@ -136,7 +136,7 @@ def test_a_machine_with_another_host_key_is_not_entered(
     for done in (vagrant.try_("ssh", KERNEL, "-c", "echo entered"), vagrant.by_ssh(tmp_path)):
         assert (done.returncode, done.stdout) == (255, "")
         assert "Host key verification failed" in done.stderr
-    # Vagrant's own client is the one that tells the guest to power off.
+    # Vagrant's own client powers the guest off.
     assert "did not shut down" in vagrant("halt", KERNEL)
     assert vagrant.state() == "poweroff"
     vagrant("destroy", "-f", KERNEL)

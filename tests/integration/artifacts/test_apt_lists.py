@@ -40,7 +40,7 @@ def root(tmp_path: Path, site: Web) -> Path:
 
 
 def version(site: Web, package: str, suite: str = "sid") -> str:
-    """Return what a new process is told of a package."""
+    """Return the answer about a package in a new process."""
     archive = Unsigned(Mirrors(site.url, site.url))
     [found] = archive.resolve(suite, package)
     assert found.name == package
@@ -48,7 +48,7 @@ def version(site: Web, package: str, suite: str = "sid") -> str:
 
 
 def is_fetched(site: Web) -> bool:
-    """Whether lists were fetched since this was last asked."""
+    """Return True if lists were fetched since the last call."""
     asked = [path for path, _ in site.asked if path.endswith("Packages")]
     site.asked.clear()
     return bool(asked)
@@ -73,7 +73,7 @@ def test_damaged_lists_are_fetched_again(
     assert is_fetched(site)
     [packages] = root.glob("lists/*_Packages")
     damage(packages)
-    # What was asked already is known without them.
+    # Earlier answers are known without them.
     assert (version(site, "haproxy"), is_fetched(site)) == ("3.0-1", False)
     assert (version(site, "libssl"), is_fetched(site)) == ("3.5-1", True)
     said = capsys.readouterr().err

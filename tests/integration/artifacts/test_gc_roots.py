@@ -1,4 +1,4 @@
-"""What of the cache somebody needs, which no cleaning takes away."""
+"""The cache entries that are in use, which no cleaning removes."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ def test_newest_package_is_fetched_once(site: Web, tmp_path: Path) -> None:
     for each in (file, *answers):
         os.utime(each, (0, 0))
     assert found(site) == [file]
-    # What was used is dated, and what was not, is not.
+    # An answer that was used is dated anew; any other is not.
     assert file.stat().st_mtime > 0
     assert sorted(each.stat().st_mtime > 0 for each in answers) == [False, True]
 

@@ -18,7 +18,7 @@ def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def enter(place: Place, keys: Keys) -> subprocess.CompletedProcess[str]:
-    """As Vagrant does, but for the user's key."""
+    """As Vagrant does, except for the user's key."""
     words = ["-F", str(keys.ssh_config), "-p", str(place.port), "-i", str(place.folder / "key")]
     return subprocess.run(
         ["ssh", "root@127.0.0.1", *words, "-o", "LogLevel=FATAL", "echo entered"],

@@ -1,4 +1,4 @@
-"""What a run needs of the host, and what is said where it is not there."""
+"""The needs of a run, and the messages where the host lacks one."""
 
 from __future__ import annotations
 

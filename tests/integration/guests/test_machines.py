@@ -42,7 +42,7 @@ def start_machine(folder: Path) -> int:
 
 @pytest.fixture
 def elsewhere(tmp_path: Path) -> Iterator[int]:
-    """Start a QEMU of somebody else."""
+    """Start a QEMU of another user."""
     pid = start_machine(tmp_path / "elsewhere")
     yield pid
     os.kill(pid, signal.SIGKILL)

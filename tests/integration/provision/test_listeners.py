@@ -1,4 +1,4 @@
-"""Who owns the listening sockets: this very process, which is HAProxy or a stranger by its root."""
+"""Owners of listening sockets: this very process, as HAProxy or as a stranger by its root."""
 
 from __future__ import annotations
 

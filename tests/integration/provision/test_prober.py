@@ -1,4 +1,4 @@
-"""The prober, against servers that do for real what it has to tell apart."""
+"""The prober, against servers that fail in each way that it distinguishes."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ class Probing:
         self.process.start()
         there.close()
         self.news = News({}, None)
-        self.told: dict[str, Any] = {}
+        self.reply: dict[str, Any] = {}
         self._thread = threading.Thread(target=self._take, daemon=True)
         self._thread.start()
 
     def _take(self) -> None:
         while True:
             try:
-                told = self.connection.recv()
-                if isinstance(told, News):
-                    self.news = told
+                reply = self.connection.recv()
+                if isinstance(reply, News):
+                    self.news = reply
                 else:
-                    self.told = told
+                    self.reply = reply
             except (EOFError, OSError):
                 return
 
@@ -72,7 +72,7 @@ class Probing:
         self.process.join(30)
         assert self.process.exitcode == 0
         self._thread.join(5)
-        records: list[Record] = self.told["probes"]
+        records: list[Record] = self.reply["probes"]
         return records
 
 
@@ -106,7 +106,7 @@ def test_it_tells_what_it_cost() -> None:
     probing = Probing(target(closed_port()))
     probing.wait_for(0.3)
     probing.stop()
-    cost = probing.told["probing"]
+    cost = probing.reply["probing"]
     assert 0 < cost["cpu_seconds"] < cost["seconds"] * cost["processors"]
 
 
@@ -175,7 +175,7 @@ def test_hundreds_of_probes_live_at_once() -> None:
         probing.wait_for(0.5)
         records = probing.stop()
     assert len(records) > 8 * 1.5 / INTERVAL
-    # What was let into the queue is reset when the listener goes.
+    # Connections in the queue are reset when the listener goes.
     lives = [ended - sent for _, _, sent, ended, outcome, *_ in records if outcome == "timeout"]
     assert len(lives) > len(records) / 2
     assert all(life >= 1.5 for life in lives)
@@ -201,7 +201,7 @@ def test_outage_is_exact_to_one_interval() -> None:
     assert all(
         record[4] != "ok" for record in records if closed <= record[2] and record[3] <= before_open
     )
-    # What no probe could see is at most a step of the schedule, as it was really kept.
+    # The time that no probe could see is at most a step of the schedule, as it was really kept.
     slips = [after[2] - before[2] for before, after in itertools.pairwise(records)]
     # On a busy machine, connections that were made before may still wait for their answer.
     waited = max(0.0, before_close - records[first][2])

@@ -264,7 +264,7 @@ def test_verdict_filter_hides_empty_tables(
 
 
 def test_table_goes_with_its_last_cells(page: Browser) -> None:
-    # What remains of address-returns are 2.2 on 5.10 (ok), 2.2 (silent) and 3.0 (error) on 6.1.
+    # The rest of address-returns is 2.2 on 5.10 (ok), 2.2 (silent) and 3.0 (error) on 6.1.
     box(page, "Linux", "5.10").click()
     box(page, "HAProxy", "3.0").click()
     assert len(visible(page, ".grid")) == 2

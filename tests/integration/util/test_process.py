@@ -1,4 +1,4 @@
-"""Host commands: bounded, ended with all that they started, and telling why they failed."""
+"""Host commands: bounded, ended with all that they started, and with the reason of a failure."""
 
 from __future__ import annotations
 

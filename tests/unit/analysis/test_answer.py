@@ -33,7 +33,7 @@ def cell(verdict: str, id_: str, **changes: Any) -> CellResult:
     return found.model_copy(update=changes)
 
 
-def told(*cells: CellResult, **changes: Any) -> dict[str, tuple[str, ...]]:
+def sections(*cells: CellResult, **changes: Any) -> dict[str, tuple[str, ...]]:
     """Return the sentences about each thing."""
     content = json.dumps({**CONFIGURATION, **changes})
     configuration = UserConfiguration.model_validate_json(content)
@@ -42,7 +42,7 @@ def told(*cells: CellResult, **changes: Any) -> dict[str, tuple[str, ...]]:
 
 
 def test_what_was_watched_and_what_can_be_lost_comes_first() -> None:
-    assert told()["haproxy.cfg"] == (
+    assert sections()["haproxy.cfg"] == (
         "watched 3 of 5 binds (not watched: *:8404, since it takes no connection; quic4@:443, "
         "since it is bound by UDP)",
         "192.0.2.12:80 was asked for no more than a connection, since no answer can be "
@@ -54,13 +54,13 @@ def test_what_was_watched_and_what_can_be_lost_comes_first() -> None:
 
 
 def test_without_an_address_that_can_be_missing_it_is_said_what_was_measured() -> None:
-    found = told(cell("ok", "2.2/plain/reload"), groups={})
+    found = sections(cell("ok", "2.2/plain/reload"), groups={})
     assert "no address can be missing" in found["haproxy.cfg"][2]
     assert found["a reload with nothing missing"] == ("costs nothing (HAProxy 2.2)",)
 
 
 def test_addresses_of_which_it_costs_the_same_are_named_together() -> None:
-    found = told(
+    found = sections(
         *(
             cell(verdict, f"{build}/plain/lost-{address}")
             for address in ("192.0.2.10", "192.0.2.11")
@@ -73,7 +73,7 @@ def test_addresses_of_which_it_costs_the_same_are_named_together() -> None:
 
 
 def test_what_settings_make_of_it_is_said() -> None:
-    found = told(
+    found = sections(
         cell("outage", "2.2/plain/lost-all"),
         cell("ok", "2.2/nonlocal-bind/lost-all"),
         cell("ok", "2.2/transparent/lost-all"),
@@ -89,7 +89,7 @@ def test_what_settings_make_of_it_is_said() -> None:
 
 
 def test_every_end_has_its_words() -> None:
-    found = told(
+    found = sections(
         cell("down", "2.2/plain/absent-all", ended="start", reloads=[]),
         cell("down", "2.6/plain/absent-all", ended="later"),
         cell("unasked", "3.0/plain/absent-all"),
@@ -104,7 +104,7 @@ def test_every_end_has_its_words() -> None:
 
 
 def test_of_several_measurements_the_gravest_counts() -> None:
-    found = told(cell("ok", "2.2/plain/back-all"), cell("outage", "2.2/plain/back-all"))
+    found = sections(cell("ok", "2.2/plain/back-all"), cell("outage", "2.2/plain/back-all"))
     [sentence] = found["all of 192.0.2.10 and 192.0.2.11 back while HAProxy reloads"]
     assert sentence == "costs every address 2.0 s, in 1 of 2 measurements (HAProxy 2.2)"
 

@@ -1,4 +1,4 @@
-"""Two runs compared: what is a change, what is noise, and how it is told."""
+"""Comparisons of two runs: changes, noise, and their text."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_lost_connections_are_a_change_when_they_are_more_than_chance(
         # A prober that was late knows less well when an outage began and ended.
         (outages(2.0), outages(2.59, lateness=0.1), Fate.SAME),
         (outages(2.0, lateness=0.1), outages(2.8, lateness=0.1), Fate.SAME),
-        # Repetitions that lie apart tell how much they vary, when there are enough.
+        # Repetitions that lie apart show how much they vary, when there are enough.
         (outages(*[2.0] * 4), outages(*[2.09] * 4), Fate.SAME),
         (outages(*[2.0] * 4), outages(*[2.09] * 5), Fate.WORSE),
         (outages(*[2.0] * 5), outages(*[2.07] * 5), Fate.SAME),
@@ -250,6 +250,6 @@ def test_runs_on_different_clocks_are_said_to_be_so() -> None:
 
 
 def test_the_sign_in_a_version_needs_no_legend() -> None:
-    told = text(compare([shown(release="7.3~rc1")], [shown(release="7.3~rc2")]))
-    assert "7.3~rc1 → 7.3~rc2" in told
-    assert "late" not in told
+    changes_ = text(compare([shown(release="7.3~rc1")], [shown(release="7.3~rc2")]))
+    assert "7.3~rc1 → 7.3~rc2" in changes_
+    assert "late" not in changes_

@@ -82,15 +82,15 @@ def test_without_the_baseline_the_first_way_is_what_others_are_told_against() ->
 
 
 @pytest.mark.parametrize(
-    ("lost", "told"),
+    ("lost", "expected"),
     [
         ([{}, {}, {}], "HAProxy 2.2 loses nothing, on all three kernels"),
         ([LOSSY, {}, {}], "HAProxy 2.2 loses single connections, in 1 of 3 cells (one each)"),
     ],
 )
-def test_single_lost_connections_are_counted(lost: list[Failures], told: str) -> None:
+def test_single_lost_connections_are_counted(lost: list[Failures], expected: str) -> None:
     measured = [cell(kernel, "2.2", each) for kernel, each in zip(KERNELS, lost, strict=True)]
-    assert sentences(find(measured), "lost-address by signal") == (told,)
+    assert sentences(find(measured), "lost-address by signal") == (expected,)
 
 
 def test_a_kernel_unlike_the_others_is_pointed_out() -> None:
@@ -131,7 +131,7 @@ def seeded(*fates: Failures, kernel: str = "6.1", **how: Any) -> list[CellResult
 
 
 @pytest.mark.parametrize(
-    ("fates", "told"),
+    ("fates", "expected"),
     [
         ([{}, {}], ()),
         ([REFUSED, REFUSED], ()),
@@ -141,10 +141,10 @@ def seeded(*fates: Failures, kernel: str = "6.1", **how: Any) -> list[CellResult
     ],
 )
 def test_seeds_that_do_not_do_the_same_are_named(
-    fates: list[Failures], told: tuple[str, ...]
+    fates: list[Failures], expected: tuple[str, ...]
 ) -> None:
     found = sentences(find(seeded(*fates)), "not the same with each seed")
-    assert found == tuple(f"6.1/2.2/plain/lost-address/signal: {each}" for each in told)
+    assert found == tuple(f"6.1/2.2/plain/lost-address/signal: {each}" for each in expected)
 
 
 def checked(entry: CellResult, *dead: str, reload: int | None = 6) -> CellResult:

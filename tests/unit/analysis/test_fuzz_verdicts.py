@@ -57,7 +57,7 @@ def is_ok(probe: Probe) -> bool:
 
 
 class Brute:
-    """What a timeline says, by looking at every probe again for every question."""
+    """The facts of a timeline, found by a look at every probe for every question."""
 
     def __init__(self, timeline: Mapping[str, Any]) -> None:
         self.timeline = timeline
@@ -168,7 +168,7 @@ class Brute:
         return {"verdict": worst, "silent": is_silent, "addresses": addresses}
 
     def is_true(self, number: int) -> bool | None:
-        """Whether what HAProxy reported is what answers in the end; None where nothing tells."""
+        """Return True if the end confirms HAProxy's report; None where nothing shows it."""
         entry = self.reloads[number]
         expected = self.expected(entry)
         if entry["reported"] is None or not expected:
@@ -320,11 +320,13 @@ def test_who_held_an_address_is_who_was_seen_to_in_each_sample(samples: list[set
             if source["at"] < moment < source["until"]:
                 holders: list[tuple[str | None, int | None]]
                 holders = [(owners.get(pid, "stranger"), pid) for pid in pids] or [(None, None)]
-                assert _told(entry.listeners, moment - source["at"]) == {*holders}
+                assert _holders_at(entry.listeners, moment - source["at"]) == {*holders}
 
 
-def _told(listeners: Sequence[ListenerHolder], at: float) -> set[tuple[str | None, int | None]]:
-    """Who held .44 at the moment of a sample: one that saw something is no part of a gap."""
+def _holders_at(
+    listeners: Sequence[ListenerHolder], at: float
+) -> set[tuple[str | None, int | None]]:
+    """Return the holders of .44 at the moment of a sample that saw something."""
     return {
         (each.owner, each.pid)
         for each in listeners

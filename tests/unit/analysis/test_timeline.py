@@ -170,10 +170,10 @@ def test_phases_leave_out_what_is_shorter_than_the_samples_tell() -> None:
     listeners = held((0.0, 1.24, (OLD,)), (1.25, 2.0, (MASTER,), 9), (3.0, 6.0, (OLD,)))
     timeline = read(evidence(listeners=listeners))
     found = holdings(timeline, timeline.reloads[0], A44)
-    told = [(each.owners, each.start, each.end, each.queue) for each in phases(
+    named = [(each.owners, each.start, each.end, each.queue) for each in phases(
         timeline, found, AT, 3.02
     )]  # fmt: skip
-    assert told == [({"master"}, 1.25, 2.0, 9), ({None}, 2.0, 3.0, 0)]
+    assert named == [({"master"}, 1.25, 2.0, 9), ({None}, 2.0, 3.0, 0)]
     assert [each.owners for each in phases(timeline, found, 1.21, 1.24)] == [{"old worker"}]
 
 

@@ -42,7 +42,7 @@ windows = st.lists(
     ).map(lambda each: (each[0], each[0] + each[1], each[2])),
     max_size=3,
 )  # fmt: skip
-befalling = st.fixed_dictionaries(dict.fromkeys(EXPECTED, windows))
+failing = st.fixed_dictionaries(dict.fromkeys(EXPECTED, windows))
 
 
 @given(
@@ -59,7 +59,7 @@ def test_an_outage_is_as_long_as_it_was_to_one_interval_at_either_end(
     assert length - 1e-6 <= address.outage_seconds <= length + 2 * interval + 1e-6
 
 
-@given(befalling)
+@given(failing)
 def test_the_arithmetic_holds_whatever_befalls(
     failures: dict[str, list[tuple[float, float, str]]],
 ) -> None:
@@ -81,7 +81,7 @@ def test_the_arithmetic_holds_whatever_befalls(
     assert Judgement.model_validate_json(found.to_json()) == found
 
 
-@given(befalling, st.randoms(use_true_random=False))
+@given(failing, st.randoms(use_true_random=False))
 def test_the_order_of_addresses_and_probes_does_not_matter(
     failures: dict[str, list[tuple[float, float, str]]], chance: random.Random
 ) -> None:
@@ -97,7 +97,7 @@ def test_the_order_of_addresses_and_probes_does_not_matter(
 
 
 @examples(0.4)
-@given(befalling)
+@given(failing)
 def test_the_same_evidence_makes_the_same_judgement_and_is_left_as_it_is(
     failures: dict[str, list[tuple[float, float, str]]],
 ) -> None:
@@ -258,7 +258,7 @@ def test_in_a_storm_an_address_that_never_comes_back_is_down() -> None:
 
 
 @examples(0.6)
-@given(befalling, st.integers(1, 12), st.floats(0.001, 0.3))
+@given(failing, st.integers(1, 12), st.floats(0.001, 0.3))
 def test_any_storm_is_judged(
     failures: dict[str, list[tuple[float, float, str]]], number: int, length: float
 ) -> None:

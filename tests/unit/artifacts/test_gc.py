@@ -186,7 +186,7 @@ def test_what_cannot_be_removed_is_told_and_costs_nothing_else(
         UserError, match=rf"^1 could not be removed, .*kernels/{KERNEL}: .*denied\.$"
     ):
         found.require_all_gone()
-    # What is left of it is not taken for whole, and goes the next time.
+    # The rest of it does not count as whole, and goes the next time.
     assert names(root / "kernels") == [f".{KERNEL}.lock", f".{KERNEL}.unfinished"]
     swept(results)
     assert names(root / "kernels") == []
@@ -274,19 +274,19 @@ FATES = [
 
 
 def test_the_table_is_as_in_the_golden_file() -> None:
-    told = (cleaned(Swept(FATES, NOW, is_dry=is_dry)) for is_dry in (False, True))
-    assert "\n\n\n".join(told) + "\n" == GOLDEN.read_text()
+    expected = (cleaned(Swept(FATES, NOW, is_dry=is_dry)) for is_dry in (False, True))
+    assert "\n\n\n".join(expected) + "\n" == GOLDEN.read_text()
 
 
 @pytest.mark.parametrize(
-    ("count", "told"),
+    ("count", "expected"),
     [
         (0, "0 B"), (1023, "1023 B"), (1024, "1 KiB"), (162 * MIB, "162 MiB"),
         (8_700_000_000, "8.1 GiB"), (3 << 40, "3.0 TiB"), (5000 << 40, "5000.0 TiB"),
     ],
 )  # fmt: skip
-def test_bytes_are_told_in_the_unit_that_fits(count: int, told: str) -> None:
-    assert size(count) == told
+def test_bytes_are_told_in_the_unit_that_fits(count: int, expected: str) -> None:
+    assert size(count) == expected
 
 
 @given(st.floats(0, 1e9))

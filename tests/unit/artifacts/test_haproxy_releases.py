@@ -64,7 +64,7 @@ def test_a_server_that_cannot_be_reached_is_for_the_user_to_mend() -> None:
 
 
 @pytest.mark.parametrize(
-    ("version", "release", "told"),
+    ("version", "release", "expected"),
     [
         ("2.6.12-1+deb12u4", "2.6.25", ("2.6.25", "behind")),
         ("1:2.6.25-1+b2", "2.6.25", ("2.6.25", "up to date")),
@@ -76,7 +76,7 @@ def test_a_server_that_cannot_be_reached_is_for_the_user_to_mend() -> None:
     ],
 )
 def test_what_is_behind_is_told(
-    version: str | None, release: str | None, told: tuple[str, str]
+    version: str | None, release: str | None, expected: tuple[str, str]
 ) -> None:
     known = {"2.6": release} if release else {}
-    assert haproxy_releases.row("b", version, known) == ("b", version or "-", *told)
+    assert haproxy_releases.row("b", version, known) == ("b", version or "-", *expected)

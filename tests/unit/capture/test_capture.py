@@ -1,4 +1,4 @@
-"""What is captured of a made-up host, and of this one."""
+"""Captures of a made-up host, and of this one."""
 
 from __future__ import annotations
 

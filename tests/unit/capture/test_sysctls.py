@@ -1,4 +1,4 @@
-"""Which sysctls are a host's own."""
+"""The sysctls that are a host's own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How HAProxy is started on a host."""
+"""HAProxy's start on a host."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The machines that the Vagrantfile is told of."""
+"""The machines in the Vagrantfile."""
 
 from __future__ import annotations
 

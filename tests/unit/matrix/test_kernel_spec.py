@@ -1,4 +1,4 @@
-"""What --kernel takes, and which kernels it stands for."""
+"""The values of --kernel, and the kernels that they stand for."""
 
 from __future__ import annotations
 

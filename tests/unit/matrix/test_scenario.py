@@ -40,7 +40,7 @@ STORIES = {
 }
 
 
-def tell(step: Step) -> str:
+def describe(step: Step) -> str:
     """Return a step in a few words; when a check comes matters to no other step."""
     fields = step.model_dump(exclude_defaults=True)
     after = fields.pop("after", None)
@@ -61,7 +61,7 @@ def test_every_scenario_has_its_story_here() -> None:
 @pytest.mark.parametrize("name", STORIES)
 def test_a_scenario_tells_its_story(name: str) -> None:
     scenario = load(name)
-    assert ", ".join(tell(step) for step in scenario.steps) == STORIES[name]
+    assert ", ".join(describe(step) for step in scenario.steps) == STORIES[name]
     assert scenario.description
 
 
@@ -144,7 +144,7 @@ def write(folder: Path, content: str) -> Scenario:
         ("- wait: reported\n- remove: {what: 192.168.42.45, after: 1}", {".45"}),
         ("- check: {after: 0}\n- remove: {what: 192.168.42.45, after: 1}", {".45"}),
         ("- remove: {what: dummy0, after: 0}", {".43", ".44", ".45"}),
-        # What waits for the end of the observation is no part of it, nor what follows.
+        # A step that waits for the end of the observation is not part of it, nor are later steps.
         ("- remove: 192.168.42.45", set()),
         ("- check\n- remove: {what: 192.168.42.45, after: 1}", set()),
         ("- wait: steady\n- remove: {what: 192.168.42.45, after: 1}", set()),
@@ -215,7 +215,7 @@ RELOADED = "start: with; reload: {configuration: with, times: 3}"
 @pytest.mark.parametrize(
     ("steps", "sentence"),
     [
-        # What stands there is no step.
+        # Entries that are not steps.
         ("strat: with", "step 1: there is no key 'strat'; did you mean start? (there are: start, "
             "reload, check, wait, add, remove, occupy, free, break, mend)"),
         ("{start: with, check: }", "step 1: a step is one verb (start, reload, check, "),
@@ -248,7 +248,7 @@ RELOADED = "start: with; reload: {configuration: with, times: 3}"
         ("wait: steady", "step 1: wait: HAProxy is not started yet"),
         (f"{RELOADED}; start: with", "step 3: start: HAProxy is started already"),
         ("start: with; check", "HAProxy is never reloaded"),
-        # What there is not, or is already.
+        # Removals of missing things, and additions of those that exist.
         ("start: wiht", "step 1: start: there is no 'wiht'; did you mean with"),
         ("start: with; reload: x", "step 2: reload: there is no 'x' (there are: with, without)"),
         ("remove: 192.168.42.46", "step 1: remove: there is no '192.168.42.46'; did you mean 192."),
@@ -447,7 +447,7 @@ def test_a_story_that_makes_sense_is_never_refused(shared: Path, parts: list[lis
     reloads = [n for n, step in enumerate(scenario.steps, 1) if isinstance(step, Reload)]
     found = presence(scenario)
     assert [*found][1:] == reloads
-    # Whatever was done was undone.
+    # Every change was undone.
     assert [bind.label for bind in found[reloads[-1]].throughout] == [V4[0], V4[1], "*:81"]
 
 

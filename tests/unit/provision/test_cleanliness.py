@@ -1,4 +1,4 @@
-"""What a cell may not leave behind in its guest."""
+"""The traces that a cell may not leave in its guest."""
 
 from __future__ import annotations
 

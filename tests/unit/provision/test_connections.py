@@ -1,4 +1,4 @@
-"""What an answer is where scenarios are ours, and where configurations are anybody's."""
+"""The judgement of answers, to our scenarios and to users' configurations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What steps change around HAProxy, with ip(8) and the kernel's files made up."""
+"""Changes of steps around HAProxy, with ip(8) and the kernel's files made up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the guest tells its host: whole lines, and that it lives."""
+"""The events of a guest: whole lines, and signs of life."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What HAProxy's log says of a reload, in the words of its versions."""
+"""HAProxy's reports of a reload, in the log of each version."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ NOISE = "[WARNING]  (436) : Resumed frontend main."
         ([FORMER, BEGINS], None),
         ([BEGINS, WAITPID, BEGINS], ("failure", 1.0)),
         ([BEGINS, WAITPID, BEGINS, MUTE], ("failure", 1.0)),
-        # What the master said before it began anew is of the reload before.
+        # Lines of the master before it began anew belong to the reload before.
         ([FORKED, BEGINS], None),
         ([WAITPID, BEGINS, BEGINS, FORKED], ("success", 3.0)),
         # A reload that was overtaken by another: the last word counts.

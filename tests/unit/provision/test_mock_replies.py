@@ -1,4 +1,4 @@
-"""What servers that are played say: every check of HAProxy's is answered."""
+"""The replies of mock servers: every check of HAProxy's is answered."""
 
 from __future__ import annotations
 

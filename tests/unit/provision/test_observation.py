@@ -1,4 +1,4 @@
-"""How long a reload is watched on, on a made-up clock."""
+"""The length of an observation, on a made-up clock."""
 
 from __future__ import annotations
 

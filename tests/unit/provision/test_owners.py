@@ -1,4 +1,4 @@
-"""Who holds a listening socket, in a table of processes that is made up."""
+"""The holders of a listening socket, in a made-up table of processes."""
 
 from __future__ import annotations
 

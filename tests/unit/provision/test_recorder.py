@@ -1,4 +1,4 @@
-"""What a recorder makes of the log and of the prober's news, on a made-up clock."""
+"""The records of the log and of the prober's news, on a made-up clock."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What HAProxy's root has for one cell."""
+"""The content of HAProxy's root for one cell."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a survey takes for a bind, a server, and an answer."""
+"""The binds, servers and answers that a survey finds."""
 
 from __future__ import annotations
 

@@ -77,11 +77,11 @@ def run(tmp_path: Path) -> Results:
 
 def test_the_page_says_what_the_run_was(run: Results) -> None:
     text = Reader(render(run, [Finding("hitless by cli", ("All was well.",))])).text
-    for told in (
+    for expected in (
         f"Run {run.run.run}", "Linux-6.1", "QEMU 7.2", "tcg", "not yet, or it was interrupted",
         "7 cells", "2 outage", "1 silent", "1 error", "hitless by cli", "All was well.",
     ):  # fmt: skip
-        assert told in text
+        assert expected in text
     run.finish()
     assert "interrupted" not in render(run, [])
 
@@ -109,9 +109,9 @@ def test_a_story_has_the_evidence(tmp_path: Path) -> None:
     run = stored(tmp_path, [measured(CELL, EVIDENCE["outage"], console="Kernel panic")])
     page = Reader(render(run, []))
     entry = run.cells[0]
-    told = page.text.casefold()
+    expected = page.text.casefold()
     for clause in entry.explanation.split("; "):
-        assert clause.casefold() in told
+        assert clause.casefold() in expected
     assert run.command(entry) in page.text
     assert f"{A44} outage 2.02 s 200 100 refused" in page.text
     assert "HAProxy reported failure at +2.05 s, which was true" in page.text
@@ -176,7 +176,7 @@ def test_cells_without_a_result_are_told_with_the_reason(run: Results) -> None:
 
 
 @pytest.mark.parametrize(
-    ("timeline", "told"),
+    ("timeline", "expected"),
     [
         (json.dumps(evidence(labels=[])), "It ended before any connection was made."),
         ('{"probes": [[0]]}', "timeline.json is not a timeline (interval: "),
@@ -187,12 +187,12 @@ def test_cells_without_a_result_are_told_with_the_reason(run: Results) -> None:
     ],
 )
 def test_a_cell_without_a_timeline_is_told_as_far_as_it_goes(
-    tmp_path: Path, timeline: str | None, told: str
+    tmp_path: Path, timeline: str | None, expected: str
 ) -> None:
     run = stored(tmp_path, [measured(CELL, EVIDENCE["outage"])])
     store(run.evidence(run.cells[0]), {"timeline.json": timeline})
     page = Reader(render(run, []))
-    assert told in page.text
+    assert expected in page.text
     assert page.all("svg") == []
     assert "outage 2.0 s refused" in page.text
 

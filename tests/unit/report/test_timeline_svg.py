@@ -112,9 +112,9 @@ def test_each_outcome_has_its_colour_its_word_and_its_legend(outcome: str) -> No
 def test_listeners_have_owners_below_their_lane() -> None:
     svg = drawn(evidence(everywhere((AT, AT + 2, "reset")), listeners=OWNERS))
     for kind, words_of_it in (("old", "old worker"), ("master", "master"), ("new", "new worker")):
-        told = [each for each in titles(svg, kind) if each.startswith(A44)]
-        assert told
-        assert f"{A44} held by {words_of_it}, " in told[0]
+        found = [each for each in titles(svg, kind) if each.startswith(A44)]
+        assert found
+        assert f"{A44} held by {words_of_it}, " in found[0]
         assert words_of_it in words(svg)
     assert "116 waiting at most" in titles(svg, "master")[0]
     assert [each.partition(" ")[0] for each in titles(svg, "nobody")][-3:] == [A44, A45, STATS]
@@ -134,7 +134,7 @@ def test_steps_are_told_by_number_verb_and_object() -> None:
 
 
 @pytest.mark.parametrize(
-    ("reported", "failures", "kind", "told"),
+    ("reported", "failures", "kind", "text"),
     [
         ("failure", {}, "failure", "failure +2.05 s"),
         ("success", everywhere((AT, 9.0, "refused")), "untrue", "success +2.05 s, not true"),
@@ -142,13 +142,13 @@ def test_steps_are_told_by_number_verb_and_object() -> None:
     ],
 )
 def test_what_haproxy_said_stands_at_its_time(
-    reported: str | None, failures: Any, kind: str, told: str
+    reported: str | None, failures: Any, kind: str, text: str
 ) -> None:
     at = None if reported is None else AT + 2.05
     made = evidence(failures, reloads=[reload(reported=reported, reported_at=at)])
     svg = drawn(made)
-    assert titles(svg, kind) == [f"the reload of step 6: {told}"]
-    assert told in words(svg)
+    assert titles(svg, kind) == [f"the reload of step 6: {text}"]
+    assert text in words(svg)
 
 
 def test_alerts_are_shown_and_other_lines_of_the_log_are_not() -> None:
@@ -197,8 +197,8 @@ def test_hostile_texts_stay_texts(text: str) -> None:
     allowed = {"svg", "title", "desc", "g", "line", "text", "tspan", "circle", "path", "rect"}
     assert {each.tag.removeprefix(SVG) for each in svg.iter()} <= allowed
     assert not [name for each in svg.iter() for name in each.attrib if name.startswith("on")]
-    told = "".join(svg.itertext())
-    assert "<script>" in told
+    shown = "".join(svg.itertext())
+    assert "<script>" in shown
     # XML knows one end of a line only.
     assert svg.findtext(f"{SVG}desc") == for_xml(text).replace("\r\n", "\n").replace("\r", "\n")
 

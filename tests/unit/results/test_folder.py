@@ -77,7 +77,7 @@ def test_a_file_of_another_form_is_damaged_whoever_wrote_it(tmp_path: Path, cont
 
 
 class Killed(BaseException):
-    """An end that nobody handles, as nobody can handle kill -9."""
+    """An end that no code handles, like that by kill -9."""
 
 
 @pytest.mark.parametrize("number", range(4))

@@ -136,7 +136,7 @@ def _check(folder: Path, before: dict[str, bytes], damaged: set[str]) -> None:
 
 
 class Killed(BaseException):
-    """What nobody handles, as nobody can kill -9."""
+    """An end that no code handles, like that by kill -9."""
 
 
 @contextlib.contextmanager
@@ -199,8 +199,8 @@ def test_on_a_full_disk_a_run_is_what_is_on_the_disk(
 ) -> None:
     act, _ = ACTS[name]
     before = verdicts(run)
-    told = r"(json|log|SHA256SUMS) cannot be written: No space left on device"
-    with failing(monkeypatch, number, full()), pytest.raises(UserError, match=told):
+    message = r"(json|log|SHA256SUMS) cannot be written: No space left on device"
+    with failing(monkeypatch, number, full()), pytest.raises(UserError, match=message):
         act(run)
     found = verdicts(find(run.folder.parent, "latest"))
     assert found == (["outage", "outage", "error"] if (name, number) == ("again", 5) else before)
@@ -213,8 +213,8 @@ def test_on_a_full_disk_reports_are_named(
     run: Results, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     name = ("report.html", "report.md", "junit.xml")[number]
-    told = rf"{re.escape(str(run.folder / name))} cannot be written: No space left on device"
-    with failing(monkeypatch, number, full()), pytest.raises(UserError, match=told):
+    message = rf"{re.escape(str(run.folder / name))} cannot be written: No space left on device"
+    with failing(monkeypatch, number, full()), pytest.raises(UserError, match=message):
         write_reports(run, [], None)
 
 
@@ -235,9 +235,9 @@ def test_damaged_files_are_reported_and_quarantined_once(
     for file in (run.file, cell, timeline(run, 1)):
         file.write_text(file.read_text().replace("0", "1", 1))
     found = find(run.folder.parent, "latest")
-    told = capsys.readouterr().err
+    message = capsys.readouterr().err
     for file in (run.file, cell, timeline(run, 1)):
-        assert f"{file} is not as it was written; quarantined as .{file.name}.damaged" in told
+        assert f"{file} is not as it was written; quarantined as .{file.name}.damaged" in message
         assert file.with_name(f".{file.name}.damaged").is_file()
     assert run.file.read_text() == found.run.to_json()
     assert [each.id for each, _ in found.left()] == [OUT.id, WELL.id, LEFT.id]
@@ -291,10 +291,10 @@ def test_a_run_that_another_process_measures_can_be_read_but_not_written_to(run:
     ) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == "had\n"
-        told = rf"{run.folder.name} is being measured by another process \(pid {other.pid}, "
+        message = rf"{run.folder.name} is being measured by another process \(pid {other.pid}, "
         found = find(parent, "latest")
         write_reports(found, [], None)
-        with pytest.raises(UserError, match=told):
+        with pytest.raises(UserError, match=message):
             found.recompute()
         other.communicate("")
     found.recompute()

@@ -178,7 +178,7 @@ def test_what_is_left_is_what_was_planned_and_is_not_there(tmp_path: Path) -> No
     assert results.left() == [(cells[0], 1), (cells[0], 2), (cells[1], 2), (cells[2], 2)]
     assert results.left(["error"])[1] == (cells[1], 1)
     assert results.left(["outage", "down"]) == results.left()
-    # What was not measured has no clock of its own.
+    # A cell that was not measured has no clock of its own.
     for cell, clock in zip(results.cells, ("virtual", "real"), strict=True):
         command = results.command(cell)
         assert command.endswith(f" --probe-interval 0.05s --seed {cell.seed} --clock {clock}")

@@ -1,4 +1,4 @@
-"""What a guest is told to do for a cell."""
+"""The plan that a guest gets for a cell."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Guests like a captured host: what is the same, and what is told to differ."""
+"""Guests like a captured host: the same parts, and the reported differences."""
 
 from __future__ import annotations
 

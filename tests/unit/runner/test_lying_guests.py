@@ -150,18 +150,18 @@ def test_liars_cost_nobody_else(
     for seed in seeds(request.config):
         choice = random.Random(seed)
         named = {**LIES, **{name: (lie, None) for name, lie in VAGUE.items()}}
-        told = {
+        chosen = {
             choice.choice([each for each in KEYS if each.startswith(f"{kernel}/")]): choice.choice(
                 sorted(named)
             )
             for kernel in PLAN.kernels
         }
-        with labelled(f"seed {seed}: {told}"):
-            lies = {cell: named[name][0] for cell, name in told.items()}
+        with labelled(f"seed {seed}: {chosen}"):
+            lies = {cell: named[name][0] for cell, name in chosen.items()}
             cells, _ = simulation.run(seed, lies, jobs=choice.choice([1, 2, 3]))
             for name, cell in cells.items():
-                if name in told:
-                    judge_liar(cell, named[told[name]][1])
+                if name in chosen:
+                    judge_liar(cell, named[chosen[name]][1])
                 else:
                     assert cell["verdict"] == verdicts[name]
         count += 1

@@ -78,7 +78,7 @@ def kernels(schedule: Schedule, count: int) -> list[str | None]:
 
 def test_guests_are_spread_over_the_kernels_by_what_is_left() -> None:
     schedule = Schedule(tasks(a=2 * BATCH, b=9 * BATCH, c=4 * BATCH))
-    # What is left for each guest, the new one among them: b 9, 8/2, c 4, b 7/3, a 2, ...
+    # Batches for each guest, the new one among them: b 9, 8/2, c 4, b 7/3, a 2, ...
     assert kernels(schedule, 5) == ["b", "b", "c", "b", "a"]
 
 

@@ -1,4 +1,4 @@
-"""A run whose guests do as they are told: what becomes of its cells when some are lost."""
+"""Runs of obedient guests: the cells that are measured when some guests are lost."""
 
 from __future__ import annotations
 

@@ -22,15 +22,15 @@ def test_a_lock_is_not_waited_for_without_end_and_who_has_it_is_told(
     monkeypatch.setattr(locks, "LOCK_SECONDS", 0.3)
     monkeypatch.setattr(locks, "PATIENCE_SECONDS", 0.0)
     ours = os.getpid()
-    for pid, who, is_told in ((1, "process", True), (ours, "thread", False)):
+    for pid, who, is_logged in ((1, "process", True), (ours, "thread", False)):
         with locks.locked(path, "x"):
             path.write_text(f"{pid}\n")
             sentence = rf"while another {who} makes y \(pid {pid}, it"
             with pytest.raises(UserError, match=sentence), locks.locked(path, "makes y"):
                 pytest.fail("two have the lock")
         # Another thread of this process says itself what it does.
-        told = f"waiting while another {who} makes y (pid {pid}"
-        assert (told in capsys.readouterr().err) == is_told
+        message = f"waiting while another {who} makes y (pid {pid}"
+        assert (message in capsys.readouterr().err) == is_logged
 
 
 def test_somebody_elses_file_is_as_good_a_lock_and_a_folder_is_set_aside(

@@ -1,4 +1,4 @@
-"""What is told while a run goes on: lines, or a live view for who looks on."""
+"""The progress of a run: lines of the log, or a live view at a terminal."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hatester.util.progress import Progress
 from tests.factories.cells import ID
 
 
-def told(view: View, console: Console) -> str:
+def text_of(view: View, console: Console) -> str:
     with console.capture() as captured:
         console.print(view.render())
     return captured.get()
@@ -54,7 +54,7 @@ def test_the_view_shows_what_each_guest_does_and_what_is_left() -> None:
     view.step("7.3", ID, "step 6: reload with")
     view.measured("ok", f"{ID}: ok (9.0 s)", 12, 50)
     view.measured("error", f"{ID}: error (1.0 s)", 13, 50)
-    seen = told(view, console)
+    seen = text_of(view, console)
     assert "guest 6.1  waiting for its image" in seen
     assert f"guest 7.3  {ID}  step 6: reload with" in seen
     assert "13 of 50 cells" in seen
@@ -68,13 +68,13 @@ def test_a_guest_that_has_gone_is_not_shown() -> None:
     view, console = looked_at()
     view.doing("6.1", "booting")
     view.gone("6.1")
-    assert "6.1" not in told(view, console)
+    assert "6.1" not in text_of(view, console)
 
 
 def test_time_to_go_is_by_what_this_run_measured() -> None:
     view, console = looked_at()
     view.begin(100)
-    assert "to go" not in told(view, console)
+    assert "to go" not in text_of(view, console)
     # 90 were there already, from a run that was interrupted.
     view.measured("ok", f"{ID}: ok (0.0 s)", 91, 100)
-    assert "0:00 to go" in told(view, console)
+    assert "0:00 to go" in text_of(view, console)

@@ -1,4 +1,4 @@
-"""What the checks in a configuration need of servers."""
+"""The answers that the checks of a configuration need of servers."""
 
 from __future__ import annotations
 
