@@ -164,15 +164,22 @@ def bisect(
 
 @command(help={
     "run": "A run by its name, such as latest, or by its folder.",
+    "against": "An earlier run; the reports then have the changes from it.",
     "recompute": "Judge the cells again by their stored evidence; needs no guest.",
     "table_format": TABLE_FORMAT,
 })  # fmt: skip
-def report(c: Context, run: str, recompute: bool = False, table_format: str = "plain") -> None:
+def report(
+    c: Context,
+    run: str,
+    against: str = "",
+    recompute: bool = False,
+    table_format: str = "plain",
+) -> None:
     """Show a stored run again, and write its reports: `invoke report latest`."""
     with orderly():
         from hatester.cli_runs import show_stored
 
-        show_stored(run, table_format, is_recomputed=recompute)
+        show_stored(run, against, table_format, is_recomputed=recompute)
 
 
 @command(help={

@@ -130,13 +130,18 @@ def enter_cell(settings: Settings, cell: str, kernels: Sequence[str], step: str)
         open_shell(plan, shop, steps, Progress())
 
 
-def show_stored(run: str, table_format: str, *, is_recomputed: bool) -> None:
-    """Show a stored run, and write its reports again."""
+def show_stored(run: str, against: str, table_format: str, *, is_recomputed: bool) -> None:
+    """Show a stored run, and write its reports again; `against` names an earlier run, or none."""
     require_table_format(table_format)
     results = find(RESULTS, run)
+    earlier = find(RESULTS, against) if against else None
     if is_recomputed:
         _recompute(results)
-    show_run(results, table_format)
+    changes = None
+    if earlier:
+        compared = compare.compare(earlier.cells, results.cells)
+        changes = compare.Against(earlier.run.run, compared)
+    show_run(results, table_format, against=changes)
 
 
 def _recompute(results: Results) -> None:
@@ -201,7 +206,12 @@ def require_table_format(name: str) -> None:
     require(name, tabulate_formats, "--table-format")
 
 
-def show_run(results: Results, table_format: str, expected: Expectation | None = None) -> None:
+def show_run(
+    results: Results,
+    table_format: str,
+    expected: Expectation | None = None,
+    against: compare.Against | None = None,
+) -> None:
     """Print a run's tables and findings, the cells without a measurement, and the places of files.
 
     The answer about the user's own configuration comes first.
@@ -212,13 +222,15 @@ def show_run(results: Results, table_format: str, expected: Expectation | None =
     is_coloured = sys.stdout.isatty() and "NO_COLOR" not in os.environ
     tabled = tables.tables(results.run, table_format, is_coloured=is_coloured)
     text = displayable(findings.text(found))
+    changes = f"against {against.run}:\n\n{compare.text(against.comparison)}" if against else ""
     parts = [
         *((text, tabled) if answered else (tabled, text)),
+        displayable(changes),
         displayable(errors(results.cells)),
         displayable(differences(results)),
     ]
     print("\n\n".join(part for part in parts if part), flush=True)
-    files = html.write_reports(results, found, expected)
+    files = html.write_reports(results, found, expected, against)
     print(
         f"\nresults: {results.file}\n"
         f"reports: {', '.join(str(file) for file in files)}\n"

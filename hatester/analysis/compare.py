@@ -55,6 +55,22 @@ class Comparison:
     cells: Sequence[Change]
     conditions: Mapping[str, tuple[str, str]]
 
+    @property
+    def changed(self) -> dict[Fate, list[Change]]:
+        """The cells of each fate that is a change."""
+        fates = (fate for fate in Fate if fate not in (Fate.SAME, Fate.NEVER))
+        return {fate: changes for fate in fates if (changes := self.of(fate))}
+
+    @property
+    def caution(self) -> str:
+        """Why lengths cannot be compared; empty where they can."""
+        if "clock" not in self.conditions:
+            return ""
+        return (
+            "The two runs have different clocks: on the host's, an emulated guest's outages are "
+            "longer by what the host is slow, so that lengths cannot be compared."
+        )
+
     def of(self, fate: Fate) -> list[Change]:
         return [cell for cell in self.cells if cell.fate == fate]
 
@@ -71,6 +87,14 @@ class Comparison:
             *(f"{count[fate]} {fate.value}" for fate in others if count[fate]),
         ]
         return ", ".join(said)
+
+
+@dataclass(frozen=True)
+class Against:
+    """The changes from an earlier run, by the name of that run."""
+
+    run: str
+    comparison: Comparison
 
 
 def compare(before: Sequence[CellResult], after: Sequence[CellResult]) -> Comparison:
@@ -138,17 +162,13 @@ def text(comparison: Comparison) -> str:
     """
     said = [
         f"{fate.value}:\n{textwrap.indent(_group(fate, changes), '  ')}"
-        for fate in Fate
-        if fate not in (Fate.SAME, Fate.NEVER) and (changes := comparison.of(fate))
+        for fate, changes in comparison.changed.items()
     ]
     if comparison.conditions:
         rows = [(name, f"{was} → {now}") for name, (was, now) in comparison.conditions.items()]
         said.append(f"not the same in both runs:\n{textwrap.indent(_rows(rows), '  ')}")
-    if "clock" in comparison.conditions:
-        said.append(
-            "The two runs have different clocks: on the host's, an emulated guest's outages are "
-            "longer by what the host is slow, so that lengths cannot be compared."
-        )
+    if comparison.caution:
+        said.append(comparison.caution)
     # A version may have the sign as well, but never after a space.
     if any(" ~" in each for each in said):
         said.append(LEGEND)

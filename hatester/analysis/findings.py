@@ -10,7 +10,7 @@ from __future__ import annotations
 import textwrap
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from hatester.analysis.model import CellResult, CheckResult
@@ -21,6 +21,7 @@ from hatester.analysis.outcomes import (
     longest_outage,
     measured,
     short_names,
+    title_builds,
 )
 from hatester.analysis.run import RunResult
 from hatester.matrix.plan import Cell
@@ -59,18 +60,28 @@ class Finding:
 
 def find(run: RunResult) -> list[Finding]:
     """Return what a run's cells say together: by scenario, about kernels, and about chance."""
-    scenarios = grouped(measured(run.cells), lambda cell: cell.scenario)
-    planned = [cell for cell, _ in run.tasks]
+    cells, planned = _titled(run)
+    scenarios = grouped(cells, lambda cell: cell.scenario)
     found = [_scenario(name, group, planned) for name, group in scenarios.items()]
     return [*(each for each in found if each.sentences), *find_general(run)]
 
 
 def find_general(run: RunResult) -> list[Finding]:
     """Return what a run's cells say about the kernels, and about chance."""
-    cells = measured(run.cells)
-    kernels = {cell.kernel for cell, _ in run.tasks}
+    cells, planned = _titled(run)
+    kernels = {cell.kernel for cell in planned}
     found = (_kernels(cells, len(kernels)), _chance(cells), _single_checks(cells))
     return [each for each in found if each.sentences]
+
+
+def _titled(run: RunResult) -> tuple[list[CellResult], list[Cell]]:
+    """Return the cells that were measured, and those planned, with the titles of their builds."""
+    titles = title_builds(run)
+    cells = measured(run.cells)
+    for place, cell in enumerate(cells):
+        build = cell.haproxy.model_copy(update={"name": titles.get(_build(cell), _build(cell))})
+        cells[place] = cell.model_copy(update={"haproxy": build})
+    return cells, [replace(each, build=titles.get(each.build, each.build)) for each, _ in run.tasks]
 
 
 def text(found: Sequence[Finding]) -> str:

@@ -14,6 +14,7 @@ from hatester.util.text import spread
 
 if TYPE_CHECKING:
     from hatester.analysis.model import AddressResult, CellResult, ReloadResult
+    from hatester.analysis.run import RunResult
     from hatester.matrix.plan import Cell
 
 MEANINGS = {
@@ -43,6 +44,20 @@ LEGEND = (
 def outcome(cell: CellResult) -> str:
     """Return one of OUTCOMES, or `error`: not measured, which says nothing about HAProxy."""
     return "silent" if cell.silent else cell.verdict
+
+
+def title_builds(run: RunResult) -> dict[str, str]:
+    """Return the titles of builds that --haproxy described, by name: `1.8.26 (h1826)`.
+
+    Two binaries called haproxy differ by their versions; a build whose name is its version needs
+    no title, and one that was never measured has none.
+    """
+    versions = {cell.haproxy.name: cell.haproxy.version for cell in run.cells}
+    return {
+        name: f"{version} ({name})"
+        for name in run.builds
+        if (version := versions.get(name)) and not version.startswith(name)
+    }
 
 
 def measured(cells: Iterable[CellResult]) -> list[CellResult]:

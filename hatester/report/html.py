@@ -12,8 +12,9 @@ from urllib.parse import quote
 
 import jinja2
 
+from hatester.analysis.compare import Against
 from hatester.analysis.expectation import Expectation
-from hatester.analysis.findings import Finding
+from hatester.analysis.findings import Finding, grouped
 from hatester.analysis.model import CellResult, CheckResult, Outcome, Quality, ReloadResult
 from hatester.analysis.outcomes import (
     LEGEND,
@@ -24,6 +25,7 @@ from hatester.analysis.outcomes import (
     lines,
     order_by_harm,
     outcome,
+    title_builds,
     worst,
 )
 from hatester.matrix.plan import cell_of
@@ -46,12 +48,15 @@ _LOGS = {HAPROXY_LOG: "HAProxy's log", CONSOLE: "The guest's console"}
 
 
 def write_reports(
-    results: Results, findings: Sequence[Finding], expectation: Expectation | None
+    results: Results,
+    findings: Sequence[Finding],
+    expectation: Expectation | None,
+    against: Against | None = None,
 ) -> list[Path]:
     """Write a run's reports beside `run.json`. Raises UserError where that is not possible."""
-    short = markdown.render(results, findings)
+    short = markdown.render(results, findings, against)
     contents = {
-        "report.html": render(results, findings),
+        "report.html": render(results, findings, against),
         "report.md": short,
         "junit.xml": junit.render(results, expectation),
     }
@@ -64,15 +69,13 @@ def write_reports(
     return files
 
 
-def render(results: Results, findings: Sequence[Finding]) -> str:
+def render(results: Results, findings: Sequence[Finding], against: Against | None = None) -> str:
     """Return the page, to be stored in the run's folder, from where it links to the evidence."""
     run = results.run
     planned = [cell_of(id_) for id_ in run.planned]
     missing = Counter(cell.id for cell, _ in run.missing)
     tables = grids(run.cells, planned)
-    repetitions: dict[str, list[CellResult]] = {}
-    for cell in run.cells:
-        repetitions.setdefault(cell.id, []).append(cell)
+    repetitions = grouped(run.cells, lambda cell: cell.id)
     page = (
         _environment()
         .get_template("page.html")
@@ -83,6 +86,8 @@ def render(results: Results, findings: Sequence[Finding]) -> str:
             counts=Counter(map(outcome, run.cells)) + Counter({MISSING: missing.total()}),
             seconds=sum(cell.seconds for cell in run.cells),
             findings=findings,
+            against=against,
+            titles=title_builds(run),
             grids=tables,
             worst_first=order_by_harm(run.cells),
             filters=Filters([cell for grid in tables for cell in grid.every]),

@@ -1,17 +1,19 @@
 """junit.xml: a run as test cases, as CI systems show them.
 
 The format is that of Jenkins' junit plugin (its junit-10.xsd): a suite for each table, a case for
-each measurement.
+each measurement, a class for each kernel and build. Cases have properties, as those of pytest do.
 """
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterable
 from xml.etree import ElementTree as ET
 
 from hatester.analysis.expectation import Expectation
 from hatester.analysis.model import CellResult
 from hatester.analysis.outcomes import lines, outcome
+from hatester.matrix.plan import Cell, cell_of
 from hatester.report import tables
 from hatester.results.store import Results
 from hatester.util.text import for_xml
@@ -29,31 +31,42 @@ def render(results: Results, expectation: Expectation | None) -> str:
     root = ET.Element("testsuites", name=f"hatester {run.run}")
     for grid in tables.grids(run.cells):
         cells = [cell for group in grid.cells.values() for cell in group]
-        suite = _suite(root, f"{grid.scenario} by {grid.method}, {grid.setting}")
+        suite = _add_suite(root, grid.title)
         for cell in cells:
-            _case(suite, cell, results.command(cell), expectation)
+            _add_case(suite, cell, results.command(cell), expectation)
         _count(suite)
     if not run.cells:
-        suite = _suite(root, "run")
+        suite = _add_suite(root, "run")
         case = ET.SubElement(suite, "testcase", name=run.run, classname="hatester")
         ET.SubElement(case, "error", message="no cell was measured")
         _count(suite)
-    _skip(root, "left out", ((each.id, each.reason) for each in run.left_out))
-    missing = ((_name(cell.id, number), "not measured yet") for cell, number in run.missing)
+    left_out = ((cell_of(each.id), 1, each.reason) for each in run.left_out)
+    _skip(root, "left out", left_out)
+    missing = ((cell, number, "not measured yet") for cell, number in run.missing)
     _skip(root, "not measured", missing)
+    for suite in root:
+        suite.set("timestamp", _moment(run.started))
     ET.indent(root)
     return for_xml(ET.tostring(root, encoding="unicode", xml_declaration=True)) + "\n"
 
 
-def _suite(root: ET.Element, name: str) -> ET.Element:
+def _moment(started: str) -> str:
+    """Return a time in UTC as the format has it: without an offset."""
+    moment = datetime.datetime.fromisoformat(started).astimezone(datetime.timezone.utc)
+    return moment.replace(tzinfo=None).isoformat(timespec="seconds")
+
+
+def _add_suite(root: ET.Element, name: str) -> ET.Element:
     return ET.SubElement(root, "testsuite", name=name)
 
 
-def _skip(root: ET.Element, name: str, cases: Iterable[tuple[str, str]]) -> None:
+def _skip(root: ET.Element, name: str, cases: Iterable[tuple[Cell, int, str]]) -> None:
     """Add a suite of skipped cases, each with the reason, if there are any."""
     suite = ET.Element("testsuite", name=name)
-    for case_name, reason in cases:
-        case = ET.SubElement(suite, "testcase", name=case_name, classname="hatester")
+    for cell, repetition, reason in cases:
+        case = ET.SubElement(
+            suite, "testcase", name=_name(cell.id, repetition), classname=_class(cell)
+        )
         ET.SubElement(case, "skipped", message=reason)
     if len(suite):
         _count(suite)
@@ -64,13 +77,34 @@ def _name(id_: str, repetition: int) -> str:
     return f"{id_} ({repetition})" if repetition > 1 else id_
 
 
-def _case(
+def _class(cell: Cell) -> str:
+    """Return the class of a case. A dot separates packages, so the names have none."""
+    kernel, build = (name.replace(".", "_") for name in (cell.kernel, cell.build))
+    return f"hatester.Linux {kernel}.HAProxy {build}"
+
+
+def _add_properties(case: ET.Element, cell: CellResult) -> None:
+    """Add the conditions of a measurement, as far as they are known."""
+    conditions = {
+        "kernel.release": cell.kernel.release,
+        "haproxy.version": cell.haproxy.version,
+        "clock": cell.clock,
+        "seed": str(cell.seed),
+    }
+    properties = ET.SubElement(case, "properties")
+    for name, value in conditions.items():
+        if value is not None:
+            ET.SubElement(properties, "property", name=name, value=value)
+
+
+def _add_case(
     suite: ET.Element, cell: CellResult, command: str, expectation: Expectation | None
 ) -> None:
     case = ET.SubElement(
-        suite, "testcase", name=_name(cell.id, cell.repetition), classname="hatester",
+        suite, "testcase", name=_name(cell.id, cell.repetition), classname=_class(cell_of(cell.id)),
         time=f"{cell.seconds:.3f}",
     )  # fmt: skip
+    _add_properties(case, cell)
     difference = expectation.difference(cell) if expectation else None
     expected = difference.expected if difference else GOOD
     if cell.error is not None:
@@ -83,5 +117,6 @@ def _case(
 
 def _count(suite: ET.Element) -> None:
     suite.set("tests", str(len(suite)))
+    suite.set("time", f"{sum(float(case.get('time', 0)) for case in suite):.3f}")
     for attribute, tag in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
         suite.set(attribute, str(len(suite.findall(f"testcase/{tag}"))))

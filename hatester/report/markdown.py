@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from hatester.analysis import compare
+from hatester.analysis.compare import Against
 from hatester.analysis.findings import Finding
 from hatester.analysis.outcomes import OUTCOMES, errors, measured, outcome
 from hatester.report import tables
@@ -14,13 +16,16 @@ _MOST_COMMANDS = 10
 """Commands in a report that is to fit into a ticket."""
 
 
-def render(results: Results, findings: Sequence[Finding]) -> str:
+def render(results: Results, findings: Sequence[Finding], against: Against | None = None) -> str:
     """Return GitHub-flavoured Markdown: findings, tables, and how to measure it again."""
     parts = [
         f"# hatester {for_markdown(results.run.run)}\n\n{for_markdown(_head(results))}",
         *(_render_finding(each) for each in findings),
         tables.tables(results.run, table_format="github", title="## {}"),
     ]
+    if against:
+        title = f"## Against {for_markdown(against.run)}"
+        parts.append(f"{title}\n\n{_code(compare.text(against.comparison))}")
     if complaints := errors(results.cells):
         parts.append(f"## Not measured\n\n{_code(complaints)}")
     if differs := results.run.differs:

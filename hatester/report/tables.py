@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from tabulate import multiline_formats, tabulate
 
 from hatester.analysis.model import CellResult
-from hatester.analysis.outcomes import COLOURS, LEGEND, is_late, lines, worst
+from hatester.analysis.outcomes import COLOURS, LEGEND, is_late, lines, title_builds, worst
 from hatester.analysis.run import RunResult
 from hatester.matrix.plan import Cell
 from hatester.util.text import counted, for_markdown, printable
@@ -79,16 +79,16 @@ def tables(
 
     Under them stands how much of an interrupted run is missing.
     """
-    escaped = _escape(table_format)
+    escaped, titles = _escape(table_format), title_builds(run)
     texts = [
-        f"{title.format(escaped(grid.title))}\n\n{_table(grid, table_format, is_coloured)}"
+        f"{title.format(escaped(grid.title))}\n\n{_table(grid, titles, table_format, is_coloured)}"
         for grid in grids(run.cells)
     ]
     notes = [LEGEND] if any(is_late(cell) for cell in run.cells) else []
     return "\n\n".join([*texts, *notes, *([f"{run.shortfall}."] if run.shortfall else [])])
 
 
-def _table(grid: Grid, table_format: str, is_coloured: bool) -> str:
+def _table(grid: Grid, titles: Mapping[str, str], table_format: str, is_coloured: bool) -> str:
     separator = "\n" if table_format in multiline_formats else "; "
     separator = "<br>" if table_format in _MARKDOWN else separator
 
@@ -102,7 +102,7 @@ def _table(grid: Grid, table_format: str, is_coloured: bool) -> str:
         [escaped(kernel), *(shown(grid.cells.get((kernel, build), [])) for build in grid.builds)]
         for kernel in grid.kernels
     ]
-    headers = ["Linux", *(f"HAProxy {escaped(build)}" for build in grid.builds)]
+    headers = ["Linux", *(f"HAProxy {escaped(titles.get(each, each))}" for each in grid.builds)]
     return tabulate(rows, headers=headers, tablefmt=table_format, disable_numparse=True)
 
 

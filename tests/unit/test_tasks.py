@@ -150,6 +150,17 @@ def test_two_runs_are_compared_and_what_got_worse_ends_with_1(checkout: Path) ->
         assert said in done.stdout
 
 
+def test_a_run_is_reported_against_another(checkout: Path) -> None:
+    was, now = (stored(checkout / "results", each) for each in (shown("ok"), shown("down")))
+    done = call("report", now.folder.name, "--against", was.folder.name, folder=checkout)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"against {was.folder.name}:\n\nworse:\n" in done.stdout
+    for name in ("report.html", "report.md"):
+        assert f"Against {was.folder.name}" in (now.folder / name).read_text()
+    wrong = call("report", "latest", "--against", "never", folder=checkout)
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+
+
 def test_an_expectation_is_read_before_anything_boots(checkout: Path) -> None:
     (checkout / "expected.yml").write_text('"*/2.2/*": okay\n')
     words = ("matrix", "--kernel", "6.1", "--expect", "expected.yml")

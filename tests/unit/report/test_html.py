@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from hatester.analysis.compare import Against, compare
 from hatester.analysis.findings import Finding
 from hatester.analysis.model import Measurement
 from hatester.analysis.outcomes import lines
@@ -263,6 +264,31 @@ def test_worst_cells_come_first(run: Results) -> None:
         "6.1/2.2/plain/lost-address/signal",
         "5.10/3.0/plain/lost-address/signal",
     ]
+
+
+def test_changes_from_an_earlier_run_are_on_the_page(run: Results, tmp_path: Path) -> None:
+    gone = Cell("4.19", "2.2", "plain", "lost-address", "signal")
+    earlier = stored(tmp_path, [measured(each, EVIDENCE["ok"]) for each in (CELL, gone)])
+    against = Against(earlier.run.run, compare(earlier.cells, run.cells))
+    page = Reader(render(run, [], against))
+    assert f"Against {earlier.run.run} 1 cell got worse" in page.text
+    assert f"worse {CELL.id} ok → outage 2.0 s refused" in page.text
+    assert f"disappeared {gone.id} ok" in page.text
+    links = {each["href"] for each in page.all("a")}
+    assert f"#{CELL.id}" in links
+    assert f"#{gone.id}" not in links
+
+
+def test_builds_that_were_described_are_named_by_version(tmp_path: Path) -> None:
+    run = stored(tmp_path, [measured(CELL, EVIDENCE["ok"])])
+    run.run = run.run.model_copy(update={"builds": {"2.2": "/opt/haproxy"}})
+    assert "HAProxy 2.2.9 (2.2)" not in Reader(render(run, [])).text
+    named = CELL.id.replace("2.2", "haproxy")
+    run = stored(tmp_path, [measured(cell_of(named), EVIDENCE["ok"])])
+    run.run = run.run.model_copy(update={"builds": {"haproxy": "/opt/haproxy"}})
+    text = Reader(render(run, [])).text
+    assert "Linux HAProxy 2.2.9 (haproxy) 6.1 ok" in text
+    assert "HAProxy 2.2.9 (haproxy) on Linux 6.1" in text
 
 
 def test_durations_are_on_the_page(tmp_path: Path) -> None:

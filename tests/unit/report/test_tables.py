@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
+from hatester.analysis.findings import find
 from hatester.analysis.outcomes import errors, left_out, lines, short_names
 from hatester.matrix.plan import Cell
 from hatester.report.tables import tables
@@ -95,3 +97,18 @@ def test_an_interrupted_run_says_how_much_of_it_there_is() -> None:
     text = tables(run_of(CELLS[0], planned=[first, *others]))
     assert text.endswith("\n\n1 of 3 cells were measured.")
     assert tables(run_of(planned=others)) == "0 of 2 cells were measured."
+
+
+def test_builds_that_were_described_are_named_by_version() -> None:
+    described = {"haproxy": "/a/haproxy", "haproxy-2": "/b/haproxy", "2.2": "bookworm"}
+    cells = [cell("6.1", name, {}) for name in described]
+    for place, version in enumerate(("1.8.26", "3.0.5", "2.2.9-2")):
+        build = cells[place].haproxy.model_copy(update={"version": version})
+        cells[place] = cells[place].model_copy(update={"haproxy": build})
+    run = run_of(*cells).model_copy(update={"builds": described})
+    header = tables(run).splitlines()[2]
+    assert re.split(" *HAProxy ", header)[1:] == ["1.8.26 (haproxy)", "3.0.5 (haproxy-2)", "2.2"]
+    [finding] = find(run)
+    assert finding.sentences == (
+        "HAProxy 1.8.26 (haproxy) to 3.0.5 (haproxy-2) lose nothing, on Linux 6.1",
+    )

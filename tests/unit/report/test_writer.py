@@ -45,7 +45,7 @@ def cases(text: str) -> dict[str, ET.Element]:
 
 
 def results_of(case: ET.Element) -> list[str]:
-    return [each.tag for each in case if each.tag != "system-out"]
+    return [each.tag for each in case if each.tag not in ("properties", "system-out")]
 
 
 def test_the_short_report_is_as_in_the_golden_file() -> None:
@@ -86,6 +86,32 @@ def test_a_case_passes_when_its_addresses_went_on_answering() -> None:
     again = found[OTHER].findtext("system-out") or ""
     assert "--haproxy 3.0" in again
     assert "--seed 0 --clock real" in again
+
+
+def test_a_case_has_its_conditions_and_a_class_for_kernel_and_build() -> None:
+    cells = [shown("ok", seed=7), unmeasured_cell(id_=OTHER)]
+    text = junit.render(run(*cells), None)
+    found = cases(text)
+    conditions = {
+        name: {each.attrib["name"]: each.attrib["value"] for each in case.iter("property")}
+        for name, case in found.items()
+    }
+    assert conditions[ID] == {
+        "kernel.release": "6.1.0-49-cloud-amd64",
+        "haproxy.version": "2.2.9",
+        "clock": "real",
+        "seed": "7",
+    }
+    assert conditions[OTHER] == {"haproxy.version": "3.0.9", "seed": "0"}
+    assert found[ID].attrib["classname"] == "hatester.Linux 6_1.HAProxy 2_2"
+    left_out = found["5.10/2.2/migrate-req/hitless/signal"]
+    assert left_out.attrib["classname"] == "hatester.Linux 5_10.HAProxy 2_2"
+
+
+def test_suites_have_time_stamps_and_durations() -> None:
+    suites = [*ET.fromstring(junit.render(run(shown("ok"), shown(id_=OTHER)), None))]
+    assert {each.attrib["timestamp"] for each in suites} == {"2026-11-25T12:00:00"}
+    assert [each.attrib["time"] for each in suites] == ["18.000", "0.000"]
 
 
 def test_with_an_expectation_a_case_passes_when_it_is_met(tmp_path: Path) -> None:
