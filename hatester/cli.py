@@ -46,7 +46,6 @@ _CLOSED_PIPE = 141
 BISECT = "bisect"
 """The command whose exit codes are git's."""
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)
-_FAULT_LOG = "faults.log"
 _FAULT_LOG_BYTES = 1 << 20
 _UNKNOWN = re.compile(r"No idea what '(?P<word>.*)' is!", re.DOTALL)
 _MISSING = re.compile(r"'.*' did not receive required positional arguments: (?P<names>.*)")
@@ -151,7 +150,7 @@ def _log_fault(error: BaseException) -> str:
     from hatester.artifacts import cache  # noqa: PLC0415 # see above
 
     try:
-        file = cache.root() / _FAULT_LOG
+        file = cache.root() / cache.FAULT_LOG
         handler = logging.handlers.RotatingFileHandler(
             file, maxBytes=_FAULT_LOG_BYTES, backupCount=1, encoding="utf-8", errors="replace"
         )

@@ -32,6 +32,7 @@ from hatester.util.files import UNFINISHED, quarantine, remove, usable
 from hatester.util.jsonfile import Damaged
 from hatester.util.locks import locked
 
+FAULT_LOG, USE_LOCK = "faults.log", "use.lock"
 _MANIFEST = ".manifest.json"
 _NO_SPACE = re.compile(r".*(?:no space left on device|disk quota exceeded).*", re.IGNORECASE)
 """The message of tools, Debian's and those written in Go, when the disk is full."""
@@ -65,7 +66,7 @@ def root() -> Path:
 
 def use_lock() -> Path:
     """Return the lock that users of the cache share and garbage collection holds alone."""
-    return root() / "use.lock"
+    return root() / USE_LOCK
 
 
 def use(path: Path) -> Path:

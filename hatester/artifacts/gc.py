@@ -45,6 +45,8 @@ guests come first, since they need others."""
 CACHED = (*_ENTRIES, LEFTOVERS)
 PARTS = (*CACHED, RESULTS)
 _ORDER = (*PARTS, FOREIGN)
+_STAYING = ("keys", ".lock", cache.FAULT_LOG, f"{cache.FAULT_LOG}.1", cache.USE_LOCK)
+"""What is in the cache and is not garbage, ever; a log that is full gets the suffix `.1`."""
 _HIDDEN = re.compile(rf"\.(?P<name>.+)\.(?P<state>lock|partial|{UNFINISHED}|{DAMAGED})")
 _BENCH = re.compile(r"[0-9]{8}-[0-9]{6}\.json")
 
@@ -206,7 +208,7 @@ class _Broom:
 
 
 def _cache_items(roots: Roots) -> Iterator[Item]:
-    """Find everything in the cache except the keys, which stay."""
+    """Find everything in the cache except the keys and the log of faults, which stay."""
     root = cache.root()
     for path in _inside(root):
         if path.name in _ENTRIES:
@@ -218,7 +220,7 @@ def _cache_items(roots: Roots) -> Iterator[Item]:
                     LEFTOVERS, f"runs/{folder.name}", folder, folder / "lock",
                     is_useless=True, stays="in use" if is_needed else "",
                 )  # fmt: skip
-        elif path.name not in ("keys", ".lock", cache.use_lock().name):
+        elif path.name not in _STAYING:
             yield from _other(path)
 
 

@@ -21,9 +21,12 @@ SECONDS = 120.0
 STEP_SECONDS = 20
 """Seconds that the connection, the greeting, each key and each command may take."""
 ANSWER_BYTES = 64 << 20
+"""Bytes of an answer in base64, which takes four for three of them."""
 _PLAIN = re.compile(r"(?!-)[^\s\x00-\x1f\x7f'\"`$\\;&<>|(){}]*")
 """Valid names of hosts and users, which a ProxyCommand may have among its words (valid_hostname and
 valid_ruser of OpenSSH's ssh.c)."""
+_NAMELESS = re.compile(r"(?::\d*)?")
+"""A host without a name, with or without a port."""
 
 _USER_KNOWN = "~/.ssh/known_hosts ~/.ssh/known_hosts2"
 _GLOBAL_KNOWN = "/etc/ssh/ssh_known_hosts /etc/ssh/ssh_known_hosts2"
@@ -116,7 +119,8 @@ class Visit:
                     answer += data
                     if len(answer) > ANSWER_BYTES:
                         raise UserError(
-                            f"{self.host} answers with more than {ANSWER_BYTES >> 20} MiB."
+                            f"{self.host}: its configuration and settings are longer than "
+                            f"{ANSWER_BYTES * 3 / 4 / 2**20:.0f} MiB."
                         )
         except (paramiko.SSHException, OSError, EOFError) as error:
             reason = str(error).rstrip(".") or type(error).__name__
@@ -147,8 +151,9 @@ def visit(host: str, user: str = "", port: int = 0, ssh_config: str = "") -> Ite
 
     Raises UserError if the host or its key is not known, or if it does not let the user in.
     """
-    for flag, name in (("HOST", host), ("--user", user)):
-        if not _PLAIN.fullmatch(name):
+    for flag, name in (("HOST", host.rpartition("@")[2]), ("HOST", host), ("--user", user)):
+        is_nameless = flag == "HOST" and _NAMELESS.fullmatch(name)
+        if is_nameless or not _PLAIN.fullmatch(name):
             raise UserError(f"{flag}: {quoted(name)} is not a valid name for ssh.")
     if ssh_config and not Path(ssh_config).expanduser().is_file():
         raise UserError(f"--ssh-config: there is no file {ssh_config}.")

@@ -34,7 +34,7 @@ from hatester.util.progress import Progress
 
 log = logging.getLogger(__name__)
 
-RECIPE = 2
+RECIPE = 3
 """The way to prepare and save a guest, and to go on from it. Raise it with a change that
 makes another guest of the same ingredients, or gives it another command line of QEMU: in this file,
 guest.py, vagrant.py, qmp.py, artifacts/builder.py, the Vagrantfile, provision/qemu_provider.rb or

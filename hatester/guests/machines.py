@@ -27,6 +27,7 @@ _KEPT = "kept"
 _LOCK = ".lock"
 _PURPOSE = "starts or sweeps runs"
 _QEMU = "qemu-system"
+_DISK = "disk-system"
 _FOLDER = "VAGRANT_DOTFILE_PATH"
 """The variable with the folder of Vagrant's machines, in the environments of Vagrant and QEMU."""
 _SECONDS = 20.0
@@ -150,12 +151,20 @@ def _has_folder(environment: dict[str, str]) -> bool:
 
 
 def _is_homeless(words: list[str]) -> bool:
-    """Return True for a QEMU of ours (provision/qemu/driver.rb) whose log's folder is gone."""
-    if not words or _QEMU not in words[0] or "-D" not in words:
+    """Return True for a QEMU of ours (provision/qemu/driver.rb) whose disk's folder is gone."""
+    if not words or _QEMU not in words[0]:
         return False
     is_ours = any(word.startswith("hatester-") for word in words)
-    log = Path(words[words.index("-D") + 1])
-    return is_ours and log.is_absolute() and not log.parent.exists()
+    return is_ours and any(not disk.parent.exists() for word in words for disk in _disk(word))
+
+
+def _disk(word: str) -> Iterator[Path]:
+    """Yield the absolute path of the machine's own disk, if a word of `-blockdev` describes it."""
+    with contextlib.suppress(ValueError, LookupError, TypeError):
+        node = json.loads(word)
+        path = Path(node["file"]["filename"])
+        if node["node-name"] == _DISK and path.is_absolute():
+            yield path
 
 
 def find_roots() -> Roots:

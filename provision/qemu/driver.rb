@@ -47,6 +47,8 @@ module HatesterQemu
     POLL = 0.2
     # A panic takes as many.
     TAIL_LINES = 40
+    # Escape sequences (ECMA-48) and control characters, by which a guest could write to the user's terminal.
+    CONTROLS = /\e\[[0-?]*[ -\/]*[@-~]|[[:cntrl:]&&[^\t\n]]/
 
     def initialize(machine)
       @machine = machine
@@ -226,12 +228,13 @@ module HatesterQemu
       ["-object", JSON.generate({ **backend, **options })]
     end
 
+    # The log's name is relative: QEMU takes `%` in it for a template.
     # A saved guest goes on with the command line that it was saved with: a change here, in the constants above
     # or in Config raises RECIPE of hatester/guests/checkpoint.py.
     def command_line
       [
         "-name", "hatester-#{@machine.name}", "-uuid", @machine.id,
-        "-daemonize", "-D", log, "-no-user-config", "-nodefaults", "-display", "none", "-no-reboot",
+        "-daemonize", "-D", log.basename, "-no-user-config", "-nodefaults", "-display", "none", "-no-reboot",
         "-sandbox", SANDBOX,
         "-machine", "q35,memory-backend=memory", *PROCESSOR.fetch(config.accelerator),
         *(config.virtual? ? VIRTUAL_CLOCK : ACCELERATOR.fetch(config.accelerator)),
@@ -305,7 +308,8 @@ module HatesterQemu
     def tail(path)
       return "  (nothing)" unless path.exist? && path.size.positive?
 
-      path.binread.scrub.lines.last(TAIL_LINES).map { |line| "  #{line.chomp}" }.join("\n")
+      lines = path.binread.force_encoding(Encoding::UTF_8).scrub("?").gsub(CONTROLS, "").lines
+      lines.last(TAIL_LINES).map { |line| "  #{line.chomp}" }.join("\n")
     end
 
     # In the machine's folder, since QEMU's socket must have a short name. QEMU stays when Vagrant and its

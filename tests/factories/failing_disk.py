@@ -44,7 +44,7 @@ class Disk:
         self.count = 0
         self.before: Callable[[], object] = lambda: None
         self._failing: range = range(0)
-        self._error = OSError()
+        self._errno = 0
         self.are_writes_short = False
         self._names: dict[int, dict[str, int]] = {}
         self._contents: dict[int, Content] = {}
@@ -79,10 +79,10 @@ class Disk:
         if inode not in self._held:
             self._held[inode] = os.open(path, os.O_PATH | os.O_NOFOLLOW)
 
-    def fail(self, number: int, error: OSError, *, lasts: bool) -> None:
+    def fail(self, number: int, errno: int, *, lasts: bool) -> None:
         """Have the operation with a number fail, or all from that on; of a write, half is done."""
         self._failing = range(number, 1 << 30 if lasts else number + 1)
-        self._error = error
+        self._errno = errno
 
     def mend(self) -> bool:
         """Have no further operation fail; return True if one has failed."""
@@ -193,7 +193,7 @@ class Disk:
         self.count += 1
         if self.count - 1 in self._failing:
             begin()
-            raise self._error
+            raise OSError(self._errno, os.strerror(self._errno))
 
     @contextmanager
     def _unwatched(self) -> Iterator[None]:

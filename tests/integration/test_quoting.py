@@ -14,7 +14,7 @@ from typing import Any
 
 import pydantic
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from hatester import cli_runs
@@ -246,9 +246,14 @@ def test_a_suite_is_a_name_or_refused(suite: str) -> None:
 
 
 @given(names, names)
+@example("me@-oProxyCommand=x", "")
+@example("", "")
+@example("me@", "")
+@example(":22", "")
 def test_invalid_host_is_refused(host: str, user: str) -> None:
-    hostile = re.compile(r"[\s'\"`$\\;&<>|(){}\x00-\x1f\x7f]|^-")
-    assume(hostile.search(host) or hostile.search(user))
+    hostile = re.compile(r"[\s'\"`$\\;&<>|(){}\x00-\x1f\x7f]|^-|@-")
+    is_nameless = re.fullmatch(r"(?:.*@)?(?::\d*)?", host)
+    assume(is_nameless or hostile.search(host) or hostile.search(user))
     with pytest.raises(UserError, match="is not a valid name for ssh"), ssh.visit(host, user):
         pass
 

@@ -125,7 +125,7 @@ def test_other_server_is_named(monkeypatch: pytest.MonkeyPatch, behaviour: str) 
         (None, "did not answer completely within 2 s"),
         (is_silent, "connection lost"),
         (drips, "did not answer completely within 2 s"),
-        (floods, "answers with more than"),
+        (floods, "are longer than 1 MiB"),
         (says(b"This account is currently not available.\n"), "runs no commands"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import shutil
@@ -121,8 +122,10 @@ def test_machine_without_folder_is_ended(tmp_path: Path) -> None:
     folder = tmp_path / ".vagrant/machines/6.1/qemu"
     folder.mkdir(parents=True)
     script = "sleep 60 & wait"
+    file = {"driver": "file", "filename": str(folder / "disk.qcow2")}
+    disk = json.dumps({"node-name": "disk-system", "file": file, "driver": "qcow2"})
     pid = subprocess.Popen(
-        ["qemu-system-x86_64", "-c", script, "-name", "hatester-6.1", "-D", folder / "qemu.log"],
+        ["qemu-system-x86_64", "-c", script, "-name", "hatester-6.1", "-blockdev", disk],
         executable="/bin/bash",
     ).pid
     with machines.machines_folder("first"):

@@ -146,6 +146,8 @@ def test_what_hatester_did_not_make_stays_and_is_told(
         kept(name, readme="x")
     (root / "kernels" / KERNEL).symlink_to(tmp_path)
     (root / "snapshot").write_text("")
+    for name in ("faults.log", "faults.log.1"):
+        (root / name).touch()
     found = swept(results, days=0)
     theirs = {"foo", "kernels/mine", "kernels/.git", f"kernels/{KERNEL}"}
     assert found == dict.fromkeys(theirs, "not hatester's")

@@ -113,7 +113,7 @@ def test_whatever_operation_fails_no_cell_is_lost_and_the_error_is_a_sentence(
     while has_failed:
         number = (errno.ENOSPC, errno.EIO)[fails_at % 2]
         with disk() as failing:
-            failing.fail(fails_at, OSError(number, os.strerror(number)), lasts=lasts)
+            failing.fail(fails_at, number, lasts=lasts)
             try:
                 act(failing.root)
                 has_failed = failing.mend()
