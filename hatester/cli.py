@@ -124,7 +124,7 @@ def _be_patient(number: int, _frame: FrameType | None) -> None:
 
 
 @contextlib.contextmanager
-def limited(seconds: float | None) -> Iterator[None]:
+def limit_time(seconds: float | None) -> Iterator[None]:
     """Raise TimeIsUp after so many seconds (setitimer(2)); None: no limit."""
     signal.setitimer(signal.ITIMER_REAL, seconds or 0)
     try:

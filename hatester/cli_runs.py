@@ -20,7 +20,7 @@ from hatester.analysis.expectation import Expectation
 from hatester.analysis.outcomes import OUTCOMES, errors, outcome
 from hatester.artifacts.apt import debian
 from hatester.artifacts.builder import workshop
-from hatester.cli import INTERRUPTED, NOT_MEASURED, NOT_MET, SKIP_COMMIT, limited
+from hatester.cli import INTERRUPTED, NOT_MEASURED, NOT_MET, SKIP_COMMIT, limit_time
 from hatester.cli_plan import kernels_of, plan_cells
 from hatester.guests import engine, host, machines
 from hatester.guests.vagrant import Vagrant
@@ -44,7 +44,7 @@ from hatester.runner.start_or_resume import (
     measure,
 )
 from hatester.util.errors import TimeIsUp, UserError
-from hatester.util.paths import HOSTS, MATRIX, RESULTS, located
+from hatester.util.paths import HOSTS, MATRIX, RESULTS, resolve_path
 from hatester.util.progress import Progress
 from hatester.util.settings import Settings
 from hatester.util.text import displayable
@@ -66,7 +66,7 @@ def measure_matrix(settings: Settings, wanted: Wanted, flags: Flags, *, is_dry: 
         print("\n".join(cell.id for cell in choice.plan.cells))
         return
     host.require()
-    with limited(seconds), shown() as progress:
+    with limit_time(seconds), shown() as progress:
         measured = measure(debian(settings), choice.plan, flags.how, choice.run, RESULTS, progress)
     show_run(measured.results, flags.table_format, expected)
     if measured.kept:
@@ -177,7 +177,7 @@ def export_cell(id_: str, folder: str, run: str) -> None:
     scenario = load_scenario(place / wanted.scenario)
     settings = load_matrix(MATRIX).settings
     require(wanted.setting, settings, f"{MATRIX}/settings.yml")
-    target = located(folder, Path())
+    target = resolve_path(folder, Path())
     reproducer.export(results, cells[id_], scenario, settings[wanted.setting], target)
     print(f"exported: {target}; as root, in that folder: ./run.sh /usr/sbin/haproxy")
 

@@ -15,7 +15,7 @@ from hatester.runner.run import Keep, RunOptions
 from hatester.runner.start_or_resume import NewRun
 from hatester.runner.user_config import Own, load_own
 from hatester.util.errors import UserError
-from hatester.util.paths import located
+from hatester.util.paths import resolve_path
 from hatester.util.text import quoted
 from hatester.util.validation import require
 
@@ -131,8 +131,8 @@ def own(
         return None
     if scenarios:
         raise UserError("--config: its addresses make the scenarios; leave out --scenario.")
-    then = located(after, Path()) if after else None
-    return load_own(located(config, Path()), then, files, variables, is_advised)
+    then = resolve_path(after, Path()) if after else None
+    return load_own(resolve_path(config, Path()), then, files, variables, is_advised)
 
 
 def _file(text: str) -> tuple[str, Path]:
@@ -143,7 +143,7 @@ def _file(text: str) -> tuple[str, Path]:
             f"--file: {quoted(text)} is not PATH=LOCAL, an absolute path for HAProxy and a file "
             "here, such as /etc/haproxy/hosts.map=./hosts.map."
         )
-    return path, located(local, Path())
+    return path, resolve_path(local, Path())
 
 
 def _variable(text: str) -> tuple[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from hatester.analysis.findings import EFFECTS, Finding, builds_of, grouped, named_builds
+from hatester.analysis.findings import EFFECTS, Finding, builds_of, group_cells, join_builds
 from hatester.analysis.model import CellResult
 from hatester.analysis.outcomes import (
     failure_kinds,
@@ -34,7 +34,7 @@ def answer(run: RunResult) -> list[Finding]:
     configuration = run.configuration
     if not configuration:
         return []
-    by_scenario = grouped(run.cells, lambda cell: cell.scenario)
+    by_scenario = group_cells(run.cells, lambda cell: cell.scenario)
     found = [Finding(listed(configuration.names), _describe_scope(configuration))]
     for name, words in ((RELOAD_SAME, "a reload of the same"), (RELOAD, "a reload")):
         if cells := by_scenario.get(name):
@@ -104,7 +104,7 @@ def _together(addresses: Sequence[str]) -> str:
 
 def _costs(cells: Sequence[CellResult]) -> tuple[str, ...]:
     """Return what cells of one scenario cost, by builds, and what settings make of that."""
-    by_setting = grouped(cells, lambda cell: cell.setting)
+    by_setting = group_cells(cells, lambda cell: cell.setting)
     base = PLAIN if PLAIN in by_setting else next(iter(by_setting))
     plain = _by_build(by_setting[base])
     said = _sentences(plain, "" if base == PLAIN else f"{base}: ")
@@ -141,7 +141,7 @@ def _sentences(costs: Mapping[str, str], prefix: str) -> list[str]:
     for build, cost in costs.items():
         alike.setdefault(cost, []).append(build)
     return [
-        f"{prefix}{cost} ({named_builds(builds, list(costs))})" for cost, builds in alike.items()
+        f"{prefix}{cost} ({join_builds(builds, list(costs))})" for cost, builds in alike.items()
     ]
 
 

@@ -13,7 +13,7 @@ from hatester.analysis.model import (
     Holder,
     ListenerCause,
     ReloadResult,
-    rounded,
+    round_seconds,
 )
 from hatester.analysis.timeline import (
     Holding,
@@ -121,14 +121,14 @@ def _causes_of(timeline: Timeline, reload: Reload, fates: list[_Fate]) -> list[L
             ListenerCause(
                 what="listener",
                 step=reload.step,
-                start=rounded(phase.start - reload.at),
-                end=rounded(phase.end - reload.at),
+                start=round_seconds(phase.start - reload.at),
+                end=round_seconds(phase.end - reload.at),
                 addresses=tuple(fate.label for fate in fates),
                 owners=_holders(timeline, phase.owners),
                 before=_holders(timeline, (e.owner for e in ended if e.end == last)),
                 after=_holders(timeline, (e.owner for e in begun if e.start == first)),
                 queue=phase.queue,
-                uncertainty=rounded(timeline.tolerance),
+                uncertainty=round_seconds(timeline.tolerance),
             )
         )
     return found

@@ -61,7 +61,7 @@ class Finding:
 def find(run: RunResult) -> list[Finding]:
     """Return what a run's cells say together: by scenario, about kernels, and about chance."""
     cells, planned = _titled(run)
-    scenarios = grouped(cells, lambda cell: cell.scenario)
+    scenarios = group_cells(cells, lambda cell: cell.scenario)
     found = [_scenario(name, group, planned) for name, group in scenarios.items()]
     return [*(each for each in found if each.sentences), *find_general(run)]
 
@@ -99,7 +99,7 @@ def text(found: Sequence[Finding]) -> str:
 
 def _scenario(name: str, cells: Sequence[CellResult], planned: Sequence[Cell]) -> Finding:
     """Return what happens in a scenario, and what other settings and methods make of it."""
-    ways = grouped(cells, _way)
+    ways = group_cells(cells, _way)
     base = BASELINE if BASELINE in ways else next(iter(ways))
     others = {way: group for way, group in ways.items() if way != base}
     setting = "" if base[0] == BASELINE[0] else f", {base[0]}"
@@ -132,7 +132,7 @@ def _behaviour(
     planned: Sequence[Cell],
 ) -> str:
     typical = [cell for cell in cells if _fate(cell) == fate]
-    who = f"{named_builds(builds, every)} "
+    who = f"{join_builds(builds, every)} "
     is_one = len(builds) == 1
     where = _join_kernels(typical, cells, planned)
     if fate == "well":
@@ -184,7 +184,7 @@ def _variations(
                 ]
     return [
         f"{listed(ways)} {EFFECTS[effect][0 if len(ways) == 1 else 1]}"
-        + (f", with {named_builds(builds, builds_of(cells))}" if builds else "")
+        + (f", with {join_builds(builds, builds_of(cells))}" if builds else "")
         for (effect, builds), ways in effects.items()
     ] + said
 
@@ -211,8 +211,8 @@ def _kernels(cells: Sequence[CellResult], planned: int) -> Finding:
     names = list(dict.fromkeys(map(_kernel, cells)))
     unlike: dict[tuple[str, ...], list[str]] = {}
     is_single = False
-    for combination in grouped(cells, lambda c: (c.scenario, _build(c), _way(c))).values():
-        by_kernel = grouped(combination, _kernel)
+    for combination in group_cells(cells, lambda c: (c.scenario, _build(c), _way(c))).values():
+        by_kernel = group_cells(combination, _kernel)
         strange, usual = _strange(by_kernel)
         if strange:
             shown = [each for name in strange for each in by_kernel[name]]
@@ -248,7 +248,7 @@ def _chance(cells: Sequence[CellResult]) -> Finding:
     """Return the cells whose outcome is not the same with all of their seeds."""
     said = [
         f"{id_}: {_line(group)} ({_seeds(group)})"
-        for id_, group in grouped(cells, lambda cell: cell.id).items()
+        for id_, group in group_cells(cells, lambda cell: cell.id).items()
         if len({cell.verdict if _fate(cell) == "well" else _fate(cell) for cell in group}) > 1
     ]
     return Finding("not the same with each seed", tuple(said))
@@ -323,7 +323,7 @@ def _kinds(cells: Sequence[CellResult]) -> tuple[str, ...]:
     return tuple(kind for kind, count in kinds.most_common() if count >= least)
 
 
-def named_builds(builds: Sequence[str], every: Sequence[str]) -> str:
+def join_builds(builds: Sequence[str], every: Sequence[str]) -> str:
     """Return builds as people say them: `HAProxy 2.6 and later`. Both are ordered by version."""
     if len(builds) > 1 and len(builds) == len(every):
         return f"HAProxy {builds[0]} to {builds[-1]}"
@@ -390,7 +390,7 @@ def builds_of(cells: Iterable[CellResult]) -> list[str]:
     return sorted(versions, key=lambda name: numbers(versions[name]))
 
 
-def grouped(
+def group_cells(
     cells: Iterable[CellResult], key: Callable[[CellResult], Key]
 ) -> dict[Key, list[CellResult]]:
     """Return cells by a key of theirs, in the order of the run."""

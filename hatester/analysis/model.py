@@ -34,7 +34,7 @@ CellId = Annotated[
 """`kernel/build/setting/scenario/method`; no part can lead out of a folder."""
 
 
-def rounded(seconds: float) -> float:
+def round_seconds(seconds: float) -> float:
     """Return seconds as they are stored: to a microsecond."""
     return round(seconds, 6)
 
@@ -324,7 +324,7 @@ class CellResult(Judgement, CellHead):
         """False for an error."""
         return self.verdict != "error"
 
-    def judged(self, judgement: Judgement) -> CellResult:
+    def with_judgement(self, judgement: Judgement) -> CellResult:
         """Return the same measurement with another judgement."""
         return self.model_copy(update=dict(judgement))
 

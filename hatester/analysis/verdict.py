@@ -22,7 +22,7 @@ from hatester.analysis.model import (
     Span,
     UnansweredCause,
     UnaskedCause,
-    rounded,
+    round_seconds,
 )
 from hatester.analysis.outcomes import SEVERITY, worst_reload
 from hatester.analysis.timeline import (
@@ -251,16 +251,21 @@ def _address(timeline: Timeline, reload: Reload, label: str, is_expected: bool) 
         {
             "expected": is_expected,
             "verdict": _verdict(lost, found) if is_expected else None,
-            "outage_seconds": rounded(sum((each.end - each.start for each in found), 0.0)),
+            "outage_seconds": round_seconds(sum((each.end - each.start for each in found), 0.0)),
             "first_failure": _since(reload, lost[0].sent) if lost else None,
             "last_failure": _since(reload, lost[-1].sent) if lost else None,
             "probes": len(probes),
             "failures": dict(Counter(probe.outcome for probe in lost)),
             "outages": tuple(
-                Span(start=rounded(each.start - reload.at), end=rounded(each.end - reload.at))
+                Span(
+                    start=round_seconds(each.start - reload.at),
+                    end=round_seconds(each.end - reload.at),
+                )
                 for each in found
             ),
-            "slowest": max((rounded(each.ended - each.sent) for each in answered), default=None),
+            "slowest": max(
+                (round_seconds(each.ended - each.sent) for each in answered), default=None
+            ),
             "answers": dict(Counter(each.configuration for each in answered if each.configuration)),
         }
     )
@@ -268,7 +273,7 @@ def _address(timeline: Timeline, reload: Reload, label: str, is_expected: bool) 
 
 def _since(reload: Reload, at: float | None) -> float | None:
     """Return seconds from a reload to a moment; None for no moment."""
-    return None if at is None else rounded(at - reload.at)
+    return None if at is None else round_seconds(at - reload.at)
 
 
 def _verdict(lost: Sequence[Probe], found: Sequence[Stretch]) -> AddressVerdict:
@@ -312,9 +317,9 @@ def _quality(timeline: Timeline) -> Quality:
     return Quality.model_validate(
         {
             "verdict": next((name for name, is_so in found.items() if is_so), "good"),
-            "lateness_p50": rounded(percentile(late, 0.5)),
-            "lateness_p99": rounded(p99),
-            "lateness_max": rounded(percentile(late, 1.0)),
+            "lateness_p50": round_seconds(percentile(late, 0.5)),
+            "lateness_p99": round_seconds(p99),
+            "lateness_max": round_seconds(percentile(late, 1.0)),
             "probes": len(late),
             "interval": timeline.interval,
             "burden": round(timeline.burden, 3),

@@ -141,7 +141,7 @@ def _see(remote: Remote) -> _Seen:
     return _Seen(
         facts=facts,
         settings=settings,
-        sysctls=remote.read(sysctls.applied(folders)),
+        sysctls=remote.read(sysctls.applied_files(folders)),
         service=service,
         process=process,
         arguments=unit.parse_arguments(process.words if process else service.words(environment)),

@@ -109,7 +109,7 @@ class Copy:
         """Return the copy of a configuration, in which each line has the number that it had."""
         lines = parse(text)
         self._values = environment.values_of(lines, self.env)
-        full = [environment.expanded(line, self._values) for line in lines]
+        full = [environment.expand(line, self._values) for line in lines]
         places = places_of(full, {})
         self._places = replace(places, folders={"": self.origin, **places.folders})
         return "\n".join(map(self._copy_line, full))

@@ -72,7 +72,7 @@ _VALUE = re.compile(
 _NAME = re.compile(r"net(\.[A-Za-z0-9_-]+)+")
 
 
-def applied(folders: Mapping[str, Sequence[str]]) -> list[str]:
+def applied_files(folders: Mapping[str, Sequence[str]]) -> list[str]:
     """Return the files that are applied, by the names in each of FOLDERS."""
     files: dict[str, str] = {}
     for folder in reversed(FOLDERS):

@@ -119,7 +119,7 @@ def is_accelerated(folder: Path) -> bool:
 
 
 @contextlib.contextmanager
-def forwarded(folder: Path, binds: tuple[Bind, ...]) -> Iterator[Mapping[Bind, int]]:
+def forward_ports(folder: Path, binds: tuple[Bind, ...]) -> Iterator[Mapping[Bind, int]]:
     """Forward ports of 127.0.0.1 to addresses of the guest, while it is open.
 
     QEMU's user network reaches any address that the guest answers ARP for, dummy0's as well. It

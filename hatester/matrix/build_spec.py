@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from hatester.matrix import image_reference
 from hatester.matrix.models import Build, Matrix
 from hatester.util.errors import UserError
-from hatester.util.paths import is_there, located
+from hatester.util.paths import is_there, resolve_path
 from hatester.util.text import file_name, printable
 from hatester.util.validation import checked, require
 
@@ -61,8 +61,8 @@ def _anywhere(word: str) -> str:
     """Return a word that means the same in every folder."""
     here = Path.cwd()
     if image_reference.has_transport(word):
-        return image_reference.based(word, here)
-    return str(located(word, here)) if _is_path(word) else word
+        return image_reference.resolve_paths(word, here)
+    return str(resolve_path(word, here)) if _is_path(word) else word
 
 
 def _is_path(word: str) -> bool:

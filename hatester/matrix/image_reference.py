@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from hatester.util.errors import UserError
-from hatester.util.paths import located
+from hatester.util.paths import resolve_path
 from hatester.util.text import quoted
 
 DOCKER = "docker://"
@@ -43,7 +43,7 @@ def on_this_host(reference: str) -> Path | None:
     return Path(rest.partition(":")[0]) if f"{transport}:" in _FILES else None
 
 
-def based(reference: str, folder: Path) -> str:
+def resolve_paths(reference: str, folder: Path) -> str:
     """Return the reference with a relative path taken from `folder`.
 
     Raises UserError if the whole path has a colon, which would begin a tag.
@@ -52,7 +52,7 @@ def based(reference: str, folder: Path) -> str:
     path, colon, tag = rest.partition(":")
     if on_this_host(reference) is None or not path:
         return reference
-    whole = located(path, folder)
+    whole = resolve_path(path, folder)
     if ":" in str(whole):
         raise UserError(f"{whole}: an image cannot be named by a path with a colon.")
     return f"{transport}:{whole}{colon}{tag}"

@@ -11,7 +11,7 @@ import pydantic
 
 from hatester.matrix import image_reference
 from hatester.util.errors import UserError
-from hatester.util.paths import located
+from hatester.util.paths import resolve_path
 from hatester.util.text import quoted
 from hatester.util.validation import Declaration, checked, choices, content, load, require
 
@@ -181,13 +181,13 @@ class Build(Declaration):
         """True if it comes with a unit for systemd, as packages do."""
         return not self.path and not self.image
 
-    def based(self, folder: Path) -> Build:
+    def resolve_paths(self, folder: Path) -> Build:
         """Return the build with relative paths taken from `folder`."""
         return self.model_copy(
             update={
-                "packages": tuple(str(located(path, folder)) for path in self.packages),
-                "path": self.path and str(located(self.path, folder)),
-                "image": self.image and image_reference.based(self.image, folder),
+                "packages": tuple(str(resolve_path(path, folder)) for path in self.packages),
+                "path": self.path and str(resolve_path(self.path, folder)),
+                "image": self.image and image_reference.resolve_paths(self.image, folder),
             }
         )
 
@@ -276,7 +276,7 @@ def load_matrix(folder: Path, name: str = "default") -> Matrix:
         name=name,
         kernels=load(folder / "kernels.yml", _Kernels).kernels,
         builds={
-            name: build.based(folder)
+            name: build.resolve_paths(folder)
             for name, build in load(folder / "haproxy.yml", _Builds).builds.items()
         },
         settings=load(folder / "settings.yml", _Settings).settings,

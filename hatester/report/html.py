@@ -14,7 +14,7 @@ import jinja2
 
 from hatester.analysis.compare import Against
 from hatester.analysis.expectation import Expectation
-from hatester.analysis.findings import Finding, grouped
+from hatester.analysis.findings import Finding, group_cells
 from hatester.analysis.model import CellResult, CheckResult, Outcome, Quality, ReloadResult
 from hatester.analysis.outcomes import (
     LEGEND,
@@ -75,7 +75,7 @@ def render(results: Results, findings: Sequence[Finding], against: Against | Non
     planned = [cell_of(id_) for id_ in run.planned]
     missing = Counter(cell.id for cell, _ in run.missing)
     tables = grids(run.cells, planned)
-    repetitions = grouped(run.cells, lambda cell: cell.id)
+    repetitions = group_cells(run.cells, lambda cell: cell.id)
     page = (
         _environment()
         .get_template("page.html")

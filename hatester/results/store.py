@@ -208,7 +208,7 @@ class Results:
                     log.warning(f"{self.evidence(cell) / TIMELINE} {damage}")
                     kept.append(cell.id)
                     continue
-                again = cell if timeline is None else cell.judged(judge(timeline))
+                again = cell if timeline is None else cell.with_judgement(judge(timeline))
                 if again != cell:
                     store(self.evidence(cell), {CELL: again.to_json()})
                     self._put(again)

@@ -195,7 +195,7 @@ def clock(subject: Subject) -> Iterator[Figure]:
 def _busy() -> Iterator[None]:
     """Run processes that take all of the processor that they can get."""
     words = ["timeout", str(RUN_SECONDS), sys.executable, "-c", "while True: pass"]
-    env = {**os.environ, **process.owned()}
+    env = {**os.environ, **process.owner_environment()}
     with contextlib.ExitStack() as undo:
         for _ in range(BUSY_PROCESSES):
             busy = subprocess.Popen(words, env=env)

@@ -24,7 +24,7 @@ import urllib3.exceptions
 
 from hatester.matrix.binds import Bind
 from hatester.util.errors import MeasurementError
-from provision.guest.connections import CLOSE, NAMED, TLS, answered_by
+from provision.guest.connections import CLOSE, NAMED, TLS, find_answering
 from provision.guest.protocol import Outcome
 
 SECONDS = 5.0
@@ -96,7 +96,7 @@ def _request(url: str) -> Outcome:
             return "timeout" if time.monotonic() - started >= SECONDS else _outcome(error)
     if time.monotonic() - started >= SECONDS:
         return "timeout"
-    return "ok" if answered_by(response.status_code, body.decode(errors="replace")) else "wrong"
+    return "ok" if find_answering(response.status_code, body.decode(errors="replace")) else "wrong"
 
 
 class _Adapter(requests.adapters.HTTPAdapter):

@@ -125,7 +125,7 @@ def measure(
     """
     with (
         guest.reachable("the sequence"),
-        qmp.forwarded(guest.folder, binds) as ports,
+        qmp.forward_ports(guest.folder, binds) as ports,
         _connections() as pool,
     ):
         channel = _begin(guest, plan)

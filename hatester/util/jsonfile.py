@@ -30,7 +30,7 @@ class Damaged(Exception):
     """The reason why data cannot be trusted: it follows a file's name, or is a sentence."""
 
 
-def sealed(content: Mapping[str, Any]) -> str:
+def seal(content: Mapping[str, Any]) -> str:
     """Return a JSON object, which must not be empty, with its seal."""
     opened = json.dumps(content, indent=1, allow_nan=False).removesuffix("\n}") + ",\n"
     return opened + _seal(opened.encode()).decode()
@@ -40,7 +40,7 @@ def _seal(before: bytes) -> bytes:
     return f' "{SEAL}": "{hashlib.sha256(before).hexdigest()}"\n}}\n'.encode()
 
 
-def unsealed(data: bytes) -> dict[str, Any]:
+def unseal(data: bytes) -> dict[str, Any]:
     """Return a JSON object without its seal. Raises Damaged unless the seal fits."""
     content = parsed(data)
     if SEAL not in content:
@@ -83,7 +83,7 @@ def _refuse(constant: str) -> object:
 def write(path: Path, content: Any) -> None:
     """Write something that JSON can hold. Raises UserError where it cannot be written."""
     with usable(path):
-        write_whole(path, sealed({_CONTENT: content}))
+        write_whole(path, seal({_CONTENT: content}))
 
 
 def read(path: Path, form: pydantic.TypeAdapter[T]) -> T:
@@ -96,7 +96,7 @@ def read(path: Path, form: pydantic.TypeAdapter[T]) -> T:
     if not stat.S_ISREG(path.lstat().st_mode):
         raise Damaged("is not a file")
     try:
-        return form.validate_python(unsealed(path.read_bytes()).get(_CONTENT))
+        return form.validate_python(unseal(path.read_bytes()).get(_CONTENT))
     except pydantic.ValidationError as error:
         raise Damaged("has another form") from error
 

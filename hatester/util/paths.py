@@ -18,7 +18,7 @@ MACHINES = PROJECT / ".hatester/machines.json"
 LATEST = "latest"
 
 
-def located(path: str, folder: Path) -> Path:
+def resolve_path(path: str, folder: Path) -> Path:
     """Return a path as users write it: `~` is their home, and a relative one is in `folder`."""
     # That of Path fails where there is no such user.
     return folder / os.path.expanduser(path)  # noqa: PTH111

@@ -98,7 +98,7 @@ def _start(words: Sequence[str], env: Mapping[str, str], cwd: Path | None) -> su
         stderr=subprocess.PIPE,
         text=True,
         errors="replace",
-        env={**os.environ, "LC_ALL": "C.UTF-8", **owned(), **env},
+        env={**os.environ, "LC_ALL": "C.UTF-8", **owner_environment(), **env},
         cwd=cwd,
         start_new_session=True,
     )
@@ -137,7 +137,7 @@ def processors() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def owned() -> dict[str, str]:
+def owner_environment() -> dict[str, str]:
     """Return what a process needs in its environment to be found when this one has been killed."""
     return {OWNER: str(os.getpid())}
 

@@ -80,7 +80,7 @@ def spread(low: str, high: str, between: str = " to ") -> str:
     return low if low == high else f"{low}{between}{high}"
 
 
-def numbered(pattern: re.Pattern[str], text: str) -> Iterator[tuple[int, re.Match[str]]]:
+def number_matches(pattern: re.Pattern[str], text: str) -> Iterator[tuple[int, re.Match[str]]]:
     """Yield the matches of a pattern, each with the number of its line."""
     line, position = 1, 0
     for found in pattern.finditer(text):

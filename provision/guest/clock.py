@@ -34,7 +34,7 @@ class Clock:
         """In seconds on the guest's monotonic clock."""
 
     @classmethod
-    def rested(cls, seconds: float) -> Clock:
+    def after_rest(cls, seconds: float) -> Clock:
         """Rest, and return a clock that begins then, at a multiple of these seconds.
 
         So the kernel's work of every second or minute falls on the same moments of each cell.

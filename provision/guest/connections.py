@@ -30,7 +30,7 @@ class Judged(NamedTuple):
     """The one that answered, where it said so."""
 
 
-def answered_by(status: int, body: str) -> str | None:
+def find_answering(status: int, body: str) -> str | None:
     """Return the name of the configuration that answered; None for a wrong answer."""
     found = _MARK.search(body) if status == 200 else None
     return found[1] if found else None
@@ -45,7 +45,7 @@ def judge(answer: str, received: bytes) -> Judged:
     head, _, body = received.partition(b"\r\n\r\n")
     words = head.split(b" ", 2)
     is_http = words[0].startswith(b"HTTP/1.") and len(words) > 1 and words[1].isdigit()
-    name = answered_by(int(words[1]) if is_http else 0, body.decode("utf-8", "replace"))
+    name = find_answering(int(words[1]) if is_http else 0, body.decode("utf-8", "replace"))
     return Judged("ok" if name else "wrong", name)
 
 

@@ -90,7 +90,7 @@ class Stage(NamedTuple):
     @classmethod
     def of(cls, plan: Plan) -> Stage:
         """Return what a plan asks for, in this guest, after its rest."""
-        clock = Clock.rested(plan.rest)
+        clock = Clock.after_rest(plan.rest)
         haproxy = HAProxy(Path(plan.tree), list(plan.arguments), plan.nofile)
         haproxy.unit = dict(plan.unit)
         own = chain(*plan.interfaces.values())

@@ -67,7 +67,7 @@ def measured(
             "cpus": 2,
         }
     )
-    return Measurement(head.judged(judge(timeline_)), timeline_, console)
+    return Measurement(head.with_judgement(judge(timeline_)), timeline_, console)
 
 
 def stored(

@@ -12,7 +12,7 @@ import pytest
 from invoke.exceptions import Exit
 
 from hatester import cli, cli_plan
-from hatester.cli import INTERRUPTED, NOT_MEASURED, Program, limited, orderly
+from hatester.cli import INTERRUPTED, NOT_MEASURED, Program, limit_time, orderly
 from tests.factories.project import call
 
 
@@ -50,17 +50,17 @@ def test_the_first_signal_ends_it_and_no_other_keeps_it_from_ending_in_order(
 
 
 def test_a_time_limit_ends_it_too_and_says_so() -> None:
-    with pytest.raises(Exit, match="time limit was reached") as error, orderly(), limited(0.01):
+    with pytest.raises(Exit, match="time limit was reached") as error, orderly(), limit_time(0.01):
         time.sleep(10)
     assert error.value.code == NOT_MEASURED
 
 
 def test_what_is_done_within_its_time_limit_is_not_ended_later() -> None:
     with orderly():
-        with limited(0.05):
+        with limit_time(0.05):
             pass
         time.sleep(0.1)
-        with limited(None):
+        with limit_time(None):
             time.sleep(0.1)
 
 

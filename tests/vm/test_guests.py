@@ -187,7 +187,7 @@ def pid(guest: Guest) -> int:
 
 
 def test_nothing_leads_to_a_guest_but_from_127_0_0_1(guest: Guest) -> None:
-    with qmp.forwarded(guest.folder, (Bind("192.168.42.43", 80), Bind("*", 81))) as ports:
+    with qmp.forward_ports(guest.folder, (Bind("192.168.42.43", 80), Bind("*", 81))) as ports:
         assert len(ports) == 2
         assert listening_addresses(pid(guest)) == {LOOPBACK}
 

@@ -28,7 +28,7 @@ def values_of(lines: Iterable[Line], env: Mapping[str, str]) -> dict[str, str]:
     """Return the values of an environment and of those variables that a configuration sets."""
     values = dict(env)
     for line in lines:
-        match expanded(line, values).texts:
+        match expand(line, values).texts:
             case ["setenv", name, value, *_]:
                 values[name] = value
             case ["presetenv", name, value, *_]:
@@ -36,7 +36,7 @@ def values_of(lines: Iterable[Line], env: Mapping[str, str]) -> dict[str, str]:
     return values
 
 
-def expanded(line: Line, values: Mapping[str, str]) -> Line:
+def expand(line: Line, values: Mapping[str, str]) -> Line:
     """Return a line with values in the place of its variables, except those without a value."""
     if "$" not in line.source:
         return line
@@ -67,7 +67,7 @@ def _variables(line: Line, values: Mapping[str, str]) -> Iterator[str]:
     """Return the names of the variables that a line uses without a default value."""
     for word in line.words:
         yield from word.variables
-    for address in addresses(expanded(line, values).texts):
+    for address in addresses(expand(line, values).texts):
         for variable in _IN_ADDRESS.finditer(address):
             yield variable["braced"] or variable["bare"]
 

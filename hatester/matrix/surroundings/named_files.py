@@ -111,7 +111,7 @@ def _named(index: int, path: str, kind: Kind, base: str, keyword: str) -> Iterat
         yield Named(index, path, kind, base, keyword)
 
 
-def named_by_list(found: Sequence[Word]) -> Iterator[Named]:
+def find_named_in_list(found: Sequence[Word]) -> Iterator[Named]:
     """Yield the files that a line of a crt-list names: the certificate, and those in brackets."""
     if found:
         yield Named(0, found[0].text, "certificate", "crt-base", "crt")

@@ -20,8 +20,8 @@ from hatester.matrix.surroundings.named_files import (
     Named,
     Places,
     can_be_made,
+    find_named_in_list,
     named,
-    named_by_list,
 )
 from hatester.util.pem import LookAlikes
 from provision.guest.root import RESOLVER
@@ -231,7 +231,7 @@ def _take_list(
         return
     for found in map(words, content.split("\n")):
         filters = names_of_list([word.text for word in found])
-        for file in named_by_list(found):
+        for file in find_named_in_list(found):
             place = places.absolute(line, file.path, file.base)
             if file.keyword == "crt":
                 _take_certificate(search, places, place, filters or _names(place, names))

@@ -89,7 +89,7 @@ def _read(
     given: Mapping[str, str],
     values: Mapping[str, str],
 ) -> _Configuration:
-    full = [environment.expanded(line, values) for line in lines]
+    full = [environment.expand(line, values) for line in lines]
     places = places_of(full, given)
     return _Configuration(text, places, omissions.find(file, full, places))
 

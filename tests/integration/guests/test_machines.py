@@ -100,7 +100,7 @@ def test_next_run_ends_orphans() -> None:
 
 def begin_and_die(answers: multiprocessing.Queue[int], path: str) -> None:
     """Start something as `process` does, and die as by kill -9."""
-    environment = {**os.environ, **process.owned()}
+    environment = {**os.environ, **process.owner_environment()}
     answers.put(subprocess.Popen(["sleep", "60"], env=environment, cwd=path).pid)
     time.sleep(60)
 

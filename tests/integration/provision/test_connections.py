@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provision.guest.connections import CONNECT, Target, answered_by, connect, failure
+from provision.guest.connections import CONNECT, Target, connect, failure, find_answering
 from tests.factories.servers import BEHAVIOURS, closed_port, server
 
 
@@ -56,7 +56,7 @@ def test_missing_interface_is_unreachable() -> None:
 
 @given(st.integers(100, 599), st.from_regex(r"[A-Za-z0-9.+_-]{1,20}", fullmatch=True))
 def test_only_200_names_the_configuration(status: int, name: str) -> None:
-    assert answered_by(status, f"<p>OK - {name}</p>") == (name if status == 200 else None)
+    assert find_answering(status, f"<p>OK - {name}</p>") == (name if status == 200 else None)
 
 
 def test_reset_connection_was_made() -> None:

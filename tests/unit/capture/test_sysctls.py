@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from hatester.capture.remote import Remote
-from hatester.capture.sysctls import IN_FORCE, applied, own, values
+from hatester.capture.sysctls import IN_FORCE, applied_files, own, values
 from tests.factories.production_host import shell
 
 
 def test_a_file_of_an_earlier_folder_takes_the_place_of_its_namesake() -> None:
-    files = applied(
+    files = applied_files(
         {
             "/usr/lib/sysctl.d": ["50-default.conf", "README"],
             "/etc/sysctl.d": ["50-default.conf", "99-mine.conf"],

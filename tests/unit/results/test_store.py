@@ -35,7 +35,7 @@ def measured(repetition: int = 1) -> Measurement:
         }
     )
     timeline = read(json.loads(json.dumps(evidence())))
-    return Measurement(head.judged(judge(timeline)), timeline)
+    return Measurement(head.with_judgement(judge(timeline)), timeline)
 
 
 def stored(file: Path) -> dict[str, Any]:

@@ -5,7 +5,12 @@ from __future__ import annotations
 import pytest
 
 from hatester.matrix.haproxy_config import words
-from hatester.matrix.surroundings.named_files import absolute_bases, bases_of, named, named_by_list
+from hatester.matrix.surroundings.named_files import (
+    absolute_bases,
+    bases_of,
+    find_named_in_list,
+    named,
+)
 
 
 @pytest.mark.parametrize(
@@ -45,11 +50,14 @@ def test_the_files_that_a_line_names(line: str, files: set[tuple[str, str, str]]
 def test_what_makes_a_word_the_path_of_a_file() -> None:
     line = "http-request return errorfile /e if { path,map(/m) } || { src -f /l } || { crt /c }"
     assert [each.keyword for each in named(words(line))] == ["errorfile", "map", "-f", "crt"]
-    assert [each.keyword for each in named_by_list(words("/a [ca-file /c]"))] == ["crt", "ca-file"]
+    assert [each.keyword for each in find_named_in_list(words("/a [ca-file /c]"))] == [
+        "crt",
+        "ca-file",
+    ]
 
 
 def test_the_files_that_a_list_of_certificates_names() -> None:
-    found = named_by_list(words("/a.pem [ca-file c.pem verify optional] www.example.org"))
+    found = find_named_in_list(words("/a.pem [ca-file c.pem verify optional] www.example.org"))
     assert {(each.path, each.kind) for each in found} == {
         ("/a.pem", "certificate"), ("c.pem", "certificates"),
     }  # fmt: skip
