@@ -71,7 +71,7 @@ class Simulation:
         monkeypatch.setattr(messages, "MESSAGE_BYTES", MESSAGE_BYTES)
         monkeypatch.setattr(messages, "SEQUENCE_BYTES", 2 * MESSAGE_BYTES)
         no_ports: contextlib.nullcontext[Any] = contextlib.nullcontext({})
-        monkeypatch.setattr(protocol, "qmp", SimpleNamespace(forwarded=lambda *_: no_ports))
+        monkeypatch.setattr(protocol, "qmp", SimpleNamespace(forward_ports=lambda *_: no_ports))
 
     def run(self, seed: int, lies: dict[str, Lie], jobs: int) -> tuple[Cells, World]:
         """Return the cells of a run by their keys, and the world in which it was."""
