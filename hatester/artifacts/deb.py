@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import posixpath
 import re
 import shutil
 import tarfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,18 +22,14 @@ _WANTED = re.compile(r"^(?:boot/vmlinuz-[^/]+|lib/modules/[^/]+/.+|bin/busybox)$
 
 UNPACKED_BYTES = 4 << 30
 """Of a package, at most: a kernel with all its modules takes less than 1 GiB."""
+UNPACKED_MEMBERS = 100_000
+"""Of a package, at most: a kernel's headers, the package with the most files, have 20 000."""
 
 BROKEN = (tarfile.TarError, ArithmeticError, LookupError, ValueError)
 """Exceptions for broken archives: tarfile checks its own format, but not the numbers and the names
 in a header."""
-_UNFIT = (
-    process.CommandError,
-    *BROKEN,
-    FileExistsError,
-    NotADirectoryError,
-    IsADirectoryError,
-)
-"""Exceptions for packages that are broken, or have a file and a folder of one name."""
+_UNFIT = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG)
+"""Errors for packages with names that are too long, or a file and a folder of one name."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +66,7 @@ def unpack(file: Path, tree: Path) -> None:
     try:
         process.run(["sh", "-euc", script, "sh", file, tar], seconds=disk.SECONDS)
         with tarfile.open(tar) as members:
-            for member in members:
+            for member in bounded(members):
                 name = _MERGED.sub("", posixpath.normpath(member.name.lstrip("/")))
                 # A hole in a sparse file could be larger than any disk.
                 is_file = member.isfile() and not member.issparse()
@@ -78,7 +76,24 @@ def unpack(file: Path, tree: Path) -> None:
                     target.parent.mkdir(parents=True, exist_ok=True)
                     with target.open("wb") as copy:
                         shutil.copyfileobj(content, copy)
-    except _UNFIT as error:
+    except (process.CommandError, *BROKEN) as error:
         raise MeasurementError(f"{file} cannot be unpacked: {error}") from error
+    except OSError as error:
+        if error.errno not in _UNFIT:
+            raise
+        raise MeasurementError(f"{file} cannot be unpacked: {error.strerror}") from error
     finally:
         tar.unlink(missing_ok=True)
+
+
+def bounded(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+    """Yield the members of a package. Raises ValueError for too many, or too many bytes."""
+    size = 0
+    for number, member in enumerate(archive):
+        size += member.size
+        if number >= UNPACKED_MEMBERS or size > UNPACKED_BYTES:
+            raise ValueError(
+                f"too large (expected at most {UNPACKED_MEMBERS} members of "
+                f"{UNPACKED_BYTES >> 20} MiB)"
+            )
+        yield member

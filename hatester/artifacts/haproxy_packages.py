@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hatester.artifacts.apt import Archive, Package, required_version
-from hatester.artifacts.deb import BROKEN
+from hatester.artifacts.deb import BROKEN, bounded
 from hatester.artifacts.elf import version_of
 from hatester.artifacts.rootfs import BINARY, Content, Member, merged
 from hatester.util.errors import MeasurementError
@@ -161,7 +161,7 @@ def _installed_members(package: Path) -> Iterator[Member]:
     ) as process:
         try:
             with tarfile.open(fileobj=process.stdout, mode="r|") as members:
-                for member in members:
+                for member in bounded(members):
                     member.name = merged(member.name)
                     if member.islnk():
                         member.linkname = merged(member.linkname)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fnmatch
 import io
+import os
 import posixpath
 import re
 import stat
@@ -21,12 +22,15 @@ from typing import IO
 from hatester.artifacts import disk
 from hatester.util.errors import MeasurementError
 from hatester.util.paths import is_there
+from hatester.util.text import quoted
 
 BINARY = "usr/sbin/haproxy"
 Member = tuple[tarfile.TarInfo, IO[bytes] | None]
 """A file of a tree, as tarfile takes it."""
 _MERGED = re.compile(r"^(?:lib|lib64|bin|sbin)(?=/|$)")
 _FOLDERS = ("dev", "proc", "sys", "tmp", "run/haproxy", "var/lib/haproxy", "etc/haproxy")
+_NAME_BYTES = 255
+"""Of a name in a folder of ext4, at most (EXT4_NAME_LEN)."""
 _MOST_LINKS = 40
 """On one way, as Linux has it (path_resolution(7))."""
 _PASSWD = "root:x:0:0:root:/root:/bin/sh\nhaproxy:x:100:100::/var/lib/haproxy:/usr/sbin/nologin\n"
@@ -117,6 +121,8 @@ def _require_within(member: tarfile.TarInfo, added: set[str]) -> None:
     path = PurePosixPath(member.name)
     if member.issparse() or not (member.isreg() or member.issym() or member.islnk()):
         raise MeasurementError(f"'{path}' is neither a file nor a link")
+    if "\0" in member.name or any(len(os.fsencode(part)) > _NAME_BYTES for part in path.parts):
+        raise MeasurementError(f"{quoted(member.name)} is not a name that a file can have")
     if path.is_absolute() or ".." in path.parts:
         raise MeasurementError(f"'{path}' would be outside of the tree")
     if through := next((str(p) for p in path.parents if str(p) in added), None):

@@ -332,6 +332,8 @@ def _load(folder: Path) -> _Loaded:
     cells = []
     for cell, repetition in content.tasks:
         path = _cell_folder(folder, cell.id, repetition) / CELL
+        if not path.parent.resolve().is_relative_to(folder.resolve()):
+            raise UserError(f"{path.parent} leads outside of its run. Remove it.")
         # A cell without checksums is one that was being written when its process was killed.
         if path.exists() and (path.parent / SUMS).exists():
             key = (cell.id, repetition)

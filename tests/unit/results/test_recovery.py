@@ -312,3 +312,28 @@ def test_who_has_a_run_sees_what_another_wrote_before_and_not_what_killed_ones_l
         assert found.left() == []
         found.finish()
     assert verdicts(find(run.folder.parent, "latest")) == ["outage", "ok", "error", "outage"]
+
+
+@pytest.mark.parametrize("place", ["cells", f"cells/{LEFT.id}"])
+def test_a_cell_that_leads_outside_of_its_run_is_refused(
+    run: Results, tmp_path: Path, place: str
+) -> None:
+    outside = tmp_path / "outside"
+    shutil.rmtree(run.folder / place, ignore_errors=True)
+    (run.folder / place).parent.mkdir(parents=True, exist_ok=True)
+    outside.mkdir()
+    (run.folder / place).symlink_to(outside)
+    with pytest.raises(UserError, match=r"leads outside of its run\. Remove it\.$"):
+        find(run.folder.parent, "latest")
+    assert [*outside.iterdir()] == []
+
+
+@pytest.mark.parametrize("id_", ["../../../../x", "6.1/../plain/lost-address/signal", "/a/b/c/d"])
+def test_ids_that_lead_outside_are_not_read(run: Results, id_: str) -> None:
+    for name in ("plan.json", "run.json"):
+        text = (run.folder / name).read_text()
+        folders.store(run.folder, {name: text.replace(LEFT.id, id_)})
+    before = contents(run.folder)
+    with pytest.raises(UserError, match="has an unknown form"):
+        find(run.folder.parent, "latest")
+    assert contents(run.folder) == before
