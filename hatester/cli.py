@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import io
 import logging
 import logging.handlers
 import os
@@ -47,6 +48,8 @@ BISECT = "bisect"
 """The command whose exit codes are git's."""
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)
 _FAULT_LOG_BYTES = 1 << 20
+_SECTIONS = ("run", "runners", "sudo", "tasks", "timeouts")
+"""The keys of invoke.yaml for which Invoke has keys of its own."""
 _UNKNOWN = re.compile(r"No idea what '(?P<word>.*)' is!", re.DOTALL)
 _MISSING = re.compile(r"'.*' did not receive required positional arguments: (?P<names>.*)")
 _VALUELESS = re.compile(r"Flag <Argument: (?P<name>\S+).*> needed value and was not given one!")
@@ -178,11 +181,11 @@ class Program(invoke.program.Program):
         """Run a command line. Raises SystemExit with its code, also where Invoke would not."""
         self.normalize_argv(argv)
         try:
-            super().run(argv, exit)
-            sys.stdout.flush()
+            try:
+                super().run(argv, exit)
+            finally:
+                sys.stdout.flush()
         except BrokenPipeError:
-            # Python would flush once more at its end, and complain.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(_CLOSED_PIPE)
         except SystemExit as end:
             # Invoke ends with 1, which is a verdict of `bisect`.
@@ -190,8 +193,9 @@ class Program(invoke.program.Program):
                 sys.exit(INTERRUPTED)
             raise
         except Exception as error:
-            print(report_fault(error), file=sys.stderr)
-            sys.exit(STOP_BISECTION if BISECT in self.argv else FAULT)
+            is_full = isinstance(error, UserError)
+            print(error if is_full else report_fault(error), file=sys.stderr)
+            sys.exit(STOP_BISECTION if BISECT in self.argv else MISTAKE if is_full else FAULT)
 
     def parse_core(self, argv: list[str] | None) -> None:
         """Parse the flags before the first command."""
@@ -251,10 +255,35 @@ class Program(invoke.program.Program):
             raise Exit(displayable(_sentence(error, known)), code=code) from error
 
 
+class _Output(io.TextIOWrapper):
+    """Standard output, which raises UserError where it cannot be written, as on a full disk."""
+
+    def write(self, text: str) -> int:
+        with self._end_discarded():
+            return super().write(text)
+
+    def flush(self) -> None:
+        with self._end_discarded():
+            super().flush()
+
+    @contextlib.contextmanager
+    def _end_discarded(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            # Python flushes once more at its end, and would complain.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            if isinstance(error, BrokenPipeError):
+                raise
+            raise UserError(f"Standard output cannot be written: {error.strerror}.") from error
+
+
 _load_yaml: Callable[[bytes], object] = yaml.safe_load
 
 
 def _require_mapping(file: Path) -> None:
+    if file.exists() and not file.is_file():
+        raise Exit(f"{file.name} is not a regular file.", code=MISTAKE)
     try:
         content = _load_yaml(file.read_bytes()) if file.exists() else None
     except (OSError, ValueError, yaml.YAMLError) as error:
@@ -262,19 +291,29 @@ def _require_mapping(file: Path) -> None:
         raise Exit(displayable(f"{file.name} cannot be read: {reason}."), code=MISTAKE) from error
     if not isinstance(content, dict | None):
         raise Exit(f"{file.name}: expected keys, got {quoted(content)}.", code=MISTAKE)
+    for key in _SECTIONS:
+        value = (content or {}).get(key, {})
+        if not isinstance(value, dict):
+            raise Exit(f"{file.name}: {key}: expected keys, got {quoted(value)}.", code=MISTAKE)
 
 
 def _require_values(tokens: Sequence[str], contexts: Any) -> None:
-    """Raise ParseError for a repeatable flag without a value; to Invoke, it selects everything."""
+    """Raise ParseError for a flag without a value, or with an empty one.
+
+    To Invoke, a repeatable flag without a value selects everything; an empty one is most often a
+    variable of a shell that is not set.
+    """
     context: ParserContext | None = None
     is_value = False
     for token, following in zip(tokens, [*tokens[1:], ""], strict=False):
+        name, sign, value = token.partition("=")
         if is_value:
             is_value = False
-        elif context and token in context.flags and context.flags[token].takes_value:
-            argument = context.flags[token]
-            is_value = not (argument.optional or following in context.flags)
-            if argument.kind is list and not (is_value and following):
+        elif context and name in context.flags and context.flags[name].takes_value:
+            argument = context.flags[name]
+            is_value = not (sign or argument.optional or following in context.flags)
+            has_value = value if sign else argument.optional or (is_value and following)
+            if not has_value:
                 raise ParseError(f"Flag {argument!r} needed value and was not given one!", context)
         elif token in contexts:
             context = contexts[token]
@@ -300,7 +339,7 @@ def _sentence(error: ParseError, commands: Sequence[str]) -> str:
     elif found := _MISSING.fullmatch(text):
         problem = f"{place}expected {found['names'].replace(chr(39), '').upper()}."
     elif found := _VALUELESS.fullmatch(text):
-        problem = f"{place}--{found['name']}: expected a value."
+        problem = f"{place}--{found['name'].strip('_').replace('_', '-')}: expected a value."
     else:
         problem = f"{place}{text}"
     return f"{problem} Help: ./bootstrap invoke {f'{name} ' if name else ''}--help"
@@ -310,6 +349,11 @@ def main() -> None:
     """Run hatester as a process of its own."""
     # hatester has no plugin of pydantic. Looking for some takes a tenth of the start.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    # Not every locale has all characters of a table.
+    sys.stderr.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    sys.stdout = _Output(
+        sys.stdout.buffer, sys.stdout.encoding, "replace", line_buffering=sys.stdout.isatty()
+    )
     _take_signals()
     try:
         Program().run()

@@ -19,6 +19,7 @@ from hatester.capture import capture, ssh
 from hatester.capture.host import name_of, report, write_host
 from hatester.capture.remote import Remote
 from hatester.cli import NOT_MEASURED
+from hatester.cli_plan import require_described
 from hatester.guests import host, machines
 from hatester.guests.vagrant import declare_machines
 from hatester.matrix.build_spec import with_described
@@ -67,6 +68,7 @@ def make_images(settings: Settings, kernels: Sequence[str], is_refreshed: bool) 
 def make_builds(settings: Settings, builds: Sequence[str], is_refreshed: bool) -> None:
     """Make HAProxy builds. Raises UserError for an unknown build."""
     declared, described = with_described(load_matrix(MATRIX), builds)
+    require_described(settings, declared, described)
     host.require()
     names = described or list(declared.builds)
     archive = debian(settings)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Iterable
 from dataclasses import asdict
 
 from hatester.analysis.outcomes import left_out
 from hatester.matrix.kernel_spec import Kernels, with_kernels
-from hatester.matrix.models import load_matrix
+from hatester.matrix.models import Matrix, load_matrix
 from hatester.matrix.plan import Plan, Wanted, make_plan
 from hatester.util.paths import MATRIX
 from hatester.util.settings import Settings
@@ -31,7 +32,23 @@ def kernels_of(settings: Settings) -> Kernels:
 
 def plan_cells(settings: Settings, wanted: Wanted, matrix: str) -> Plan:
     """Return the plan of a matrix file and what is selected from it."""
-    return make_plan(*with_kernels(load_matrix(MATRIX, matrix), wanted, kernels_of(settings)))
+    plan = make_plan(*with_kernels(load_matrix(MATRIX, matrix), wanted, kernels_of(settings)))
+    require_described(settings, plan.matrix, plan.builds)
+    return plan
+
+
+def require_described(settings: Settings, matrix: Matrix, builds: Iterable[str]) -> None:
+    """Raise UserError for a build that --haproxy describes and that cannot be had."""
+    described = {
+        word: matrix.builds[name]
+        for name, word in matrix.described_builds.items()
+        if name in builds
+    }
+    if described:
+        from hatester.artifacts import haproxy  # noqa: PLC0415 # as above
+        from hatester.artifacts.apt import debian  # noqa: PLC0415 # as above
+
+        haproxy.require_builds(lambda: debian(settings), described)
 
 
 def list_cells(settings: Settings, wanted: Wanted, matrix: str, *, is_json: bool) -> None:

@@ -21,7 +21,7 @@ from hatester.analysis.outcomes import OUTCOMES, errors, outcome
 from hatester.artifacts.apt import debian
 from hatester.artifacts.builder import workshop
 from hatester.cli import INTERRUPTED, NOT_MEASURED, NOT_MET, SKIP_COMMIT, limit_time
-from hatester.cli_plan import kernels_of, plan_cells
+from hatester.cli_plan import kernels_of, plan_cells, require_described
 from hatester.guests import engine, host, machines
 from hatester.guests.vagrant import Vagrant
 from hatester.matrix.kernel_spec import with_kernels, with_names
@@ -61,6 +61,7 @@ def measure_matrix(settings: Settings, wanted: Wanted, flags: Flags, *, is_dry: 
     require_table_format(flags.table_format)
     seconds = flags.time_limit_seconds
     choice = _choose(settings, wanted, flags)
+    require_described(settings, choice.plan.matrix, choice.plan.builds)
     expected = _load_expected(flags.expect, choice)
     if is_dry:
         print("\n".join(cell.id for cell in choice.plan.cells))

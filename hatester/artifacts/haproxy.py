@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -16,7 +17,9 @@ from hatester.artifacts.apt import Archive
 from hatester.artifacts.elf import Program, read_program
 from hatester.artifacts.rootfs import Content, Root, Tree
 from hatester.matrix.models import Build
-from hatester.util.errors import MeasurementError
+from hatester.util.errors import MeasurementError, UserError
+from hatester.util.paths import is_there
+from hatester.util.text import brief
 from hatester.util.versions import matches
 
 log = logging.getLogger(__name__)
@@ -69,6 +72,38 @@ def build_version(archive: Archive, build: Build) -> str:
     if build.suite and not build.packages:
         return haproxy_packages.of_suite(archive, build.suite, build.version).version
     return make_build(archive, build).version
+
+
+def require_builds(archive: Callable[[], Archive], builds: Mapping[str, Build]) -> None:
+    """Raise UserError for a build that cannot be had, as far as that is known beforehand.
+
+    Builds are by the words that describe them. A suite asks the mirror; nothing is made, and no
+    registry is asked.
+    """
+    for word, build in builds.items():
+        try:
+            _require(archive, build)
+        except MeasurementError as error:
+            raise UserError(f"--haproxy {brief(word)}: {error}.") from error
+
+
+def _require(archive: Callable[[], Archive], build: Build) -> None:
+    if build.packages:
+        haproxy_packages.require_files(build.packages)
+    elif build.path:
+        _require_file(Path(build.path))
+        read_program(Root(Path("/")), build.path, _own_folders())
+    elif build.image:
+        oci.require_local(build.image)
+    elif build.suite:
+        haproxy_packages.of_suite(archive(), build.suite, build.version)
+
+
+def _require_file(path: Path) -> None:
+    if not is_there(path, Path.is_file):
+        raise MeasurementError("it is a folder" if path.is_dir() else "it is not a regular file")
+    if not path.stat().st_size:
+        raise MeasurementError("it is empty")
 
 
 def make_build(archive: Archive, build: Build) -> Tree:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hatester.artifacts.apt import Archive, Package, required_version
-from hatester.artifacts.deb import BROKEN, bounded
+from hatester.artifacts.deb import BROKEN, bounded, read_deb
 from hatester.artifacts.elf import version_of
 from hatester.artifacts.rootfs import BINARY, Content, Member, merged
 from hatester.util.errors import MeasurementError
@@ -111,6 +111,14 @@ def on_this_host(archive: Archive, patterns: Sequence[str], suite: str | None) -
         raise MeasurementError(f"{error.filename} cannot be read: {error.strerror}") from error
     suite = suite or LIBRARIES
     return LocalPackages(archive, suite, given, archive.resolve_files(suite, files, *_TOOLS))
+
+
+def require_files(patterns: Sequence[str]) -> None:
+    """Raise MeasurementError for a pattern of no file, and for a file that is not a package."""
+    for file in (file for pattern in patterns for file in _glob(pattern)):
+        if not is_there(file, Path.is_file):
+            raise MeasurementError(f"{file} is not a regular file")
+        read_deb(file)
 
 
 def _glob(pattern: str) -> list[Path]:

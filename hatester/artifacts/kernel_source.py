@@ -205,11 +205,20 @@ def _local(paths: Sequence[Path]) -> list[Path]:
     files: list[Path] = []
     for path in paths:
         pattern = path / "*.deb" if is_there(path, Path.is_dir) else path
-        found = [path] if is_there(path, Path.is_file) else sorted(_glob(pattern))
+        found = [file for file in sorted(_glob(pattern)) if is_there(file, Path.is_file)]
+        if is_there(path, Path.is_file):
+            found = [path]
         if not found:
-            raise UserError(f"{path}: there is no Debian package.")
+            raise UserError(f"{path}: {_lack(path)}.")
         files += found
     return files
+
+
+def _lack(path: Path) -> str:
+    """Return why a path leads to no package."""
+    if is_there(path, Path.is_dir) or any(each in str(path) for each in "*?["):
+        return "there is no Debian package"
+    return "it is not a regular file" if is_there(path) else "there is no such file"
 
 
 def _glob(pattern: Path) -> Iterator[Path]:

@@ -10,6 +10,7 @@ import logging
 import posixpath
 import re
 import shutil
+import tarfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,9 @@ from hatester.matrix.image_reference import on_this_host
 from hatester.util import process
 from hatester.util.errors import MeasurementError, UserError, tail
 from hatester.util.files import checksum
+from hatester.util.paths import is_there
+from hatester.util.text import quoted
+from hatester.util.validation import text_of
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +41,7 @@ _LAYOUT = "layout:image"
 has a colon in its path would end at that."""
 _REASON = re.compile(r'level=fatal msg="((?:[^"\\]|\\.)*)"')
 """The reason with which skopeo fails, in the format of logrus."""
+_TAG = "org.opencontainers.image.ref.name"
 _PLATFORM = ("--override-os", "linux", "--override-arch", "amd64")
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """The default of images that do not set it."""
@@ -81,6 +86,41 @@ class Image:
         finally:
             # Folders of some images are not to be written to, and so could not be removed.
             process.run(["chmod", "-R", "u+rwX", scratch], seconds=SECONDS)
+
+
+class _Entry(pydantic.BaseModel):
+    annotations: dict[str, str] = {}
+
+
+class _Index(pydantic.BaseModel):
+    """The content of index.json: manifests, with their tags (image-spec, image-layout.md)."""
+
+    manifests: list[_Entry]
+
+
+def require_local(reference: str) -> None:
+    """Raise MeasurementError for an image of this host that is missing or is not an image.
+
+    An image of a registry is not looked for.
+    """
+    file = on_this_host(reference)
+    if file is None:
+        return
+    if not is_there(file):
+        raise MeasurementError(f"{file} is missing")
+    if not reference.startswith("oci:"):
+        if not is_there(file, Path.is_file) or not tarfile.is_tarfile(file):
+            raise MeasurementError(f"{file} is not an archive of an image")
+        return
+    try:
+        index = _Index.model_validate_json(text_of(file / "index.json"))
+    except (pydantic.ValidationError, UserError) as error:
+        raise MeasurementError(f"{file} is not an OCI layout: it has no index.json") from error
+    tags = [each.annotations.get(_TAG) for each in index.manifests]
+    tag = reference.removeprefix(f"oci:{file}").lstrip(":")
+    if tag and tag not in tags:
+        known = ", ".join(each for each in tags if each) or "none"
+        raise MeasurementError(f"{file} has no tag {quoted(tag)} (there are: {known})")
 
 
 def fetch(reference: str) -> Image:

@@ -13,7 +13,15 @@ from hatester.matrix import image_reference
 from hatester.util.errors import UserError
 from hatester.util.paths import resolve_path
 from hatester.util.text import quoted
-from hatester.util.validation import Declaration, checked, choices, content, load, require
+from hatester.util.validation import (
+    Declaration,
+    checked,
+    choices,
+    content,
+    load,
+    require,
+    text_form,
+)
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9.+_-]{0,99}$"
 """Names stand in cell ids, file names and `vagrant up NAME`."""
@@ -47,18 +55,31 @@ KERNEL_SOURCES: Mapping[str, tuple[str, ...]] = {
 }
 """The sources of a kernel, and the further keys of each."""
 
-Name = Annotated[str, pydantic.StringConstraints(pattern=NAME)]
-Line = Annotated[str, pydantic.StringConstraints(pattern=r"^[^\x00-\x08\x0a-\x1f\x7f]+$")]
+Name = Annotated[str, text_form(NAME, "a name of letters, digits and .+_-")]
+Line = Annotated[str, text_form(r"[^\x00-\x08\x0a-\x1f\x7f]+", "a line of text")]
 SysctlName = Annotated[
-    str, pydantic.StringConstraints(pattern=r"^[a-z0-9_]+([./][A-Za-z0-9_-]+)+$")
+    str,
+    text_form(
+        r"[a-z0-9_]+([./][A-Za-z0-9_-]+)+", "the name of a sysctl, such as net.core.somaxconn"
+    ),
 ]
-First = Annotated[str, pydantic.StringConstraints(pattern=r"^[0-9]{1,9}(\.[0-9]{1,9})*$")]
-Version = Annotated[str, pydantic.StringConstraints(pattern=r"^[0-9][A-Za-z0-9.+~-]{0,99}$")]
+First = Annotated[str, text_form(r"[0-9]{1,9}(\.[0-9]{1,9})*", "a version such as 5.14")]
+Version = Annotated[
+    str, text_form(r"[0-9][A-Za-z0-9.+~-]{0,99}", "a version such as 3.0 or 3.2.26-1")
+]
 KernelVersion = Annotated[
-    str, pydantic.StringConstraints(pattern=r"^[0-9*?\[][A-Za-z0-9.+~_*?!\[\]-]{0,99}$")
+    str,
+    text_form(
+        r"[0-9*?\[][A-Za-z0-9.+~_*?!\[\]-]{0,99}",
+        "a version such as 6.1, a release such as 6.1.0-18-amd64, or a pattern of releases",
+    ),
 ]
-Url = Annotated[str, pydantic.StringConstraints(pattern=r"^(https?|file)://[!-~]+$")]
-Sha256 = Annotated[str, pydantic.StringConstraints(pattern=r"^[0-9a-fA-F]{64}$", to_lower=True)]
+Url = Annotated[str, text_form(r"(https?|file)://[!-~]+", "a URL (http, https or file)")]
+Sha256 = Annotated[
+    str,
+    text_form(r"[0-9a-fA-F]{64}", "a SHA-256 of 64 hexadecimal digits"),
+    pydantic.AfterValidator(str.lower),
+]
 
 
 def _some(content: object) -> object:
@@ -88,7 +109,7 @@ def _path(text: object, info: pydantic.ValidationInfo) -> Path:
     try:
         return Path((info.context or {}).get("folder", "."), Path(text).expanduser()).absolute()
     except RuntimeError as error:  # there is no such user
-        raise ValueError(f"{quoted(text)} names no folder: {error}") from error
+        raise ValueError(f"{quoted(text)} names no folder: there is no such user") from error
 
 
 Names = Annotated[tuple[str, ...], pydantic.BeforeValidator(_some)]

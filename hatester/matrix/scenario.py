@@ -6,7 +6,7 @@ import functools
 import ipaddress
 import itertools
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
@@ -20,12 +20,13 @@ from hatester.matrix.binds import (
     interfaces,
     parse_bind,
 )
+from hatester.matrix.haproxy_config import parse
 from hatester.matrix.models import NAME
 from hatester.matrix.scenario_state import World
 from hatester.matrix.steps import Entries, Reload, Start, Step, Wait
 from hatester.util.errors import UserError
 from hatester.util.text import quoted
-from hatester.util.validation import Declaration, load, require, text_of
+from hatester.util.validation import Declaration, load, require, text_form, text_of
 from provision.guest.connections import HOST
 
 InterfaceAddress = ipaddress.IPv4Interface | ipaddress.IPv6Interface
@@ -80,8 +81,8 @@ Place = Annotated[str, pydantic.AfterValidator(_place)]
 
 
 WrittenAddresses = Annotated[tuple[WrittenAddress, ...], pydantic.AfterValidator(_different)]
-InterfaceName = Annotated[str, pydantic.Field(pattern=r"^[A-Za-z0-9._-]{1,15}$")]
-VariableName = Annotated[str, pydantic.Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+InterfaceName = Annotated[str, text_form(r"[A-Za-z0-9._-]{1,15}", "the name of an interface")]
+VariableName = Annotated[str, text_form(r"[A-Za-z_][A-Za-z0-9_]*", "the name of a variable")]
 Answer = Literal["named", "any", "tls", "proxy", "proxy-tls", "close", "connect"]
 """One of `provision/guest/connections.py`'s."""
 
@@ -211,6 +212,7 @@ def load_scenario(folder: Path) -> Scenario:
         root=content.root,
     )
     _require_binds(folder, scenario)
+    _require_files(folder, scenario)
     _check_story(path, content, scenario)
     return scenario
 
@@ -222,6 +224,33 @@ def _require_binds(folder: Path, scenario: Scenario) -> None:
             _ = configuration.binds
         except ValueError as error:
             raise UserError(f"{folder / configuration.name}.cfg: {error}.") from error
+    if not scenario.binds:
+        raise UserError(f"{folder}: no configuration binds an address, so nothing can be observed.")
+
+
+def _require_files(folder: Path, scenario: Scenario) -> None:
+    """Raise UserError for a file of /etc/haproxy that a configuration names and nobody provides.
+
+    The scenarios that are made of a configuration have roots of their own.
+    """
+    if scenario.root != Root() or any(name.startswith((ROOT, MADE)) for name in scenario.files):
+        return
+    for configuration in scenario.configurations.values():
+        words = (word for line in parse(configuration.text) for word in _read_words(line.texts))
+        for word in words:
+            name = word.partition("/etc/haproxy/")[2].partition(",")[0].rstrip("/")
+            is_folder = any(file.startswith(f"{name}/") for file in scenario.files)
+            if name and name not in scenario.files and not is_folder:
+                raise UserError(
+                    f"{folder / configuration.name}.cfg: {quoted(word)} is missing: put {name} "
+                    "beside scenario.yml."
+                )
+
+
+def _read_words(texts: Sequence[str]) -> Sequence[str]:
+    """Return the words of a line that may name files which HAProxy reads, and does not make."""
+    is_made = texts[:1] in (["pidfile"], ["bind"]) or list(texts[:2]) == ["stats", "socket"]
+    return [] if is_made else [text for text in texts if text.startswith("/etc/haproxy/")]
 
 
 def _configuration(name: str, text: str, answers: Mapping[str, str] | None) -> Configuration:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from hatester.matrix.binds import datagrams, interfaces, ranges
-from hatester.matrix.haproxy_config import parse
+from hatester.matrix.haproxy_config import Line, parse
 from hatester.matrix.scenario import AFTER, BEFORE, ROOT
 from hatester.matrix.surroundings import health_checks, surroundings
 from hatester.matrix.surroundings.addresses import names_of_servers
@@ -159,6 +159,8 @@ def load_own(
     look_alikes = LookAlikes()
     before = text_of(config)
     loaded = text_of(after) if after else before
+    if not any(map(_is_bound, parse(before))):
+        raise UserError(f"{config}: it binds no address: there is no `bind` line.")
     beside = {
         file.relative_to(config.resolve().parent).as_posix(): file
         for file in _beside(config, before + loaded)
@@ -175,6 +177,12 @@ def load_own(
     )  # fmt: skip
     _ = own.around
     return own
+
+
+def _is_bound(line: Line) -> bool:
+    """Return whether a line binds an address, also as HAProxy 1.8 has it, behind a proxy's name."""
+    has_address = line.texts[:1] in (["listen"], ["frontend"]) and len(line.texts) > 2
+    return line.texts[:1] in (["bind"], ["dgram-bind"]) or has_address
 
 
 def _replace_certificates(text: str, look_alikes: LookAlikes) -> str:

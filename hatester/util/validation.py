@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,6 +12,7 @@ import pydantic
 import yaml
 
 from hatester.util.errors import UserError
+from hatester.util.paths import is_there
 from hatester.util.text import brief, printable, quoted
 
 MOST_CHARACTERS = 4 << 20
@@ -18,6 +20,27 @@ MOST_CHARACTERS = 4 << 20
 MOST_VALUES = 1_000_000
 """Of a file, with aliases expanded: a few lines can stand for billions."""
 M = TypeVar("M", bound=pydantic.BaseModel)
+
+_PROBLEMS = {
+    "missing": "this key is missing",
+    "string_type": "expected text",
+    "int_type": "expected a whole number",
+    "int_parsing": "expected a whole number",
+    "float_type": "expected a number",
+    "float_parsing": "expected a number",
+    "finite_number": "expected a finite number",
+    "bool_parsing": "expected true or false",
+    "bool_type": "expected true or false",
+    "greater_than": "expected more than {gt:g}",
+    "greater_than_equal": "expected at least {ge:g}",
+    "less_than_equal": "expected at most {le:g}",
+    "literal_error": "expected {expected}",
+    "tuple_type": "expected a list",
+    "list_type": "expected a list",
+    "dict_type": "expected keys",
+    "mapping_type": "expected keys",
+}
+"""Mistakes by pydantic's names for them, with what pydantic's context adds."""
 
 
 class Declaration(pydantic.BaseModel):
@@ -47,6 +70,8 @@ def load(path: Path, model: type[M]) -> M:
 def text_of(path: Path) -> str:
     """Return the content of a text file, line ends and all. Raises UserError naming the file."""
     name = printable(str(path))
+    if is_there(path) and not path.is_file() and not path.is_dir():
+        raise UserError(f"{name} is not a regular file.")
     try:
         with path.open(encoding="utf-8", newline="") as file:
             text = file.read(MOST_CHARACTERS + 1)
@@ -130,16 +155,29 @@ def checked(content: object, model: type[M], place: str, folder: Path = Path()) 
         raise UserError(f"{place}: {sentence(error)}") from error
 
 
+def text_form(pattern: str, words: str) -> pydantic.AfterValidator:
+    """Return a validator for texts that match a pattern; messages have the words instead of it."""
+    form = re.compile(pattern)
+
+    def validate(text: str) -> str:
+        if not form.fullmatch(text):
+            raise ValueError(f"expected {words}, got {quoted(text)}")
+        return text
+
+    return pydantic.AfterValidator(validate)
+
+
 def sentence(error: pydantic.ValidationError) -> str:
     """Return the first mistake: where it is, what it is, and what was written there."""
     first = error.errors()[0]
-    place = ": ".join(brief(str(part)) for part in first["loc"])
+    place = ": ".join(brief(str(part)) for part in first["loc"] if part != "[key]")
     if first["type"] == "value_error":
         problem = str(first["ctx"]["error"])
     else:
-        problem = first["msg"][0].lower() + first["msg"][1:]
+        problem = _PROBLEMS.get(first["type"], "expected something else")
+        problem = problem.format(**first.get("ctx", {}))
         if first["type"] != "missing":
-            problem += f", not {quoted(first['input'])}"
+            problem += f", got {quoted(first['input'])}"
     return f"{place}: {problem}." if place else f"{problem}."
 
 

@@ -37,10 +37,12 @@ def invoke(
     )
 
 
-def call(*words: str, folder: Path = PROJECT, **env: str) -> subprocess.CompletedProcess[str]:
+def call(
+    *words: str, folder: Path = PROJECT, root: Path = PROJECT, **env: str
+) -> subprocess.CompletedProcess[str]:
     """Run the same in this process; return its exit code and output.
 
-    `folder` has the matrix and the results; commands are those of the project.
+    `folder` has the matrix and the results, `root` the commands and their invoke.yaml.
     """
     output, errors, code = io.StringIO(), io.StringIO(), 0
     with (
@@ -57,7 +59,7 @@ def call(*words: str, folder: Path = PROJECT, **env: str) -> subprocess.Complete
                     patch.setattr(module, name, folder / place)
         patch.chdir(folder)
         try:
-            Program().run(["invoke", "--search-root", str(PROJECT), *words])
+            Program().run(["invoke", "--search-root", str(root), *words])
         except SystemExit as end:
             code = end.code if isinstance(end.code, int) else int(end.code is not None)
     return subprocess.CompletedProcess(words, code, output.getvalue(), errors.getvalue())

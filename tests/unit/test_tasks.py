@@ -259,7 +259,7 @@ def test_clean_names_what_it_would_free(tmp_path: Path, monkeypatch: pytest.Monk
     for words, sentence in (
         (("--part", "kernel"), "--part: there is no 'kernel'; did you mean kernels?"),
         (("--older-than", "30"), "--older-than: '30' is not a time such as 90s"),
-        (("--older-than", ""), "--older-than: it needs a time"),
+        (("--older-than", ""), "clean: --older-than: expected a value"),
     ):
         wrong = call("clean", *words, XDG_CACHE_HOME=str(root.parent))
         assert (wrong.returncode, wrong.stdout) == (2, "")

@@ -82,7 +82,7 @@ def test_what_cannot_be_written_leaves_the_old_one(folder: Path) -> None:
         ("- /etc/haproxy/hap", "- /etc/x", "lb1.yml: there is no copy of /etc/xroxy.cfg"),
         ("192.0.2.2/24", "192.0.2", "lb1.yml: addresses: 1: address: '192.0.2' is not an address"),
         ("reload: systemd", "reload: sytemd", "reload: there is no 'sytemd'; did you mean sys"),
-        ("nofile: 200000", "nofile: many", "lb1.yml: limits: nofile: input should be"),
+        ("nofile: 200000", "nofile: many", "lb1.yml: limits: nofile: expected a whole"),
     ],
 )
 def test_a_mistake_names_the_file_and_the_entry(
