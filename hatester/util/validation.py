@@ -23,6 +23,13 @@ M = TypeVar("M", bound=pydantic.BaseModel)
 
 _PROBLEMS = {
     "missing": "this key is missing",
+    "unexpected_keyword_argument": "this key is not known",
+    "extra_forbidden": "this key is not known",
+    "string_too_long": "expected at most {max_length} characters",
+    "string_too_short": "expected at least {min_length} characters",
+    "too_long": "expected at most {max_length} of them",
+    "too_short": "expected at least {min_length} of them",
+    "less_than": "expected less than {lt:g}",
     "string_type": "expected text",
     "int_type": "expected a whole number",
     "int_parsing": "expected a whole number",

@@ -111,7 +111,7 @@ def test_a_stored_run_expects_every_outcome_that_a_cell_shows(tmp_path: Path) ->
             "list of "
             "some, not [].",
         ),
-        ("'*': [[ok]]", "{file}: *: 0: input should be a valid string, not ['ok']."),
+        ("'*': [[ok]]", "{file}: *: 0: expected text, got ['ok']."),
         ("'*': ok\n'*': down", "{file}, line 2: '*' comes twice."),
         (
             "'*/2.4/*': ok\n'9/*': ok",

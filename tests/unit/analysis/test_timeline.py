@@ -191,36 +191,45 @@ def test_a_percentile_is_the_smallest_that_enough_values_do_not_exceed(values: l
     [
         (
             {"probes": [[-1, 0.0, 0.0, 0.0, "ok", None, None]]},
-            "probes: 0: 0: input should be great",
+            "probes: 0: 0: expected at least 0, got -1",
         ),
         (
             {"probes": [[4, 0.0, 0.0, 0.0, "ok", None, None]]},
             "probes: an address was asked",
         ),
-        ({"probes": [[0, 0.0, math.nan, 0.0, "ok", None, None]]}, "probes: 0: 2: input should be"),
-        ({"probes": [[0, 0.0, "0", 0.0, "ok", None, None]]}, "probes: 0: 2: input should be a val"),
+        (
+            {"probes": [[0, 0.0, math.nan, 0.0, "ok", None, None]]},
+            "probes: 0: 2: expected a finite number",
+        ),
+        (
+            {"probes": [[0, 0.0, "0", 0.0, "ok", None, None]]},
+            "probes: 0: 2: expected a number, got '0'",
+        ),
         (
             {"probes": [[0, 0.0, 0.0, 0.0, "fine", None, None]]},
-            "probes: 0: 4: input should be",
+            "probes: 0: 4: expected 'ok', 'refused'",
         ),
-        ({"interval": 0.0}, "interval: input should be greater than or equal to"),
-        ({"interval": 1e308}, "interval: input should be less than"),
+        ({"interval": 0.0}, "interval: expected at least 0.001"),
+        ({"interval": 1e308}, "interval: expected at most 1000"),
         ({"addresses": [*LABELS, A44]}, "addresses: one comes twice"),
         (
             {"reloads": [reload(until=AT - 0.1)]},
             "reloads: 0: it ends at 1.1",
         ),
         ({"reloads": [reload(), reload()]}, "reloads: their steps are out of order"),
-        ({"reloads": [reload(reported="maybe")]}, "reloads: 0: reported: input should be 'succ"),
+        (
+            {"reloads": [reload(reported="maybe")]},
+            "reloads: 0: reported: expected 'success' or 'failure'",
+        ),
         (
             {"listeners": [listener(A44, 2.0, 1.0)]},
             "listeners: 0: it ends at 1",
         ),
         (
             {"processes": [{"pid": 1, "kind": "x", "start": 0, "end": 1}]},
-            "processes: 0: kind: input",
+            "processes: 0: kind: expected 'master'",
         ),
-        ({"checks": [{"at": math.nan}]}, "checks: 0: step: field required"),
+        ({"checks": [{"at": math.nan}]}, "checks: 0: step: this key is missing"),
     ],
 )
 def test_what_no_guest_has_written_is_refused(changes: dict[str, object], sentence: str) -> None:

@@ -81,12 +81,12 @@ def test_bytes_are_bounded(monkeypatch: pytest.MonkeyPatch, chunk: bytes, proble
         (b"NaN", "expected"),
         (b"[" * 500, "recursion"),
         (b'{"binds": {"a": "\\ud800"}}', "escape"),
-        (b'{"binds": {}, "servers": [], "x": 1}', "x: unexpected"),
+        (b'{"binds": {}, "servers": [], "x": 1}', "x: this key is not known"),
         (
             b'{"binds": {}, "servers": ["' + b"a" * 2000 + b'"]}',
-            "servers: 0: string should have at",
+            "servers: 0: expected at most",
         ),
-        (b'{"binds": {"a": 1}, "servers": []}', "binds: a: input should be a valid string"),
+        (b'{"binds": {"a": 1}, "servers": []}', "binds: a: expected text"),
         (b"[" + b"1," * 4_000_001 + b"1]", "more than 4000000 values"),
     ],
 )
