@@ -15,9 +15,9 @@ from typing import Any
 
 from hatester.artifacts import cache
 from hatester.artifacts.apt import Archive
+from hatester.artifacts.disk import Tree
 from hatester.artifacts.haproxy import build_version, make_build
 from hatester.artifacts.kernel import Kit, kit_version, make_kit
-from hatester.artifacts.rootfs import Tree
 from hatester.artifacts.ssh_keys import Keys, find_keys
 from hatester.artifacts.system import make_system
 from hatester.matrix.models import Matrix

@@ -1,11 +1,13 @@
-"""Debian package files: what they say of themselves, and the files of a kernel in them."""
+"""Debian package files: their descriptions, what they install, and a kernel's files in them."""
 
 from __future__ import annotations
 
 import errno
+import io
 import posixpath
 import re
 import shutil
+import subprocess
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,7 +27,7 @@ UNPACKED_BYTES = 4 << 30
 UNPACKED_MEMBERS = 100_000
 """Of a package, at most: a kernel's headers, the package with the most files, have 20 000."""
 
-BROKEN = (tarfile.TarError, ArithmeticError, LookupError, ValueError)
+_BROKEN = (tarfile.TarError, ArithmeticError, LookupError, ValueError)
 """Exceptions for broken archives: tarfile checks its own format, but not the numbers and the names
 in a header."""
 _UNFIT = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG)
@@ -66,7 +68,7 @@ def unpack(file: Path, tree: Path) -> None:
     try:
         process.run(["sh", "-euc", script, "sh", file, tar], seconds=disk.SECONDS)
         with tarfile.open(tar) as members:
-            for member in bounded(members):
+            for member in _bounded(members):
                 name = _MERGED.sub("", posixpath.normpath(member.name.lstrip("/")))
                 # A hole in a sparse file could be larger than any disk.
                 is_file = member.isfile() and not member.issparse()
@@ -76,7 +78,7 @@ def unpack(file: Path, tree: Path) -> None:
                     target.parent.mkdir(parents=True, exist_ok=True)
                     with target.open("wb") as copy:
                         shutil.copyfileobj(content, copy)
-    except (process.CommandError, *BROKEN) as error:
+    except (process.CommandError, *_BROKEN) as error:
         raise MeasurementError(f"{file} cannot be unpacked: {error}") from error
     except OSError as error:
         if error.errno not in _UNFIT:
@@ -86,7 +88,31 @@ def unpack(file: Path, tree: Path) -> None:
         tar.unlink(missing_ok=True)
 
 
-def bounded(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+def installed_members(package: Path) -> Iterator[disk.Member]:
+    """Yield what a package installs, by the names of a merged /usr and without directories."""
+    with subprocess.Popen(
+        ["dpkg-deb", "--fsys-tarfile", package],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        try:
+            with tarfile.open(fileobj=process.stdout, mode="r|") as members:
+                for member in _bounded(members):
+                    member.name = disk.merged(member.name)
+                    if member.islnk():
+                        member.linkname = disk.merged(member.linkname)
+                    # Read here, where it is known what to say of a package that breaks off.
+                    is_file = member.isfile() and not member.issparse()
+                    content = members.extractfile(member) if is_file else None
+                    if not member.isdir():
+                        yield member, content and io.BytesIO(content.read())
+        except _BROKEN as error:
+            raise MeasurementError(f"{package.name} cannot be unpacked: {error}") from error
+    if process.returncode:
+        raise MeasurementError(f"{package.name} cannot be unpacked")
+
+
+def _bounded(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
     """Yield the members of a package. Raises ValueError for too many, or too many bytes."""
     size = 0
     for number, member in enumerate(archive):

@@ -1,21 +1,29 @@
-"""HAProxy builds: a small root tree each, so that any HAProxy runs on any kernel."""
+"""HAProxy builds: a small root tree each, so that any HAProxy runs on any kernel.
+
+The sources are Debian packages, with the libraries that they depend on, just as their users get
+them; binaries of this host; and images (oci.py).
+"""
 
 from __future__ import annotations
 
+import glob
+import hashlib
 import logging
 import os
+import re
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import pydantic
 
-from hatester.artifacts import cache, haproxy_packages, oci, rootfs
-from hatester.artifacts.apt import Archive
-from hatester.artifacts.elf import Program, read_program
-from hatester.artifacts.rootfs import Content, Root, Tree
+from hatester.artifacts import cache, oci
+from hatester.artifacts.apt import Archive, Package, required_version
+from hatester.artifacts.deb import installed_members, read_deb
+from hatester.artifacts.disk import BINARY, Content, Member, Tree, make_tree
+from hatester.artifacts.haproxy_binary import Program, Root, read_program, version_of
 from hatester.matrix.models import Build
 from hatester.util.errors import MeasurementError, UserError
 from hatester.util.paths import is_there
@@ -26,8 +34,15 @@ log = logging.getLogger(__name__)
 
 RECIPE = 1
 """The way to make a tree of the ingredients of its source. Raise it with a change in this file,
-elf.py, disk.py, oci.py (how an image becomes a tree), haproxy_packages.py or
-rootfs.py that makes another tree of the same ingredients, or refuses them."""
+haproxy_binary.py, deb.py, disk.py or oci.py (how an image becomes a tree) that makes another tree
+of the same ingredients, or refuses them."""
+PACKAGE = "haproxy"
+LIBRARIES = "bookworm"
+"""The suite that has what local packages depend on, where none is named: that of the guests."""
+_LIBRARY = re.compile(r"^usr/lib(?:64)?/(?:[^/]+-linux-gnu/)?[^/]+\.so(?:\.[^/]*)?$")
+_NEEDLESS = re.compile(r"^usr/(?:share/(?:doc|man|lintian|bug|vim|locale)|lib/debug)/")
+_TOOLS = {"procps": "usr/bin/kill"}
+"""Programs that the packaged unit runs beside HAProxy, by the package that has them."""
 
 
 class _Description(pydantic.BaseModel):
@@ -50,6 +65,59 @@ class Source(Protocol):
 
 
 @dataclass(frozen=True)
+class SuitePackages:
+    """HAProxy's package in a suite, with all packages that a tree is made of."""
+
+    archive: Archive
+    suite: str
+    version: str
+    packages: Sequence[Package]
+
+    @property
+    def title(self) -> str:
+        return f"HAProxy {self.version} of suite {self.suite}"
+
+    @property
+    def ingredients(self) -> object:
+        return _ingredients(self.packages)
+
+    def content(self, scratch: Path) -> Content:
+        files = self.archive.download(self.suite, list(self.packages), scratch / "packages")
+        own = [file for file in files if file.name.startswith(f"{PACKAGE}_")]
+        return Content(self.version, _members(files, own))
+
+
+@dataclass(frozen=True)
+class LocalPackages:
+    """Packages of this host by their names, with those of a suite that they depend on.
+
+    They are held as they were read, since they can change at any time.
+    """
+
+    archive: Archive
+    suite: str
+    given: Sequence[tuple[str, bytes]]
+    packages: Sequence[Package]
+
+    @property
+    def title(self) -> str:
+        return ", ".join(name for name, _ in self.given)
+
+    @property
+    def ingredients(self) -> object:
+        given = [hashlib.sha256(content).hexdigest() for _, content in self.given]
+        return given, _ingredients(self.packages)
+
+    def content(self, scratch: Path) -> Content:
+        files = self.archive.download(self.suite, list(self.packages), scratch / "packages")
+        given = []
+        for number, (name, content) in enumerate(self.given):
+            given.append(scratch / f"{number}-{name}")
+            given[-1].write_bytes(content)
+        return Content(_version(given), _members([*given, *files], given))
+
+
+@dataclass(frozen=True)
 class _Binary:
     """A HAProxy binary of this host, as it was when it was read."""
 
@@ -64,13 +132,27 @@ class _Binary:
         return self.program.content
 
 
+def of_suite(archive: Archive, suite: str, version: str | None) -> SuitePackages:
+    """Find HAProxy in a suite, in a version that begins with `version`.
+
+    One with a revision is taken exactly, even where the suite has another, newer one.
+
+    Raises MeasurementError when the suite has no such HAProxy.
+    """
+    wanted = f"{PACKAGE}={version}" if version and "-" in version else PACKAGE
+    packages = archive.resolve(suite, wanted, *_TOOLS)
+    return SuitePackages(
+        archive, suite, required_version(suite, packages, PACKAGE, version), packages
+    )
+
+
 def build_version(archive: Archive, build: Build) -> str:
     """Return the version that a build has, or would have; raises as `make_build` does.
 
     A build that is not of a suite is made for that.
     """
     if build.suite and not build.packages:
-        return haproxy_packages.of_suite(archive, build.suite, build.version).version
+        return of_suite(archive, build.suite, build.version).version
     return make_build(archive, build).version
 
 
@@ -89,14 +171,22 @@ def require_builds(archive: Callable[[], Archive], builds: Mapping[str, Build]) 
 
 def _require(archive: Callable[[], Archive], build: Build) -> None:
     if build.packages:
-        haproxy_packages.require_files(build.packages)
+        _require_packages(build.packages)
     elif build.path:
         _require_file(Path(build.path))
         read_program(Root(Path("/")), build.path, _own_folders())
     elif build.image:
         oci.require_local(build.image)
     elif build.suite:
-        haproxy_packages.of_suite(archive(), build.suite, build.version)
+        of_suite(archive(), build.suite, build.version)
+
+
+def _require_packages(patterns: Sequence[str]) -> None:
+    """Raise MeasurementError for a pattern of no file, and for a file that is not a package."""
+    for file in (file for pattern in patterns for file in _glob(pattern)):
+        if not is_there(file, Path.is_file):
+            raise MeasurementError(f"{file} is not a regular file")
+        read_deb(file)
 
 
 def _require_file(path: Path) -> None:
@@ -118,7 +208,7 @@ def make_build(archive: Archive, build: Build) -> Tree:
         scratch = folder / "scratch"
         scratch.mkdir()
         content = source.content(scratch)
-        rootfs.make_disk(content.members, folder)
+        make_tree(content.members, folder)
         shutil.rmtree(scratch)
         (folder / "build.json").write_text(_Description(version=content.version).model_dump_json())
 
@@ -135,13 +225,67 @@ def make_build(archive: Archive, build: Build) -> Tree:
 
 def _source(archive: Archive, build: Build) -> Source:
     if build.packages:
-        return haproxy_packages.on_this_host(archive, build.packages, build.suite)
+        return local_packages(archive, build.packages, build.suite)
     if build.path:
         return _Binary(build.path, read_program(Root(Path("/")), build.path, _own_folders()))
     if build.image:
         return oci.fetch(build.image)
     assert build.suite
-    return haproxy_packages.of_suite(archive, build.suite, build.version)
+    return of_suite(archive, build.suite, build.version)
+
+
+def local_packages(archive: Archive, patterns: Sequence[str], suite: str | None) -> LocalPackages:
+    """Read the packages whose files `patterns` match.
+
+    Raises MeasurementError for a pattern of no file, and when `suite` lacks something that they
+    depend on.
+    """
+    files = [file for pattern in patterns for file in _glob(pattern)]
+    try:
+        given = [(file.name, file.read_bytes()) for file in files]
+    except OSError as error:
+        raise MeasurementError(f"{error.filename} cannot be read: {error.strerror}") from error
+    suite = suite or LIBRARIES
+    return LocalPackages(archive, suite, given, archive.resolve_files(suite, files, *_TOOLS))
+
+
+def _glob(pattern: str) -> list[Path]:
+    """Return the files that an absolute path with wildcards matches."""
+    named = Path(pattern)
+    # Path.glob is for patterns below a folder.
+    files = [named] if is_there(named) else [Path(p) for p in sorted(glob.iglob(pattern))]  # noqa: PTH207
+    if not files:
+        raise MeasurementError(f"{pattern} is missing")
+    return files
+
+
+def _ingredients(packages: Sequence[Package]) -> object:
+    return [(package.name, package.version, package.sha256) for package in packages]
+
+
+def _version(packages: Sequence[Path]) -> str:
+    """Return the version that the HAProxy in one of these packages reports.
+
+    The version of a package that was not made by Debian may be another.
+    """
+    for package in packages:
+        for member, content in installed_members(package):
+            if member.name == BINARY and content:
+                return version_of(content.read(), f"/{BINARY} of {package.name}")
+    raise MeasurementError(f"none of the packages has a /{BINARY}")
+
+
+def _members(packages: Sequence[Path], own: Container[Path]) -> Iterator[Member]:
+    """Yield the members of a tree: all of HAProxy's `own` packages, the libraries of the others."""
+    for package in packages:
+        tool = _TOOLS.get(package.name.partition("_")[0])
+        for member, content in installed_members(package):
+            if package in own:
+                is_wanted = not _NEEDLESS.match(member.name)
+            else:
+                is_wanted = member.name == tool or bool(_LIBRARY.match(member.name))
+            if is_wanted:
+                yield member, content
 
 
 def _own_folders() -> list[str]:

@@ -11,6 +11,8 @@ import logging
 import lzma
 import re
 import shutil
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
@@ -18,8 +20,7 @@ import pydantic
 
 from hatester.artifacts import cache, disk
 from hatester.artifacts.apt import Archive
-from hatester.artifacts.kernel_source import find_source, unpack_of_suite
-from hatester.artifacts.kmod import kernel_release, load_order
+from hatester.artifacts.kernel_source import find_source, kernel_release, unpack_of_suite
 from hatester.matrix.models import Kernel
 from hatester.util import process
 from hatester.util.errors import MeasurementError
@@ -28,8 +29,8 @@ from hatester.util.paths import PROVISION
 log = logging.getLogger(__name__)
 
 RECIPE = 1
-"""The way to make a kit of its ingredients. Raise it with a change in this file, deb.py, disk.py,
-kernel_source.py, or kmod.py that makes another kit of the same ingredients, or
+"""The way to make a kit of its ingredients. Raise it with a change in this file, deb.py, disk.py or
+kernel_source.py that makes another kit of the same ingredients, or
 refuses them. BOOT_MODULES, USED and the content of INIT are ingredients."""
 INIT = PROVISION / "guest/initramfs-init"
 BUSYBOX = "busybox-static"
@@ -180,3 +181,71 @@ def _plain_content(file: Path, release: str) -> bytes:
 
 def _plain_name(path: str) -> str:
     return Path(path).name.removesuffix(".xz")
+
+
+def load_order(modules: Path, names: Sequence[str]) -> list[str]:
+    """Return the module files to load for `names`, each after those that it needs.
+
+    Built-in ones are left out. Raises MeasurementError when the kernel lacks one of `names`.
+    """
+    needs = _needs(modules)
+    by_name = {module_name(path): path for path in needs}
+    built_in = {module_name(path) for path in _lines(modules / "modules.builtin")}
+    soft = _soft_needs(modules, by_name)
+    order: dict[str, None] = {}
+    for name in names:
+        if name in by_name:
+            for path in _with_needs(by_name[name], needs, soft):
+                order[path] = None
+        elif name not in built_in:
+            raise MeasurementError(f"the kernel {modules.name} has no {name}")
+    return list(order)
+
+
+def module_name(path: str) -> str:
+    """Return the name of a module by its file, compressed or not."""
+    return Path(path).name.partition(".ko")[0].replace("-", "_")
+
+
+def _with_needs(
+    path: str, needs: Mapping[str, Sequence[str]], soft: Mapping[str, Sequence[str]]
+) -> Iterator[str]:
+    """Yield a module after all that it needs, and after its softdeps (modprobe.d(5)).
+
+    Without the one for a checksum, ext4 mounts nothing.
+    """
+    for need in (*needs[path], path):
+        for asked in soft.get(module_name(need), ()):
+            yield from needs[asked]
+            yield asked
+        yield need
+
+
+def _needs(modules: Path) -> dict[str, list[str]]:
+    """Return the module files that each one needs, in the order in which they are loaded."""
+    needs = {}
+    for line in _lines(modules / "modules.dep"):
+        path, _, dependencies = line.partition(":")
+        # modules.dep has the nearest dependency first.
+        needs[path] = dependencies.split()[::-1]
+    return needs
+
+
+def _soft_needs(modules: Path, by_name: Mapping[str, str]) -> dict[str, list[str]]:
+    """Return the module files that each module asks for, as far as they exist."""
+    aliases = defaultdict(list)
+    for line in _lines(modules / "modules.alias"):
+        alias, _, name = line.removeprefix("alias ").partition(" ")
+        aliases[alias.replace("-", "_")].append(name)
+    soft = {}
+    for line in _lines(modules / "modules.softdep"):
+        name, _, asked = line.removeprefix("softdep ").partition(" pre: ")
+        wanted = [each.replace("-", "_") for each in asked.partition(" post: ")[0].split()]
+        meant = [name for each in wanted for name in (each, *aliases[each])]
+        soft[name] = [by_name[each] for each in meant if each in by_name]
+    return soft
+
+
+def _lines(file: Path) -> list[str]:
+    lines = file.read_text(errors="replace").splitlines() if file.is_file() else []
+    return [line for line in lines if not line.startswith("#")]

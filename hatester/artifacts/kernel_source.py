@@ -18,7 +18,6 @@ from typing import Any, Protocol
 from hatester.artifacts.apt import Archive, Package, debian
 from hatester.artifacts.deb import Deb, read_deb, unpack
 from hatester.artifacts.download import fetch
-from hatester.artifacts.kmod import kernel_release
 from hatester.artifacts.snapshot_archive import snapshot_kernel
 from hatester.matrix.kernel_spec import IMAGE, Kernels, SuiteKernel, fitting, flavour_of
 from hatester.matrix.models import Kernel
@@ -34,6 +33,11 @@ _IMAGE = re.compile(r"^linux-image-(?:unsigned-)?(?=[0-9])")
 _SYMBOLS = "-dbg"
 _KERNEL = re.compile(rf"{IMAGE}(?P<release>[0-9].*-amd64)")
 """Of the packages that are a kernel: neither its debugging symbols nor an unsigned one."""
+_BEGINNING = 0x10000
+"""Bytes that have the header, and the version to which it points."""
+_MAGIC, _MAGIC_AT = b"HdrS", 0x202
+_VERSION_AT, _VERSION_FROM = 0x20E, 0x200
+_RELEASE = re.compile(rb"[0-9][!-.0-~]{0,63}")
 
 
 class Source(Protocol):
@@ -241,3 +245,22 @@ def _parts(files: Sequence[Path]) -> list[Deb]:
         found = f"{len(images)} kernels ({', '.join(sorted(images))})" if images else "no kernel"
         raise MeasurementError(f"{found} in {', '.join(map(str, files))}, expected one")
     return sorted(newest.values(), key=lambda deb: deb.name)
+
+
+def kernel_release(file: Path) -> str:
+    """Return the release of a kernel for x86, as `uname -r` gives it.
+
+    Raises UserError for a file that cannot be read, and MeasurementError for another one.
+    """
+    try:
+        with file.open("rb") as kernel:
+            header = kernel.read(_BEGINNING)
+    except OSError as error:
+        raise UserError(f"{file} cannot be read: {error.strerror}.") from error
+    if header[_MAGIC_AT : _MAGIC_AT + len(_MAGIC)] != _MAGIC:
+        raise MeasurementError(f"{file} is not a kernel that can be booted (a bzImage for x86)")
+    at = int.from_bytes(header[_VERSION_AT : _VERSION_AT + 2], "little")
+    found = _RELEASE.match(header, _VERSION_FROM + at) if at else None
+    if not found:
+        raise MeasurementError(f"{file} does not say which version of Linux it is")
+    return found[0].decode()

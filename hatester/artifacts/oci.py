@@ -18,8 +18,8 @@ from pathlib import Path
 import pydantic
 
 from hatester.artifacts import cache
-from hatester.artifacts.elf import Program, read_program
-from hatester.artifacts.rootfs import Content, Root
+from hatester.artifacts.disk import Content
+from hatester.artifacts.haproxy_binary import Program, Root, read_program
 from hatester.matrix.image_reference import on_this_host
 from hatester.util import process
 from hatester.util.errors import MeasurementError, UserError, tail

@@ -20,7 +20,7 @@ import pydantic
 
 from hatester.artifacts import cache
 from hatester.artifacts.builder import Image, Workshop
-from hatester.artifacts.rootfs import Tree
+from hatester.artifacts.disk import Tree
 from hatester.artifacts.ssh_keys import Keys
 from hatester.guests import host, machines, qmp
 from hatester.guests.engine import Engine

@@ -22,7 +22,7 @@ import pydantic
 from invoke.exceptions import CommandTimedOut, ThreadException
 
 from hatester.artifacts.builder import Image
-from hatester.artifacts.rootfs import Tree
+from hatester.artifacts.disk import Tree
 from hatester.artifacts.ssh_keys import Keys
 from hatester.guests import qmp
 from hatester.guests.console import Console

@@ -8,7 +8,7 @@ from typing import Any
 
 from hatester.analysis.model import CellResult, GuestBuild, GuestKernel, Judgement, Measurement
 from hatester.analysis.verdict import is_same_version, judge, unmeasured
-from hatester.artifacts.rootfs import Tree
+from hatester.artifacts.disk import Tree
 from hatester.guests.guest import Guest
 from hatester.matrix.plan import Cell
 from hatester.runner import protocol

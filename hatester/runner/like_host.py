@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from hatester.artifacts import haproxy_packages
+from hatester.artifacts import haproxy
 from hatester.artifacts.apt import Archive
 from hatester.artifacts.kernel import kit_version
 from hatester.capture.host import CONFIGURATION, Host, copy_of, load_host
@@ -90,9 +90,7 @@ class _Search:
             exact = [Build(suite=each, version=version) for each in self._suites]
             if found := self._first(
                 exact,
-                lambda build: haproxy_packages.of_suite(
-                    self.archive, build.suite or "", build.version
-                ),
+                lambda build: haproxy.of_suite(self.archive, build.suite or "", build.version),
             ):
                 return found
         self._differ(

@@ -21,8 +21,8 @@ from hatester import cli_runs
 from hatester.artifacts import disk
 from hatester.artifacts.apt import Archive
 from hatester.artifacts.deb import read_deb, unpack
+from hatester.artifacts.disk import Tree
 from hatester.artifacts.mirrors import Mirrors, find_mirrors
-from hatester.artifacts.rootfs import Tree
 from hatester.capture import ssh
 from hatester.capture.remote import Remote
 from hatester.cli_artifacts import list_kernels

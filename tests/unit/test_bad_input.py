@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from hatester.artifacts import haproxy_packages
+from hatester.artifacts import haproxy
 from hatester.cli import MISTAKE, STOP_BISECTION
 from hatester.util.errors import MeasurementError
 from hatester.util.paths import PROJECT
@@ -345,7 +345,7 @@ def test_a_suite_without_such_a_build_is_refused(
     def refuse(_archive: object, suite: str, version: str | None) -> None:
         raise MeasurementError(f"the mirror has no suite {suite} with {version}")
 
-    monkeypatch.setattr(haproxy_packages, "of_suite", refuse)
+    monkeypatch.setattr(haproxy, "of_suite", refuse)
     for words in (("plan",), ("matrix",), ("builds",)):
         done = call_offline(*words, "--haproxy", "nope:9.9", folder=place)
         assert (done.returncode, done.stdout) == (MISTAKE, "")

@@ -66,6 +66,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("empty")
+
+
 @contextlib.contextmanager
 def instead(file: Path, content: bytes) -> Iterator[None]:
     """While it is open, a file has another content."""
@@ -187,12 +192,16 @@ def test_a_word_names_a_build_or_is_refused(word: str) -> None:
 
 
 @given(words)
-def test_a_word_names_kernels_or_is_refused(word: str) -> None:
+def test_a_word_names_kernels_or_is_refused(empty: Path, word: str) -> None:
     def one(suite: str) -> Sequence[SuiteKernel]:
         assert re.fullmatch(NAME, suite)
         return SUITE
 
-    with refused("--kernel", ".deb", "there is no"):
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        refused("--kernel", ".deb", "there is no"),
+    ):
+        patch.chdir(empty)  # a word such as `*/` names the files there
         _, wanted = with_kernels(DECLARED, Wanted([word]), Kernels(one, local_release))
         assert all(re.fullmatch(NAME, name) for name in wanted.kernels)
 

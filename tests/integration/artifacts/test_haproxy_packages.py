@@ -9,8 +9,8 @@ from typing import cast
 
 import pytest
 
-from hatester.artifacts import haproxy_packages
 from hatester.artifacts.apt import Archive, Package
+from hatester.artifacts.haproxy import local_packages
 from hatester.util.errors import MeasurementError
 from tests.factories.elf import elf, haproxy
 
@@ -69,7 +69,7 @@ def test_dependencies_bring_libraries_only(tmp_path: Path, scratch: Path) -> Non
         tmp_path, "libx", {"usr/lib/x86_64-linux-gnu/libx.so.1": elf(), "usr/bin/x": b""}
     )
     tools = package(tmp_path, "procps", {"usr/bin/kill": b"", "usr/bin/top": b""})
-    source = haproxy_packages.on_this_host(archive(library, tools), [str(given)], None)
+    source = local_packages(archive(library, tools), [str(given)], None)
     content = source.content(scratch)
     assert content.version == "3.1.2-own"
     assert {member.name for member, _ in content.members} == {
@@ -81,32 +81,32 @@ def test_dependencies_bring_libraries_only(tmp_path: Path, scratch: Path) -> Non
 def test_pattern_names_several_packages(tmp_path: Path) -> None:
     package(tmp_path, "haproxy", {"usr/sbin/haproxy": haproxy()})
     package(tmp_path, "libx", {"usr/lib/libx.so": elf()})
-    first = haproxy_packages.on_this_host(archive(), [f"{tmp_path}/*.deb"], "sid")
+    first = local_packages(archive(), [f"{tmp_path}/*.deb"], "sid")
     assert first.title == "haproxy_1.0_amd64.deb, libx_1.0_amd64.deb"
-    again = haproxy_packages.on_this_host(archive(), [f"{tmp_path}/*.deb"], "sid")
+    again = local_packages(archive(), [f"{tmp_path}/*.deb"], "sid")
     assert again.ingredients == first.ingredients
     (tmp_path / "libx.d/usr/lib/libx.so").write_bytes(b"new")
     pack(tmp_path / "libx.d", tmp_path / "libx_1.0_amd64.deb")
-    changed = haproxy_packages.on_this_host(archive(), [f"{tmp_path}/*.deb"], "sid")
+    changed = local_packages(archive(), [f"{tmp_path}/*.deb"], "sid")
     assert changed.ingredients != first.ingredients
 
 
 def test_content_is_kept_in_memory(tmp_path: Path, scratch: Path) -> None:
     file = package(tmp_path, "haproxy", {"usr/sbin/haproxy": haproxy("2.8.1")})
-    source = haproxy_packages.on_this_host(archive(), [str(file)], None)
+    source = local_packages(archive(), [str(file)], None)
     file.unlink()
     assert source.content(scratch).version == "2.8.1"
 
 
 def test_a_lack_is_told(tmp_path: Path, scratch: Path) -> None:
     with pytest.raises(MeasurementError, match=r"/none\*\.deb is missing$"):
-        haproxy_packages.on_this_host(archive(), [f"{tmp_path}/none*.deb"], None)
+        local_packages(archive(), [f"{tmp_path}/none*.deb"], None)
     with pytest.raises(MeasurementError, match=r"/a\*\*b\.deb is missing$"):
-        haproxy_packages.on_this_host(archive(), [f"{tmp_path}/a**b.deb"], None)
+        local_packages(archive(), [f"{tmp_path}/a**b.deb"], None)
     with pytest.raises(MeasurementError, match=f"{tmp_path} cannot be read: Is a directory"):
-        haproxy_packages.on_this_host(archive(), [str(tmp_path)], None)
+        local_packages(archive(), [str(tmp_path)], None)
     other = package(tmp_path, "other", {"usr/bin/x": b""})
-    source = haproxy_packages.on_this_host(archive(), [str(other)], None)
+    source = local_packages(archive(), [str(other)], None)
     with pytest.raises(MeasurementError, match="none of the packages has a /usr/sbin/haproxy"):
         source.content(scratch)
 
@@ -115,6 +115,6 @@ def test_a_lack_is_told(tmp_path: Path, scratch: Path) -> None:
 def test_a_broken_package_is_named(tmp_path: Path, scratch: Path, bytes_kept: int) -> None:
     file = package(tmp_path, "haproxy", {"usr/sbin/haproxy": haproxy()})
     file.write_bytes(file.read_bytes()[:bytes_kept])
-    source = haproxy_packages.on_this_host(archive(), [str(file)], None)
+    source = local_packages(archive(), [str(file)], None)
     with pytest.raises(MeasurementError, match=r"haproxy_1\.0_amd64\.deb cannot be unpacked"):
         source.content(scratch)

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from hatester.artifacts import oci
-from hatester.artifacts.rootfs import Content
+from hatester.artifacts.disk import Content
 from hatester.util.errors import MeasurementError, UserError
 from tests.factories.elf import AARCH64, elf, haproxy
 from tests.factories.servers import closed_port

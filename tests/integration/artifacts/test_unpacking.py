@@ -14,10 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hatester.artifacts import deb, haproxy_packages, rootfs
+from hatester.artifacts import deb, disk
 from hatester.artifacts.apt import Archive
 from hatester.artifacts.deb import unpack
-from hatester.artifacts.rootfs import Root
+from hatester.artifacts.haproxy import local_packages
+from hatester.artifacts.haproxy_binary import Root
 from hatester.util.errors import MeasurementError
 from tests.factories.elf import haproxy
 from tests.factories.hostile import examples
@@ -166,8 +167,8 @@ def test_build_package_writes_only_its_tree(
         patched.setattr("hatester.artifacts.disk.make_ext4_from_tar", extracted)
         file = deb_of(folder / "x.deb", bent(tar_of(content, outside), changes, length))
         (folder / "scratch").mkdir()
-        source = haproxy_packages.on_this_host(cast(Archive, OwnArchive()), [str(file)], None)
-        rootfs.make_disk(source.content(folder / "scratch").members, folder / "scratch")
+        source = local_packages(cast(Archive, OwnArchive()), [str(file)], None)
+        disk.make_tree(source.content(folder / "scratch").members, folder / "scratch")
     for path in (folder / "scratch/tree").rglob("*"):
         assert path.is_symlink() or path.is_file() or path.is_dir()
 
@@ -240,13 +241,13 @@ def test_package_of_too_many_members_is_refused(
     with pytest.raises(MeasurementError, match="too large"):
         unpack(file, tmp_path / "tree")
     with pytest.raises(MeasurementError, match="too large"):
-        list(haproxy_packages._installed_members(file))
+        list(deb.installed_members(file))
 
 
 @pytest.mark.parametrize("name", ["usr/lib/" + "x" * 256, "usr/lib/a\0b", "x" * 256 + "/y"])
 def test_tree_has_no_names_that_no_file_can_have(tmp_path: Path, name: str) -> None:
     with pytest.raises(MeasurementError, match="is not a name that a file can have"):
-        rootfs.make_disk([rootfs.file(name, b"x")], tmp_path)
+        disk.make_tree([disk.tree_file(name, b"x")], tmp_path)
 
 
 @pytest.mark.parametrize("kind", [tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE])

@@ -17,8 +17,8 @@ import pytest
 
 from hatester.artifacts import cache
 from hatester.artifacts.builder import Image
+from hatester.artifacts.disk import Tree
 from hatester.artifacts.kernel import Kit
-from hatester.artifacts.rootfs import Tree
 from hatester.artifacts.ssh_keys import Keys
 from hatester.guests import checkpoint, host, qmp
 from hatester.guests.checkpoint import KIND, Starter

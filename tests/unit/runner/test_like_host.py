@@ -84,7 +84,7 @@ def market(monkeypatch: pytest.MonkeyPatch) -> dict[str, set[Any]]:
             raise MeasurementError("there is none")
 
     monkeypatch.setattr("hatester.runner.like_host.kit_version", kit_version)
-    monkeypatch.setattr("hatester.artifacts.haproxy_packages.of_suite", of_suite)
+    monkeypatch.setattr("hatester.artifacts.haproxy.of_suite", of_suite)
     return there
 
 

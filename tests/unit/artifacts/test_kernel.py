@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hatester.artifacts.kmod import load_order
+from hatester.artifacts.kernel import load_order
 from hatester.util.errors import MeasurementError
 
 DEP = """\

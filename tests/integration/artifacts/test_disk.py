@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from hatester.artifacts import rootfs
-from hatester.artifacts.rootfs import Member
+from hatester.artifacts import disk
+from hatester.artifacts.disk import Member
 from hatester.util.errors import MeasurementError
 
 
@@ -21,10 +21,10 @@ def member(name: str, kind: bytes = tarfile.REGTYPE, target: str = "") -> Member
     return info, io.BytesIO() if kind == tarfile.REGTYPE else None
 
 
-def listed(disk: Path, folder: str) -> set[str]:
+def listed(image: Path, folder: str) -> set[str]:
     """Return the names in a folder of an ext4 disk, with the modes and sizes of files."""
     said = subprocess.run(
-        ["debugfs", "-R", f"ls -p {folder}", disk], check=True, capture_output=True, text=True
+        ["debugfs", "-R", f"ls -p {folder}", image], check=True, capture_output=True, text=True
     ).stdout
     # /INODE/MODE/UID/GID/NAME/SIZE/
     fields = [line.split("/") for line in said.splitlines() if line]
@@ -33,16 +33,16 @@ def listed(disk: Path, folder: str) -> set[str]:
 
 def test_tree_is_a_root(tmp_path: Path) -> None:
     members = [
-        rootfs.file("/usr/sbin/haproxy", b"binary"),
-        rootfs.file("/lib/libx.so", b"x"),
-        rootfs.file("/usr/lib/libx.so", b"which comes second"),
-        rootfs.link("/usr/lib/liby.so", "/lib/libx.so"),
+        disk.tree_file("/usr/sbin/haproxy", b"binary"),
+        disk.tree_file("/lib/libx.so", b"x"),
+        disk.tree_file("/usr/lib/libx.so", b"which comes second"),
+        disk.tree_link("/usr/lib/liby.so", "/lib/libx.so"),
     ]
-    rootfs.make_disk(members, tmp_path)
-    disk = tmp_path / "tree.ext4"
-    assert "haproxy 100755 0:0 6" in listed(disk, "/usr/sbin")
-    assert {"libx.so 100755 0:0 1", "liby.so 120644 0:0 12"} <= listed(disk, "/usr/lib")
-    top = {line.split()[0] for line in listed(disk, "/")}
+    disk.make_tree(members, tmp_path)
+    image = tmp_path / "tree.ext4"
+    assert "haproxy 100755 0:0 6" in listed(image, "/usr/sbin")
+    assert {"libx.so 100755 0:0 1", "liby.so 120644 0:0 12"} <= listed(image, "/usr/lib")
+    top = {line.split()[0] for line in listed(image, "/")}
     assert {"lib", "lib64", "bin", "sbin", "usr", "dev", "proc", "sys", "run", "etc"} <= top
     assert [path.name for path in tmp_path.iterdir()] == ["tree.ext4"]
 
@@ -68,7 +68,7 @@ def test_tree_is_a_root(tmp_path: Path) -> None:
 )
 def test_nothing_outside_is_written(tmp_path: Path, members: list[Member], sentence: str) -> None:
     with pytest.raises(MeasurementError, match=f"^{sentence}"):
-        rootfs.make_disk(members, tmp_path)
+        disk.make_tree(members, tmp_path)
     assert not (tmp_path / "tree.ext4").exists()
 
 
@@ -76,7 +76,7 @@ def test_member_name_is_normalized(tmp_path: Path) -> None:
     renamed = member("usr/lib/x")
     renamed[0].pax_headers = {"path": "../x", "GNU.sparse.name": "/etc/x"}
     renamed[0].mtime = math.inf
-    rootfs.make_disk([rootfs.file("/usr/sbin/haproxy", b"binary"), renamed], tmp_path)
+    disk.make_tree([disk.tree_file("/usr/sbin/haproxy", b"binary"), renamed], tmp_path)
     assert "x" in {line.split()[0] for line in listed(tmp_path / "tree.ext4", "/usr/lib")}
 
 
@@ -91,4 +91,4 @@ def test_member_name_is_normalized(tmp_path: Path) -> None:
     ],
 )
 def test_names_are_those_of_a_merged_usr(path: str, name: str) -> None:
-    assert rootfs.merged(path) == name
+    assert disk.merged(path) == name

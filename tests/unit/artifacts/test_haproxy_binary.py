@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hatester.artifacts.elf import Program, read_program, version_of
-from hatester.artifacts.rootfs import Root
+from hatester.artifacts.haproxy_binary import Program, Root, read_program, version_of
 from hatester.util.errors import MeasurementError
 from tests.factories.elf import AARCH64, elf, haproxy
 

@@ -7,21 +7,24 @@ Nothing is run for that, so that a foreign binary can do no harm. The files that
 from __future__ import annotations
 
 import contextlib
+import fnmatch
 import hashlib
 import io
 import posixpath
 import re
+import stat
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from elftools.elf.dynamic import DynamicSegment
 from elftools.elf.elffile import ELFFile
 from elftools.elf.segments import InterpSegment
 
-from hatester.artifacts import rootfs
-from hatester.artifacts.rootfs import BINARY, Content, Root
+from hatester.artifacts.disk import BINARY, Content, tree_file, tree_link
 from hatester.util.errors import MeasurementError
+from hatester.util.paths import is_there
 
 _VERSION = re.compile(rb" version ([0-9][!-+\--~]{0,63}), released [0-9]")
 """A text that each HAProxy has for its statistics page (STATS_VERSION_STRING of its defaults.h)."""
@@ -33,6 +36,64 @@ _LOCAL = "/usr/local/lib"
 """A further one, of musl's loader."""
 _OPENED = ("libgcc_s.so.1", "libnss_files.so.2")
 """Libraries that glibc opens when a thread ends, and, before 2.34, when a user is looked up."""
+_MOST_LINKS = 40
+"""On one way, as Linux has it (path_resolution(7))."""
+
+
+@dataclass(frozen=True)
+class Root:
+    """A folder in which links are followed as they are after chroot(2).
+
+    A target that begins with a slash, or goes up too far, begins at the folder again.
+    """
+
+    folder: Path
+
+    def real(self, path: str) -> str:
+        """Return the path that `path` leads to, without links on the way; it need not exist."""
+        done: list[str] = []
+        left = path.split("/")[::-1]
+        links = 0
+        while left:
+            name = left.pop()
+            here = self.folder.joinpath(*done, name)
+            if name == "..":
+                del done[-1:]
+            elif name not in ("", ".") and is_there(here, Path.is_symlink):
+                links += 1
+                if links > _MOST_LINKS:
+                    raise MeasurementError(f"{path} is a link that leads nowhere")
+                target = str(here.readlink())
+                if target.startswith("/"):
+                    done.clear()
+                left += target.split("/")[::-1]
+            elif name not in ("", "."):
+                done.append(name)
+        return "/" + "/".join(done)
+
+    def read(self, path: str) -> bytes:
+        """Return the content of a regular file; nothing, where there is none.
+
+        Raises MeasurementError for one that cannot be read.
+        """
+        file = self._at(path)
+        try:
+            return file.read_bytes() if stat.S_ISREG(file.lstat().st_mode) else b""
+        except (FileNotFoundError, NotADirectoryError, ValueError):  # or no name of a file
+            return b""
+        except OSError as error:
+            raise MeasurementError(f"{path} cannot be read: {error.strerror}") from error
+
+    def files(self, pattern: str) -> Iterator[str]:
+        """Yield the paths that a pattern for names in a folder matches, such as `/etc/*.conf`."""
+        folder, _, names = pattern.rpartition("/")
+        place = self._at(folder)
+        there = [path.name for path in place.iterdir()] if is_there(place, Path.is_dir) else []
+        for name in sorted(fnmatch.filter(there, names or "*")):
+            yield f"{folder}/{name}"
+
+    def _at(self, path: str) -> Path:
+        return self.folder / self.real(path).lstrip("/")
 
 
 @dataclass(frozen=True)
@@ -64,8 +125,8 @@ class Program:
         return Content(
             self.version,
             [
-                *(rootfs.file(path, content) for path, content in files),
-                *(rootfs.link(path, target) for path, target in self.links.items()),
+                *(tree_file(path, content) for path, content in files),
+                *(tree_link(path, target) for path, target in self.links.items()),
             ],
         )
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hatester.artifacts.rootfs import Root
+from hatester.artifacts.haproxy_binary import Root
 from hatester.util.errors import MeasurementError
 
 

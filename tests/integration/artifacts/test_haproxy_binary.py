@@ -6,8 +6,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from hatester.artifacts.elf import read_program
-from hatester.artifacts.rootfs import Root
+from hatester.artifacts.haproxy_binary import Root, read_program
 
 
 def test_libraries_are_those_of_ldd(tmp_path: Path) -> None:
