@@ -16,19 +16,9 @@ from typing import Annotated, ClassVar, Literal
 import pydantic
 
 from hatester.util.validation import sentence
-from provision.guest.protocol import (
-    CheckedConnection,
-    Evidence,
-    Length,
-    Listener,
-    Moment,
-    Name,
-    Names,
-    Number,
-    Outcome,
-    Probe,
-    Reload,
-)
+from provision.guest.bounds import Length, Moment, Name, Names, Number, Outcome
+from provision.guest.client_records import Probe
+from provision.guest.protocol import CheckedConnection, Evidence, Listener, Reload
 
 OVERTAKING_SECONDS = 1.0
 """At most, from the end of an observation to the reload that ended it before it was steady."""
@@ -52,7 +42,7 @@ class Check:
     connections: Mapping[Name, CheckedConnection] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Timeline(Evidence):
     """All that is known of a cell: the guest's evidence, and what its host adds."""
 

@@ -34,7 +34,8 @@ from hatester.analysis.timeline import (
     percentile,
     stretches,
 )
-from provision.guest.protocol import Probe, Reload
+from provision.guest.client_records import Probe
+from provision.guest.protocol import Reload
 
 _BEFORE_SECONDS = 1.0
 MOST_BURDEN = {"real": 0.7, "virtual": 0.35}

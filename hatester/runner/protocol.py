@@ -21,6 +21,7 @@ from hatester.runner.guest_events import events
 from hatester.runner.guest_plan import Order, guest_plan
 from hatester.util.errors import MeasurementError, tail
 from hatester.util.text import displayable
+from provision.guest.bounds import Outcome
 from provision.guest.plan import Plan
 from provision.guest.protocol import (
     Begin,
@@ -32,7 +33,6 @@ from provision.guest.protocol import (
     GuestCheck,
     Held,
     Next,
-    Outcome,
     Probing,
     Sampling,
     Tainted,

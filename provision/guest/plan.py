@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 RACING = "racing"
 """`after` of a step that comes a share of a reload's length after the last reload was asked for."""
@@ -71,6 +72,23 @@ class Destination:
 
 
 @dataclass(frozen=True)
+class PlannedClients:
+    """Clients of one kind that ask addresses beside the prober.
+
+    A destination has so many `connections`, on each of which something is sent every `interval`
+    seconds. A load makes one to every destination each interval.
+    """
+
+    kind: str
+    """keep-alive, sessions, tls, load or sparse."""
+    destinations: Sequence[Destination]
+    interval: float
+    connections: int = 1
+    every: float | None = None
+    """Seconds after which as many sessions are opened in addition, again and again."""
+
+
+@dataclass(frozen=True)
 class PlannedStep:
     """A step that is to be taken. A start and a reload have all from `text` on."""
 
@@ -127,6 +145,7 @@ class Plan:
     """The guest's time limit; the time that its host takes meanwhile is not counted."""
     hold: bool
     """True if the guest is to be left as it is after the steps, unwatched."""
+    clients: Sequence[PlannedClients] = ()
 
     @classmethod
     def of(cls, line: str) -> Plan:
@@ -139,8 +158,14 @@ class Plan:
                 "answers": ServerAnswers(**plan["answers"]),
                 "destinations": [Destination(**each) for each in plan["destinations"]],
                 "steps": [PlannedStep(**each) for each in plan["steps"]],
+                "clients": [_planned_clients(each) for each in plan["clients"]],
             }
         )
+
+
+def _planned_clients(content: Mapping[str, Any]) -> PlannedClients:
+    destinations = [Destination(**each) for each in content["destinations"]]
+    return PlannedClients(**{**content, "destinations": destinations})
 
 
 @dataclass(frozen=True)

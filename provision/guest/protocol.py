@@ -10,68 +10,28 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Annotated, Any, Literal, NamedTuple, Union
+
+from provision.guest.bounds import (
+    TEXT_CHARACTERS,
+    Bounds,
+    Count,
+    Length,
+    Moment,
+    Name,
+    Names,
+    Number,
+    Outcome,
+    Seconds,
+    Text,
+)
+from provision.guest.client_records import ClientRecords, Probe
 
 MESSAGE_BYTES = 32 << 20
 """Of one line: a probe takes 70, so that 100 addresses can be probed every 20 ms for 90 s."""
-TEXT_CHARACTERS = 65536
-"""Of one line of HAProxy's log, which is as long as its buffer at most (doc/configuration.txt)."""
 LAST_EVENTS = ("end", "failed", "tainted", "broken")
 """With one of them a sequence ends."""
-OUTCOMES = ("ok", "refused", "reset", "timeout", "unreachable", "empty", "wrong")
-"""Of one connection."""
-
-
-class Bounds(NamedTuple):
-    """The least and the greatest value of a number. The host's pydantic asks it for a schema."""
-
-    least: float
-    greatest: float
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
-        return {**handler(source), "strict": True, "ge": self.least, "le": self.greatest}
-
-
-class Length(NamedTuple):
-    """The greatest length of a text or of a collection.
-
-    JSON has arrays for tuples; of all that is wrong in one, the host reports the first.
-    """
-
-    greatest: int
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
-        schema = {**handler(source), "max_length": self.greatest}
-        return schema | ({"fail_fast": True} if schema["type"] == "tuple" else {"strict": True})
-
-
-Seconds = Annotated[float, Bounds(0, 1e7)]
-Moment = Annotated[float, Bounds(-1e7, 1e7)]
-Number = Annotated[int, Bounds(0, 1 << 31)]
-Count = Annotated[int, Bounds(0, 1 << 62)]
-Name = Annotated[str, Length(1024)]
-Text = Annotated[str, Length(TEXT_CHARACTERS)]
-Outcome = Literal["ok", "refused", "reset", "timeout", "unreachable", "empty", "wrong"]
-Names = Annotated[tuple[Name, ...], Length(65536)]
-
-
-class Probe(NamedTuple):
-    """One connection of the stream to an address."""
-
-    destination: Number
-    """Its index."""
-    due: Seconds
-    sent: Seconds
-    ended: Seconds
-    outcome: Outcome
-    errno: Name | None
-    configuration: Name | None
-    """The one that answered, if it named itself."""
-
-    @property
-    def is_ok(self) -> bool:
-        return self.outcome == "ok"
 
 
 class LogLine(NamedTuple):
@@ -228,6 +188,7 @@ class Evidence:
     listeners: Annotated[tuple[Listener, ...], Length(1 << 20)]
     processes: Annotated[tuple[Process, ...], Length(65536)]
     sampling: Sampling
+    clients: ClientRecords = field(default_factory=ClientRecords)
 
 
 Checks = Annotated[tuple[GuestCheck, ...], Length(4096)]
@@ -353,4 +314,4 @@ def cut(text: str) -> str:
 def _fields(message: Any) -> dict[str, Any]:
     if not is_dataclass(message):
         raise TypeError(f"{type(message).__name__} is not part of a message")
-    return {field.name: getattr(message, field.name) for field in fields(message)}
+    return {each.name: getattr(message, each.name) for each in fields(message)}

@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import Any, BinaryIO, ClassVar
 
 from provision.guest import kernel
+from provision.guest.client_records import Probe
 from provision.guest.clock import Clock, following
 from provision.guest.connections import Target
 from provision.guest.errors import GuestError
 from provision.guest.haproxy import LOG, is_own
 from provision.guest.listeners import Sampler
 from provision.guest.prober import News, Prober, Runs
-from provision.guest.protocol import Listener, LogLine, Probe, Probing, Process, Sampling, cut
+from provision.guest.protocol import Listener, LogLine, Probing, Process, Sampling, cut
 
 SAMPLING_SECONDS = 0.05
 """Between two looks at the listening sockets."""

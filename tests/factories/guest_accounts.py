@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 from typing import NamedTuple
 
+from provision.guest.bounds import Outcome
+from provision.guest.client_records import Probe
 from provision.guest.plan import Plan
 from provision.guest.protocol import (
     Begin,
@@ -16,8 +18,6 @@ from provision.guest.protocol import (
     Listener,
     LogLine,
     Next,
-    Outcome,
-    Probe,
     Probing,
     Process,
     Reload,
