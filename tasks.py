@@ -12,44 +12,21 @@ from invoke.context import Context
 from invoke.tasks import task
 
 from hatester.cli import SKIP_COMMIT, STOP_BISECTION, orderly
+from hatester.flag_help import (
+    CLOCK,
+    DESCRIBED,
+    JSON,
+    KERNEL,
+    NAMES,
+    SEED,
+    SELECT,
+    TABLE_FORMAT,
+    VERBOSE,
+)
 from hatester.util.settings import read_settings
 
 command = partial(task, auto_shortflags=False)
 """Invoke would give flags one letter each, which may change with every new flag."""
-
-DESCRIBED = (
-    "a Debian suite, a path (with a slash) of a binary, one of a .deb file, or an image, such as "
-    "sid, sid:3.2.26-1, ~/haproxy/haproxy, docker://haproxy:1.8.26 or oci:layout:tag"
-)
-KERNEL = (
-    "A kernel of matrix/kernels.yml; or SUITE, SUITE:VERSION (also a pattern), "
-    "SUITE:VERSION:FLAVOUR, snapshot:RELEASE, or the path of a package, a folder of packages or a "
-    "vmlinuz"
-)
-SELECT = {
-    "matrix": "A matrix file, which selects the cells: default, full, or one of your own.",
-    "kernel": f"{KERNEL}, instead of the default ones (repeatable).",
-    "haproxy": "A build of matrix/haproxy.yml, instead of the default ones, or "
-    f"{DESCRIBED} (repeatable).",
-    "setting": "A setting of matrix/settings.yml, instead of the default ones (repeatable).",
-    "scenario": "A folder of matrix/scenarios, instead of the default ones (repeatable).",
-    "method": "A reload method: signal, cli, systemd, soft-finish (repeatable).",
-    "only": "Only cells whose id matches a pattern, such as '6.1/*/plain/*' (repeatable).",
-    "skip": "No cells whose id matches a pattern (repeatable).",
-}
-NAMES = ["kernel", "haproxy", "setting", "scenario", "method", "only", "skip"]
-TABLE_FORMAT = (
-    "The format of tables, by tabulate's names: plain, simple, github, grid, tsv, html, ..."
-)
-SEED = (
-    "A seed, which decides everything that chance would decide: the same seed, the same result "
-    "(repeatable)."
-)
-CLOCK = (
-    "The source of a guest's time: the instructions that it executes (virtual, which emulates it), "
-    "or the host's time (real); auto, the default, is virtual where guests are emulated."
-)
-VERBOSE = "Log every command on the host and in the guests, ready to be pasted."
 
 
 @command(iterable=[*NAMES, "seed", "file", "env"], optional=["failed"], help={
@@ -253,63 +230,93 @@ def plan(
         list_cells(read_settings(c.config), wanted, matrix, is_json=json)
 
 
-@command()
-def doctor(c: Context) -> None:
+@command(name="list", help={
+    "kind": "kernels, builds, settings, scenarios, matrices, hosts (captured ones), runs, or all.",
+    "json": "As JSON: a list; of all, a list for each kind.",
+})  # fmt: skip
+def list_(c: Context, kind: str, json: bool = False) -> None:
+    """List what there is of a kind, one line each: `invoke list scenarios`."""
+    with orderly():
+        from hatester.cli_list import list_kind
+
+        list_kind(kind, is_json=json)
+
+
+@command(help={
+    "kind": "scenario, matrix or expectation.",
+    "name": "Its name: up to a hundred letters, digits and .+_-.",
+})  # fmt: skip
+def init(c: Context, kind: str, name: str) -> None:
+    """Write a commented scenario, matrix or expectation to start from: `invoke init matrix mine`.
+
+    It works as it is. Existing files are never overwritten.
+    """
+    with orderly():
+        from hatester.cli_init import write_new
+
+        write_new(kind, name)
+
+
+@command(help={"json": JSON})
+def doctor(c: Context, json: bool = False) -> None:
     """Check that everything that a run needs is there, and print what to do about the rest."""
     with orderly():
         from hatester.cli_runs import examine_host
 
-        examine_host(read_settings(c.config))
+        examine_host(read_settings(c.config), is_json=json)
 
 
-@command(iterable=["kernel"], help={
+@command(aliases=["images"], iterable=["kernel"], help={
     "kernel": f"{KERNEL}, instead of all declared ones (repeatable).",
     "refresh": "Ask the mirror for newer versions, instead of using existing ones.",
 })  # fmt: skip
-def images(c: Context, kernel: Sequence[str], refresh: bool = False) -> None:
+def make_images(c: Context, kernel: Sequence[str], refresh: bool = False) -> None:
     """Make the guest images: a kernel kit each, and one system. Existing ones are used again."""
     with orderly():
-        from hatester.cli_artifacts import make_images
+        from hatester import cli_artifacts
 
-        make_images(read_settings(c.config), kernel, refresh)
+        cli_artifacts.make_images(read_settings(c.config), kernel, refresh)
 
 
-@command(iterable=["haproxy"], help={
+@command(aliases=["builds"], iterable=["haproxy"], help={
     "haproxy": f"A build of matrix/haproxy.yml, instead of all, or {DESCRIBED} (repeatable).",
     "refresh": "Ask the mirror for newer versions, instead of using existing ones.",
 })  # fmt: skip
-def builds(c: Context, haproxy: Sequence[str], refresh: bool = False) -> None:
+def make_builds(c: Context, haproxy: Sequence[str], refresh: bool = False) -> None:
     """Make the HAProxy builds. Existing ones are used again."""
     with orderly():
-        from hatester.cli_artifacts import make_builds
+        from hatester import cli_artifacts
 
-        make_builds(read_settings(c.config), haproxy, refresh)
+        cli_artifacts.make_builds(read_settings(c.config), haproxy, refresh)
 
 
-@command(iterable=["haproxy"], help={
+@command(aliases=["versions"], iterable=["haproxy"], help={
     "haproxy": f"A build of matrix/haproxy.yml, instead of all, or {DESCRIBED} (repeatable).",
+    "json": JSON,
 })  # fmt: skip
-def versions(c: Context, haproxy: Sequence[str]) -> None:
+def list_releases(c: Context, haproxy: Sequence[str], json: bool = False) -> None:
     """List builds, and the newest release of their branches in HAProxy's own index."""
     with orderly():
         from hatester.cli_artifacts import list_versions
 
-        list_versions(read_settings(c.config), haproxy)
+        list_versions(read_settings(c.config), haproxy, is_json=json)
 
 
-@command(iterable=["suite", "flavour"], help={
+@command(aliases=["kernels"], iterable=["suite", "flavour"], help={
     "suite": "A suite of Debian, instead of those of matrix/kernels.yml (repeatable).",
     "flavour": "A flavour, instead of all: cloud, generic, rt (repeatable).",
     "refresh": "Ask the mirror for newer versions.",
+    "json": JSON,
 })  # fmt: skip
-def kernels(
-    c: Context, suite: Sequence[str], flavour: Sequence[str], refresh: bool = False
-) -> None:
+def list_mirror(
+    c: Context, suite: Sequence[str], flavour: Sequence[str], refresh: bool = False,
+    json: bool = False,
+) -> None:  # fmt: skip
     """List the kernels of the mirror, from the oldest to the newest of each suite."""
     with orderly():
         from hatester.cli_artifacts import list_kernels
 
-        list_kernels(read_settings(c.config), suite, flavour, refresh)
+        list_kernels(read_settings(c.config), suite, flavour, refresh, is_json=json)
 
 
 @command(iterable=["part"], help={
@@ -329,8 +336,12 @@ def bench(c: Context, part: Sequence[str], clock: str = "auto") -> None:
     "images, downloads, apt, snapshot, leftovers, results (repeatable).",
     "older_than": "Only entries not used for this time, such as 12h, 30d (the default), 2w or 0.",
     "dry_run": "List what would be removed, and remove nothing.",
+    "json": "As JSON, a list of entries, with bytes and with seconds since the last use.",
 })  # fmt: skip
-def clean(c: Context, part: Sequence[str], older_than: str = "30d", dry_run: bool = False) -> None:
+def clean(
+    c: Context, part: Sequence[str], older_than: str = "30d", dry_run: bool = False,
+    json: bool = False,
+) -> None:  # fmt: skip
     """Remove entries not used for 30 days from the cache, or from results: `--part results`.
 
     Keys, the newest run, and what a guest needs stay. Exit codes: 0; 2 the cache is in use, or
@@ -339,7 +350,7 @@ def clean(c: Context, part: Sequence[str], older_than: str = "30d", dry_run: boo
     with orderly():
         from hatester.cli_artifacts import clean
 
-        clean(part, older_than, is_dry=dry_run or c.config.run.dry)
+        clean(part, older_than, is_dry=dry_run or c.config.run.dry, is_json=json)
 
 
 @command()

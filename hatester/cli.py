@@ -29,7 +29,7 @@ from invoke.vendor import yaml
 
 from hatester.util import log
 from hatester.util.errors import MeasurementError, TimeIsUp, UserError
-from hatester.util.paths import PROJECT
+from hatester.util.paths import COMMAND, PROJECT
 from hatester.util.text import displayable, quoted
 
 NOT_MET = 1
@@ -240,7 +240,7 @@ class Program(invoke.program.Program):
         self.list_root, self.list_depth, self.scoped_collection = None, None, self.collection
         self.list_format = "flat"
         self.list_tasks()
-        print("Flags and examples of a command: ./bootstrap invoke COMMAND --help")
+        print(f"Flags and examples of a command: {COMMAND} COMMAND --help")
 
     @contextlib.contextmanager
     def _refusals(self) -> Iterator[None]:
@@ -342,7 +342,7 @@ def _sentence(error: ParseError, commands: Sequence[str]) -> str:
         problem = f"{place}--{found['name'].strip('_').replace('_', '-')}: expected a value."
     else:
         problem = f"{place}{text}"
-    return f"{problem} Help: ./bootstrap invoke {f'{name} ' if name else ''}--help"
+    return f"{problem} Help: {COMMAND} {f'{name} ' if name else ''}--help"
 
 
 def main() -> None:

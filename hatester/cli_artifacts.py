@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
@@ -84,7 +85,7 @@ def make_builds(settings: Settings, builds: Sequence[str], is_refreshed: bool) -
     _show(("build", "version", "tree"), rows, lacks)
 
 
-def list_versions(settings: Settings, builds: Sequence[str]) -> None:
+def list_versions(settings: Settings, builds: Sequence[str], *, is_json: bool) -> None:
     """List builds and the newest release of their branches.
 
     Raises UserError if HAProxy's index cannot be fetched.
@@ -96,12 +97,13 @@ def list_versions(settings: Settings, builds: Sequence[str]) -> None:
     branches = dict.fromkeys(haproxy_releases.branch_of(version) for version in known.values())
     newest = haproxy_releases.newest(settings.releases, branches)
     rows = [haproxy_releases.row(name, known.get(name), newest) for name in names]
-    _show(haproxy_releases.HEADERS, rows, [])
+    _show(haproxy_releases.HEADERS, rows, [], is_json=is_json)
 
 
 def list_kernels(
-    settings: Settings, suites: Sequence[str], flavours: Sequence[str], is_refreshed: bool
-) -> None:
+    settings: Settings, suites: Sequence[str], flavours: Sequence[str], is_refreshed: bool,
+    *, is_json: bool,
+) -> None:  # fmt: skip
     """List the kernels of suites, from the oldest to the newest of each."""
     for name in flavours:
         require(name, FLAVOURS, "--flavour")
@@ -120,7 +122,7 @@ def list_kernels(
         for each in found
         if not flavours or each.flavour in flavours
     ]
-    _show(("suite", "release", "version", "flavour"), rows, lacks)
+    _show(("suite", "release", "version", "flavour"), rows, lacks, is_json=is_json)
 
 
 def capture_host(
@@ -138,19 +140,33 @@ def capture_host(
     print(f"{displayable(report(captured.host))}\n\ncaptured: {file}")
 
 
-def clean(parts: Sequence[str], older_than: str, *, is_dry: bool) -> None:
+def clean(parts: Sequence[str], older_than: str, *, is_dry: bool, is_json: bool) -> None:
     """Remove what was not used for long. Raises UserError where something cannot be removed."""
     seconds = options.duration("--older-than", older_than)
     if seconds is None:
         raise UserError("--older-than: it needs a time, such as 30d.")
     swept = gc.clean(RESULTS, parts, seconds, machines.find_roots, is_dry=is_dry)
-    print(cleaned(swept))
+    print(json.dumps(_entries(swept), indent=1) if is_json else cleaned(swept))
     swept.require_all_gone()
+
+
+def _entries(swept: gc.Swept) -> list[dict[str, object]]:
+    gone = _gone(swept)
+    return [
+        {
+            "part": fate.item.part,
+            "what": fate.item.what,
+            "bytes": fate.item.size,
+            "unused_seconds": round(swept.now - fate.item.used),
+            "outcome": _outcome(fate, gone),
+        }
+        for fate in swept.fates
+    ]
 
 
 def cleaned(swept: gc.Swept) -> str:
     """Return a table of all that there was, with the sizes of each part, and what was freed."""
-    gone = "would be removed" if swept.is_dry else "removed"
+    gone = _gone(swept)
     rows = [
         (
             fate.item.part, printable(fate.item.what), size(fate.item.size),
@@ -172,6 +188,10 @@ def cleaned(swept: gc.Swept) -> str:
             ways.format(size(freed), size(there - freed)),
         )[0 if rows else 2 :]
     )
+
+
+def _gone(swept: gc.Swept) -> str:
+    return "would be removed" if swept.is_dry else "removed"
 
 
 def _outcome(fate: gc.Fate, gone: str) -> str:
@@ -224,9 +244,16 @@ def _had(
 
 
 def _show(
-    headers: Sequence[str], rows: Sequence[Sequence[object]], lacks: Sequence[MeasurementError]
+    headers: Sequence[str],
+    rows: Sequence[Sequence[object]],
+    lacks: Sequence[MeasurementError],
+    *,
+    is_json: bool = False,
 ) -> None:
     """Print a table; raise Exit with code 3 and the reasons if something is missing."""
-    print(displayable(tabulate(rows, headers=headers, disable_numparse=True)))
+    if is_json:
+        print(json.dumps([dict(zip(headers, row, strict=True)) for row in rows], indent=1))
+    else:
+        print(displayable(tabulate(rows, headers=headers, disable_numparse=True)))
     if lacks:
         raise Exit(displayable("\n".join(map(str, lacks))), code=NOT_MEASURED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import shlex
@@ -44,7 +45,7 @@ from hatester.runner.start_or_resume import (
     measure,
 )
 from hatester.util.errors import TimeIsUp, UserError
-from hatester.util.paths import HOSTS, MATRIX, RESULTS, resolve_path
+from hatester.util.paths import COMMAND, HOSTS, MATRIX, RESULTS, resolve_path
 from hatester.util.progress import Progress
 from hatester.util.settings import Settings
 from hatester.util.text import displayable
@@ -183,11 +184,19 @@ def export_cell(id_: str, folder: str, run: str) -> None:
     print(f"exported: {target}; as root, in that folder: ./run.sh /usr/sbin/haproxy")
 
 
-def examine_host(settings: Settings) -> None:
+def examine_host(settings: Settings, *, is_json: bool) -> None:
     """Print whether everything is there that a run needs. Raises UserError if it is not."""
     found = [*host.findings(), engine.finding(), mirror(settings)]
-    rows = [(each.name, "ok" if each.is_ok else "MISSING", each.text) for each in found]
-    print(displayable(tabulate(rows, tablefmt="plain")))
+    if is_json:
+        print(
+            json.dumps(
+                [{"name": each.name, "ok": each.is_ok, "text": each.text} for each in found],
+                indent=1,
+            )
+        )
+    else:
+        rows = [(each.name, "ok" if each.is_ok else "MISSING", each.text) for each in found]
+        print(displayable(tabulate(rows, tablefmt="plain")))
     if missing := [each.name for each in found if not each.is_ok]:
         raise UserError(f"A run needs more than this host has: {', '.join(missing)}.")
 
@@ -265,7 +274,7 @@ def conclude(
         done = planned - len(results.left())
         raise Exit(
             f"{interruption if is_late else 'Interrupted:'} {done} of {planned} cells were "
-            "measured; ./bootstrap invoke matrix --resume goes on with the rest.",
+            f"measured; {COMMAND} matrix --resume goes on with the rest.",
             code=NOT_MEASURED if is_late else INTERRUPTED,
         )
     if expected and (differences := expected.differences(results.cells)):

@@ -258,8 +258,8 @@ class Archive:
             reason = _reason(error.output)
             if "404" in error.output:
                 raise MeasurementError(
-                    f"suite {suite} has moved on ({reason}); --refresh of `invoke images` and "
-                    "`invoke builds` takes what is there now"
+                    f"suite {suite} has moved on ({reason}); --refresh of `make-images` and "
+                    "`make-builds` takes what is there now"
                 ) from error
             raise UserError(
                 f"Packages of Debian's suite {suite} cannot be fetched: {reason}."

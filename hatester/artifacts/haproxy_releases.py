@@ -11,7 +11,7 @@ from hatester.artifacts.download import NotThere, fetch_json
 from hatester.util.errors import MeasurementError, UserError
 from hatester.util.versions import is_older, numbers
 
-HEADERS = ("build", "version", "newest", "")
+HEADERS = ("build", "version", "newest", "state")
 
 
 class _Index(pydantic.BaseModel):

@@ -143,9 +143,14 @@ def copy_of(folder: Path, name: str, path: str) -> Path:
     return folder / name / path.lstrip("/")
 
 
+def host_names(folder: Path) -> list[str]:
+    """Return the names of the captured hosts in `folder`."""
+    return sorted(file.stem for file in folder.glob("*.yml"))
+
+
 def load_host(folder: Path, name: str) -> Host:
     """Read a captured host. Raises UserError naming the file, the entry and the choices."""
-    require(name, sorted(file.stem for file in folder.glob("*.yml")), "--host")
+    require(name, host_names(folder), "--host")
     file = folder / f"{name}.yml"
     if not re.fullmatch(NAME, name):
         raise UserError(f"{file}: not a valid name for a host: use letters, digits and .+_-.")

@@ -18,6 +18,7 @@ import psutil
 from hatester.artifacts import cache
 from hatester.util import process
 from hatester.util.errors import UserError
+from hatester.util.paths import COMMAND
 
 COMMANDS = {
     "qemu-system-x86_64": "runs the guests",
@@ -130,7 +131,7 @@ def _disk() -> Finding:
     needed = GUEST_DISK_BYTES if has_system else CACHE_DISK_BYTES + GUEST_DISK_BYTES
     text = f"{free / 2**30:.1f} GiB free in {folder}, {needed / 2**30:.1f} GiB needed"
     if free < needed:
-        text += "; ./bootstrap invoke clean removes what was not used for long"
+        text += f"; {COMMAND} clean removes what was not used for long"
     return Finding("disk space", free >= needed, text)
 
 

@@ -147,6 +147,7 @@ class Kernel(Declaration):
     urls: tuple[Download, ...] = ()
     snapshot: Name | None = None
     system: Name = "bookworm"
+    description: Line = ""
 
     @pydantic.model_validator(mode="after")
     def _has_one_source(self) -> Kernel:
@@ -156,7 +157,7 @@ class Kernel(Declaration):
                 f"a kernel comes from one of {', '.join(KERNEL_SOURCES)}, "
                 f"not from {' and '.join(given) or 'none of them'}"
             )
-        fitting = {*given, *KERNEL_SOURCES[given[0]], "system"}
+        fitting = {*given, *KERNEL_SOURCES[given[0]], "system", "description"}
         for key in self.__class__.model_fields:
             if key in self.model_fields_set - fitting:
                 raise ValueError(f"the key '{key}' is not for a kernel with {given[0]}")
@@ -188,6 +189,7 @@ class Build(Declaration):
     packages: Files = ()
     path: Line | None = None
     image: Image | None = None
+    description: Line = ""
 
     @pydantic.model_validator(mode="after")
     def _come_from_one_place(self) -> Build:
@@ -241,6 +243,7 @@ class Selection(Declaration):
     settings: Names
     scenarios: Names
     methods: Names
+    description: Line = ""
 
 
 class _Kernels(Declaration):
@@ -289,8 +292,7 @@ def load_matrix(folder: Path, name: str = "default") -> Matrix:
     The scenarios are read only by name, since most runs need few of them. Raises UserError naming
     the file, the entry and the choices; or the flag `--matrix` when there is no such matrix file.
     """
-    files = {path.stem for path in folder.glob("*.yml")} - set(DECLARATIONS)
-    require(name, sorted(files), "--matrix")
+    require(name, matrix_names(folder), "--matrix")
     written = _load_selections(folder / f"{name}.yml")
     matrix = Matrix(
         folder=folder,
@@ -305,10 +307,15 @@ def load_matrix(folder: Path, name: str = "default") -> Matrix:
         selections=tuple(written.values()),
     )
     for place, selection in written.items():
-        for axis, names in selection:
-            for each in names:
-                require(each, matrix.declared[axis], f"{place}: {axis}")
+        for axis, declared in matrix.declared.items():
+            for each in getattr(selection, axis):
+                require(each, declared, f"{place}: {axis}")
     return matrix
+
+
+def matrix_names(folder: Path) -> list[str]:
+    """Return the names of the matrix files in `folder`."""
+    return sorted({path.stem for path in folder.glob("*.yml")} - set(DECLARATIONS))
 
 
 def _load_selections(path: Path) -> dict[str, Selection]:

@@ -61,13 +61,18 @@ def locate(parent: Path, run: str) -> Path:
         raise UserError(f"{run} is not a run that can be read: {error.strerror}.") from error
 
 
+def run_names(parent: Path) -> list[str]:
+    """Return the names of all runs, the oldest first, and `latest` after them."""
+    found = (file.parent.name for name in (RUN, PLAN) for file in parent.glob(f"[!.]*/{name}"))
+    return sorted(set(found))
+
+
 def _located(parent: Path, run: str) -> Path:
     places = (parent / run, Path(run))
     for place in places:
         if (place / RUN).exists() or (place / PLAN).exists():
             return place
-    found = (file.parent.name for name in (RUN, PLAN) for file in parent.glob(f"[!.]*/{name}"))
-    runs = sorted(set(found))
+    runs = run_names(parent)
     choices = f"there are: {', '.join(runs) or 'none'}"
     for place in places:
         if place.is_symlink() and not place.exists():

@@ -31,6 +31,7 @@ from hatester.util import locks
 from hatester.util.errors import UserError
 from hatester.util.files import UNFINISHED, remove, usable
 from hatester.util.jsonfile import Damaged, parsed
+from hatester.util.paths import COMMAND
 from provision.guest.protocol import encode
 
 log = logging.getLogger(__name__)
@@ -217,7 +218,7 @@ class Results:
 
     def command(self, cell: CellResult) -> str:
         """Return the command that measures a cell again, as a line for a shell."""
-        words = ["./bootstrap", "invoke", "matrix"]
+        words = [*COMMAND.split(), "matrix"]
         names = dict(zip(FLAGS.values(), cell.id.split("/"), strict=True))
         if self.run.captured:
             words += ["--host", self.run.captured, "--only", cell.id]

@@ -13,8 +13,10 @@ HOSTS = MATRIX / "hosts"
 PROVISION = PROJECT / "provision"
 RESULTS = PROJECT / "results"
 MACHINES = PROJECT / ".hatester/machines.json"
-"""The files of each guest, which `invoke images` writes for the Vagrantfile."""
+"""The files of each guest, which `invoke make-images` writes for the Vagrantfile."""
 
+COMMAND = "./bootstrap invoke"
+"""The words that run a command, for what the user is to run next."""
 LATEST = "latest"
 
 

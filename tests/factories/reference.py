@@ -42,6 +42,8 @@ def _command(name: str, command: Task[Any]) -> Iterator[str]:
     arguments = command.get_arguments()
     places = "".join(f" {_flag(each).upper()}" for each in arguments if _is_place(each))
     yield f"\n### {name}\n\n`invoke {name}{places}`\n\n{_text(command.__doc__ or '')}\n"
+    if command.aliases:
+        yield f"\nIts earlier name, `{', '.join(command.aliases)}`, works too.\n"
     if arguments:
         yield "\n| flag | value | default | meaning |\n|---|---|---|---|\n"
     for each in arguments:

@@ -242,7 +242,7 @@ def test_mirror_is_one_field_or_refused(uri: str) -> None:
 def test_a_suite_is_a_name_or_refused(suite: str) -> None:
     assume(suite and not re.fullmatch(NAME, suite))
     with pytest.raises(UserError, match="--suite: "):
-        list_kernels(Settings(), [suite], [], False)
+        list_kernels(Settings(), [suite], [], False, is_json=False)
 
 
 @given(names, names)

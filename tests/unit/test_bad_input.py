@@ -45,6 +45,8 @@ COMMANDS = [
     ("export", "export: expected CELL, FOLDER."),
     ("shell", "shell: expected CELL."),
     ("capture", "capture: expected HOST."),
+    ("list", "list: expected KIND."),
+    ("init", "init: expected KIND, NAME."),
 ]
 VALUES = [
     *((f"plan --{flag}", f"plan: --{flag}: {VALUE} plan") for flag in (
@@ -62,7 +64,7 @@ VALUES = [
     ("clean --part", f"clean: --part: {VALUE} clean"),
     ("clean --older-than ''", f"clean: --older-than: {VALUE} clean"),
     ("bench --part=", f"bench: --part: {VALUE} bench"),
-    ("kernels --flavour ''", f"kernels: --flavour: {VALUE} kernels"),
+    ("list-mirror --flavour ''", f"list-mirror: --flavour: {VALUE} list-mirror"),
     ("capture x --as ''", f"capture: --as: {VALUE} capture"),
 ]  # fmt: skip
 NAMES = [

@@ -77,7 +77,7 @@ def test_a_machine_without_an_image_says_which_command_makes_it(vagrant: ByHand)
     assert vagrant.state() == "not_created"
     done = vagrant.try_("up", KERNEL)
     assert done.returncode != 0
-    assert f"./bootstrap invoke images --kernel {KERNEL}" in done.stderr
+    assert f"./bootstrap invoke make-images --kernel {KERNEL}" in done.stderr
     assert vagrant.state() == "not_created"
 
 

@@ -1,0 +1,38 @@
+"""Help of flags that several commands have."""
+
+from __future__ import annotations
+
+DESCRIBED = (
+    "a Debian suite, a path (with a slash) of a binary, one of a .deb file, or an image, such as "
+    "sid, sid:3.2.26-1, ~/haproxy/haproxy, docker://haproxy:1.8.26 or oci:layout:tag"
+)
+KERNEL = (
+    "A kernel of matrix/kernels.yml; or SUITE, SUITE:VERSION (also a pattern), "
+    "SUITE:VERSION:FLAVOUR, snapshot:RELEASE, or the path of a package, a folder of packages or a "
+    "vmlinuz"
+)
+SELECT = {
+    "matrix": "A matrix file, which selects the cells: default, full, or one of your own.",
+    "kernel": f"{KERNEL}, instead of the default ones (repeatable).",
+    "haproxy": "A build of matrix/haproxy.yml, instead of the default ones, or "
+    f"{DESCRIBED} (repeatable).",
+    "setting": "A setting of matrix/settings.yml, instead of the default ones (repeatable).",
+    "scenario": "A folder of matrix/scenarios, instead of the default ones (repeatable).",
+    "method": "A reload method: signal, cli, systemd, soft-finish (repeatable).",
+    "only": "Only cells whose id matches a pattern, such as '6.1/*/plain/*' (repeatable).",
+    "skip": "No cells whose id matches a pattern (repeatable).",
+}
+NAMES = ["kernel", "haproxy", "setting", "scenario", "method", "only", "skip"]
+TABLE_FORMAT = (
+    "The format of tables, by tabulate's names: plain, simple, github, grid, tsv, html, ..."
+)
+SEED = (
+    "A seed, which decides everything that chance would decide: the same seed, the same result "
+    "(repeatable)."
+)
+CLOCK = (
+    "The source of a guest's time: the instructions that it executes (virtual, which emulates it), "
+    "or the host's time (real); auto, the default, is virtual where guests are emulated."
+)
+JSON = "As JSON."
+VERBOSE = "Log every command on the host and in the guests, ready to be pasted."
