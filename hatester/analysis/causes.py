@@ -13,8 +13,8 @@ from hatester.analysis.model import (
     Holder,
     ListenerCause,
     ReloadResult,
-    round_seconds,
 )
+from hatester.analysis.parts import round_seconds
 from hatester.analysis.timeline import (
     Holding,
     Phase,

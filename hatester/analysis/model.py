@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import pydantic
 from pydantic import Field
 
+from hatester.analysis.effects import OldWorker, Outage, ProcessUse, ReloadLatency, StaleAnswers
+from hatester.analysis.parts import Count, Length, Model, Span
 from hatester.analysis.timeline import Timeline
 
 Verdict = Literal["ok", "unasked", "lossy", "outage", "down", "error"]
@@ -26,47 +28,10 @@ Holder = Literal["master", "new worker", "old worker", "new process", "old proce
 """The holder of a listener in a sentence: without a master, workers are processes."""
 Clock = Literal["virtual", "real"]
 Answer = Literal["named", "any", "tls", "proxy", "proxy-tls", "close", "connect"]
-Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
-Length = Annotated[float, Field(ge=0)]
 CellId = Annotated[
     str, Field(pattern=r"^[^/.\x00-\x1f][^/\x00-\x1f]*(/[^/.\x00-\x1f][^/\x00-\x1f]*){4}$")
 ]
 """`kernel/build/setting/scenario/method`; no part can lead out of a folder."""
-
-
-def round_seconds(seconds: float) -> float:
-    """Return seconds as they are stored: to a microsecond."""
-    return round(seconds, 6)
-
-
-def _remove_titles(schema: dict[str, Any]) -> None:
-    """Remove the titles that pydantic makes of the names of fields."""
-    for each in (schema, *schema["properties"].values()):
-        each.pop("title", None)
-
-
-class Model(pydantic.BaseModel):
-    """A frozen object of the model. Unknown fields are ignored, since fields may be added."""
-
-    model_config = pydantic.ConfigDict(
-        frozen=True,
-        strict=True,
-        allow_inf_nan=False,
-        validate_by_name=True,
-        validate_by_alias=True,
-        json_schema_extra=_remove_titles,
-    )
-
-    def to_json(self) -> str:
-        """Return the object as JSON, one field a line; what is at its default is left out."""
-        return self.model_dump_json(by_alias=True, exclude_defaults=True, indent=1) + "\n"
-
-
-class Span(Model):
-    """A stretch of time."""
-
-    start: float = Field(alias="from")
-    end: float = Field(alias="to")
 
 
 class ListenerHolder(Span):
@@ -92,9 +57,15 @@ class AddressResult(Model):
     failures: Mapping[Outcome, Annotated[int, Field(ge=1)]] = Field(
         description="How many connections failed in which way."
     )
-    outages: tuple[Span, ...]
+    outages: tuple[Outage, ...]
     slowest: float | None = Field(description="Seconds of the slowest answer.")
     answers: Mapping[str, Count] = Field(description="How many answers each configuration gave.")
+    is_new: bool = Field(
+        default=False,
+        alias="new",
+        description="Whether it is expected in the end only, by HAProxy's report: the reload bound "
+        "it anew, or it came back.",
+    )
 
 
 class ReloadResult(Model):
@@ -131,6 +102,19 @@ class ReloadResult(Model):
     counters: Mapping[str, int] = Field(description="By how much the kernel's counters grew.")
     addresses: Mapping[str, AddressResult]
     listeners: tuple[ListenerHolder, ...]
+    latency: ReloadLatency = ReloadLatency()
+    slow: tuple[str, ...] = Field(
+        default=(), description="The addresses whose answers it slowed beyond the bound."
+    )
+    stale: Mapping[str, StaleAnswers] = Field(
+        default={},
+        description="By address, the answers of other configurations than the one of which HAProxy "
+        "had reported success.",
+    )
+    old_workers: tuple[OldWorker, ...] = Field(
+        default=(), description="Where there is no master: the old processes."
+    )
+    master: ProcessUse | None = Field(default=None, description="Null without a master.")
 
     @property
     def expected(self) -> dict[str, AddressResult]:
@@ -176,6 +160,9 @@ class ListenerCause(Span):
     owners: tuple[Holder, ...] = Field(description="None: nobody listened.")
     before: tuple[Holder, ...] = Field(description="The holders before nobody listened.")
     after: tuple[Holder, ...] = Field(description="The holders after nobody listened.")
+    dormant: tuple[Holder, ...] = Field(
+        default=(), description="Held a socket that had left LISTEN, while nobody listened."
+    )
     queue: Count = Field(description="The longest that the accept queue was seen.")
     uncertainty: Length = Field(description="Seconds by which `from` and `to` may be wrong.")
 

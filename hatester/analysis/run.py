@@ -9,7 +9,8 @@ from typing import Annotated, Any, Literal
 import pydantic
 from pydantic import Field
 
-from hatester.analysis.model import Answer, CellId, CellResult, Clock, Count, Model
+from hatester.analysis.model import Answer, CellId, CellResult, Clock
+from hatester.analysis.parts import Count, Model
 from hatester.matrix.plan import Task, cell_of
 
 

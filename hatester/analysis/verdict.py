@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from hatester.analysis.causes import find_causes, find_start_causes
+from hatester.analysis.effects import Outage
 from hatester.analysis.explanation import explain, explain_error, explain_start
 from hatester.analysis.model import (
     AddressResult,
@@ -19,12 +20,11 @@ from hatester.analysis.model import (
     ObstacleCause,
     Quality,
     ReloadResult,
-    Span,
     UnansweredCause,
     UnaskedCause,
-    round_seconds,
 )
 from hatester.analysis.outcomes import SEVERITY, worst_reload
+from hatester.analysis.parts import round_seconds
 from hatester.analysis.timeline import (
     Check,
     Stretch,
@@ -258,7 +258,7 @@ def _address(timeline: Timeline, reload: Reload, label: str, is_expected: bool) 
             "probes": len(probes),
             "failures": dict(Counter(probe.outcome for probe in lost)),
             "outages": tuple(
-                Span(
+                Outage(
                     start=round_seconds(each.start - reload.at),
                     end=round_seconds(each.end - reload.at),
                 )

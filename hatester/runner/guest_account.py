@@ -152,7 +152,11 @@ class Account:
             require(
                 [*evidence.ended.missing] == [*step.missing], "misses other addresses than planned"
             )
-        self._require_labels((each.address for each in evidence.listeners), "its listeners")
+        sockets = (*evidence.listeners, *evidence.dormant)
+        self._require_labels((each.address for each in sockets), "its listeners")
+        seen = {process.pid for process in evidence.processes}
+        for used in evidence.usage:
+            require(used.pid in seen, f"has what process {used.pid} used, which it has not seen")
         self._require_times(evidence)
 
     def _require_reloads(self, evidence: Evidence) -> None:
@@ -187,7 +191,9 @@ class Account:
             )
         moments = [evidence.log[-1].at if evidence.log else 0.0]
         moments += [probe.ended for probe in evidence.probes]
-        moments += [each.end for each in (*evidence.listeners, *evidence.processes)]
+        held = (*evidence.listeners, *evidence.dormant, *evidence.processes)
+        moments += [each.end for each in held]
+        moments += [each.at for each in evidence.usage]
         moments += [each.until for each in evidence.reloads]
         moments += [evidence.ended.at] if evidence.ended else []
         self._require_time(max(moments), "its evidence")

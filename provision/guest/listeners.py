@@ -48,15 +48,16 @@ class Sampler:
         # Mostly nothing has changed since the last look.
         self._parsed = functools.lru_cache(maxsize=len(self._tables))(self._parse)
         self._owners = Owners(disk_of_build(tree), ProcessTable())
-        self._open: dict[tuple[str, str], dict[str, Any]] = {}
-        self._stretches: list[dict[str, Any]] = []
+        self._listeners = _Stretches()
+        self._dormant = _Stretches()
 
     def run(self, parent: Connection) -> None:
         """Look until the parent says anything or goes; then send it the findings.
 
         `listeners` are stretches in which the same processes held a listening socket of an address,
-        with the longest accept queue. `processes` has the time in which each was there, `sampling`
-        the cost of the looking.
+        with the longest accept queue; `dormant` are those in which they held it though it had left
+        LISTEN. `processes` has the time in which each was there, `usage` what HAProxy's used,
+        `sampling` the cost of the looking.
         """
         now = time.monotonic()
         start = due = clock.following(now, self.origin, clock.GRID_SECONDS) + _OFFSET_SECONDS
@@ -72,8 +73,10 @@ class Sampler:
             parent.recv()  # what is left unread would reset the pipe, with all that is in it
         parent.send(
             {
-                "listeners": self._stretches,
+                "listeners": self._listeners.found,
+                "dormant": self._dormant.found,
                 "processes": list(self._owners.processes.values()),
+                "usage": self._owners.usage,
                 "sampling": {
                     "interval": self.interval,
                     "samples": samples,
@@ -87,20 +90,10 @@ class Sampler:
         now = round(time.monotonic() - self.origin, _DIGITS)
         sockets = self._listening_sockets()
         holders = self._owners.holders({inode for _, inode, _ in sockets}, now)
-        seen = set()
-        for label, inode, queue in sockets:
-            key = (label, inode)
-            pids = holders[inode]
-            stretch = self._open.get(key)
-            if stretch is None or stretch["pids"] != pids:
-                stretch = {"address": label, "pids": pids, "start": now, "end": now, "queue": queue}
-                self._open[key] = stretch
-                self._stretches.append(stretch)
-            stretch["end"] = now
-            stretch["queue"] = max(stretch["queue"], queue)
-            seen.add(key)
-        for key in self._open.keys() - seen:
-            del self._open[key]
+        self._listeners.add([(*socket, holders[socket[1]]) for socket in sockets], now)
+        left = self._listeners.known - {(label, inode) for label, inode, _ in sockets}
+        kept = ((label, inode, self._owners.keepers(inode)) for label, inode in sorted(left))
+        self._dormant.add([(label, inode, 0, pids) for label, inode, pids in kept if pids], now)
 
     def _listening_sockets(self) -> list[Socket]:
         found = [socket for table in self._tables for socket in self._parsed(listening(table))]
@@ -117,8 +110,36 @@ class Sampler:
         return found
 
 
+class _Stretches:
+    """Stretches of time in which the same processes held a socket of an address."""
+
+    def __init__(self) -> None:
+        self.found: list[dict[str, Any]] = []
+        self.known: set[tuple[str, str]] = set()
+        """Label and inode of all sockets so far."""
+        self._open: dict[tuple[str, str], dict[str, Any]] = {}
+
+    def add(self, sockets: list[tuple[str, str, int, list[int]]], now: float) -> None:
+        """Add all that a look has seen: label, inode, queue and holders of each socket."""
+        seen = set()
+        for label, inode, queue, pids in sockets:
+            key = (label, inode)
+            stretch = self._open.get(key)
+            if stretch is None or stretch["pids"] != pids:
+                stretch = {"address": label, "pids": pids, "start": now, "end": now, "queue": queue}
+                self._open[key] = stretch
+                self.found.append(stretch)
+            stretch["end"] = now
+            stretch["queue"] = max(stretch["queue"], queue)
+            seen.add(key)
+        for key in self._open.keys() - seen:
+            del self._open[key]
+        self.known |= seen
+
+
 _YOUNG_SECONDS = 1.0
 _TRUSTED_SECONDS = 0.25
+_USAGE_SECONDS = 1.0
 
 
 class Owners:
@@ -131,6 +152,8 @@ class Owners:
         self.processes: dict[int, dict[str, Any]] = {}
         """Each that was seen, with its `pid`, its `kind` (haproxy or stranger), and when it was
         seen first (`start`) and last (`end`)."""
+        self.usage: list[tuple[float, int, int, float, int]] = []
+        """What HAProxy's processes used, once a second: the fields of protocol.Usage."""
         self._newest = ""
         self._known: set[int] = set()
         self._young: dict[int, float] = {}
@@ -140,6 +163,11 @@ class Owners:
         self._held: dict[str, list[int]] = {}
         self._strangers: dict[str, list[int]] = {}
         self._missing: set[str] = set()
+        self._usage_due = 0.0
+
+    def keepers(self, inode: str) -> list[int]:
+        """Return HAProxy's processes that hold a socket, listening or not, as of `holders`."""
+        return self._held.get(inode, [])
 
     def holders(self, sockets: set[str], now: float) -> dict[str, list[int]]:
         """Return the processes that hold each socket, by its inode's number.
@@ -177,6 +205,10 @@ class Owners:
         self._living.difference_update(self._table.ended())
         for pid in self._living:
             self._note(pid, "haproxy", now)
+        if now >= self._usage_due:
+            self._usage_due = now + _USAGE_SECONDS
+            used = ((pid, self._table.usage(pid)) for pid in sorted(self._living))
+            self.usage += [(now, pid, *each) for pid, each in used if each]
 
     def _search(self, sockets: set[str]) -> None:
         """Look for sockets in all processes of this machine, which is slow."""

@@ -41,6 +41,18 @@ class LogLine(NamedTuple):
     text: Text
 
 
+class Usage(NamedTuple):
+    """The use that a process of HAProxy's made of the guest until a moment."""
+
+    at: Seconds
+    pid: Number
+    memory: Count
+    """Bytes that it has in memory (its resident set)."""
+    cpu_seconds: Seconds
+    files: Number
+    """That it has open."""
+
+
 @dataclass(frozen=True)
 class TakenStep:
     """A step that was taken, with the shell commands by which a person can do the same."""
@@ -188,6 +200,9 @@ class Evidence:
     listeners: Annotated[tuple[Listener, ...], Length(1 << 20)]
     processes: Annotated[tuple[Process, ...], Length(65536)]
     sampling: Sampling
+    dormant: Annotated[tuple[Listener, ...], Length(1 << 20)] = ()
+    """Sockets that have left LISTEN, though processes of HAProxy's go on to hold them."""
+    usage: Annotated[tuple[Usage, ...], Length(1 << 20)] = ()
     clients: ClientRecords = field(default_factory=ClientRecords)
 
 

@@ -22,7 +22,15 @@ from provision.guest.errors import GuestError
 from provision.guest.haproxy import LOG, is_own
 from provision.guest.listeners import Sampler
 from provision.guest.prober import News, Prober, Runs
-from provision.guest.protocol import Listener, LogLine, Probing, Process, Sampling, cut
+from provision.guest.protocol import (
+    Listener,
+    LogLine,
+    Probing,
+    Process,
+    Sampling,
+    Usage,
+    cut,
+)
 
 SAMPLING_SECONDS = 0.05
 """Between two looks at the listening sockets."""
@@ -46,6 +54,7 @@ class View(ABC):
     NOTHING: ClassVar[Mapping[str, Any]] = {
         "log": (), "probes": (), "probing": Probing(0.0, 0.0, 1),
         "listeners": (), "processes": (), "sampling": Sampling(SAMPLING_SECONDS, 0, 0.0, 0.0),
+        "dormant": (), "usage": (),
     }  # fmt: skip
     """The evidence of a cell in which nothing was watched, as `seen` returns it."""
 
@@ -107,10 +116,14 @@ class View(ABC):
             "log": tuple(map(LogLine._make, self.log)),
             "probes": tuple(map(Probe._make, self.probes["probes"])),
             "probing": Probing(**self.probes["probing"]),
-            "listeners": tuple(
-                Listener(**{**each, "pids": tuple(each["pids"])})
-                for each in self.listeners["listeners"]
-            ),
+            **{
+                name: tuple(
+                    Listener(**{**each, "pids": tuple(each["pids"])})
+                    for each in self.listeners[name]
+                )
+                for name in ("listeners", "dormant")
+            },
+            "usage": tuple(map(Usage._make, self.listeners["usage"])),
             "processes": tuple(
                 Process(**{**each, "kind": kinds[each["pid"] == master]})
                 if each["kind"] == "haproxy"

@@ -63,7 +63,9 @@ class MadeUpRecorder(View):
     def __init__(self, clock: MadeUpClock, targets: int = 1) -> None:
         super().__init__(targets, clock.now)
         sampling = {"interval": 0.05, "samples": 1, "cpu_seconds": 0.1, "seconds": 1.0}
-        self.listeners = {"listeners": [], "processes": [], "sampling": sampling}
+        self.listeners = {
+            "listeners": [], "dormant": [], "processes": [], "usage": [], "sampling": sampling,
+        }  # fmt: skip
         probing = {"cpu_seconds": 0.1, "seconds": 1.0, "processors": 1}
         self.probes = {"probes": [], "probing": probing}
         self.is_stopped = False

@@ -23,6 +23,7 @@ from provision.guest.protocol import (
     Reload,
     Sampling,
     TakenStep,
+    Usage,
 )
 
 _STEP_SECONDS = 2.0
@@ -94,6 +95,8 @@ class Account:
             listeners=tuple(Listener(0.0, self._end, label, (7,), 0) for label in labels),
             processes=(Process(0.0, self._end, 7, "worker"),),
             sampling=Sampling(0.05, 100, 0.1, self._end),
+            dormant=(Listener(0.0, 1.0, labels[0], (7,), 0),),
+            usage=(Usage(1.0, 7, 1 << 24, 0.5, 20),),
         )
 
     def _reload(self, number: int) -> Reload:

@@ -195,6 +195,8 @@ def _be_late(evidence: Content, choice: random.Random) -> None:
         [
             (choice.choice(evidence["listeners"]), "end"),
             (choice.choice(evidence["processes"]), "end"),
+            (evidence["dormant"][0], "end"),
+            (evidence["usage"][0], 0),
             (evidence["probes"][-1], 3),
             (evidence["reloads"][-1], "until"),
             (evidence["log"][-1], 0),
@@ -269,6 +271,11 @@ _EVIDENCE: tuple[tuple[str, Change, str], ...] = (
     ),
     ("a time outside", _be_late, "has a time of .* of which at most"),
     ("a log out of order", lambda e, _: e["log"].append([0.5, "x"]), "a log that is out of order"),
+    (
+        "the use of another process",
+        lambda e, _: _set(e["usage"][0], 1, 99),
+        "what process 99 used, which it has not seen",
+    ),
     ("a sysctl", lambda e, _: e["lacking"].append("x"), "lacks a sysctl"),
     (
         "a start that failed",

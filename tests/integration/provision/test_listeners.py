@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import multiprocessing
 import os
 import socket
@@ -93,6 +94,24 @@ def test_wildcard_socket_is_every_address() -> None:
         time.sleep(0.3)
         expected = f"127.0.0.1:{wildcard.getsockname()[1]}"
     assert {each["address"] for each in seen["listeners"]} == {expected}
+
+
+def test_socket_that_has_left_listen_is_dormant(build: Path) -> None:
+    port = closed_port()
+    with (
+        sampled(build, target(port)) as seen,
+        socket.create_server(("127.0.0.1", port)) as listener,
+    ):
+        time.sleep(0.3)
+        # connect(2) with AF_UNSPEC, as HAProxy suspends a listener.
+        assert ctypes.CDLL(None).connect(listener.fileno(), bytes(16), 16) == 0
+        time.sleep(0.3)
+    [listening], [dormant] = (
+        [each for each in seen[name] if os.getpid() in each["pids"]]
+        for name in ("listeners", "dormant")
+    )
+    assert listening["end"] < dormant["start"] < dormant["end"]
+    assert {each[1] for each in seen["usage"]} >= {os.getpid()}
 
 
 def test_process_lasts_from_start_to_end(build: Path) -> None:

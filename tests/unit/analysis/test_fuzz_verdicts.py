@@ -150,7 +150,7 @@ class Brute:
             "probes": len(window),
             "failures": dict(Counter(p[4] for p in lost)),
             "outages": [
-                {"from": about(start - entry["at"]), "to": about(end - entry["at"])}
+                {"from": about(start - entry["at"]), "to": about(end - entry["at"]), "share": 1.0}
                 for start, end, _ in found
             ],
             "answers": dict(Counter(p[6] for p in window if is_ok(p) and p[6])),

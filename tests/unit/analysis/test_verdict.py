@@ -139,11 +139,12 @@ def test_what_a_reload_did_is_told_in_seconds_from_it() -> None:
         "probes": 200,
         "failures": {"reset": 25, "refused": 15},
         "outages": (
-            {"from": pytest.approx(0.79), "to": pytest.approx(1.31)},
-            {"from": pytest.approx(1.79), "to": pytest.approx(2.11)},
+            {"from": pytest.approx(0.79), "to": pytest.approx(1.31), "share": 1.0},
+            {"from": pytest.approx(1.79), "to": pytest.approx(2.11), "share": 1.0},
         ),
         "slowest": pytest.approx(0.01),
         "answers": {"without": 160},
+        "new": False,
     }
     assert entry.reported_at == pytest.approx(2.05)
     assert entry.seconds == pytest.approx(4.0)

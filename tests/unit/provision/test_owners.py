@@ -46,6 +46,9 @@ class MadeUpTable(ProcessTable):
                 found.setdefault(each, []).append(pid)
         return found
 
+    def usage(self, pid: int) -> tuple[int, float, int] | None:
+        return (4096, 0.5, len(self.sockets[pid])) if pid in self.sockets else None
+
     def follow(self, pid: int) -> bool:
         self._followed_pids.add(pid)
         return pid in self.disks
@@ -133,3 +136,18 @@ def test_handed_over_socket_is_noticed_within_a_quarter_second(
     owners.holders({"100"}, 0.0)
     table.sockets[7], table.sockets[8] = set(), {"100"}
     assert owners.holders({"100"}, 0.25) == {"100": [8]}
+
+
+def test_use_of_haproxy_is_read_once_a_second(table: MadeUpTable, owners: Owners) -> None:
+    table.start(7, BUILD, "100", "101")
+    table.start(8, GUEST)
+    for number in range(30):
+        owners.holders({"100"}, number * 0.1)
+    assert owners.usage == [(at, 7, 4096, 0.5, 2) for at in (0.0, 1.0, 2.0)]
+
+
+def test_socket_is_kept_whether_it_listens_or_not(table: MadeUpTable, owners: Owners) -> None:
+    table.start(7, BUILD, "100", "101")
+    owners.holders({"100", "101"}, 0.0)
+    owners.holders({"100"}, 0.05)
+    assert (owners.keepers("101"), owners.keepers("102")) == ([7], [])
