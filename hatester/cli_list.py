@@ -14,7 +14,7 @@ from hatester.capture.host import host_names, load_host
 from hatester.matrix.models import Build, Kernel, load_matrix, matrix_names
 from hatester.matrix.plan import Wanted, make_plan
 from hatester.matrix.scenario import load_scenario
-from hatester.results.places import run_names
+from hatester.results.folder import run_names
 from hatester.results.store import find
 from hatester.util.errors import UserError
 from hatester.util.paths import HOSTS, LATEST, MATRIX, RESULTS

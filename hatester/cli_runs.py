@@ -23,7 +23,7 @@ from hatester.artifacts.apt import debian
 from hatester.artifacts.builder import workshop
 from hatester.cli import INTERRUPTED, NOT_MEASURED, NOT_MET, SKIP_COMMIT, limit_time
 from hatester.cli_plan import kernels_of, plan_cells, require_described
-from hatester.guests import engine, host, machines
+from hatester.guests import host, machines
 from hatester.guests.vagrant import Vagrant
 from hatester.matrix.kernel_spec import with_kernels, with_names
 from hatester.matrix.models import load_matrix
@@ -186,7 +186,7 @@ def export_cell(id_: str, folder: str, run: str) -> None:
 
 def examine_host(settings: Settings, *, is_json: bool) -> None:
     """Print whether everything is there that a run needs. Raises UserError if it is not."""
-    found = [*host.findings(), engine.finding(), mirror(settings)]
+    found = [*host.findings(), mirror(settings)]
     if is_json:
         print(
             json.dumps(

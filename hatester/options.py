@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hatester.analysis.outcomes import OUTCOMES
-from hatester.guests import engine
+from hatester.guests.host import CLOCKS
 from hatester.matrix.plan import Wanted
 from hatester.runner.run import Keep, RunOptions
 from hatester.runner.start_or_resume import NewRun
@@ -59,7 +59,7 @@ class Flags:
 
     def new(self, wanted: Wanted) -> NewRun:
         """Return how the cells of a new run are measured."""
-        require(self.clock, engine.CLOCKS, "--clock")
+        require(self.clock, CLOCKS, "--clock")
         own_ = own(
             self.config, self.after, wanted.scenarios, self.host, self.file, self.env, self.advise
         )

@@ -76,16 +76,15 @@ class Remote:
 
     def read(self, paths: Iterable[str]) -> dict[str, Answer]:
         """Return the files and folders at absolute paths, without the bodies of private keys."""
-        wanted = [*paths]
-        looks = [f"f={shlex.quote(path)}\n{_READ}" for path in wanted]
-        return {
-            path: _read(*outcome) for path, outcome in zip(wanted, self._look(looks), strict=True)
-        }
+        return self._look_at(paths, _READ)
 
     def count(self, paths: Iterable[str]) -> dict[str, Answer]:
         """Return how many lines the files at absolute paths have, without comments, as texts."""
+        return self._look_at(paths, _COUNT)
+
+    def _look_at(self, paths: Iterable[str], script: str) -> dict[str, Answer]:
         wanted = [*paths]
-        looks = [f"f={shlex.quote(path)}\n{_COUNT}" for path in wanted]
+        looks = [f"f={shlex.quote(path)}\n{script}" for path in wanted]
         return {
             path: _read(*outcome) for path, outcome in zip(wanted, self._look(looks), strict=True)
         }

@@ -23,8 +23,8 @@ from hatester.artifacts.builder import Image, Workshop
 from hatester.artifacts.disk import Tree
 from hatester.artifacts.ssh_keys import Keys
 from hatester.guests import host, machines, qmp
-from hatester.guests.engine import Engine
 from hatester.guests.guest import Guest, pack_program, start
+from hatester.guests.host import Engine
 from hatester.guests.vagrant import Vagrant
 from hatester.util import process
 from hatester.util.errors import MeasurementError, UserError

@@ -1,4 +1,4 @@
-"""The host: the needs of a run, and the host's description for the results."""
+"""The host: the needs of a run, the engine of its guests, and its description for the results."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from hatester.artifacts import cache
 from hatester.util import process
 from hatester.util.errors import UserError
 from hatester.util.paths import COMMAND
+from hatester.util.versions import is_older
 
 COMMANDS = {
     "qemu-system-x86_64": "runs the guests",
@@ -34,6 +35,14 @@ COMMANDS = {
     "ssh-keygen": "makes the guests' keys",
 }
 ACCELERATORS = ("auto", "kvm", "tcg")
+CLOCKS = ("auto", "virtual", "real")
+"""The clocks of guests: `virtual` follows the instructions that a guest executes, `real` the host's
+time. `auto` is virtual where guests are emulated."""
+_CPUS = 2
+"""Of a guest."""
+_FAIR_QEMU = "8.1"
+"""The first that shares a virtual clock out to several processors; before that, one that waits for
+another uses up the time of all (QEMU's commit 83ecdb18eb65)."""
 CACHE_DISK_BYTES = 3 * 2**30
 """Needed to make images and builds; those of the default matrix stay at 2 GiB."""
 GUEST_DISK_BYTES = 2**30
@@ -41,6 +50,19 @@ GUEST_DISK_BYTES = 2**30
 MEMORY_BYTES = 2**30
 """A guest has 512 MiB; QEMU and the host need some beside."""
 SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Engine:
+    """`accelerator` is kvm or tcg, `clock` virtual or real; `cpus` are each guest's."""
+
+    accelerator: str
+    clock: str
+    cpus: int
+
+    @property
+    def is_virtual(self) -> bool:
+        return self.clock == "virtual"
 
 
 @dataclass(frozen=True)
@@ -61,7 +83,7 @@ def is_kvm_usable() -> bool:
     return bool(flags & {"vmx", "svm"}) and os.access("/dev/kvm", os.R_OK | os.W_OK)
 
 
-def accelerator() -> str:
+def choose_accelerator() -> str:
     """Return `kvm` or `tcg`. Raises UserError where HATESTER_ACCEL is neither."""
     chosen = os.environ.get("HATESTER_ACCEL", "auto")
     if chosen not in ACCELERATORS:
@@ -69,6 +91,25 @@ def accelerator() -> str:
     if chosen != "auto":
         return chosen
     return "kvm" if is_kvm_usable() else "tcg"
+
+
+def choose_engine(clock: str = "auto") -> Engine:
+    """Return the engine for one of CLOCKS on this host. A virtual clock is always emulated.
+
+    Raises UserError where HATESTER_ACCEL names no accelerator.
+    """
+    accelerator = choose_accelerator()
+    if clock == "auto":
+        clock = "virtual" if accelerator == "tcg" else "real"
+    if clock == "virtual":
+        return Engine("tcg", clock, virtual_cpus(qemu_version()))
+    return Engine(accelerator, clock, _CPUS)
+
+
+def virtual_cpus(qemu: str) -> int:
+    """Return how many processors a guest has on the virtual clock of a QEMU, by its `--version`."""
+    found = re.search(r"version (\d+(?:\.\d+)*)", qemu)
+    return _CPUS if found and not is_older(found[1], _FAIR_QEMU) else 1
 
 
 def findings() -> Iterator[Finding]:
@@ -83,6 +124,7 @@ def findings() -> Iterator[Finding]:
     yield _memory()
     yield _disk()
     yield _loopback()
+    yield find_clock()
 
 
 def _ids() -> Finding:
@@ -99,7 +141,7 @@ def _ids() -> Finding:
 
 def _accelerator() -> Finding:
     try:
-        chosen = accelerator()
+        chosen = choose_accelerator()
     except UserError as error:
         return Finding("KVM", False, str(error).rstrip("."))
     if os.environ.get("HATESTER_ACCEL", "auto") != "auto":
@@ -141,6 +183,24 @@ def _loopback() -> Finding:
             return Finding("ports", True, "127.0.0.1 has free ones")
     except OSError as error:
         return Finding("ports", False, f"none can be had on 127.0.0.1: {error.strerror}")
+
+
+def find_clock() -> Finding:
+    """Return the clock of guests here, with its cost."""
+    try:
+        chosen = choose_engine()
+    except UserError as error:
+        return Finding("clock", False, str(error).rstrip("."))
+    if not chosen.is_virtual:
+        return Finding("clock", True, "real: guests live on the host's time")
+    cost = "two processors each"
+    if chosen.cpus == 1:
+        cost = (
+            "one processor each, on which HAProxy starts one thread (the setting `threads`: four);"
+            f" two need QEMU {_FAIR_QEMU} or later"
+        )
+    text = f"virtual: what the host does meanwhile changes no result; {cost}"
+    return Finding("clock", True, text)
 
 
 def has_memory_for() -> int:

@@ -25,8 +25,21 @@ from hatester.analysis.timeline import read as read_timeline
 from hatester.analysis.verdict import judge
 from hatester.matrix.plan import FLAGS, Cell, Task
 from hatester.matrix.scenario import AFTER, BEFORE, ROOT
-from hatester.results.folder import SUMS, is_listed, is_stored, parse, quarantine, read, store
-from hatester.results.places import PLAN, RUN, locate, make_folder, point_latest, require_place
+from hatester.results.folder import (
+    PLAN,
+    RUN,
+    SUMS,
+    is_listed,
+    is_stored,
+    locate_run,
+    make_run_folder,
+    parse,
+    point_latest,
+    quarantine,
+    read,
+    require_place,
+    store,
+)  # fmt: skip
 from hatester.util import locks
 from hatester.util.errors import UserError
 from hatester.util.files import UNFINISHED, remove, usable
@@ -275,7 +288,7 @@ def begin(
     """
     require_place(parent)
     started = _now()
-    folder = make_folder(parent, started.strftime("%Y%m%d-%H%M%S"))
+    folder = make_run_folder(parent, started.strftime("%Y%m%d-%H%M%S"))
     run = RunResult.model_validate(
         {
             **dict(origin or RunOrigin()),
@@ -305,7 +318,7 @@ def find(parent: Path, run: str) -> Results:
     UserError where there is no such run, its form is not known, or neither `plan.json` nor
     `run.json` is as it was written.
     """
-    folder = locate(parent, run)
+    folder = locate_run(parent, run)
     with usable(folder):
         loaded = _load(folder)
     results = Results(folder, loaded.run)

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from hatester.guests import host
-from hatester.guests.engine import Engine
+from hatester.guests.host import Engine
 from hatester.matrix.plan import Task
 from hatester.util import process
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from hatester.analysis.model import Measurement
 from hatester.analysis.outcomes import has_unsaid, lines, outcome
 from hatester.artifacts.builder import Materials
-from hatester.guests import engine, machines
+from hatester.guests import host, machines
 from hatester.guests.checkpoint import Starter
 from hatester.guests.guest import Guest
 from hatester.guests.vagrant import Vagrant
@@ -106,7 +106,7 @@ class Run:
         """
         self._progress.begin(self.planned)
         with machines.machines_folder(self.results.folder.name) as folder:
-            chosen = engine.choose(self.results.run.clock)
+            chosen = host.choose_engine(self.results.run.clock)
             self.vagrant = Vagrant(PROJECT, folder, chosen)
             jobs = self.options.jobs or guests_at_once(chosen)
             self._slots = threading.Semaphore(jobs)

@@ -8,8 +8,8 @@ import subprocess
 
 from hatester.artifacts.builder import Workshop
 from hatester.guests.checkpoint import single_guest
-from hatester.guests.engine import choose
 from hatester.guests.guest import build_root
+from hatester.guests.host import choose_engine
 from hatester.matrix.plan import Cell, Plan
 from hatester.runner.guest_plan import Order
 from hatester.runner.protocol import TaintedGuest, held
@@ -32,7 +32,7 @@ def open_shell(plan: Plan, shop: Workshop, steps: int, progress: Progress) -> No
         scenario=plan.scenarios[cell.scenario],
         method=cell.method,
     )
-    builds, engine = [cell.build], choose("real")
+    builds, engine = [cell.build], choose_engine("real")
     try:
         with (
             single_guest(shop, cell.kernel, builds, "shell", progress, engine) as guest,

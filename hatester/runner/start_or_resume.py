@@ -15,7 +15,7 @@ from hatester.analysis.outcomes import left_out
 from hatester.analysis.run import RunOrigin
 from hatester.artifacts.apt import Archive
 from hatester.artifacts.builder import Workshop, workshop
-from hatester.guests import engine, host
+from hatester.guests import host
 from hatester.guests.checkpoint import single_guest
 from hatester.guests.vagrant import Vagrant
 from hatester.matrix.build_spec import with_given
@@ -32,7 +32,7 @@ from hatester.matrix.plan import (
     without_unfit,
 )
 from hatester.matrix.scenario import ADVISED
-from hatester.results.places import require_place
+from hatester.results.folder import require_place
 from hatester.results.store import Results, begin, find
 from hatester.runner import config_scenarios
 from hatester.runner.like_host import Likeness, likeness
@@ -50,7 +50,7 @@ log = logging.getLogger(__name__)
 class NewRun:
     """A run that is to begin.
 
-    Each cell is measured with each of the `seeds`, on a `clock` of `engine.CLOCKS`. An address is
+    Each cell is measured with each of the `seeds`, on a `clock` of `host.CLOCKS`. An address is
     probed every `probe_interval` seconds; None: as the scenario has it. The scenarios are made from
     an `own` configuration, if there is one; `wanted` then selects from the cells. `captured` is the
     name of the host that guests are to be like, and `differs` lists the differences.
@@ -185,8 +185,8 @@ def _begin(
         plan = with_scenarios(plan, new.wanted, list(contents))
         plan = without_needless(plan) if new.own.is_advised and not new.wanted.settings else plan
     results = begin(
-        folder, host.describe(), plan.cells, plan.left_out,
-        new.seeds, engine.choose(new.clock).clock, new.probe_interval, _origin(plan, new, found),
+        folder, host.describe(), plan.cells, plan.left_out, new.seeds,
+        host.choose_engine(new.clock).clock, new.probe_interval, _origin(plan, new, found),
     )  # fmt: skip
     if new.own:
         config_scenarios.write(results.scenarios, new.own, contents)
@@ -210,7 +210,7 @@ def _survey(shop: Workshop, plan: Plan, own: Own, clock: str, progress: Progress
 
     Raises MeasurementError if none does, with the message of the first one.
     """
-    kernel, chosen = plan.cells[0].kernel, engine.choose(clock)
+    kernel, chosen = plan.cells[0].kernel, host.choose_engine(clock)
     refusals: list[MeasurementError] = []
     with single_guest(shop, kernel, plan.builds, "survey", progress, chosen) as guest:
         for build in plan.builds:

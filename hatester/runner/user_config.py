@@ -1,7 +1,7 @@
 """A configuration of the user's own, with its surroundings.
 
-Surroundings that were not provided are made (`hatester/matrix/surroundings/surroundings.py`), so
-that HAProxy accepts the configuration as it is.
+Surroundings that were not provided are made (`hatester/matrix/surroundings`), so that
+HAProxy accepts the configuration as it is.
 """
 
 from __future__ import annotations
@@ -15,10 +15,9 @@ from typing import Any
 from hatester.matrix.binds import datagrams, interfaces, ranges
 from hatester.matrix.haproxy_config import Line, parse
 from hatester.matrix.scenario import AFTER, BEFORE, ROOT
-from hatester.matrix.surroundings import health_checks, surroundings
+from hatester.matrix.surroundings import Surroundings, health_checks, surround
 from hatester.matrix.surroundings.addresses import names_of_servers
 from hatester.matrix.surroundings.placeholder_files import NOBODY
-from hatester.matrix.surroundings.surroundings import Surroundings
 from hatester.util.errors import UserError
 from hatester.util.paths import is_there
 from hatester.util.pem import BEGIN, PRIVATE, LookAlikes
@@ -58,7 +57,7 @@ class Own:
         """Return its surroundings. Raises UserError for a part that only the user can provide."""
         texts = dict(zip(self.names, (self.before, self.after), strict=True))
         given = {_path(name): text for name, text in self.files.items()}
-        return surroundings.surround(texts, given, self.env, self.look_alikes)
+        return surround(texts, given, self.env, self.look_alikes)
 
     @property
     def texts(self) -> dict[str, str]:

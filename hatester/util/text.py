@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import reprlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 _NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 _MARKDOWN = re.compile(r"[\\`*_\[\]<>|&]|~(?=\S)|(?<=\S)~")
@@ -78,12 +78,3 @@ def were(count: int) -> str:
 def spread(low: str, high: str, between: str = " to ") -> str:
     """Return a range of numbers, or the one that both are."""
     return low if low == high else f"{low}{between}{high}"
-
-
-def number_matches(pattern: re.Pattern[str], text: str) -> Iterator[tuple[int, re.Match[str]]]:
-    """Yield the matches of a pattern, each with the number of its line."""
-    line, position = 1, 0
-    for found in pattern.finditer(text):
-        line += text.count("\n", position, found.start())
-        position = found.start()
-        yield line, found

@@ -27,8 +27,8 @@ from hatester.capture import ssh
 from hatester.capture.remote import Remote
 from hatester.cli_artifacts import list_kernels
 from hatester.guests import qmp
-from hatester.guests.engine import Engine
 from hatester.guests.guest import Guest, build_root
+from hatester.guests.host import Engine
 from hatester.guests.vagrant import Vagrant
 from hatester.matrix.binds import Configuration
 from hatester.matrix.image_reference import reference

@@ -20,8 +20,8 @@ from hatester.artifacts.builder import Workshop, side_by_side
 from hatester.artifacts.mirrors import find_mirrors
 from hatester.artifacts.ssh_keys import find_keys
 from hatester.guests.checkpoint import single_guest
-from hatester.guests.engine import choose
 from hatester.guests.guest import Guest
+from hatester.guests.host import choose_engine
 from hatester.matrix.models import load_matrix
 from hatester.runner import config_scenarios
 from hatester.runner.survey import survey_configuration
@@ -64,7 +64,7 @@ def guest() -> Iterator[Guest]:
     with side_by_side() as pool:
         shop = Workshop(archive, load_matrix(MATRIX), find_keys(), pool)
         with single_guest(
-            shop, "6.1", BUILDS, "configurations", Progress(), choose("auto")
+            shop, "6.1", BUILDS, "configurations", Progress(), choose_engine("auto")
         ) as guest:
             yield guest
 

@@ -16,7 +16,7 @@ from hatester.artifacts.mirrors import find_mirrors
 from hatester.artifacts.ssh_keys import find_keys
 from hatester.guests import qmp
 from hatester.guests.checkpoint import single_guest
-from hatester.guests.engine import choose
+from hatester.guests.host import choose_engine
 from hatester.matrix.models import load_matrix
 from hatester.util.paths import MATRIX
 from hatester.util.progress import Progress
@@ -108,7 +108,9 @@ def production(tmp_path: Path) -> Iterator[Path]:
     archive = Archive(find_mirrors(None, None, None))
     with side_by_side() as pool:
         shop = Workshop(archive, load_matrix(MATRIX), find_keys(), pool)
-        with single_guest(shop, "6.1", ["2.2"], "production", Progress(), choose("real")) as guest:
+        with single_guest(
+            shop, "6.1", ["2.2"], "production", Progress(), choose_engine("real")
+        ) as guest:
             guest.run(PLAY)
             for name, text in (("haproxy.cfg", CONFIGURATION), ("errors/503.http", ERROR)):
                 file = tmp_path / name.replace("/", "-")

@@ -22,7 +22,7 @@ from hatester.artifacts.kernel import Kit
 from hatester.artifacts.ssh_keys import Keys
 from hatester.guests import checkpoint, host, qmp
 from hatester.guests.checkpoint import KIND, Starter
-from hatester.guests.engine import Engine
+from hatester.guests.host import Engine
 from hatester.guests.vagrant import Vagrant
 from hatester.util import process
 from hatester.util.errors import MeasurementError, UserError

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hatester.guests import host
-from hatester.guests.engine import Engine
+from hatester.guests.host import Engine
 from hatester.matrix.plan import Cell, Task
 from hatester.runner.queue import BATCH, Batch, Schedule, guests_at_once
 from hatester.util import process

@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from hatester.guests import engine, host
-from hatester.guests.engine import Engine, choose, virtual_cpus
+from hatester.guests import host
+from hatester.guests.host import Engine, choose_engine, find_clock, virtual_cpus
 from hatester.util.errors import UserError
 
 OLD = "QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7+deb12u18)\nCopyright (c) 2003-2022"
@@ -32,15 +32,15 @@ def test_the_clock_follows_the_accelerator_unless_the_user_decides(
 ) -> None:
     monkeypatch.setenv("HATESTER_ACCEL", accelerator)
     monkeypatch.setattr(host, "qemu_version", lambda: qemu)
-    assert choose(clock) == chosen
+    assert choose_engine(clock) == chosen
     assert chosen.is_virtual is (chosen.clock == "virtual")
 
 
 def test_an_accelerator_that_there_is_not_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HATESTER_ACCEL", "xen")
     with pytest.raises(UserError, match="the choices are"):
-        choose("real")
-    found = engine.finding()
+        choose_engine("real")
+    found = find_clock()
     assert not found.is_ok
     assert "the choices are" in found.text
 
@@ -73,6 +73,6 @@ def test_the_doctor_says_which_clock_guests_have_and_what_it_costs(
 ) -> None:
     monkeypatch.setenv("HATESTER_ACCEL", accelerator)
     monkeypatch.setattr(host, "qemu_version", lambda: qemu)
-    found = engine.finding()
+    found = find_clock()
     assert found.is_ok
     assert re.search(text, found.text)
