@@ -7,7 +7,6 @@ their own modules when they run.
 from __future__ import annotations
 
 import contextlib
-import difflib
 import io
 import logging
 import logging.handlers
@@ -16,17 +15,20 @@ import re
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 import invoke.program
 from invoke.exceptions import Exit, ParseError
+from invoke.parser.argument import Argument
 from invoke.parser.context import ParserContext
 from invoke.parser.parser import Parser
-from invoke.vendor import yaml
+from invoke.vendor.lexicon import Lexicon
 
+from hatester.cli_config import FILE, Config, require_settings
+from hatester.cli_parsing import explain, require_values
 from hatester.util import log
 from hatester.util.errors import MeasurementError, TimeIsUp, UserError
 from hatester.util.paths import COMMAND, PROJECT
@@ -46,13 +48,14 @@ _CLOSED_PIPE = 141
 
 BISECT = "bisect"
 """The command whose exit codes are git's."""
+_FLAGS = ("complete", "dry", "help", "print-completion-script", "search-root", "version")
+"""Invoke's flags that are taken. Others change how it finds tasks and starts processes, or name a
+further file of settings; `matrix --config` would have another meaning than `bisect --config`."""
+_LIST = partial(
+    Argument, names=("list", "l"), kind=bool, default=False, help="List the commands and exit."
+)
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)
 _FAULT_LOG_BYTES = 1 << 20
-_SECTIONS = ("run", "runners", "sudo", "tasks", "timeouts")
-"""The keys of invoke.yaml for which Invoke has keys of its own."""
-_UNKNOWN = re.compile(r"No idea what '(?P<word>.*)' is!", re.DOTALL)
-_MISSING = re.compile(r"'.*' did not receive required positional arguments: (?P<names>.*)")
-_VALUELESS = re.compile(r"Flag <Argument: (?P<name>\S+).*> needed value and was not given one!")
 
 
 @contextlib.contextmanager
@@ -175,7 +178,9 @@ class Program(invoke.program.Program):
     """
 
     def __init__(self) -> None:
-        super().__init__(name="hatester", binary="invoke", binary_names=["invoke"])
+        super().__init__(
+            name="hatester", binary="invoke", binary_names=["invoke"], config_class=Config
+        )
 
     def run(self, argv: list[str] | None = None, exit: bool = True) -> None:
         """Run a command line. Raises SystemExit with its code, also where Invoke would not."""
@@ -193,14 +198,30 @@ class Program(invoke.program.Program):
                 sys.exit(INTERRUPTED)
             raise
         except Exception as error:
-            is_full = isinstance(error, UserError)
-            print(error if is_full else report_fault(error), file=sys.stderr)
-            sys.exit(STOP_BISECTION if BISECT in self.argv else MISTAKE if is_full else FAULT)
+            is_mistake = isinstance(error, UserError)
+            print(displayable(str(error)) if is_mistake else report_fault(error), file=sys.stderr)
+            sys.exit(STOP_BISECTION if BISECT in self.argv else MISTAKE if is_mistake else FAULT)
+
+    @property
+    def initial_context(self) -> ParserContext:
+        """Return the flags that stand before a command, or anywhere after it."""
+        flags = [flag for flag in (*self.core_args(), *self.task_args()) if flag.name in _FLAGS]
+        return ParserContext(args=[*flags, _LIST()])
+
+    @property
+    def args(self) -> Lexicon:
+        """Return all flags that Invoke asks for; those that are not taken have their defaults."""
+        found = super().initial_context.args
+        for name, flag in self.core[0].args.items():
+            found[name] = flag
+        return found
 
     def parse_core(self, argv: list[str] | None) -> None:
         """Parse the flags before the first command."""
         with self._refusals():
             super().parse_core(argv)
+            if self.core.remainder and not self.args.complete.value:
+                raise ParseError("No idea what '--' is!")
 
     def parse_collection(self) -> None:
         """Load the commands."""
@@ -208,8 +229,8 @@ class Program(invoke.program.Program):
             super().parse_collection()
 
     def load_collection(self) -> None:
-        """Load the commands and invoke.yaml. Raises Exit for a file that Invoke cannot take."""
-        _require_mapping(PROJECT / "invoke.yaml")
+        """Load the commands and invoke.yaml. Raises UserError for a wrong file."""
+        require_settings(PROJECT / FILE)
         super().load_collection()
 
     def parse_tasks(self) -> None:
@@ -219,12 +240,15 @@ class Program(invoke.program.Program):
 
     def _make_parser(self) -> Parser:
         parser = super()._make_parser()
-        _require_values(self.core.unparsed, parser.contexts)
+        require_values(self.core.unparsed, parser.contexts)
         return parser
 
     def parse_cleanup(self) -> None:
-        """Show help or a list, if that was asked for."""
+        """Show help, a list or the version, if that was asked for."""
         with self._refusals():
+            if self.args.version.value:
+                self.print_version()
+                raise Exit
             super().parse_cleanup()
 
     def print_version(self) -> None:
@@ -247,12 +271,9 @@ class Program(invoke.program.Program):
         try:
             yield
         except ParseError as error:
-            context = error.context
-            name = context.name if context else None
-            is_bisect = name == BISECT
             known = sorted(self.collection.task_names) if hasattr(self, "collection") else []
-            code = STOP_BISECTION if is_bisect else MISTAKE
-            raise Exit(displayable(_sentence(error, known)), code=code) from error
+            code = STOP_BISECTION if BISECT in self.argv else MISTAKE
+            raise Exit(displayable(explain(error, known)), code=code) from error
 
 
 class _Output(io.TextIOWrapper):
@@ -276,73 +297,6 @@ class _Output(io.TextIOWrapper):
             if isinstance(error, BrokenPipeError):
                 raise
             raise UserError(f"Standard output cannot be written: {error.strerror}.") from error
-
-
-_load_yaml: Callable[[bytes], object] = yaml.safe_load
-
-
-def _require_mapping(file: Path) -> None:
-    if file.exists() and not file.is_file():
-        raise Exit(f"{file.name} is not a regular file.", code=MISTAKE)
-    try:
-        content = _load_yaml(file.read_bytes()) if file.exists() else None
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise Exit(displayable(f"{file.name} cannot be read: {reason}."), code=MISTAKE) from error
-    if not isinstance(content, dict | None):
-        raise Exit(f"{file.name}: expected keys, got {quoted(content)}.", code=MISTAKE)
-    for key in _SECTIONS:
-        value = (content or {}).get(key, {})
-        if not isinstance(value, dict):
-            raise Exit(f"{file.name}: {key}: expected keys, got {quoted(value)}.", code=MISTAKE)
-
-
-def _require_values(tokens: Sequence[str], contexts: Any) -> None:
-    """Raise ParseError for a flag without a value, or with an empty one.
-
-    To Invoke, a repeatable flag without a value selects everything; an empty one is most often a
-    variable of a shell that is not set.
-    """
-    context: ParserContext | None = None
-    is_value = False
-    for token, following in zip(tokens, [*tokens[1:], ""], strict=False):
-        name, sign, value = token.partition("=")
-        if is_value:
-            is_value = False
-        elif context and name in context.flags and context.flags[name].takes_value:
-            argument = context.flags[name]
-            is_value = not (sign or argument.optional or following in context.flags)
-            has_value = value if sign else argument.optional or (is_value and following)
-            if not has_value:
-                raise ParseError(f"Flag {argument!r} needed value and was not given one!", context)
-        elif token in contexts:
-            context = contexts[token]
-
-
-def _sentence(error: ParseError, commands: Sequence[str]) -> str:
-    """Return what Invoke refuses, what may have been meant, and where help is."""
-    context, text = error.context, str(error)
-    name = context.name if context and context.name else ""
-    place = f"{name}: " if name else ""
-    if found := _UNKNOWN.fullmatch(text):
-        word = found["word"]
-        flags = [*context.flags, *context.inverse_flags] if context and name else []
-        known = flags if word.startswith("-") else commands
-        close = difflib.get_close_matches(word.partition("=")[0], known, n=1)
-        guess = f"; did you mean {close[0]}?" if close else "."
-        if word.startswith("-"):
-            problem = f"{place}there is no flag {quoted(word)}{guess}"
-        elif name and not close:
-            problem = f"{place}{quoted(word)} belongs to no flag."
-        else:
-            name, problem = "", f"there is no command {quoted(word)}{guess}"
-    elif found := _MISSING.fullmatch(text):
-        problem = f"{place}expected {found['names'].replace(chr(39), '').upper()}."
-    elif found := _VALUELESS.fullmatch(text):
-        problem = f"{place}--{found['name'].strip('_').replace('_', '-')}: expected a value."
-    else:
-        problem = f"{place}{text}"
-    return f"{problem} Help: {COMMAND} {f'{name} ' if name else ''}--help"
 
 
 def main() -> None:

@@ -8,11 +8,8 @@ from dataclasses import dataclass, field
 
 from hatester.util import process
 from hatester.util.errors import UserError
-from hatester.util.text import quoted
 
 SECONDS = 60.0
-_URI = re.compile(r"[a-z][a-z+-]*:[!-~]+")
-"""A URI in a field of sources.list(5)."""
 
 
 @dataclass(frozen=True)
@@ -40,9 +37,6 @@ def find_mirrors(
             "No Debian mirror is known on this host; name one in invoke.yaml, as "
             "`mirror` and `security_mirror` under `hatester`."
         )
-    for uri in filter(None, (mirror, security, snapshot)):
-        if not _URI.fullmatch(uri):
-            raise UserError(f"{quoted(uri)} is not a mirror's URL; write spaces in it as %20.")
     return Mirrors(mirror.rstrip("/"), security.rstrip("/"), snapshot and snapshot.rstrip("/"))
 
 

@@ -12,11 +12,10 @@ import pydantic
 from hatester.matrix import image_reference
 from hatester.util.errors import UserError
 from hatester.util.paths import resolve_path
-from hatester.util.text import quoted
+from hatester.util.text import choices, quoted
 from hatester.util.validation import (
     Declaration,
     checked,
-    choices,
     content,
     load,
     require,

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from dataclasses import dataclass, fields
 from typing import Any
+from urllib.parse import urlsplit
 
 from hatester.util.errors import UserError
-from hatester.util.text import quoted
+from hatester.util.text import choices, quoted
 
 _VARIABLE = "INVOKE_HATESTER_"
+_FILE = "invoke.yaml: hatester"
+_URL = "http://deb.debian.org/debian"
 
 
 @dataclass(frozen=True)
@@ -27,33 +29,42 @@ _NAMES = [field.name for field in fields(Settings)]
 
 
 def read_settings(config: Any) -> Settings:
-    """Return the settings of Invoke's configuration. Raises UserError for a wrong one.
-
-    Invoke takes a variable of the environment only for a key that invoke.yaml has.
-    """
-    for name in os.environ:
-        if name.startswith(_VARIABLE):
-            _require_name(name.removeprefix(_VARIABLE).lower(), name)
+    """Return the settings of Invoke's configuration. Raises UserError for a wrong one."""
     content = config.get("hatester") or {}
     try:
-        written = dict(content)
+        written = {str(name): value for name, value in dict(content).items()}
     except (TypeError, ValueError):
         raise UserError(
-            f"invoke.yaml: hatester: expected keys ({', '.join(_NAMES)}), got {quoted(content)}."
+            f"{_FILE}: expected keys ({', '.join(_NAMES)}), got {quoted(content)}."
         ) from None
-    for name, value in written.items():
-        _require_name(str(name), "invoke.yaml: hatester")
-        if not isinstance(value, str | None):
-            raise UserError(f"invoke.yaml: hatester: {name}: expected a URL, got {quoted(value)}.")
-    variables = {name: os.environ.get(_VARIABLE + name.upper()) for name in _NAMES}
-    given = {name: variables[name] or written.get(name) for name in _NAMES}
-    return Settings(**{name: value for name, value in given.items() if value})
+    variables = {
+        name.removeprefix(_VARIABLE).lower(): value
+        for name, value in os.environ.items()
+        if name.startswith(_VARIABLE)
+    }
+    found = {name: url for name, url in written.items() if _is_set(name, url, f"{_FILE}: {name}")}
+    for name, url in variables.items():
+        if _is_set(name, url, _VARIABLE + name.upper()):
+            found[name] = url
+    return Settings(**found)
 
 
-def _require_name(name: str, place: str) -> None:
+def _is_set(name: str, url: object, place: str) -> bool:
+    """Return whether a setting has a value. Raises UserError for an unknown one, or a wrong URL."""
     if name not in _NAMES:
-        close = difflib.get_close_matches(name, _NAMES, n=1)
-        guess = f"; did you mean {close[0]}?" if close else ""
-        raise UserError(
-            f"{place}: there is no setting {quoted(name)}{guess} (there are: {', '.join(_NAMES)})."
-        )
+        raise UserError(f"{place}: there is no such setting{choices(name, _NAMES)}.")
+    if url and not _is_url(url):
+        raise UserError(f"{place}: expected a URL such as {_URL}, got {quoted(url)}.")
+    return bool(url)
+
+
+def _is_url(text: object) -> bool:
+    """Return whether something is a URL that apt takes (sources.list(5)), and requests."""
+    if not (isinstance(text, str) and text.isascii() and text.isprintable() and " " not in text):
+        return False
+    try:
+        parts = urlsplit(text)
+        has_host = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+    return has_host if parts.scheme in ("http", "https") else parts.scheme == "file"

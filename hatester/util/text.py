@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 import reprlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 _NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 _MARKDOWN = re.compile(r"[\\`*_\[\]<>|&]|~(?=\S)|(?<=\S)~")
@@ -78,3 +79,10 @@ def were(count: int) -> str:
 def spread(low: str, high: str, between: str = " to ") -> str:
     """Return a range of numbers, or the one that both are."""
     return low if low == high else f"{low}{between}{high}"
+
+
+def choices(name: str, known: Sequence[str]) -> str:
+    """Return what there is, for a user who named something else, and a guess at what was meant."""
+    close = difflib.get_close_matches(name, known, n=1)
+    guess = f"; did you mean {close[0]}?" if close else ""
+    return printable(f"{guess} (there are: {', '.join(known) or 'none'})")

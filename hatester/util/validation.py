@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,7 +12,7 @@ import yaml
 
 from hatester.util.errors import UserError
 from hatester.util.paths import is_there
-from hatester.util.text import brief, printable, quoted
+from hatester.util.text import brief, choices, printable, quoted
 
 MOST_CHARACTERS = 4 << 20
 """Of a file: PyYAML takes ten seconds for a million."""
@@ -193,10 +192,3 @@ def require(name: str, known: Iterable[str], place: str) -> None:
     there = list(known)
     if name not in there:
         raise UserError(f"{place}: there is no {quoted(name)}{choices(name, there)}.")
-
-
-def choices(name: str, known: list[str]) -> str:
-    """Return what there is, for a user who named something else, and a guess at what was meant."""
-    close = difflib.get_close_matches(name, known, n=1)
-    guess = f"; did you mean {close[0]}?" if close else ""
-    return printable(f"{guess} (there are: {', '.join(known) or 'none'})")

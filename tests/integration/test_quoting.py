@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 
 from hatester import cli_runs
 from hatester.artifacts import disk
-from hatester.artifacts.apt import Archive
+from hatester.artifacts.apt import Archive, debian
 from hatester.artifacts.deb import read_deb, unpack
 from hatester.artifacts.disk import Tree
-from hatester.artifacts.mirrors import Mirrors, find_mirrors
+from hatester.artifacts.mirrors import Mirrors
 from hatester.capture import ssh
 from hatester.capture.remote import Remote
 from hatester.cli_artifacts import list_kernels
@@ -37,7 +37,7 @@ from hatester.matrix.plan import Cell
 from hatester.results.store import Results
 from hatester.util import process
 from hatester.util.errors import MeasurementError, UserError
-from hatester.util.settings import Settings
+from hatester.util.settings import Settings, read_settings
 from provision.guest import transcript
 from provision.guest.methods import systemd_variable, systemd_words
 from tests.factories.cells import run_of, shown
@@ -230,8 +230,9 @@ def test_apt_refuses_a_misreadable_folder(
 @given(names | st.builds("http://{}".format, names))
 def test_mirror_is_one_field_or_refused(uri: str) -> None:
     assume(uri)
-    with refused("is not a mirror's URL"):
-        lines = Archive(find_mirrors(uri, uri, uri)).sources("trixie-backports").split("\n")
+    with refused("expected a URL such as"):
+        settings = read_settings({"hatester": {"mirror": uri, "security_mirror": uri}})
+        lines = debian(settings).sources("trixie-backports").split("\n")
         fields = [line.split() for line in lines]
         assert [len(each) for each in fields] == [5, 5, 0]
         assert [each[0] for each in fields[:2]] == ["deb", "deb"]

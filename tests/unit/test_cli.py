@@ -80,7 +80,7 @@ def test_what_is_done_within_its_time_limit_is_not_ended_later() -> None:
         (("plan", "--kernel", "--json"), "plan: --kernel: expected a value. Help: "),
         (("matrix", "--jobs"), "matrix: --jobs: expected a value. Help: "),
         (("shell",), "shell: expected CELL. Help: ./bootstrap invoke shell --help"),
-        (("--lost",), "there is no flag '--lost'. Help: "),
+        (("--lost",), "there is no flag '--lost'; did you mean --list? Help: "),
     ],
 )
 def test_a_refused_flag_ends_with_2_and_names_what_is_near(
@@ -157,8 +157,8 @@ def test_an_interruption_before_a_command_begins_is_not_a_verdict(
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        ("x", "invoke.yaml: expected keys, got 'x'."),
-        ("a: [", "invoke.yaml cannot be read: while parsing a flow node"),
+        ("x", "invoke.yaml: expected the key hatester, got 'x'."),
+        ("a: [", "invoke.yaml, line 1: it is not YAML: "),
         ("a: \x00", "invoke.yaml cannot be read: "),
     ],
 )

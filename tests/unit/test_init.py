@@ -48,7 +48,7 @@ def test_nothing_is_overwritten(tmp_path: Path, kind: str) -> None:
             "init: there is no 'setting' (there are: scenario, matrix, expectation).",
         ),
         (("scenario", "../x"), "init: '../x' cannot name a new scenario: expected letters, digits"),
-        (("matrix", ""), "init: '' cannot name a new matrix: expected letters, digits"),
+        (("matrix", ""), "init: expected NAME."),
         (("matrix", "kernels"), "init: 'kernels' cannot name a new matrix: expected letters, "),
         (("scenario",), "init: expected NAME."),
     ],
