@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from hatester.analysis.model import (
     AddressResult,
@@ -95,11 +95,33 @@ def shown(
     interval: float = 0.02,
     lateness: float = 0.0,
     release: str = "6.1.0-49-cloud-amd64",
-    accelerator: str = "tcg",
+    accelerator: Literal["kvm", "tcg"] = "tcg",
 ) -> CellResult:
     """Return a cell of one reload; .44 should have answered, unless `unasked`, and .43 was away."""
     is_asked = verdict != "unasked"
-    quality = Quality(
+    asked = _address(is_asked, verdict if is_asked else None, seconds, lost, probes)
+    addresses = {A43: _address(False, None, 9.0, 500, probes), A44: asked}
+    judgement = Judgement.model_validate(
+        {
+            "verdict": verdict,
+            "silent": silent,
+            "ended": None,
+            "error": None,
+            "explanation": f"it is {verdict}",
+            "causes": (),
+            "quality": _quality(probes, interval, lateness),
+            "checks": (),
+            "reloads": (_reload(verdict, silent, addresses),),
+        }
+    )
+    name = id_.split("/", maxsplit=1)[0]
+    kernel = GuestKernel(name=name, release=release, accelerator=accelerator)
+    seeded = {} if seed is None else {"seed": seed}
+    return cell_result(id_, judgement, repetition, clock=clock, cpus=cpus, kernel=kernel, **seeded)
+
+
+def _quality(probes: int, interval: float, lateness: float) -> Quality:
+    return Quality(
         verdict="late" if lateness > interval else "good",
         interval=interval,
         lateness_p50=lateness,
@@ -108,7 +130,10 @@ def shown(
         probes=2 * probes,
         burden=0.1,
     )
-    reload_ = ReloadResult.model_validate(
+
+
+def _reload(verdict: str, silent: bool, addresses: dict[str, AddressResult]) -> ReloadResult:
+    return ReloadResult.model_validate(
         {
             "step": 6,
             "config": "with",
@@ -126,31 +151,9 @@ def shown(
             "processes": None,
             "counters": {},
             "listeners": (),
-            "addresses": {
-                A43: _address(False, None, 9.0, 500, probes),
-                A44: _address(is_asked, verdict if is_asked else None, seconds, lost, probes),
-            },
+            "addresses": addresses,
         }
     )
-    judgement = Judgement.model_validate(
-        {
-            "verdict": verdict,
-            "silent": silent,
-            "ended": None,
-            "error": None,
-            "explanation": f"it is {verdict}",
-            "causes": (),
-            "quality": quality,
-            "checks": (),
-            "reloads": (reload_,),
-        }
-    )
-    kernel = {"name": id_.split("/", maxsplit=1)[0], "release": release, "accelerator": accelerator}
-    seeded = {} if seed is None else {"seed": seed}
-    return cell_result(
-        id_, judgement, repetition, clock=clock, cpus=cpus, **seeded,
-        kernel=GuestKernel.model_validate(kernel),
-    )  # fmt: skip
 
 
 def _address(

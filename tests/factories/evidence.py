@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -26,9 +27,20 @@ PROCESSES = [
     {"pid": NEW, "kind": "worker", "start": 1.25, "end": 9.0},
     {"pid": STRANGER, "kind": "stranger", "start": 0.5, "end": 9.0},
 ]
+QUIET = {
+    "life": 5.0,
+    "configurations": CONFIGURATIONS,
+    "sampling": {"interval": 0.05, "samples": 120, "cpu_seconds": 0.1, "seconds": 6.0},
+    "steps": [{"step": 1, "verb": "start", "what": "without", "at": 0.0, "commands": []}],
+    "checks": [],
+    "ended": None,
+    "lacking": [],
+}
+"""The part of the evidence that all cells have alike."""
 COUNTERS = {"TcpExt.ListenOverflows": 0}
 
 Failures = Mapping[str, Sequence[tuple[float, float, str]]]
+MISSING: Failures = {A43: [(0.0, math.inf, "unreachable")]}
 
 
 def reload(**changes: Any) -> dict[str, Any]:
@@ -85,40 +97,52 @@ def evidence(
 ) -> dict[str, Any]:
     """Return the content of `timeline.json`.
 
-    `failures` are, by address, the times from when to when what is sent fails, and how; .43 is
-    not there. `answers` has, from when on, which configuration answers.
+    `failures` are, by address, the stretches in which probes fail, and how; .43 is not there.
+    `answers` are the configurations that answer, each with the time from which on.
     """
-    windows = {A43: [(0.0, math.inf, "unreachable")], **(failures or {})}
-    probes: list[list[Any]] = []
-    for index, label in enumerate(labels):
-        for number in range(int(end / interval)):
-            due = number * interval + index * interval / len(labels)
-            sent = due + late
-            outcome = next(
-                (how for start, stop, how in windows.get(label, ()) if start <= sent < stop), "ok"
-            )
-            answer = [name for since, name in answers if since <= sent][-1]
-            configuration = answer if outcome == "ok" else None
-            probes.append([index, due, sent, sent + takes, outcome, None, configuration])
-    return {
+    windows = {**MISSING, **(failures or {})}
+    return copy.deepcopy(QUIET) | {
         "seed": seed,
         "clock": clock,
         "interval": interval,
-        "life": 5.0,
         "addresses": list(labels),
-        "configurations": CONFIGURATIONS,
-        "steps": [{"step": 1, "verb": "start", "what": "without", "at": 0.0, "commands": []}],
-        "probes": sorted(probes, key=lambda probe: probe[1]),
+        "probes": [
+            _probe(number % len(labels), at, at + late, takes, windows, labels, answers)
+            for number in range(int(end / interval) * len(labels))
+            for at in [number * interval / len(labels)]
+        ],
         "listeners": list(listeners),
         "processes": list(processes),
         "probing": {"cpu_seconds": burden * 12.0, "seconds": 6.0, "processors": 2},
-        "sampling": {"interval": 0.05, "samples": 120, "cpu_seconds": 0.1, "seconds": 6.0},
         "log": [list(line) for line in log],
         "reloads": [reload()] if reloads is None else list(reloads),
-        "checks": [],
-        "ended": None,
-        "lacking": [],
     }
+
+
+def _probe(
+    index: int, due: float, sent: float, takes: float,
+    windows: Failures, labels: Sequence[str], answers: Sequence[tuple[float, str | None]],
+) -> list[Any]:  # fmt: skip
+    stretches = windows.get(labels[index], ())
+    outcome = next((how for start, stop, how in stretches if start <= sent < stop), "ok")
+    answer = [name for since, name in answers if since <= sent][-1]
+    return [index, due, sent, sent + takes, outcome, None, answer if outcome == "ok" else None]
+
+
+def storm(number: int, length: float) -> list[dict[str, Any]]:
+    """Return reloads `length` seconds apart, none of which waits for the one before."""
+    return [
+        reload(
+            step=4 + each,
+            config=("with", "without")[each % 2],
+            at=AT + each * length,
+            until=AT + (each + 1) * length,
+            reported=None,
+            reported_at=None,
+            steady=each == number - 1,
+        )
+        for each in range(number)
+    ]
 
 
 def everywhere(*stretches: tuple[float, float, str]) -> Failures:

@@ -157,17 +157,12 @@ class Disk:
             return operate
 
         def opened(path: Any, mode: str = "r", *args: Any, **options: Any) -> IO[Any]:
-            if not self._is_here(path):
-                return open_file(path, mode, *args, **options)
-            self._operate()
-            if mode != "w":
-                return open_file(path, mode, *args, **options)
-            return io.TextIOWrapper(io.BufferedWriter(_File(self, path)), encoding="utf-8")
-
-        def synced(file: int) -> None:
-            self._operate()
-            with self._unwatched():
-                self._note(Path(f"/proc/self/fd/{file}").resolve())
+            is_here = self._is_here(path)
+            if is_here:
+                self._operate()
+            if is_here and mode == "w":
+                return io.TextIOWrapper(io.BufferedWriter(_File(self, path)), encoding="utf-8")
+            return open_file(path, mode, *args, **options)
 
         with pytest.MonkeyPatch.context() as patch:
             for name in _BY_PATH:
@@ -175,8 +170,13 @@ class Disk:
             for name in _BY_DESCRIPTOR:
                 patch.setattr(os, name, by_descriptor(name))
             patch.setattr(io, "open", opened)
-            patch.setattr(os, "fsync", synced)
+            patch.setattr(os, "fsync", self._sync)
             yield self
+
+    def _sync(self, file: int) -> None:
+        self._operate()
+        with self._unwatched():
+            self._note(Path(f"/proc/self/fd/{file}").resolve())
 
     def close(self) -> None:
         for each in self._held.values():

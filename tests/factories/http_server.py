@@ -34,8 +34,7 @@ def web() -> Iterator[Web]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            wanted = self.headers.get("Range")
-            state.asked.append((self.path, wanted))
+            state.asked.append((self.path, wanted := self.headers.get("Range")))
             content = state.files.get(unquote(self.path))
             if state.statuses:
                 self.send_error(state.statuses.pop(0))
@@ -52,8 +51,8 @@ def web() -> Iterator[Web]:
             self.send_response(206 if wanted else 200)
             self.send_header("Content-Length", str(len(content) - begin))
             if wanted:
-                last, size = len(content) - 1, len(content)
-                self.send_header("Content-Range", f"bytes {begin}-{last}/{size}")
+                stretch = f"{begin}-{len(content) - 1}/{len(content)}"
+                self.send_header("Content-Range", f"bytes {stretch}")
             self.end_headers()
             ends = [each for each in (state.breaks_after, state.stalls_after) if each is not None]
             self.wfile.write(content[begin:][: min(ends, default=None)])

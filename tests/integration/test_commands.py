@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from hatester.capture.host import load_host
+from hatester.cli import MISTAKE
 from hatester.util.paths import PROJECT
 from tests.factories.project import INVOKE, call, copy_matrix, invoke
 from tests.factories.servers import BEHAVIOURS, server
@@ -150,3 +151,20 @@ def test_bootstrap_alone_says_what_there_is(words: list[str], code: int) -> None
     done = subprocess.run([PROJECT / "bootstrap", *words], check=False, capture_output=True)
     assert done.returncode == code
     assert b"./bootstrap invoke --list" in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("words", [("plan",), ("plan", "--help"), ("--help",), ("--list",)])
+def test_full_output_is_a_sentence(words: tuple[str, ...]) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*INVOKE, *words], check=False, stdout=full, stderr=subprocess.PIPE, text=True,
+            cwd=PROJECT,
+        )  # fmt: skip
+    assert done.returncode == MISTAKE
+    assert done.stderr == "Standard output cannot be written: No space left on device.\n"
+
+
+def test_other_locale_is_served() -> None:
+    done = invoke("plan", "--setting", "é", PYTHONIOENCODING="ascii")
+    assert (done.returncode, done.stdout) == (MISTAKE, "")
+    assert done.stderr.startswith(r"--setting: there is no '\xe9'")

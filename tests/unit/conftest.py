@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 
 from tests.factories.cache import own_cache
-from tests.factories.failing_disk import memory
 
-__all__ = ["memory", "own_cache"]
+__all__ = ["own_cache"]
 
 EVERYWHERE = {"sh", "cp", "sha256sum", Path(sys.executable).name}
 """Programs that every host has which can run these tests."""

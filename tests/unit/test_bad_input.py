@@ -15,7 +15,7 @@ from hatester.artifacts import haproxy
 from hatester.cli import MISTAKE, STOP_BISECTION
 from hatester.util.errors import MeasurementError
 from hatester.util.paths import PROJECT
-from tests.factories.project import INVOKE, call, copy_matrix, invoke
+from tests.factories.project import call, copy_matrix
 
 ID = "6.1/2.2/plain/lost-address/signal"
 CELL = "is not a cell's id: kernel/build/setting/scenario/method"
@@ -354,20 +354,3 @@ def test_a_suite_without_such_a_build_is_refused(
         done = call_offline(*words, "--haproxy", "nope:9.9", folder=place)
         assert (done.returncode, done.stdout) == (MISTAKE, "")
         assert done.stderr == "--haproxy nope:9.9: the mirror has no suite nope with 9.9.\n"
-
-
-@pytest.mark.parametrize("words", [("plan",), ("plan", "--help"), ("--help",), ("--list",)])
-def test_a_full_standard_output_is_a_sentence(words: tuple[str, ...]) -> None:
-    with Path("/dev/full").open("w") as full:
-        done = subprocess.run(
-            [*INVOKE, *words], check=False, stdout=full, stderr=subprocess.PIPE, text=True,
-            cwd=PROJECT,
-        )  # fmt: skip
-    assert done.returncode == MISTAKE
-    assert done.stderr == "Standard output cannot be written: No space left on device.\n"
-
-
-def test_what_a_locale_cannot_show_is_replaced() -> None:
-    done = invoke("plan", "--setting", "é", PYTHONIOENCODING="ascii")
-    assert (done.returncode, done.stdout) == (MISTAKE, "")
-    assert done.stderr.startswith(r"--setting: there is no '\xe9'")

@@ -2,19 +2,10 @@
 
 from __future__ import annotations
 
-import copy
-import json
-import random
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from hatester.analysis.model import Judgement
-from hatester.analysis.outcomes import SEVERITY
-from hatester.analysis.verdict import is_same_version
-from provision.guest.connections import OUTCOMES
 from tests.factories.evidence import (
     A43,
     A44,
@@ -22,89 +13,15 @@ from tests.factories.evidence import (
     AT,
     LABELS,
     OLD,
-    STATS,
     UNTIL,
-    everywhere,
     evidence,
     held,
     judge,
-    listener,
     reload,
+    storm,
 )
-from tests.factories.hostile import examples
 
 EXPECTED = LABELS[1:]
-FAILURES = [outcome for outcome in OUTCOMES if outcome != "ok"]
-
-windows = st.lists(
-    st.tuples(
-        st.floats(AT, UNTIL), st.floats(0.0, 3.0), st.sampled_from(FAILURES)
-    ).map(lambda each: (each[0], each[0] + each[1], each[2])),
-    max_size=3,
-)  # fmt: skip
-failing = st.fixed_dictionaries(dict.fromkeys(EXPECTED, windows))
-
-
-@given(
-    interval=st.sampled_from([0.02, 0.05]),
-    start=st.floats(AT, AT + 1.0),
-    length=st.floats(0.101, 2.0),
-)
-def test_an_outage_is_as_long_as_it_was_to_one_interval_at_either_end(
-    interval: float, start: float, length: float
-) -> None:
-    found = judge(evidence({A45: [(start, start + length, "reset")]}, interval=interval))
-    address = found.reloads[0].addresses[A45]
-    assert (found.verdict, address.verdict) == ("outage", "outage")
-    assert length - 1e-6 <= address.outage_seconds <= length + 2 * interval + 1e-6
-
-
-@given(failing)
-def test_the_arithmetic_holds_whatever_befalls(
-    failures: dict[str, list[tuple[float, float, str]]],
-) -> None:
-    source = evidence(failures, interval=0.05)
-    found = judge(source)
-    [entry] = found.reloads
-    for label in EXPECTED:
-        address = entry.addresses[label]
-        answered = sum(address.answers.values())
-        assert answered + sum(address.failures.values()) == address.probes == 80
-        for outage in address.outages:
-            assert -0.05 <= outage.start < outage.end <= entry.seconds
-        lengths = [outage.end - outage.start for outage in address.outages]
-        assert address.outage_seconds == pytest.approx(sum(lengths), abs=1e-5)
-        assert bool(address.outages) == (address.verdict in ("outage", "down"))
-        assert bool(address.failures) == (address.verdict != "ok")
-    verdicts = [entry.addresses[label].verdict for label in EXPECTED]
-    assert found.verdict == entry.verdict == max(verdicts, key=SEVERITY.index)
-    assert Judgement.model_validate_json(found.to_json()) == found
-
-
-@given(failing, st.randoms(use_true_random=False))
-def test_the_order_of_addresses_and_probes_does_not_matter(
-    failures: dict[str, list[tuple[float, float, str]]], chance: random.Random
-) -> None:
-    source = evidence(failures, interval=0.05)
-    other = copy.deepcopy(source)
-    chance.shuffle(other["addresses"])
-    for probe in other["probes"]:
-        probe[0] = other["addresses"].index(source["addresses"][probe[0]])
-    chance.shuffle(other["probes"])
-    there, here = judge(other), judge(source)
-    assert (there.verdict, there.silent, there.quality) == (here.verdict, here.silent, here.quality)
-    assert there.reloads[0].addresses == here.reloads[0].addresses
-
-
-@examples(0.4)
-@given(failing)
-def test_the_same_evidence_makes_the_same_judgement_and_is_left_as_it_is(
-    failures: dict[str, list[tuple[float, float, str]]],
-) -> None:
-    source = evidence(failures, interval=0.05, listeners=held((0.0, 6.0, (OLD,))))
-    before = copy.deepcopy(source)
-    assert judge(source) == judge(json.loads(json.dumps(source)))
-    assert source == before
 
 
 @pytest.mark.parametrize(
@@ -232,21 +149,6 @@ def test_a_cell_is_as_bad_as_its_worst_reload() -> None:
     assert [entry.verdict for entry in found.reloads] == ["ok", "outage", "lossy"]
 
 
-def storm(number: int, length: float) -> list[dict[str, Any]]:
-    return [
-        reload(
-            step=4 + each,
-            config=("with", "without")[each % 2],
-            at=AT + each * length,
-            until=AT + (each + 1) * length,
-            reported=None,
-            reported_at=None,
-            steady=each == number - 1,
-        )
-        for each in range(number)
-    ]
-
-
 def test_in_a_storm_an_outage_is_as_long_as_it_was_and_no_dead_address() -> None:
     found = judge(evidence({A44: [(1.5, 2.5, "reset")]}, reloads=storm(10, 0.3)))
     assert found.verdict == "outage"
@@ -258,129 +160,9 @@ def test_in_a_storm_an_address_that_never_comes_back_is_down() -> None:
     assert judge(evidence({A44: [(1.5, 9.0, "reset")]}, reloads=storm(10, 0.3))).verdict == "down"
 
 
-@examples(0.6)
-@given(failing, st.integers(1, 12), st.floats(0.001, 0.3))
-def test_any_storm_is_judged(
-    failures: dict[str, list[tuple[float, float, str]]], number: int, length: float
-) -> None:
-    listeners = [*held((0.0, 1.3, (OLD,))), listener(STATS, 2.0, 2.0), listener(A44, 3.0, 5.0, 1)]
-    found = judge(
-        evidence(failures, interval=0.05, reloads=storm(number, length), listeners=listeners)
-    )
-    assert found.verdict in SEVERITY
-    assert len(found.reloads) == number
-    assert found.explanation
-
-
-def test_without_a_reload_nothing_was_measured() -> None:
-    found = judge(evidence(reloads=[]))
-    assert (found.verdict, found.explanation) == ("error", "no reload was observed")
-    assert (found.silent, found.reloads) == (None, ())
-
-
-def test_what_was_not_well_before_the_reload_is_no_verdict_on_the_reload() -> None:
-    found = judge(evidence({A45: [(0.9, 9.0, "refused")], A44: [(0.9, 1.0, "refused")]}))
-    assert (found.verdict, found.explanation) == (
-        "error",
-        "before any reload, 192.168.42.44:80 and 192.168.42.45:80 refused the connection",
-    )
-
-
-def test_what_was_not_well_long_before_the_reload_does_not_matter() -> None:
-    assert judge(evidence({A45: [(0.0, AT - 1.01, "refused")]})).verdict == "ok"
-
-
-@pytest.mark.parametrize("probes", [[], None])
-def test_an_expected_address_that_was_never_asked_cannot_be_judged(probes: Any) -> None:
-    source = evidence()
-    asked = [probe for probe in source["probes"] if source["addresses"][probe[0]] != STATS]
-    source["probes"] = asked if probes is None else probes
-    found = judge(source)
-    assert found.verdict == "error"
-    label = STATS if probes is None else A44
-    assert found.explanation == f"in the reload of step 6, {label} was never asked"
-
-
-def test_in_a_reload_shorter_than_two_intervals_an_address_may_be_unasked() -> None:
-    source = evidence(reloads=[reload(until=AT + 0.03, steady=False), reload(step=7, at=AT + 0.03)])
-    source["probes"] = [probe for probe in source["probes"] if not AT <= probe[2] < AT + 0.03]
-    found = judge(source)
-    assert (found.verdict, found.reloads[0].addresses[A44].probes) == ("ok", 0)
-
-
-@pytest.mark.parametrize(("late", "verdict"), [(0.0, "good"), (0.019, "good"), (0.021, "late")])
-def test_a_prober_that_slips_by_an_interval_is_late(late: float, verdict: str) -> None:
-    quality = judge(evidence(late=late)).quality
-    assert quality
-    assert quality.model_dump() == {
-        "verdict": verdict,
-        "lateness_p50": pytest.approx(late),
-        "lateness_p99": pytest.approx(late),
-        "lateness_max": pytest.approx(late),
-        "probes": 1200,
-        "interval": 0.02,
-        "burden": pytest.approx(0.108, abs=0.001),
-    }
-
-
-@pytest.mark.parametrize(
-    ("said", "package", "same"),
-    [
-        ("2.2.9-2+deb11u6", "2.2.9-2+deb11u6", True),
-        ("3.2.26-1", "1:3.2.26-1+b2", True),
-        ("3.2.26-1", "3.2.26-2", False),
-        ("2.2.9", "2.2.9-2+deb11u6", False),
-    ],
-)
-def test_haproxys_version_is_compared_with_the_packages(
-    said: str, package: str, same: bool
-) -> None:
-    assert is_same_version(said, package) is same
-
-
-def test_on_the_virtual_clock_watching_may_take_less_of_the_guest() -> None:
-    failures = everywhere((1.5, 3.0, "timeout"))
-    assert judge(evidence(failures, burden=0.3, clock="virtual")).verdict == "outage"
-    assert judge(evidence(failures, burden=0.4, clock="real")).verdict == "outage"
-    found = judge(evidence(failures, burden=0.4, clock="virtual"))
-    assert (found.verdict, found.quality and found.quality.verdict) == ("error", "heavy")
-
-
-def test_on_the_virtual_clock_the_host_cannot_keep_the_guest_from_running() -> None:
-    found = judge(evidence(everywhere((1.5, 3.0, "timeout")), late=0.6, clock="virtual"))
-    assert (found.verdict, found.quality and found.quality.verdict) == ("outage", "late")
-
-
 def test_the_gap_of_a_racing_reload_is_kept() -> None:
     found = judge(evidence(reloads=[reload(gap=0.037), reload(step=7, at=UNTIL, until=5.9)]))
     assert [each.gap for each in found.reloads] == [0.037, None]
-
-
-def test_where_watching_took_too_much_of_the_guest_nothing_is_said_of_haproxy() -> None:
-    failures = everywhere((1.5, 3.0, "timeout"))
-    assert judge(evidence(failures, burden=0.5)).verdict == "outage"
-    found = judge(evidence(failures, burden=0.8))
-    assert (found.verdict, found.quality and found.quality.verdict) == ("error", "heavy")
-    assert found.explanation.startswith("watching took 81% of the guest's processors")
-
-
-def test_where_the_host_kept_the_guest_from_running_nothing_is_said_of_haproxy() -> None:
-    failures = everywhere((1.5, 3.0, "timeout"))
-    assert judge(evidence(failures, late=0.4)).verdict == "outage"
-    found = judge(evidence(failures, late=0.6))
-    assert (found.verdict, found.quality and found.quality.verdict) == ("error", "starved")
-    assert "one probe of a hundred was sent 0.60 s late or more" in found.explanation
-
-
-def test_a_reload_that_leaves_nothing_to_ask_is_never_ok() -> None:
-    alone = reload(present=[], reported="failure")
-    found = judge(
-        {**evidence(reloads=[alone]), "configurations": {"with": [A43], "without": [A43]}}
-    )
-    assert (found.verdict, found.silent) == ("unasked", False)
-    assert found.reloads[0].verdict == "unasked"
-    assert "nothing was left to ask" in found.explanation
-    assert "failed" in found.explanation
 
 
 @pytest.mark.parametrize(

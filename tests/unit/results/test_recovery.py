@@ -7,8 +7,6 @@ import errno
 import os
 import re
 import shutil
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -271,33 +269,6 @@ def test_the_run_json_of_another_run_is_not_taken_for_this_ones(
     folders.store(run.folder, {"run.json": other.run.to_json()})
     assert find(tmp_path, "latest").run == run.run
     assert "run.json is another run's; quarantined" in capsys.readouterr().err
-
-
-HOLDING = """
-import sys
-from pathlib import Path
-from hatester.results.store import find
-with find(Path(sys.argv[1]), "latest").measuring():
-    print("had", flush=True)
-    sys.stdin.read()
-"""
-
-
-def test_a_run_that_another_process_measures_can_be_read_but_not_written_to(run: Results) -> None:
-    parent = run.folder.parent
-    pipe = subprocess.PIPE
-    with subprocess.Popen(
-        [sys.executable, "-c", HOLDING, str(parent)], stdin=pipe, stdout=pipe, text=True
-    ) as other:
-        assert other.stdout is not None
-        assert other.stdout.readline() == "had\n"
-        message = rf"{run.folder.name} is being measured by another process \(pid {other.pid}, "
-        found = find(parent, "latest")
-        write_reports(found, [], None)
-        with pytest.raises(UserError, match=message):
-            found.recompute()
-        other.communicate("")
-    found.recompute()
 
 
 def test_who_has_a_run_sees_what_another_wrote_before_and_not_what_killed_ones_left(

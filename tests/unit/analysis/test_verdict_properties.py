@@ -1,0 +1,122 @@
+"""Verdicts: what holds of any evidence."""
+
+from __future__ import annotations
+
+import copy
+import json
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hatester.analysis.model import Judgement
+from hatester.analysis.outcomes import SEVERITY
+from provision.guest.connections import OUTCOMES
+from tests.factories.evidence import (
+    A44,
+    A45,
+    AT,
+    LABELS,
+    OLD,
+    STATS,
+    UNTIL,
+    evidence,
+    held,
+    judge,
+    listener,
+    storm,
+)
+from tests.factories.hostile import examples
+
+EXPECTED = LABELS[1:]
+
+
+FAILURES = [outcome for outcome in OUTCOMES if outcome != "ok"]
+
+
+windows = st.lists(
+    st.tuples(
+        st.floats(AT, UNTIL), st.floats(0.0, 3.0), st.sampled_from(FAILURES)
+    ).map(lambda each: (each[0], each[0] + each[1], each[2])),
+    max_size=3,
+)  # fmt: skip
+
+
+failing = st.fixed_dictionaries(dict.fromkeys(EXPECTED, windows))
+
+
+@given(
+    interval=st.sampled_from([0.02, 0.05]),
+    start=st.floats(AT, AT + 1.0),
+    length=st.floats(0.101, 2.0),
+)
+def test_an_outage_is_as_long_as_it_was_to_one_interval_at_either_end(
+    interval: float, start: float, length: float
+) -> None:
+    found = judge(evidence({A45: [(start, start + length, "reset")]}, interval=interval))
+    address = found.reloads[0].addresses[A45]
+    assert (found.verdict, address.verdict) == ("outage", "outage")
+    assert length - 1e-6 <= address.outage_seconds <= length + 2 * interval + 1e-6
+
+
+@given(failing)
+def test_the_arithmetic_holds_whatever_befalls(
+    failures: dict[str, list[tuple[float, float, str]]],
+) -> None:
+    source = evidence(failures, interval=0.05)
+    found = judge(source)
+    [entry] = found.reloads
+    for label in EXPECTED:
+        address = entry.addresses[label]
+        answered = sum(address.answers.values())
+        assert answered + sum(address.failures.values()) == address.probes == 80
+        for outage in address.outages:
+            assert -0.05 <= outage.start < outage.end <= entry.seconds
+        lengths = [outage.end - outage.start for outage in address.outages]
+        assert address.outage_seconds == pytest.approx(sum(lengths), abs=1e-5)
+        assert bool(address.outages) == (address.verdict in ("outage", "down"))
+        assert bool(address.failures) == (address.verdict != "ok")
+    verdicts = [entry.addresses[label].verdict for label in EXPECTED]
+    assert found.verdict == entry.verdict == max(verdicts, key=SEVERITY.index)
+    assert Judgement.model_validate_json(found.to_json()) == found
+
+
+@given(failing, st.randoms(use_true_random=False))
+def test_the_order_of_addresses_and_probes_does_not_matter(
+    failures: dict[str, list[tuple[float, float, str]]], chance: random.Random
+) -> None:
+    source = evidence(failures, interval=0.05)
+    other = copy.deepcopy(source)
+    chance.shuffle(other["addresses"])
+    for probe in other["probes"]:
+        probe[0] = other["addresses"].index(source["addresses"][probe[0]])
+    chance.shuffle(other["probes"])
+    there, here = judge(other), judge(source)
+    assert (there.verdict, there.silent, there.quality) == (here.verdict, here.silent, here.quality)
+    assert there.reloads[0].addresses == here.reloads[0].addresses
+
+
+@examples(0.4)
+@given(failing)
+def test_the_same_evidence_makes_the_same_judgement_and_is_left_as_it_is(
+    failures: dict[str, list[tuple[float, float, str]]],
+) -> None:
+    source = evidence(failures, interval=0.05, listeners=held((0.0, 6.0, (OLD,))))
+    before = copy.deepcopy(source)
+    assert judge(source) == judge(json.loads(json.dumps(source)))
+    assert source == before
+
+
+@examples(0.6)
+@given(failing, st.integers(1, 12), st.floats(0.001, 0.3))
+def test_any_storm_is_judged(
+    failures: dict[str, list[tuple[float, float, str]]], number: int, length: float
+) -> None:
+    listeners = [*held((0.0, 1.3, (OLD,))), listener(STATS, 2.0, 2.0), listener(A44, 3.0, 5.0, 1)]
+    found = judge(
+        evidence(failures, interval=0.05, reloads=storm(number, length), listeners=listeners)
+    )
+    assert found.verdict in SEVERITY
+    assert len(found.reloads) == number
+    assert found.explanation
