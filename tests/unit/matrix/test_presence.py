@@ -1,0 +1,99 @@
+"""The addresses that are present at each reload of a scenario."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hatester.matrix.scenario import Scenario, load_scenario, presence
+from hatester.matrix.steps import Reload
+from tests.factories.own_scenario import SCENARIOS, STARTED, V4, V6, folder, write
+
+__all__ = ["folder"]
+
+
+def load(name: str) -> Scenario:
+    return load_scenario(SCENARIOS / name)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("lost-address", {4: V4[1:], 6: V4[1:]}),
+        ("address-returns", {4: V4[1:], 6: V4[1:]}),
+        ("port-freed", {4: V4}),
+        ("recovery", {3: V4[1:], 6: V4}),
+        ("missing-certificate", {3: V4, 5: V4}),
+        ("hitless", dict.fromkeys(range(3, 13), V4)),
+        ("lost-address-v6", {4: V6[1:], 6: V6[1:]}),
+        ("tentative-v6", {4: V6}),
+        ("device-recreated", {3: V4, 7: V4}),
+        ("reload-storm", {**dict.fromkeys(range(3, 14), V4), 15: V4}),
+    ],
+)
+def test_what_is_present_at_each_reload(name: str, expected: dict[int, list[str]]) -> None:
+    scenario = load(name)
+    found = {
+        number: sorted(bind.label for bind in there.throughout)
+        for number, there in presence(scenario).items()
+        if isinstance(scenario.steps[number - 1], Reload)
+    }
+    assert found == {number: sorted(labels) for number, labels in expected.items()}
+
+
+def test_what_comes_back_while_a_reload_is_observed_is_there_in_the_end() -> None:
+    scenario = load("address-returns")
+    found = next(
+        there
+        for number, there in reversed(presence(scenario).items())
+        if isinstance(scenario.steps[number - 1], Reload)
+    )
+    assert {*found.finally_} - {*found.throughout} == {scenario.binds[0]}
+
+
+@pytest.mark.parametrize(
+    ("after_the_reload", "lost"),
+    [
+        ("- remove: {what: 192.168.42.45, after: 1}", {".45"}),
+        ("- remove: {what: 192.168.42.45, after: 1}\n- add: 192.168.42.45", {".45"}),
+        ("- wait: reported\n- remove: {what: 192.168.42.45, after: 1}", {".45"}),
+        ("- check: {after: 0}\n- remove: {what: 192.168.42.45, after: 1}", {".45"}),
+        ("- remove: {what: dummy0, after: 0}", {".43", ".44", ".45"}),
+        # A step that waits for the end of the observation is not part of it, nor are later steps.
+        ("- remove: 192.168.42.45", set()),
+        ("- check\n- remove: {what: 192.168.42.45, after: 1}", set()),
+        ("- wait: steady\n- remove: {what: 192.168.42.45, after: 1}", set()),
+    ],
+)  # fmt: skip
+def test_what_is_taken_away_while_a_reload_is_observed_is_not_present(
+    folder: Path, after_the_reload: str, lost: set[str]
+) -> None:
+    scenario = write(folder, f"{STARTED}- reload: with\n{after_the_reload}")
+    labels = {bind.label for bind in presence(scenario)[2].throughout}
+    assert set(V4) - labels == {f"192.168.42{end}:80" for end in lost}
+
+
+def test_what_a_later_reload_loses_an_earlier_one_had(folder: Path) -> None:
+    steps = "- reload: with\n- reload: {configuration: with, after: 1}\n"
+    scenario = write(folder, f"{STARTED}{steps}- remove: {{what: 192.168.42.45, after: 1}}")
+    found = presence(scenario)
+    assert {*found[2].throughout} - {*found[3].throughout} == {scenario.binds[2]}
+
+
+def test_the_interface_comes_back_with_the_addresses_that_it_had(folder: Path) -> None:
+    steps = [
+        "remove: 192.168.42.45", "remove: dummy0", "reload: with", "add: dummy0", "reload: with",
+        "add: 192.168.42.45/24", "reload: with",
+    ]  # fmt: skip
+    scenario = write(folder, STARTED + "\n".join(f"- {step}" for step in steps))
+    found = presence(scenario)
+    assert [[bind.label for bind in found[number].throughout] for number in (4, 6, 8)] == [
+        ["*:81"], [V4[0], V4[1], "*:81"], V4,
+    ]  # fmt: skip
+
+
+def test_a_wildcard_tied_to_the_interface_goes_with_it(folder: Path) -> None:
+    (folder / "with.cfg").write_text("frontend x\n bind *:82 interface dummy0\n bind *:83\n")
+    scenario = write(folder, f"{STARTED}- remove: dummy0\n- reload: with")
+    assert [bind.label for bind in presence(scenario)[3].throughout] == ["*:83", "*:81"]
