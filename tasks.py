@@ -18,6 +18,7 @@ from hatester.flag_help import (
     JSON,
     KERNEL,
     NAMES,
+    QUIET,
     SEED,
     SELECT,
     TABLE_FORMAT,
@@ -55,6 +56,8 @@ command = partial(task, auto_shortflags=False)
     "expect": "A run (its name or folder), or a YAML file of patterns over cell ids and verdicts, "
     "that this run must agree with.",
     "table_format": TABLE_FORMAT,
+    "dry_run": "List the cells and estimate the run, as `invoke plan` does; boot nothing.",
+    "quiet": QUIET,
     "verbose": VERBOSE,
 })  # fmt: skip
 def matrix(
@@ -64,7 +67,8 @@ def matrix(
     matrix: str = "default", repeat: str = "", clock: str = "auto", probe_interval: str = "",
     jobs: str = "0", time_limit: str = "", keep: str = "never", resume: bool = False,
     failed: str = "", expect: str = "", config: str = "", after: str = "", host: str = "",
-    advise: bool = True, table_format: str = "plain", verbose: bool = False,
+    advise: bool = True, table_format: str = "plain", dry_run: bool = False, quiet: bool = False,
+    verbose: bool = False,
 ) -> None:  # fmt: skip
     """Measure a reload in every selected cell; print tables and findings, write results/RUN.
 
@@ -72,7 +76,7 @@ def matrix(
     met, 2 a mistake was found before anything booted, 3 some cell could not be measured,
     130 interrupted.
     """
-    with orderly(is_verbose=verbose):
+    with orderly(is_verbose=verbose, is_quiet=quiet):
         from hatester.cli_runs import measure_matrix
         from hatester.matrix.plan import Wanted
         from hatester.options import Flags
@@ -86,7 +90,7 @@ def matrix(
                 resume=resume, failed=failed, expect=expect, config=config, after=after, file=file,
                 env=env, advise=advise, host=host, table_format=table_format,
             ),
-            is_dry=c.config.run.dry,
+            is_dry=dry_run or c.config.run.dry,
         )  # fmt: skip
 
 
@@ -112,20 +116,21 @@ def shell(
     "repeat": "Measurements of each cell, with the seeds from 0 on; one bad one is enough.",
     "seed": SEED,
     "clock": CLOCK,
+    "quiet": QUIET,
     "verbose": VERBOSE,
 })  # fmt: skip
 def bisect(
     c: Context, kernel: Sequence[str], haproxy: Sequence[str], setting: Sequence[str],
     scenario: Sequence[str], method: Sequence[str], only: Sequence[str], skip: Sequence[str],
     seed: Sequence[str], matrix: str = "default", bad: str = "outage", repeat: str = "",
-    clock: str = "auto", verbose: bool = False,
+    clock: str = "auto", quiet: bool = False, verbose: bool = False,
 ) -> None:  # fmt: skip
     """Measure cells for `git bisect run`: `invoke bisect --haproxy mine --kernel 6.1`.
 
     Exit codes: 0 good, 1 bad, 125 skip this commit since it could not be measured, 129 a mistake
     in a file or flag and 130 interrupted, with both of which git stops.
     """
-    with orderly(STOP_BISECTION, SKIP_COMMIT, STOP_BISECTION, is_verbose=verbose):
+    with orderly(STOP_BISECTION, SKIP_COMMIT, STOP_BISECTION, is_verbose=verbose, is_quiet=quiet):
         from hatester.cli_runs import bisect_commit
         from hatester.matrix.plan import Wanted
         from hatester.options import Flags
@@ -215,14 +220,18 @@ def capture(
         capture_host(host, as_, user, port, ssh_config, config)
 
 
-@command(iterable=NAMES, help={**SELECT, "json": "As JSON, a list of cells."})
+@command(iterable=NAMES, help={**SELECT, "json": "As JSON, a list of cells.", "quiet": QUIET})
 def plan(
     c: Context, kernel: Sequence[str], haproxy: Sequence[str], setting: Sequence[str],
     scenario: Sequence[str], method: Sequence[str], only: Sequence[str], skip: Sequence[str],
-    matrix: str = "default", json: bool = False,
+    matrix: str = "default", json: bool = False, quiet: bool = False,
 ) -> None:  # fmt: skip
-    """List the cells that `invoke matrix` would run with the same flags; boots nothing."""
-    with orderly():
+    """List the cells that `invoke matrix` would run with the same flags; boots nothing.
+
+    On standard error, it estimates the run: guests, minutes, and MB on the disk. The figures come
+    from the newest run and the cache, or else from typical runs.
+    """
+    with orderly(is_quiet=quiet):
         from hatester.cli_plan import list_cells
         from hatester.matrix.plan import Wanted
 
@@ -269,10 +278,13 @@ def doctor(c: Context, json: bool = False) -> None:
 @command(aliases=["images"], iterable=["kernel"], help={
     "kernel": f"{KERNEL}, instead of all declared ones (repeatable).",
     "refresh": "Ask the mirror for newer versions, instead of using existing ones.",
+    "quiet": QUIET,
 })  # fmt: skip
-def make_images(c: Context, kernel: Sequence[str], refresh: bool = False) -> None:
+def make_images(
+    c: Context, kernel: Sequence[str], refresh: bool = False, quiet: bool = False
+) -> None:
     """Make the guest images: a kernel kit each, and one system. Existing ones are used again."""
-    with orderly():
+    with orderly(is_quiet=quiet):
         from hatester import cli_artifacts
 
         cli_artifacts.make_images(read_settings(c.config), kernel, refresh)
@@ -281,10 +293,13 @@ def make_images(c: Context, kernel: Sequence[str], refresh: bool = False) -> Non
 @command(aliases=["builds"], iterable=["haproxy"], help={
     "haproxy": f"A build of matrix/haproxy.yml, instead of all, or {DESCRIBED} (repeatable).",
     "refresh": "Ask the mirror for newer versions, instead of using existing ones.",
+    "quiet": QUIET,
 })  # fmt: skip
-def make_builds(c: Context, haproxy: Sequence[str], refresh: bool = False) -> None:
+def make_builds(
+    c: Context, haproxy: Sequence[str], refresh: bool = False, quiet: bool = False
+) -> None:
     """Make the HAProxy builds. Existing ones are used again."""
-    with orderly():
+    with orderly(is_quiet=quiet):
         from hatester import cli_artifacts
 
         cli_artifacts.make_builds(read_settings(c.config), haproxy, refresh)
@@ -322,10 +337,11 @@ def list_mirror(
 @command(iterable=["part"], help={
     "part": "Measure only this part: starts, cells, clock, matrix, instead (repeatable).",
     "clock": CLOCK,
+    "quiet": QUIET,
 })  # fmt: skip
-def bench(c: Context, part: Sequence[str], clock: str = "auto") -> None:
+def bench(c: Context, part: Sequence[str], clock: str = "auto", quiet: bool = False) -> None:
     """Measure the speed of this host; print a table, write results/bench/TIME.json."""
-    with orderly():
+    with orderly(is_quiet=quiet):
         from hatester.runner.bench import bench
 
         bench(read_settings(c.config), part, clock)

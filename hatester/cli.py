@@ -65,15 +65,16 @@ def orderly(
     fault: int = FAULT,
     *,
     is_verbose: bool = False,
+    is_quiet: bool = False,
 ) -> Iterator[None]:
     """Run a command so that it ends with one sentence and its exit code, however it ends.
 
     A UserError ends it with `mistake`, a MeasurementError with `not_measured`, any other error
     with `fault`. The first signal ends it in order, with everything that it started; later
     signals change nothing. Handlers of signals are restored. With `is_verbose`, every command on
-    this host and in guests is logged as well.
+    this host and in guests is logged as well; with `is_quiet`, only warnings are.
     """
-    with log.shown(is_verbose=is_verbose), _signals_taken():
+    with log.shown(is_verbose=is_verbose, is_quiet=is_quiet), _signals_taken():
         try:
             yield
         except Exit:

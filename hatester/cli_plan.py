@@ -11,7 +11,8 @@ from hatester.analysis.outcomes import left_out
 from hatester.matrix.kernel_spec import Kernels, with_kernels
 from hatester.matrix.models import Matrix, load_matrix
 from hatester.matrix.plan import Plan, Wanted, make_plan
-from hatester.util.paths import MATRIX
+from hatester.runner.estimate import estimate
+from hatester.util.paths import MATRIX, RESULTS
 from hatester.util.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -52,11 +53,21 @@ def require_described(settings: Settings, matrix: Matrix, builds: Iterable[str])
 
 
 def list_cells(settings: Settings, wanted: Wanted, matrix: str, *, is_json: bool) -> None:
-    """Print the cells that a run with the same flags would have."""
+    """Print the cells that a run with the same flags would have, and log an estimate."""
     plan = plan_cells(settings, wanted, matrix)
     if omissions := left_out(plan.left_out):
         log.info(omissions)
     if is_json:
-        print(json.dumps([{"id": cell.id, **asdict(cell)} for cell in plan.cells], indent=1))
+        text = json.dumps([{"id": cell.id, **asdict(cell)} for cell in plan.cells], indent=1)
     else:
-        print("\n".join(cell.id for cell in plan.cells))
+        text = "\n".join(cell.id for cell in plan.cells)
+    print(text, flush=True)
+    log_estimate(plan)
+
+
+def log_estimate(plan: Plan, repeat: int = 1, clock: str = "auto") -> None:
+    """Log about how long a run of a plan takes, and how much room on the disk."""
+    if not plan.cells:
+        return
+    tasks = [(cell, number) for number in range(repeat) for cell in plan.cells]
+    log.info(str(estimate(plan, tasks, clock, RESULTS)))

@@ -22,7 +22,7 @@ from hatester.analysis.outcomes import OUTCOMES, errors, outcome
 from hatester.artifacts.apt import debian
 from hatester.artifacts.builder import workshop
 from hatester.cli import INTERRUPTED, NOT_MEASURED, NOT_MET, SKIP_COMMIT, limit_time
-from hatester.cli_plan import kernels_of, plan_cells, require_described
+from hatester.cli_plan import kernels_of, log_estimate, plan_cells, require_described
 from hatester.guests import host, machines
 from hatester.guests.vagrant import Vagrant
 from hatester.matrix.kernel_spec import with_kernels, with_names
@@ -65,7 +65,7 @@ def measure_matrix(settings: Settings, wanted: Wanted, flags: Flags, *, is_dry: 
     require_described(settings, choice.plan.matrix, choice.plan.builds)
     expected = _load_expected(flags.expect, choice)
     if is_dry:
-        print("\n".join(cell.id for cell in choice.plan.cells))
+        list_choice(choice, flags.clock)
         return
     host.require()
     with limit_time(seconds), shown() as progress:
@@ -74,6 +74,17 @@ def measure_matrix(settings: Settings, wanted: Wanted, flags: Flags, *, is_dry: 
     if measured.kept:
         show_kept(measured.kept)
     conclude(measured.results, measured.interruption, expected)
+
+
+def list_choice(choice: Choice, clock: str) -> None:
+    """Print the cells that would be measured, and log an estimate."""
+    print("\n".join(cell.id for cell in choice.plan.cells), flush=True)
+    if isinstance(choice.run, Results):
+        log_estimate(choice.plan, clock=choice.run.run.clock)
+    elif choice.run.own:
+        log.info("each for every address that HAProxy, in a guest, is found to bind")
+    else:
+        log_estimate(choice.plan, len(choice.run.seeds), clock)
 
 
 def _choose(settings: Settings, wanted: Wanted, flags: Flags) -> Choice:

@@ -35,4 +35,5 @@ CLOCK = (
     "or the host's time (real); auto, the default, is virtual where guests are emulated."
 )
 JSON = "As JSON."
+QUIET = "Print only the result; log only warnings and errors."
 VERBOSE = "Log every command on the host and in the guests, ready to be pasted."

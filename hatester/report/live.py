@@ -28,9 +28,13 @@ _BAR_WIDTH = 40
 
 @contextmanager
 def shown() -> Iterator[Progress]:
-    """Show a live view where standard error is a terminal that can show one, else lines."""
+    """Show a live view where standard error is a terminal that can show one, else lines.
+
+    Where the log shows no INFO, neither is shown.
+    """
     console = progress.CONSOLE
-    if not console.is_terminal or console.is_dumb_terminal:
+    is_quiet = not log.isEnabledFor(logging.INFO)
+    if is_quiet or not console.is_terminal or console.is_dumb_terminal:
         yield Lines()
         return
     view = View(console)

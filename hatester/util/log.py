@@ -30,11 +30,12 @@ class _Lines(logging.Handler):
 
 
 @contextmanager
-def shown(*, is_verbose: bool = False) -> Iterator[None]:
-    """Show the log on standard error, with DEBUG lines where `is_verbose`."""
+def shown(*, is_verbose: bool = False, is_quiet: bool = False) -> Iterator[None]:
+    """Show the log on standard error; from DEBUG on if `is_verbose`, from WARNING if `is_quiet`."""
     before, level = ROOT.handlers, ROOT.level
     ROOT.handlers = [_Lines()]
-    ROOT.setLevel(logging.DEBUG if is_verbose else logging.INFO)
+    usual = logging.WARNING if is_quiet else logging.INFO
+    ROOT.setLevel(logging.DEBUG if is_verbose else usual)
     try:
         yield
     finally:

@@ -100,9 +100,12 @@ def test_a_mistake_in_a_file_is_found_before_anything_boots(checkout: Path) -> N
     assert not (checkout / "results").exists()
 
 
-def test_a_dry_run_boots_nothing(checkout: Path) -> None:
-    done = call("--dry", "matrix", "--kernel", "6.1", folder=checkout)
+@pytest.mark.parametrize("words", [("--dry", "matrix"), ("matrix", "--dry-run")])
+def test_a_dry_run_is_a_plan_and_boots_nothing(checkout: Path, words: tuple[str, ...]) -> None:
+    done = call(*words, "--kernel", "6.1", folder=checkout)
+    planned = call("plan", "--kernel", "6.1", folder=checkout)
     assert (done.returncode, len(done.stdout.split())) == (0, 20)
+    assert (done.stdout, done.stderr) == (planned.stdout, planned.stderr)
     assert not (checkout / "results").exists()
 
 
@@ -230,7 +233,7 @@ def test_a_kernel_that_is_declared_nowhere_is_planned_and_found_again(
     words = ("--kernel", str(deb), "--only", "*/2.2/plain/lost-address/*")
     done = call("plan", *words, folder=checkout)
     id_ = f"{RELEASE}/2.2/plain/lost-address/signal"
-    assert (done.stdout, done.stderr) == (f"{id_}\n", "")
+    assert done.stdout == f"{id_}\n"
     begin(checkout / "results", {}, [cell_of(id_)], origin=RunOrigin(kernels={RELEASE: str(deb)}))
     assert call("--dry", "matrix", "--resume", folder=checkout).stdout == f"{id_}\n"
 
@@ -240,6 +243,17 @@ def test_where_nothing_is_left_a_resumed_run_measures_nothing(checkout: Path) ->
     done = call("matrix", "--resume", folder=checkout)
     assert done.returncode == 0, done.stderr
     assert "HAProxy 2.2" in done.stdout
+
+
+def test_quiet_leaves_the_result_and_the_errors(checkout: Path) -> None:
+    stored(checkout / "results", shown("ok"))
+    for words in (("plan",), ("matrix", "--resume")):
+        done = call(*words, "--quiet", folder=checkout)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "2.2" in done.stdout
+    wrong = call("plan", "--quiet", "--kernel", "6.2", folder=checkout)
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    assert wrong.stderr.startswith("--kernel: there is no '6.2'")
 
 
 def test_what_makes_no_sense_is_left_out_with_the_reason() -> None:

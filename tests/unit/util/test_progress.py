@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from hatester.report.live import View, shown
-from hatester.util import log
+from hatester.util import log, progress
 from hatester.util.progress import Progress
 from tests.factories.cells import ID
 
@@ -26,12 +26,12 @@ def looked_at(width: int = 100) -> tuple[View, Console]:
 
 
 def test_without_a_terminal_each_event_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
-    with shown() as progress:
-        progress.begin(2)
-        progress.doing("6.1", "booting 6.1.0-49")
-        progress.step("6.1", ID, "step 3: remove 192.168.42.43")
-        progress.measured("silent", f"{ID}: down refused, silent (9.1 s)", 1, 2)
-        progress.gone("6.1")
+    with shown() as events:
+        events.begin(2)
+        events.doing("6.1", "booting 6.1.0-49")
+        events.step("6.1", ID, "step 3: remove 192.168.42.43")
+        events.measured("silent", f"{ID}: down refused, silent (9.1 s)", 1, 2)
+        events.gone("6.1")
     assert capsys.readouterr() == (
         "",
         f"guest 6.1: booting 6.1.0-49\n[1/2] {ID}: down refused, silent (9.1 s)\n",
@@ -78,3 +78,16 @@ def test_time_to_go_is_by_what_this_run_measured() -> None:
     # 90 were there already, from a run that was interrupted.
     view.measured("ok", f"{ID}: ok (0.0 s)", 91, 100)
     assert "0:00 to go" in text_of(view, console)
+
+
+@pytest.mark.parametrize("is_terminal", [False, True])
+def test_nothing_is_shown_where_the_log_shows_no_progress(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, is_terminal: bool
+) -> None:
+    drawn = io.StringIO()
+    terminal = Console(file=drawn, force_terminal=is_terminal)
+    monkeypatch.setattr(progress, "CONSOLE", terminal)
+    with log.shown(is_quiet=True), shown() as events:
+        events.doing("6.1", "boots")
+        events.measured("ok", "a cell", 1, 2)
+    assert (capsys.readouterr().err, drawn.getvalue()) == ("", "")
