@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import asdict
 
 from hatester.analysis.outcomes import left_out
+from hatester.matrix.conflicts import find_conflicts
 from hatester.matrix.kernel_spec import Kernels, with_kernels
 from hatester.matrix.models import Matrix, load_matrix
 from hatester.matrix.plan import Plan, Wanted, make_plan
@@ -57,6 +58,8 @@ def list_cells(settings: Settings, wanted: Wanted, matrix: str, *, is_json: bool
     plan = plan_cells(settings, wanted, matrix)
     if omissions := left_out(plan.left_out):
         log.info(omissions)
+    for conflict in find_conflicts(plan):
+        log.warning(conflict)
     if is_json:
         text = json.dumps([{"id": cell.id, **asdict(cell)} for cell in plan.cells], indent=1)
     else:

@@ -1,4 +1,8 @@
-"""Addresses that HAProxy configurations bind, and how a setting alters a configuration."""
+"""Addresses that HAProxy configurations bind, and how a setting alters a configuration.
+
+The grammar is that of `str2sa_range()` in HAProxy's src/tools.c and of `bind` in its configuration
+manual, section 4.2.
+"""
 
 from __future__ import annotations
 
@@ -6,25 +10,37 @@ import contextlib
 import functools
 import ipaddress
 import re
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from hatester.matrix.haproxy_config import options, parse
 from hatester.matrix.models import Setting
+from hatester.matrix.surroundings import environment
 from hatester.util.text import brief, quoted
-from provision.guest.connections import NAMED
+from provision.guest.connections import CONNECT, NAMED, PROXY, PROXY_TLS, TLS, kernel_name
 
-_PORT = re.compile(r"[0-9]{1,9}")
-_UNIX = ("/", "abns@")
-_UDP = ("quic4@", "quic6@", "udp4@", "udp6@", "udp@")
-_RANGE = re.compile(r"(?:ipv[46]@)?(?P<address>.*):(?P<first>[0-9]{1,5})-(?P<last>[0-9]{1,5})")
+_PORTS = re.compile(r"(?P<first>[0-9]{1,5})(?:-(?P<last>[0-9]{1,5}))?")
+_FAMILY = re.compile(r"(?:stream\+)?(?:ipv|tcp|mptcp|ip)(?P<version>[46]?)@")
+_UNIX = re.compile(r"(?:stream\+)?(?:unix|uxst)@(?=/)")
+_NAMES_OF_UNIX = ("/", "abns@", "abnsz@")
+_DATAGRAM = re.compile(r"dgram\+|quic\+|(?:quic|udp)[46]?@|uxdg@")
+_INHERITED = ("fd@", "sockpair@", "rev@", "rhttp@")
 _ANY = {"*": "127.0.0.1", "": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
+_MOST_PORT = 65535
+_ANSWERS = {
+    (False, False): NAMED,
+    (True, False): TLS,
+    (False, True): PROXY,
+    (True, True): PROXY_TLS,
+}
+"""The answer of a bind, by whether it has `ssl`, and `accept-proxy`."""
 
 
 @dataclass(frozen=True)
 class Bind:
     """An address as a `bind` line has it (HAProxy's configuration manual, section 4.2).
 
-    A UNIX socket has its path, or `abns@NAME`, for an address, and the port 0.
+    A UNIX socket has its path, or `abns@NAME` or `abnsz@NAME`, for an address, and the port 0.
     """
 
     address: str
@@ -66,7 +82,7 @@ class Bind:
     def place(self) -> tuple[str, int] | None:
         """Return the address, as the kernel has it, and the port; None of a host's name."""
         if self.is_unix:
-            return self.address, 0
+            return kernel_name(self.address), 0
         if self.address in ("", "*"):
             return "0.0.0.0", self.port
         with contextlib.suppress(ValueError):
@@ -75,53 +91,87 @@ class Bind:
 
     def require_address(self) -> None:
         """Raise ValueError where it is a name, and no address."""
-        if not (self.is_unix or self.is_wildcard):
-            _require_no_zone(self.address)
+        if self.is_unix or self.is_wildcard:
+            return
+        if "$" in self.address:
+            raise ValueError(f"bind {brief(self.label)}: its variable has no value")
+        _require_no_zone(self.address)
+        try:
             ipaddress.ip_address(self.address)
+        except ValueError as error:
+            raise ValueError(
+                f"bind {brief(self.label)} has the name of a host instead of an address"
+            ) from error
 
 
-def interface_address(text: str) -> ipaddress.IPv4Interface | ipaddress.IPv6Interface:
+InterfaceAddress = ipaddress.IPv4Interface | ipaddress.IPv6Interface
+"""An address with its prefix length."""
+
+
+def interface_address(text: str) -> InterfaceAddress:
     """Parse an address, with or without a prefix length. Raises ValueError for anything else."""
     _require_no_zone(text)
     return ipaddress.ip_interface(text)
 
 
-def interfaces(text: str) -> dict[str, str]:
+def interfaces(text: str, env: Mapping[str, str]) -> dict[str, str]:
     """Return the interfaces to which binds are restricted, by the binds' labels.
 
-    Anything but an address and a port is left out.
+    Anything but an address and a port is left out. `env` has the values of variables.
     """
-    found = {}
-    for texts in _bind_lines(text):
-        if interface := dict(options(texts)).get("interface"):
-            for each in texts[1].split(","):
-                with contextlib.suppress(ValueError):
-                    found[parse_bind(each).label] = interface
-    return found
+    return {
+        bind.label: line.interface
+        for line in _bind_lines(text, env)
+        if line.interface
+        for each in line.addresses
+        for bind in _readable(each)
+    }
 
 
-def ranges(text: str) -> list[tuple[str, int, int]]:
+def ranges(text: str, env: Mapping[str, str]) -> list[tuple[str, int, int]]:
     """Return the ranges of ports that are bound: the address, the first port, the last one."""
-    found = []
-    for texts in _bind_lines(text):
-        for each in texts[1].split(","):
-            if ports := _RANGE.fullmatch(each):
-                address = ports["address"].strip("[]")
-                anywhere = "0.0.0.0" if address in ("", "*") else address
-                found.append((anywhere, int(ports["first"]), int(ports["last"])))
-    return found
+    listed = (each for line in _bind_lines(text, env) for each in line.addresses)
+    pairs = (found for each in listed if len(found := _readable(each)) == 2)
+    return [(first.place[0], first.port, last.port) for first, last in pairs if first.place]
 
 
-def datagrams(text: str) -> list[str]:
+def datagrams(text: str, env: Mapping[str, str]) -> list[str]:
     """Return the addresses that are bound by UDP, such as QUIC, as they are written."""
-    listed = [each for texts in _bind_lines(text) for each in texts[1].split(",")]
-    others = _bind_lines(text, "dgram-bind")
-    return [*(each for each in listed if each.startswith(_UDP)), *(texts[1] for texts in others)]
+    listed = (each for line in _bind_lines(text, env) for each in line.addresses)
+    others = _bind_lines(text, env, "dgram-bind")
+    return [
+        *(each for each in listed if _DATAGRAM.match(each)),
+        *(each for line in others for each in line.addresses),
+    ]
 
 
-def _bind_lines(text: str, keyword: str = "bind") -> list[list[str]]:
-    lines = (line.texts for line in parse(text))
-    return [texts for texts in lines if texts[:1] == [keyword] and len(texts) > 1]
+@dataclass(frozen=True)
+class _BindLine:
+    """A line that binds addresses, which are as they are written; `section` is its section's."""
+
+    section: str
+    addresses: Sequence[str]
+    texts: Sequence[str]
+
+    @property
+    def interface(self) -> str | None:
+        return dict(options(self.texts)).get("interface")
+
+    @property
+    def answer(self) -> str:
+        """The answer that counts as one. A log's listener sends none."""
+        if self.section == "log-forward":
+            return CONNECT
+        return _ANSWERS["ssl" in self.texts, "accept-proxy" in self.texts]
+
+
+def _bind_lines(text: str, env: Mapping[str, str], keyword: str = "bind") -> Iterator[_BindLine]:
+    """Yield the lines that bind addresses for clients; peers, which are other HAProxys, are not."""
+    lines = parse(text)
+    values = environment.values_of(lines, env)
+    for line in (environment.expand(each, values) for each in lines):
+        if line.texts[:1] == [keyword] and len(line.texts) > 1 and line.section != "peers":
+            yield _BindLine(line.section, line.texts[1].split(","), line.texts)
 
 
 def _require_no_zone(address: str) -> None:
@@ -130,49 +180,84 @@ def _require_no_zone(address: str) -> None:
         raise ValueError(f"{quoted(address)} has a zone")
 
 
-def parse_bind(text: str, interface: str | None = None) -> Bind:
-    """Parse an address and its port, as a `bind` line has them, or a UNIX socket as in results.
+def parse_bind(text: str) -> Bind:
+    """Parse an address and its port, or a UNIX socket. Raises ValueError for anything else."""
+    found = parse_binds(text)
+    if len(found) != 1:
+        raise ValueError(f"{quoted(text)} is not one address that TCP or a UNIX socket has")
+    return found[0]
 
-    Raises ValueError for an address without a port.
+
+def parse_binds(text: str) -> list[Bind]:
+    """Parse one address of a `bind` line.
+
+    Of a range of ports, the first and the last are returned, and of what UDP binds nothing. Raises
+    ValueError for an address without a port, and for a socket that HAProxy does not make itself.
     """
-    if text.startswith(_UNIX) and len(text) > 1:
-        return Bind(text, 0)
-    address, _, port = text.rpartition(":")
-    if not _PORT.fullmatch(port) or not 0 < int(port) < 65536:
+    if _DATAGRAM.match(text):
+        return []
+    if text.startswith(_INHERITED):
+        raise ValueError(f"bind {brief(text)}: no other program gives HAProxy a socket here")
+    text = _UNIX.sub("", text)
+    if text.startswith(_NAMES_OF_UNIX) and not text.endswith("@"):
+        return [Bind(text, 0)]
+    family = _FAMILY.match(text)
+    address, _, ports = text[family.end() if family else 0 :].rpartition(":")
+    found = _PORTS.fullmatch(ports)
+    first, last = (int(found["first"]), int(found["last"] or found["first"])) if found else (0, 0)
+    if not 0 < first <= last <= _MOST_PORT:
         raise ValueError(f"bind {brief(text)} has no port")
-    address = address.strip("[]")
-    # One address can be written in many ways; a name stays what it is.
+    address = _canonical(address.strip("[]"), family["version"] if family else "")
+    return [Bind(address, port) for port in dict.fromkeys((first, last))]
+
+
+def _readable(text: str) -> list[Bind]:
+    """Return the binds of an address; none of what cannot be read."""
     with contextlib.suppress(ValueError):
-        address = str(ipaddress.ip_address(address))
-    return Bind(address, int(port), interface)
+        return parse_binds(text)
+    return []
+
+
+def _canonical(address: str, version: str) -> str:
+    """Return an address in one of the many ways to write it; a host's name stays what it is.
+
+    `version` is that of its family: of IPv6, `*` is `::`.
+    """
+    if version == "6" and address in ("", "*"):
+        return "::"
+    with contextlib.suppress(ValueError):
+        return str(ipaddress.ip_address(address))
+    return address
 
 
 @dataclass(frozen=True)
 class Configuration:
     """A plain HAProxy configuration, and the name that its answers have.
 
-    `stated` are its binds, if they need not be read from its text.
+    `stated` are its binds, if they need not be read from its text. `env` has the values of the
+    variables that it uses.
     """
 
     name: str
     text: str
     stated: tuple[Bind, ...] | None = None
+    env: Mapping[str, str] = field(default_factory=dict)
 
     @functools.cached_property
     def binds(self) -> tuple[Bind, ...]:
-        """Return the binds without TLS, each label once, in the order of the lines.
+        """Return the binds, each label once, in the order of the lines.
 
-        Raises ValueError for an address without a port.
+        Raises ValueError for an address without a port, and for the name of a host.
         """
         if self.stated is not None:
             return self.stated
         found: dict[str, Bind] = {}
-        for texts in _bind_lines(self.text):
-            interface = dict(options(texts)).get("interface")
-            for each in texts[1].split(","):
-                bind = parse_bind(each, interface)
-                if "ssl" not in texts:
-                    found.setdefault(bind.label, bind)
+        for line in _bind_lines(self.text, self.env):
+            for each in line.addresses:
+                for bind in parse_binds(each):
+                    bind.require_address()
+                    whole = replace(bind, interface=line.interface, answer=line.answer)
+                    found.setdefault(bind.label, whole)
         return tuple(found.values())
 
     def under(self, setting: Setting) -> str:

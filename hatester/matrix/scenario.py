@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import ipaddress
 import itertools
 import re
 from collections.abc import Mapping, Sequence
@@ -16,6 +15,7 @@ import pydantic
 from hatester.matrix.binds import (
     Bind,
     Configuration,
+    InterfaceAddress,
     interface_address,
     interfaces,
     parse_bind,
@@ -28,10 +28,6 @@ from hatester.util.errors import UserError
 from hatester.util.text import quoted
 from hatester.util.validation import Declaration, load, require, text_form, text_of
 from provision.guest.connections import HOST
-
-InterfaceAddress = ipaddress.IPv4Interface | ipaddress.IPv6Interface
-"""An address with its prefix length."""
-
 
 BEFORE, AFTER = "before", "after"
 """The names of the configurations in the scenarios that are made."""
@@ -167,12 +163,19 @@ class Scenario:
                 found.setdefault(bind.label, bind)
         return tuple(found.values())
 
-    def world(self) -> World:
-        """Return the state of the guest at its beginning."""
-        every = itertools.chain(self.addresses, *self.interfaces.values())
-        addresses = {address.partition("/")[0] for address in every}
+    def world(self, sysctls: Mapping[str, str] | None = None) -> World:
+        """Return the state of the guest at its beginning, under a setting's sysctls."""
+        homes = {self.interface: self.addresses, **self.interfaces}
+        prefixes = {name: [*map(interface_address, each)] for name, each in homes.items()}
+        addresses = {str(each.ip) for each in itertools.chain(*prefixes.values())}
+        names = (f"net.ipv4.conf.{each}.promote_secondaries" for each in ("all", self.interface))
         return World(
-            self.interface, [*self.configurations], [*self.files], {self.interface, *addresses}
+            self.interface,
+            [*self.configurations],
+            [*self.files],
+            {self.interface, *addresses},
+            prefixes,
+            promotes=any((sysctls or {}).get(name) == "1" for name in names),
         )
 
 
@@ -199,8 +202,7 @@ def load_scenario(folder: Path) -> Scenario:
         probe_interval=content.probe_interval,
         steps=tuple(step for entry in content.steps.values() for step in entry.steps),
         configurations={
-            stem: _configuration(stem, files[f"{stem}.cfg"], content.binds.get(stem))
-            for stem in stems
+            stem: _configuration(stem, files[f"{stem}.cfg"], content) for stem in stems
         },
         files=files,
         servers=content.servers,
@@ -253,16 +255,17 @@ def _read_words(texts: Sequence[str]) -> Sequence[str]:
     return [] if is_made else [text for text in texts if text.startswith("/etc/haproxy/")]
 
 
-def _configuration(name: str, text: str, answers: Mapping[str, str] | None) -> Configuration:
+def _configuration(name: str, text: str, content: _File) -> Configuration:
     """Return a configuration, with what its scenario says that it binds, if it says so."""
+    answers = content.binds.get(name)
     if answers is None:
-        return Configuration(name, text)
-    through = interfaces(text)
-    binds = (
-        replace(parse_bind(bind, through.get(parse_bind(bind).label)), answer=answer)
-        for bind, answer in answers.items()
+        return Configuration(name, text, env=content.env)
+    through = interfaces(text, content.env)
+    binds = [(parse_bind(text), answer) for text, answer in answers.items()]
+    stated = (
+        replace(bind, interface=through.get(bind.label), answer=answer) for bind, answer in binds
     )
-    return Configuration(name, text, tuple(binds))
+    return Configuration(name, text, tuple(stated))
 
 
 def _check_story(path: Path, content: _File, scenario: Scenario) -> None:
@@ -285,12 +288,13 @@ class Presence(NamedTuple):
     finally_: tuple[Bind, ...]
 
 
-def presence(scenario: Scenario) -> dict[int, Presence]:
+def presence(scenario: Scenario, sysctls: Mapping[str, str] | None = None) -> dict[int, Presence]:
     """Return the binds whose address is present during each start and reload, by its step.
 
-    Each is observed until the next reload, or the next step that waits for its end.
+    `sysctls` are those of the setting. Each start and reload is observed until the next reload, or
+    the next step that waits for its end.
     """
-    world = scenario.world()
+    world = scenario.world(sysctls)
     throughout: dict[int, set[str]] = {}
     finally_: dict[int, set[str]] = {}
     observed: int | None = None

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from hatester.matrix.binds import interface_address, parse_bind
+from hatester.matrix.binds import InterfaceAddress, interface_address, parse_bind
 from hatester.matrix.steps import (
     Add,
     Break,
@@ -28,13 +28,18 @@ from hatester.util.validation import require
 class World:
     """The state of the guest after some steps of a scenario.
 
-    `there` has the addresses, without prefix lengths, and the interface by its name.
+    `there` has the addresses, without prefix lengths, and the interface by its name. `prefixes`
+    are the addresses with their lengths, in the order in which they were added, by the interface
+    that they are on. With `promotes`, secondary addresses outlive their primary one (the sysctl
+    `promote_secondaries`).
     """
 
     interface: str
     configurations: Sequence[str]
     files: Sequence[str]
     there: set[str]
+    prefixes: Mapping[str, list[InterfaceAddress]] = field(default_factory=dict)
+    promotes: bool = False
     away: set[str] = field(default_factory=set)
     """The addresses that the interface took along, and itself."""
     occupied: set[str] = field(default_factory=set)
@@ -112,20 +117,45 @@ class World:
         if step.what == self.interface:
             address, added = step.what, self.away
         else:
-            address = _address(step, self.interface)
+            whole = _address(step, self.interface)
+            address = str(whole.ip)
             added = {address}
             if self.interface not in self.there:
                 raise UserError(f"{step.verb}: there is no {self.interface} to add {address} to.")
         if address in self.there:
             raise UserError(f"{step.verb}: {address} is there already.")
         self.there = self.there | added
+        if step.what != self.interface:
+            self._home(address).append(whole)
 
     def _remove(self, step: Remove) -> None:
         require(step.what, sorted(self.there), step.verb)
         if step.what == self.interface:
             self.away, self.there = self.there, set()
         else:
-            self.there.remove(step.what)
+            gone = self._gone_with(step.what)
+            self.there = self.there - {str(each.ip) for each in gone}
+            home = self._home(step.what)
+            home[:] = [each for each in home if each not in gone]
+
+    def _home(self, address: str) -> list[InterfaceAddress]:
+        """Return the addresses of the interface that has an address; else of the one of steps."""
+        homes = self.prefixes.values()
+        has_it = (home for home in homes if any(str(each.ip) == address for each in home))
+        return next(has_it, self.prefixes.get(self.interface, []))
+
+    def _gone_with(self, address: str) -> list[InterfaceAddress]:
+        """Return an address and the secondary ones that Linux removes with it.
+
+        Of the IPv4 addresses of one subnet, each after the first is secondary (`__inet_insert_ifa`
+        and `__inet_del_ifa` of net/ipv4/devinet.c).
+        """
+        home = self._home(address)
+        [own] = [each for each in home if str(each.ip) == address]
+        if own.version == 6 or self.promotes:
+            return [own]
+        subnet = [each for each in home if each.network == own.network]
+        return subnet if subnet[0] == own else [own]
 
     def _occupy(self, step: Occupy) -> None:
         bind = parse_bind(step.what)
@@ -137,9 +167,9 @@ class World:
         self.occupied.add(step.what)
 
 
-def _address(step: Add, interface: str) -> str:
+def _address(step: Add, interface: str) -> InterfaceAddress:
     try:
-        return str(interface_address(step.what).ip)
+        return interface_address(step.what)
     except ValueError as error:
         raise UserError(
             f"{step.verb}: {quoted(step.what)} is neither an address such as 192.168.42.43 "

@@ -81,7 +81,7 @@ def draw(seed: int, steps: int, targets: int) -> Draw:
 def guest_plan(order: Order, clock: str) -> Plan:
     """Return an order as the guest's program takes it, with nothing left to look up."""
     scenario = order.scenario
-    there = presence(scenario)
+    there = presence(scenario, order.setting.sysctls)
     drawn = draw(order.seed, len(scenario.steps), len(scenario.binds))
     steps = zip(scenario.steps, drawn.delays, drawn.orders, strict=True)
     interfaces = {scenario.interface: scenario.addresses, **scenario.interfaces}

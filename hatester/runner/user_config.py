@@ -68,7 +68,7 @@ class Own:
     @property
     def interfaces(self) -> dict[str, str]:
         """Return the interfaces to which binds are restricted, by the binds' labels."""
-        return {**interfaces(self.before), **interfaces(self.after)}
+        return {**interfaces(self.before, self.env), **interfaces(self.after, self.env)}
 
     @cached_property
     def checks(self) -> health_checks.Checks:
@@ -80,12 +80,13 @@ class Own:
     @property
     def ranges(self) -> list[tuple[str, int, int]]:
         """Return the ranges of ports that are bound, which are asked at their ends."""
-        return [*ranges(self.before), *ranges(self.after)]
+        return [*ranges(self.before, self.env), *ranges(self.after, self.env)]
 
     @property
     def datagrams(self) -> list[str]:
         """Return the addresses that are bound by UDP. They are not probed."""
-        return list(dict.fromkeys((*datagrams(self.before), *datagrams(self.after))))
+        both = (*datagrams(self.before, self.env), *datagrams(self.after, self.env))
+        return list(dict.fromkeys(both))
 
     @property
     def root(self) -> dict[str, Any]:

@@ -20,6 +20,10 @@ it (`named`), any byte (`any`), or an orderly end of the connection (`close`). A
 `connect` needs only that a connection is established."""
 BY_BYTES = (ANY, TLS, PROXY, PROXY_TLS)
 
+ABSTRACT = "abns@"
+"""The prefix of a UNIX socket's name in the abstract namespace, as HAProxy writes it."""
+UNPADDED = "abnsz@"
+"""The same of a name that ends where its text does."""
 _MARK = re.compile(r"OK - ([A-Za-z0-9.+_-]+)")
 
 
@@ -96,6 +100,14 @@ _BY_ERRNO = {
     errno.ENOENT: "refused",  # a UNIX socket that is not there
     errno.EAGAIN: "timeout",  # a UNIX socket with a full queue does not let wait
 }
+
+
+def kernel_name(address: str) -> str:
+    """Return the name by which the kernel lists a UNIX socket of HAProxy (`kernel.unix_sockets`).
+
+    Names in the abstract namespace are listed alike, padded (`abns@`) or not (`abnsz@`).
+    """
+    return ABSTRACT + address[len(UNPADDED) :] if address.startswith(UNPADDED) else address
 
 
 class Target(NamedTuple):

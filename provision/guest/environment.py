@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import shlex
 import socket
 import subprocess
@@ -76,6 +77,11 @@ class Interface:
         whole = next(each for each in self.addresses if each.partition("/")[0] == address)
         ip("address", "delete", whole, "dev", self.name)
         self.addresses.remove(whole)
+        # Linux removes the secondary addresses of a subnet with the primary one.
+        network = ipaddress.ip_interface(whole).network
+        if any(ipaddress.ip_interface(each).network == network for each in self.addresses):
+            there = ip("-brief", "address", "show", "dev", self.name).split()
+            self.addresses = [each for each in self.addresses if each in there]
 
 
 def set_sysctl(name: str, value: str) -> str:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Literal
 
 from provision.guest import root, transcript
-from provision.guest.connections import Target, request
+from provision.guest.connections import ABSTRACT, UNPADDED, Target, request
 from provision.guest.errors import GuestError, HAProxyEnded
 from provision.guest.kernel import (
     bind,
@@ -40,8 +40,6 @@ WORDS = Path("/run/hatester/words.json")
 """The output of `haproxy -v` of each tree, by the tree's path."""
 _SHORT = Path("/run/hatester/root")
 """A link to the root that HAProxy has now."""
-ABSTRACT = "abns@"
-"""The prefix of a UNIX socket's name in the abstract namespace, as HAProxy writes it."""
 _PATH_BYTES = 108  # of sun_path (unix(7))
 START_SECONDS = 30.0
 STOP_SECONDS = 5.0
@@ -189,6 +187,8 @@ class HAProxy:
         elif address.startswith(ABSTRACT):
             # src/proto_uxst.c binds the whole of sun_path.
             address = f"\0{address[len(ABSTRACT) :]}".ljust(_PATH_BYTES, "\0")
+        elif address.startswith(UNPADDED):
+            address = f"\0{address[len(UNPADDED) :]}"
         asked = request(answer, site)
         return Target(where.label, address, where.port, where.interface, answer, asked)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from provision.guest import clock
-from provision.guest.connections import Target
+from provision.guest.connections import Target, kernel_name
 from provision.guest.kernel import (
     LISTENERS,
     ProcessTable,
@@ -39,7 +39,9 @@ class Sampler:
         self.interval = interval
         self.origin = origin
         self._labels: dict[str, list[str]] = {}
-        self._paths = {target.label for target in targets if not target.port}
+        self._paths = {
+            kernel_name(target.label): target.label for target in targets if not target.port
+        }
         for target in targets:
             for address in (target.address, *_ANY) if target.port else ():
                 labels = self._labels.setdefault(printed(address, target.port), [])
@@ -98,7 +100,8 @@ class Sampler:
     def _listening_sockets(self) -> list[Socket]:
         found = [socket for table in self._tables for socket in self._parsed(listening(table))]
         if self._paths:
-            found += [(name, inode, 0) for name, inode in unix_sockets() if name in self._paths]
+            names = ((self._paths.get(name), inode) for name, inode in unix_sockets())
+            found += [(label, inode, 0) for label, inode in names if label]
         return found
 
     def _parse(self, table: bytes) -> list[Socket]:

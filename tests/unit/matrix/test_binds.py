@@ -61,17 +61,79 @@ def test_an_address_that_is_bound_twice_counts_once() -> None:
     ]  # fmt: skip
 
 
-def test_what_speaks_tls_is_not_asked() -> None:
-    text = "frontend x\n bind *:80 name ssl-x\n bind *:443 ssl crt x.pem # y\n bind *:444 #ssl\n"
-    assert [bind.label for bind in Configuration("x", text).binds] == ["*:80", "*:444"]
+def test_the_way_of_asking_is_that_of_the_line() -> None:
+    text = """\
+frontend x
+ bind *:80 name ssl-x
+ bind *:443 ssl crt x.pem # accept-proxy
+ bind *:444 accept-proxy
+ bind *:445 ssl accept-proxy
+peers y
+ bind *:1024
+log-forward z
+ bind *:514
+ dgram-bind *:514
+"""
+    assert [(bind.port, bind.answer) for bind in Configuration("x", text).binds] == [
+        (80, "named"), (443, "tls"), (444, "proxy"), (445, "proxy-tls"), (514, "connect"),
+    ]  # fmt: skip
 
 
-@pytest.mark.parametrize("text", ["192.168.42.43", "*:http", "*:", "*:0", "*:65536", "*:8000-8010"])
-def test_an_address_without_a_port_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="has no port"):
-        parse_bind(text)
-    with pytest.raises(ValueError, match="has no port"):
-        _ = Configuration("x", f"frontend x\n bind {text} ssl\n").binds
+@pytest.mark.parametrize(
+    ("written", "labels"),
+    [
+        ("ipv4@192.168.42.43:80", ["192.168.42.43:80"]),
+        ("ipv4@:80", [":80"]),
+        ("ipv4@*:80", ["*:80"]),
+        ("ipv6@:80", [":::80"]),
+        ("ipv6@*:80", [":::80"]),
+        ("tcp6@[FD00::1]:80", ["fd00::1:80"]),
+        ("mptcp4@10.0.0.1:80", ["10.0.0.1:80"]),
+        ("mptcp@10.0.0.1:80", ["10.0.0.1:80"]),
+        ("stream+ipv4@10.0.0.1:80", ["10.0.0.1:80"]),
+        ("stream+ip@10.0.0.1:80", ["10.0.0.1:80"]),
+        ('"10.0.0.1:80"', ["10.0.0.1:80"]),
+        ("'10.0.0.1':80", ["10.0.0.1:80"]),
+        ('"${VIP}:80"', ["10.0.0.9:80"]),
+        ('"$VIP:${PORT-81}"', ["10.0.0.9:81"]),
+        ("${OWN}", ["10.0.0.8:82"]),
+        ("10.0.0.1:8000-8010", ["10.0.0.1:8000", "10.0.0.1:8010"]),
+        ("*:80-80,:81", ["*:80", ":81"]),
+        ("/run/x.sock", ["/run/x.sock"]),
+        ("unix@/run/x.sock", ["/run/x.sock"]),
+        ("abns@x", ["abns@x"]),
+        ("abnsz@x", ["abnsz@x"]),
+        ("quic4@10.0.0.1:443", []),
+        ("udp@:514", []),
+    ],
+)
+def test_an_address_is_read_as_haproxy_reads_it(written: str, labels: list[str]) -> None:
+    text = f"global\n setenv OWN 10.0.0.8:82\nfrontend x\n bind {written} name x\n"
+    found = Configuration("x", text, env={"VIP": "10.0.0.9"}).binds
+    assert [bind.label for bind in found] == labels
+
+
+@pytest.mark.parametrize(
+    ("written", "problem"),
+    [
+        *((each, "has no port") for each in (
+            "192.168.42.43", "*:http", "*:", "*:0", "*:65536", "*:8010-8000", "*:80-99999",
+        )),
+        ("fd@3", "no other program gives"),
+        ("sockpair@3", "no other program gives"),
+        ("web.example:80", "the name of a host"),
+        ("${NONE}:80", "its variable has no value"),
+        ("[fe80::1%eth0]:80", "has a zone"),
+    ],
+)  # fmt: skip
+def test_an_address_that_cannot_be_asked_is_refused(written: str, problem: str) -> None:
+    with pytest.raises(ValueError, match=problem):
+        _ = Configuration("x", f"frontend x\n bind {written} ssl\n").binds
+
+
+def test_a_range_is_not_one_address() -> None:
+    with pytest.raises(ValueError, match="not one address"):
+        parse_bind("*:80-81")
 
 
 def test_the_plain_setting_changes_nothing() -> None:

@@ -12,6 +12,8 @@ from tests.factories.own_scenario import SCENARIOS, STARTED, V4, V6, folder, wri
 
 __all__ = ["folder"]
 
+SECURE = [*V4, "192.168.42.45:443"]
+
 
 def load(name: str) -> Scenario:
     return load_scenario(SCENARIOS / name)
@@ -24,7 +26,7 @@ def load(name: str) -> Scenario:
         ("address-returns", {4: V4[1:], 6: V4[1:]}),
         ("port-freed", {4: V4}),
         ("recovery", {3: V4[1:], 6: V4}),
-        ("missing-certificate", {3: V4, 5: V4}),
+        ("missing-certificate", {3: SECURE, 5: SECURE}),
         ("hitless", dict.fromkeys(range(3, 13), V4)),
         ("lost-address-v6", {4: V6[1:], 6: V6[1:]}),
         ("tentative-v6", {4: V6}),
@@ -91,6 +93,33 @@ def test_the_interface_comes_back_with_the_addresses_that_it_had(folder: Path) -
     assert [[bind.label for bind in found[number].throughout] for number in (4, 6, 8)] == [
         ["*:81"], [V4[0], V4[1], "*:81"], V4,
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("addresses", "removed", "promotes", "left"),
+    [
+        (["43/24", "44/24", "45/24"], "43", False, []),
+        (["43/24", "44/24", "45/24"], "43", True, ["44", "45"]),
+        (["43/24", "44/24", "45/24"], "44", False, ["43", "45"]),
+        (["43/24", "44/25", "45/24"], "43", False, ["44"]),
+        (["43/32", "44/32", "45/32"], "43", False, ["44", "45"]),
+    ],
+)
+def test_secondary_addresses_go_with_the_primary_one_of_their_subnet(
+    folder: Path, addresses: list[str], removed: str, promotes: bool, left: list[str]
+) -> None:
+    listed = ", ".join(f"192.168.42.{each}" for each in addresses)
+    steps = f"- start: with\n- remove: 192.168.42.{removed}\n- reload: with"
+    scenario = write(folder, f"description: x\naddresses: [{listed}]\nsteps:\n{steps}")
+    sysctls = {"net.ipv4.conf.dummy0.promote_secondaries": "1"} if promotes else {}
+    found = {bind.label for bind in presence(scenario, sysctls)[3].throughout}
+    assert found == {"*:81", *(f"192.168.42.{each}:80" for each in left)}
+
+
+def test_a_secondary_address_that_went_with_another_can_be_added_again(folder: Path) -> None:
+    there = "description: x\naddresses: [192.168.42.43/24, 192.168.42.44/24]\nsteps:\n"
+    steps = "- start: without\n- remove: 192.168.42.43\n- add: 192.168.42.44\n- reload: without"
+    assert V4[1] in {bind.label for bind in presence(write(folder, there + steps))[4].throughout}
 
 
 def test_a_wildcard_tied_to_the_interface_goes_with_it(folder: Path) -> None:

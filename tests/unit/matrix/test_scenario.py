@@ -31,6 +31,8 @@ STORIES = {
     "tentative-v6": "start without, check, add fd00:42::43/64, reload with, check",
     "device-recreated": "start with, check, reload with, check, remove dummy0, add dummy0, "
     "reload with, check",
+    "bind-kinds": "start with, check, reload with, check, remove 192.168.42.43, reload without, "
+    "check",
     "reload-storm": "start with, check, reload with, reload with, "
     + 9 * "reload with after racing, "
     + "wait steady, reload with, check",
@@ -120,7 +122,7 @@ def test_a_file_that_is_no_text_is_named(folder: Path) -> None:
     ("line", "sentence"),
     [
         ("binds: {with: {192.168.42.43: any}}", r"binds: with: 192\.168\.42\.43: .*has no port"),
-        ("binds: {with: {'here:80': any}}", "'here' does not appear to be an IPv4 or IPv6 address"),
+        ("binds: {with: {'here:80': any}}", "here:80 has the name of a host instead of an address"),
         ("binds: {with: {'*:80': maybe}}", "binds: with: .*'close' or 'connect'"),
         ("binds: {wiht: {'*:80': any}}", "binds: there is no 'wiht'; did you mean with"),
         ("servers: [backend]", "servers: 0: .*has no port"),
