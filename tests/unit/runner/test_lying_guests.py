@@ -27,6 +27,7 @@ from hatester.matrix.plan import Wanted, make_plan
 from hatester.results.store import begin
 from hatester.runner import guest_account, protocol, run
 from hatester.runner.run import Run, RunOptions
+from hatester.util import process
 from hatester.util.files import remove
 from hatester.util.paths import MATRIX
 from hatester.util.progress import Progress
@@ -67,6 +68,8 @@ class Simulation:
         self._patch = monkeypatch
         monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
         monkeypatch.setattr(Vagrant, "destroy", lambda *_, **__: None)
+        # There are none of machines, and to look through all of them takes most of the time.
+        monkeypatch.setattr(process, "others", list)
         monkeypatch.setattr(os, "fsync", lambda _: None)
         monkeypatch.setattr(messages, "MESSAGE_BYTES", MESSAGE_BYTES)
         monkeypatch.setattr(messages, "SEQUENCE_BYTES", 2 * MESSAGE_BYTES)
