@@ -14,6 +14,7 @@ from typing import Annotated, Literal
 import pydantic
 from pydantic import Field
 
+from hatester.analysis.client_effects import ClientEffect
 from hatester.analysis.effects import OldWorker, Outage, ProcessUse, ReloadLatency, StaleAnswers
 from hatester.analysis.parts import Count, Length, Model, Span
 from hatester.analysis.timeline import Timeline
@@ -102,6 +103,9 @@ class ReloadResult(Model):
     counters: Mapping[str, int] = Field(description="By how much the kernel's counters grew.")
     addresses: Mapping[str, AddressResult]
     listeners: tuple[ListenerHolder, ...]
+    clients: tuple[ClientEffect, ...] = Field(
+        default=(), description="What it did to the clients beside the prober, where there are any."
+    )
     latency: ReloadLatency = ReloadLatency()
     slow: tuple[str, ...] = Field(
         default=(), description="The addresses whose answers it slowed beyond the bound."
@@ -120,6 +124,10 @@ class ReloadResult(Model):
     def expected(self) -> dict[str, AddressResult]:
         """The addresses that should have answered all the while."""
         return {label: each for label, each in self.addresses.items() if each.expected}
+
+    def counts(self, label: str) -> bool:
+        """Return whether the losses of clients of an address count; the prober may not ask it."""
+        return label not in self.addresses or self.addresses[label].expected
 
 
 class CheckResult(Model):

@@ -55,6 +55,8 @@ class Timeline(Evidence):
     configurations: Mapping[Name, Names]
     """The addresses that each binds."""
     checks: Annotated[tuple[Check, ...], Length(4096)]
+    certificates: Annotated[Mapping[Name, Name], Length(4096)] = field(default_factory=dict)
+    """The files of the scenario's certificates, by their SHA-256 in hexadecimal."""
     failed: str | None = None
     """The reason why the cell could not be measured."""
 

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from hatester.analysis.causes import find_causes, find_start_causes
+from hatester.analysis.clients import with_clients
 from hatester.analysis.effects import Outage
 from hatester.analysis.explanation import explain, explain_error, explain_start
 from hatester.analysis.model import (
@@ -76,7 +77,9 @@ def judge(timeline: Timeline) -> Judgement:
         )  # fmt: skip
     if obstacle := _obstacle(timeline, quality):
         return unmeasured(explain_error(obstacle, quality), checks, quality, (obstacle,))
-    reloads = tuple(_reload(timeline, reload) for reload in timeline.reloads)
+    reloads = tuple(
+        with_clients(timeline, reload, _reload(timeline, reload)) for reload in timeline.reloads
+    )
     causes = find_causes(timeline, reloads)
     return Judgement(
         verdict="down" if timeline.ended else worst_reload(reloads).verdict,

@@ -12,6 +12,9 @@ import ipaddress
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Annotated
+
+import pydantic
 
 from hatester.matrix.haproxy_config import options, parse
 from hatester.matrix.models import Setting
@@ -228,6 +231,15 @@ def _canonical(address: str, version: str) -> str:
     with contextlib.suppress(ValueError):
         return str(ipaddress.ip_address(address))
     return address
+
+
+def _place(text: str) -> str:
+    parse_bind(text).require_address()
+    return text
+
+
+Place = Annotated[str, pydantic.AfterValidator(_place)]
+"""An address and a port, such as 192.168.42.43:80, fd00::1:80 or *:81."""
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,12 @@ from hatester.matrix.binds import (
     Bind,
     Configuration,
     InterfaceAddress,
+    Place,
     interface_address,
     interfaces,
     parse_bind,
 )
+from hatester.matrix.clients import Clients, require_sense
 from hatester.matrix.haproxy_config import parse
 from hatester.matrix.models import NAME
 from hatester.matrix.scenario_state import World
@@ -67,15 +69,6 @@ def _different(addresses: tuple[InterfaceAddress, ...]) -> tuple[InterfaceAddres
     return addresses
 
 
-def _place(text: str) -> str:
-    parse_bind(text).require_address()
-    return text
-
-
-Place = Annotated[str, pydantic.AfterValidator(_place)]
-"""An address and a port, such as 192.168.42.43:80, fd00::1:80 or *:81."""
-
-
 WrittenAddresses = Annotated[tuple[WrittenAddress, ...], pydantic.AfterValidator(_different)]
 InterfaceName = Annotated[str, text_form(r"[A-Za-z0-9._-]{1,15}", "the name of an interface")]
 VariableName = Annotated[str, text_form(r"[A-Za-z_][A-Za-z0-9_]*", "the name of a variable")]
@@ -118,6 +111,7 @@ class _File(Declaration):
     binds: Mapping[str, Mapping[Place, Answer]] = {}
     servers: tuple[Place, ...] = ()
     checks: Checks = Checks()
+    clients: Clients = Clients()
     site: str = HOST
     peer: str = ""
     env: Mapping[VariableName, str] = {}
@@ -153,15 +147,16 @@ class Scenario:
     peer: str = ""
     env: Mapping[str, str] = field(default_factory=dict)
     root: Root = field(default_factory=Root)
+    clients: Clients = field(default_factory=Clients)
 
     @functools.cached_property
     def binds(self) -> tuple[Bind, ...]:
-        """Return all binds of its configurations, each label once, in the order of checks."""
+        """Return the binds to watch, each label once, in the order of checks."""
         found: dict[str, Bind] = {}
         for configuration in self.configurations.values():
             for bind in configuration.binds:
                 found.setdefault(bind.label, bind)
-        return tuple(found.values())
+        return tuple(each for each in found.values() if each.label not in self.clients.unwatched)
 
     def world(self, sysctls: Mapping[str, str] | None = None) -> World:
         """Return the state of the guest at its beginning, under a setting's sysctls."""
@@ -212,9 +207,11 @@ def load_scenario(folder: Path) -> Scenario:
         peer=content.peer,
         env=content.env,
         root=content.root,
+        clients=content.clients,
     )
     _require_binds(folder, scenario)
     _require_files(folder, scenario)
+    require_sense(scenario.clients, scenario.configurations.values(), f"{path}: clients")
     _check_story(path, content, scenario)
     return scenario
 

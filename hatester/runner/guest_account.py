@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from hatester.analysis.timeline import require_sound
 from hatester.guests.messages import GuestFault
+from hatester.runner.client_account import latest, require, require_clients
 from hatester.util.text import brief
 from provision.guest.plan import Plan, PlannedStep
 from provision.guest.protocol import (
@@ -157,6 +158,7 @@ class Account:
         seen = {process.pid for process in evidence.processes}
         for used in evidence.usage:
             require(used.pid in seen, f"has what process {used.pid} used, which it has not seen")
+        require_clients(plan.clients, evidence.clients)
         self._require_times(evidence)
 
     def _require_reloads(self, evidence: Evidence) -> None:
@@ -191,6 +193,7 @@ class Account:
             )
         moments = [evidence.log[-1].at if evidence.log else 0.0]
         moments += [probe.ended for probe in evidence.probes]
+        moments += latest(evidence.clients)
         held = (*evidence.listeners, *evidence.dormant, *evidence.processes)
         moments += [each.end for each in held]
         moments += [each.at for each in evidence.usage]
@@ -206,9 +209,3 @@ class Account:
             at <= passed,
             f"has a time of {at:g} s in {where}, of which at most {passed:.0f} s have passed",
         )
-
-
-def require(is_so: object, fault: str) -> None:
-    """Raise GuestFault unless something is so."""
-    if not is_so:
-        raise GuestFault(fault)

@@ -6,16 +6,17 @@ import dataclasses
 import ipaddress
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
 
 from hatester.guests.guest import build_root
-from hatester.matrix.binds import Bind
+from hatester.matrix.clients import Clients
 from hatester.matrix.models import Setting
 from hatester.matrix.scenario import MADE, ROOT, Checks, Presence, Scenario, presence
 from hatester.matrix.steps import Add, Check, Reload, Remove, Start, Step, Wait
+from hatester.runner.client_plan import destination, plan_clients
 from provision.guest.clock import GRID_SECONDS
-from provision.guest.plan import Destination, Plan, PlannedStep, RootContent, ServerAnswers
+from provision.guest.plan import Plan, PlannedStep, RootContent, ServerAnswers
 from provision.guest.root import ETC
 
 CONNECTION_SECONDS = 5.0
@@ -51,6 +52,8 @@ class Order:
     """Decides everything that chance would decide; see `draw`."""
     probe_interval: float | None = None
     """Seconds; None for the scenario's own, or else PROBE_INTERVAL."""
+    clients: Clients = field(default_factory=Clients)
+    """Clients in addition to the scenario's own, or in their place."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +105,7 @@ def guest_plan(order: Order, clock: str) -> Plan:
         servers=list(scenario.servers),
         answers=server_answers(scenario.checks),
         site=scenario.site,
-        destinations=[_destination(bind, scenario) for bind in scenario.binds],
+        destinations=[destination(bind, scenario) for bind in scenario.binds],
         steps=[
             dataclasses.replace(
                 _step(order, number, step, there.get(number)), delay=delay, order=asked
@@ -113,6 +116,7 @@ def guest_plan(order: Order, clock: str) -> Plan:
         connection_seconds=CONNECTION_SECONDS,
         seconds=plan_seconds(scenario),
         hold=False,
+        clients=plan_clients(scenario.clients.with_more(order.clients), scenario),
     )
 
 
@@ -151,14 +155,6 @@ def root_content(
 def server_answers(checks: Checks) -> ServerAnswers:
     """Return the answers of the servers that are played."""
     return ServerAnswers(**checks.model_dump(mode="json"))
-
-
-def _destination(bind: Bind, scenario: Scenario) -> Destination:
-    """Return where a bind is asked; one of every address, through an interface: at its first."""
-    address = bind.target
-    if bind.is_wildcard and (addresses := scenario.interfaces.get(bind.interface or "")):
-        address = addresses[0].partition("/")[0]
-    return Destination(bind.label, address, bind.port, bind.interface, bind.answer)
 
 
 def _step(order: Order, number: int, step: Step, there: Presence | None) -> PlannedStep:

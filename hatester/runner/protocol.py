@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import hashlib
 import math
+import re
+import ssl
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -43,6 +46,7 @@ from provision.guest.protocol import (
 OUTSIDE_CONNECTIONS = 32
 """At once, from the host; a request that hangs must not keep the next check's waiting."""
 
+_CERTIFICATE = re.compile("-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----\n?")
 REASON_CHARACTERS = 4000
 """Of the reason for an error, at most."""
 
@@ -66,6 +70,7 @@ class Record:
                 name: tuple(bind.label for bind in configuration.binds)
                 for name, configuration in order.scenario.configurations.items()
             },
+            certificates=_certificates(order.scenario.files),
             **vars(_empty_evidence(plan)),
             checks=(),
         )
@@ -92,6 +97,17 @@ class Record:
         """Note why the cell could not be measured. A guest may have written the reason."""
         reason = displayable(reason[:REASON_CHARACTERS])
         self.timeline = dataclasses.replace(self.timeline, failed=reason)
+
+
+def _certificates(files: Mapping[str, str]) -> dict[str, str]:
+    """Return the names of files by the SHA-256 of the first certificate in each."""
+    found = {}
+    for name, text in files.items():
+        if certificate := _CERTIFICATE.search(text):
+            with contextlib.suppress(ValueError):
+                shown = ssl.PEM_cert_to_DER_cert(certificate[0])
+                found[hashlib.sha256(shown).hexdigest()] = name
+    return found
 
 
 def _empty_evidence(plan: Plan) -> Evidence:

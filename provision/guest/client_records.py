@@ -84,7 +84,7 @@ class Handshake(NamedTuple):
     errno: Name | None
     configuration: Name | None
     certificate: Name | None
-    """The SHA-256 of the certificate that was shown, in hexadecimal."""
+    """The SHA-256 of the certificate that was shown, in hexadecimal; none is when resumed."""
     is_resumed: bool | None
     """Whether the session that was offered was resumed; None: none was offered."""
     since: Seconds | None

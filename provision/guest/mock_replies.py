@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 import ssl
 import struct
@@ -13,6 +15,8 @@ _PROXY_1 = re.compile(rb"PROXY [^\r\n]*\r\n")
 _PROXY_2 = b"\r\n\r\n\0\r\nQUIT\n"
 """The beginnings of headers (HAProxy's doc/proxy-protocol.txt, sections 2.1 and 2.2)."""
 _REQUEST = re.compile(rb"[A-Z]+ (\S+) HTTP/1\.[01]\r\n")
+_KEY = re.compile(rb"\r\nSec-WebSocket-Key: *(\S+)", re.IGNORECASE)
+_WEBSOCKET = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, section 1.3
 _BEGINNING = re.compile(rb"[A-Z]{1,7}(?: \S*(?: \S*)?)?\r?")
 _HTTP_2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _HANDSHAKE = 0x16  # RFC 8446, section 5.1
@@ -54,6 +58,7 @@ class Talk:
         self._received, self._sent = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._heard = b""
         self._messages = 0
+        self._is_websocket = False
         self.is_over = False
         """True if the server closes the connection now."""
 
@@ -91,6 +96,8 @@ class Talk:
 
     def _answer(self) -> bytes:
         heard = self._heard
+        if self._is_websocket or _KEY.search(heard):
+            return self._talk_by_websocket()
         if request := _REQUEST.match(heard):
             if b"\r\n\r\n" not in heard:
                 return b""
@@ -114,6 +121,33 @@ class Talk:
         body = b"\n".join([b"OK", *self._expected, b""])
         head = f"HTTP/1.1 {status} OK\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
         return head.encode() + body
+
+    def _talk_by_websocket(self) -> bytes:
+        """Return the answer by which a connection becomes a WebSocket, and later its frames."""
+        if self._is_websocket:
+            return self._echo_frames()
+        head, end, rest = self._heard.partition(b"\r\n\r\n")
+        if not end:
+            return b""
+        self._is_websocket, self._heard = True, rest
+        key = _KEY.search(head)
+        accepted = base64.b64encode(hashlib.sha1((key[1] if key else b"") + _WEBSOCKET).digest())
+        return (
+            b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+            b"Sec-WebSocket-Accept: " + accepted + b"\r\n\r\n"
+        )
+
+    def _echo_frames(self) -> bytes:
+        """Return a frame for each that was heard, with the same text (RFC 6455, section 5.2)."""
+        rest, answer = self._heard, b""
+        while len(rest) >= 6 and len(rest) >= 6 + (length := rest[1] & 0x7F):
+            mask, text = rest[2:6], rest[6 : 6 + length]
+            answer += bytes([rest[0], length]) + bytes(
+                each ^ mask[place % 4] for place, each in enumerate(text)
+            )
+            rest = rest[6 + length :]
+        self._heard = rest
+        return answer
 
     def _http_2(self) -> bytes:
         """Return the frames that end each stream that was begun (RFC 9113, section 4.1)."""

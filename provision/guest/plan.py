@@ -86,6 +86,8 @@ class PlannedClients:
     connections: int = 1
     every: float | None = None
     """Seconds after which as many sessions are opened in addition, again and again."""
+    latency: float = 0.0
+    """Seconds after which a client that keeps its connection notices that it was closed."""
 
 
 @dataclass(frozen=True)

@@ -49,15 +49,25 @@ class News(NamedTuple):
 class Prober:
     """Connects to each target every `interval` seconds; a probe lives `life` seconds at most.
 
+    Its parent gets news meanwhile if it `is_followed`.
+
     All targets are asked together: to wake up for each by itself, and HAProxy with it, takes nearly
     twice as much of the processor. Times are those of the monotonic clock, since `origin`.
     """
 
-    def __init__(self, targets: list[Target], interval: float, life: float, origin: float) -> None:
+    def __init__(
+        self,
+        targets: list[Target],
+        interval: float,
+        life: float,
+        origin: float,
+        is_followed: bool = True,
+    ) -> None:
         self.targets = targets
         self.interval = interval
         self.life = life
         self.origin = origin
+        self.is_followed = is_followed
         self._epoll = select.epoll()
         # By its file, each probe's socket, index, due and sent; in the order in which they began.
         self._living: dict[int, tuple[socket.SocketType, int, float, float]] = {}
@@ -100,7 +110,8 @@ class Prober:
                     self._go_on(file, events)
             if time.monotonic() >= news:
                 self._end_old()
-                parent.send(self._news())
+                if self.is_followed:
+                    parent.send(self._news())
                 news = time.monotonic() + _NEWS_SECONDS
         parent.send(self._evidence(start))
 

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, ClassVar
 
 from provision.guest import kernel
-from provision.guest.client_records import Probe
+from provision.guest.client_records import ClientRecords, Probe
+from provision.guest.clients import Clients
 from provision.guest.clock import Clock, following
 from provision.guest.connections import Target
 from provision.guest.errors import GuestError
@@ -54,7 +55,7 @@ class View(ABC):
     NOTHING: ClassVar[Mapping[str, Any]] = {
         "log": (), "probes": (), "probing": Probing(0.0, 0.0, 1),
         "listeners": (), "processes": (), "sampling": Sampling(SAMPLING_SECONDS, 0, 0.0, 0.0),
-        "dormant": (), "usage": (),
+        "dormant": (), "usage": (), "clients": ClientRecords(),
     }  # fmt: skip
     """The evidence of a cell in which nothing was watched, as `seen` returns it."""
 
@@ -67,6 +68,8 @@ class View(ABC):
         """The sampler's record, once it has ended."""
         self.probes: dict[str, Any] = {}
         """The prober's record, once it has ended."""
+        self.clients = ClientRecords()
+        """The records of the clients beside the prober, once they have ended."""
         self._rest = b""
         self._runs: Runs = {}
         self._targets = range(targets)
@@ -131,14 +134,24 @@ class View(ABC):
                 for each in self.listeners["processes"]
             ),
             "sampling": Sampling(**self.listeners["sampling"]),
+            "clients": self.clients,
         }
 
 
 class Recorder(View):
-    """Records until it is stopped: two processes, and a thread that reads from them and the log."""
+    """Records until it is stopped: the prober, the sampler and clients, each a process.
+
+    A thread reads from them and the log.
+    """
 
     def __init__(
-        self, targets: list[Target], tree: Path, interval: float, life: float, clock: Clock
+        self,
+        targets: list[Target],
+        tree: Path,
+        interval: float,
+        life: float,
+        clock: Clock,
+        clients: Clients,
     ) -> None:
         super().__init__(len(targets), clock.now)
         self.life = life
@@ -154,6 +167,11 @@ class Recorder(View):
             lambda parent: Sampler(targets, tree, SAMPLING_SECONDS, clock.origin).run(parent),
             is_prompt=False,
         )
+        self._clients = clients
+        self._beside = {
+            name: (_Child(f"the process for {name}", run, is_prompt=False), seconds)
+            for name, (run, seconds) in clients.programs().items()
+        }
         self._thread = threading.Thread(target=self._listen, daemon=True)
         self._thread.start()
 
@@ -175,19 +193,24 @@ class Recorder(View):
     def stop(self) -> None:
         """Let the last probes end, and take all that was seen.
 
-        Raises GuestError when one of the two processes does not end.
+        Raises GuestError when one of the processes does not end.
         """
+        beside = [child for child, _ in self._beside.values()]
         try:
-            for child in (self._prober, self._sampler):
-                child.connection.send("stop")
+            for child in (self._prober, self._sampler, *beside):
+                with contextlib.suppress(BrokenPipeError):  # it has ended: seen below
+                    child.connection.send("stop")
             for child, seconds in ((self._sampler, 0.0), (self._prober, self.life)):
                 if child is self._sampler and child.connection.poll(_END_SECONDS):
                     self.listeners = child.connection.recv()
                 child.process.join(seconds + _END_SECONDS)
                 if child.process.is_alive():
                     raise GuestError(f"{child.process.name} does not end")
+            self.clients = self._clients.records(
+                {name: child.receive(seconds) for name, (child, seconds) in self._beside.items()}
+            )
         finally:
-            for child in (self._sampler, self._prober):
+            for child in (self._sampler, self._prober, *beside):
                 child.process.kill()
             self._thread.join()
 
@@ -247,6 +270,15 @@ class _Child:
         )
         self.process.start()
         there.close()
+
+    def receive(self, seconds: float) -> Any:
+        """Return what it sends at its end. Raises GuestError when that takes too long."""
+        try:
+            if self.connection.poll(seconds + _END_SECONDS):
+                return self.connection.recv()
+        except EOFError:
+            pass
+        raise GuestError(f"{self.process.name} ended without a word, or does not end")
 
     @staticmethod
     def _run(run: Callable[[Connection], None], there: Connection, is_prompt: bool) -> None:

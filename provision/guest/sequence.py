@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, NoReturn, TextIO
 
 from provision.guest import cleanliness, transcript
+from provision.guest.clients import Clients
 from provision.guest.clock import ROUND_SECONDS, Clock, following, grid
 from provision.guest.connections import Target, connect
 from provision.guest.environment import Environment
@@ -95,12 +96,16 @@ class Stage(NamedTuple):
         haproxy.unit = dict(plan.unit)
         own = chain(*plan.interfaces.values())
         interval, life = plan.probe_interval, plan.connection_seconds
+        clients = Clients(
+            plan.clients, lambda each: haproxy.target(each, plan.site), plan.site, life,
+            clock.origin,
+        )  # fmt: skip
         return cls(
             clock,
             METHODS[plan.method](haproxy),
             Environment(plan.interface, plan.interfaces, haproxy),
             MockServers(plan.servers, own, plan.answers),
-            lambda targets: Recorder(targets, haproxy.tree, interval, life, clock),
+            lambda targets: Recorder(targets, haproxy.tree, interval, life, clock, clients),
         )
 
 

@@ -36,6 +36,10 @@ STORIES = {
     "reload-storm": "start with, check, reload with, reload with, "
     + 9 * "reload with after racing, "
     + "wait steady, reload with, check",
+    "idle-keepalive-closed": "start with, check, " + 10 * "reload with, " + "check",
+    "certificate-renewed": "start with, check, reload renewed, check, reload renewed, check",
+    "sessions-cut": "start with, check, " + 4 * "reload with, " + "check",
+    "sessions-held": "start with, check, " + 4 * "reload with, " + "check",
 }
 
 
@@ -70,7 +74,7 @@ def test_every_configuration_answers_with_its_name(name: str) -> None:
     for configuration in scenario.configurations:
         # HTTP's lines end with a carriage return, and HAProxy sends the file as it is.
         head, _, body = scenario.files[f"{configuration}.http"].partition("\r\n\r\n")
-        assert head.split("\r\n")[0] == "HTTP/1.0 200 OK"
+        assert head.split("\r\n")[0] in ("HTTP/1.0 200 OK", "HTTP/1.1 200 OK")
         assert "\n" not in head.replace("\r\n", "")
         assert body == f"OK - {configuration}\n"
         text = scenario.files[f"{configuration}.cfg"]

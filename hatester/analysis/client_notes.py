@@ -1,0 +1,162 @@
+"""The words for what reloads did to clients beside the prober.
+
+The command line imports this module to start, so the model is imported for types alone.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from hatester.util.text import counted, listed, spread, were
+
+if TYPE_CHECKING:
+    from hatester.analysis.client_effects import Requests, SessionFates
+    from hatester.analysis.model import CellResult, ReloadResult
+
+LATE_SECONDS = 1.0
+"""An answer to a sparse client that took longer is worth a word."""
+NOUNS = {
+    "keep-alive": "request on kept connections",
+    "tls": "connection by TLS",
+    "load": "connection under load",
+    "sparse": "sparse connection",
+}
+
+
+def kinds(cell: CellResult) -> tuple[str, ...]:
+    """Return the kinds of clients that have a note in a table, and why."""
+    found = [kind for kind in NOUNS if lost(cell.reloads, kind)]
+    if any(each.cut for reload in cell.reloads for each in _sessions(reload)):
+        found.append("cut")
+    if latest(cell) > LATE_SECONDS:
+        found.append("late")
+    return tuple(found)
+
+
+def note(kind: str, cells: Sequence[CellResult]) -> str:
+    """Return the words for one of `kinds`, of cells that have it all."""
+    if kind == "cut":
+        return _cut(max((reload for cell in cells for reload in cell.reloads), key=_cut_share))
+    if kind == "late":
+        return f"sparse answer {_range([latest(cell) for cell in cells], 1)} s"
+    counts = [lost(cell.reloads, kind).total() for cell in cells]
+    return f"{kind} {spread(str(min(counts)), str(max(counts)), '-')}"
+
+
+def lost(reloads: Sequence[ReloadResult], kind: str | None = None) -> Counter[str]:
+    """Return how many requests of clients (of one kind, or of all) were lost in which way."""
+    found: Counter[str] = Counter()
+    for reload in reloads:
+        for each in requests(reload, kind):
+            if reload.counts(each.address):
+                found.update(each.failures)
+    return found
+
+
+def latest(cell: CellResult) -> float:
+    """Return the seconds of the slowest answer to a sparse client."""
+    return max(
+        (each.slowest or 0.0 for reload in cell.reloads for each in requests(reload, "sparse")),
+        default=0.0,
+    )
+
+
+def requests(reload: ReloadResult, kind: str | None = None) -> list[Requests]:
+    """Return what became of the requests of clients in a reload (of one kind, or of all)."""
+    return [
+        each for each in reload.clients if each.kind != "sessions" and kind in (None, each.kind)
+    ]
+
+
+def _sessions(reload: ReloadResult) -> list[SessionFates]:
+    return [each for each in reload.clients if each.kind == "sessions"]
+
+
+def _cut_share(reload: ReloadResult) -> tuple[float, int]:
+    older = sum(each.older for each in _sessions(reload))
+    cut = sum(each.cut for each in _sessions(reload))
+    return (cut / older if older else 0.0), cut
+
+
+def _cut(reload: ReloadResult) -> str:
+    """Return how many sessions a reload cut, and when: `4 of 6 sessions cut after 2.0 s`."""
+    hit = [each for each in _sessions(reload) if each.cut]
+    older = sum(each.older for each in _sessions(reload))
+    times = [time for each in hit for time in (each.first, each.last) if time is not None]
+    cut = sum(each.cut for each in hit)
+    return f"{cut} of {counted(older, 'session')} cut after {_range(times, 1)} s"
+
+
+def describe(reloads: Sequence[ReloadResult], names: Mapping[str, str]) -> list[str]:
+    """Return the clauses of an explanation; `names` has short names of addresses, by label."""
+    said = [clause for kind in NOUNS if (clause := _lost(reloads, kind, names))]
+    said += _held(reloads)
+    said += _shown(reloads)
+    slowest = max(
+        (each.slowest or 0.0 for reload in reloads for each in requests(reload, "sparse")),
+        default=0.0,
+    )
+    return said + ([f"a sparse connection waited {slowest:.2f} s"] * (slowest > LATE_SECONDS))
+
+
+def _lost(reloads: Sequence[ReloadResult], kind: str, names: Mapping[str, str]) -> str:
+    """Return what became of the requests of a kind of clients."""
+    made = sum(each.requests for reload in reloads for each in requests(reload, kind))
+    if not made:
+        return ""
+    found = lost(reloads, kind)
+    if not found:
+        ends = sum(getattr(each, "idle_ends", 0) for r in reloads for each in requests(r, kind))
+        harmless = f", and {counted(ends, 'idle one')} {were(ends)} closed" if ends else ""
+        return f"{counted(made, NOUNS[kind])} {were(made)} answered{harmless}"
+    hit = sum(bool(lost([reload], kind)) for reload in reloads)
+    labels = dict.fromkeys(
+        each.address for reload in reloads for each in requests(reload, kind) if each.failures
+    )
+    where = listed(names.get(label, label) for label in labels)
+    return (
+        f"{found.total()} of {counted(made, NOUNS[kind])} {were(found.total())} lost "
+        f"({listed(f'{count} {how}' for how, count in found.most_common())}) to {where}, "
+        f"in {hit} of {counted(len(reloads), 'reload')}"
+    )
+
+
+def _held(reloads: Sequence[ReloadResult]) -> list[str]:
+    """Return what became of sessions."""
+    held = [reload for reload in reloads if _sessions(reload)]
+    if not held:
+        return []
+    hit = [reload for reload in held if any(each.cut for each in _sessions(reload))]
+    if not hit:
+        older = max(sum(each.older for each in _sessions(reload)) for reload in held)
+        seconds = max(each.watched for reload in held for each in _sessions(reload))
+        return [f"all {counted(older, 'session')} survived ({seconds:.1f} s after a reload)"]
+    worst = max(hit, key=_cut_share)
+    others = f", in {len(hit)} of {counted(len(reloads), 'reload')}" if len(reloads) > 1 else ""
+    return [f"the reload of step {worst.step} left {_cut(worst)}{others}"]
+
+
+def _shown(reloads: Sequence[ReloadResult]) -> list[str]:
+    """Return since when a new certificate was shown, and whether sessions were resumed."""
+    secured = [
+        (reload, each) for reload in reloads for each in reload.clients if each.kind == "tls"
+    ]
+    said = []
+    for reload, each in secured:
+        new = [one for one in each.certificates if one.name != each.before]
+        if each.before and new:
+            said.append(
+                f"after the reload of step {reload.step}, {each.address} showed {new[-1].name} "
+                f"from {new[-1].first:+.2f} s on"
+            )
+    fates = {each.resumption for _, each in secured}
+    for fate, words in (("lost", "were not resumed"), ("kept", "were resumed")):
+        if fate in fates:
+            said.append(f"TLS sessions from before a reload {words}")
+    return said
+
+
+def _range(values: Sequence[float], digits: int) -> str:
+    return spread(f"{min(values):.{digits}f}", f"{max(values):.{digits}f}", "-")

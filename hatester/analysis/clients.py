@@ -1,0 +1,177 @@
+"""The effect of a reload on the clients beside the prober, by their records."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol, TypeVar
+
+from hatester.analysis.client_effects import (
+    Certificate,
+    ClientEffect,
+    FreshConnections,
+    Handshakes,
+    KeptRequests,
+    SessionFates,
+)
+from hatester.analysis.model import ReloadResult
+from hatester.analysis.parts import round_seconds
+from hatester.analysis.timeline import Timeline
+from provision.guest.client_records import Handshake, Session
+from provision.guest.protocol import Reload
+
+
+class _Sent(Protocol):
+    """A record of something that was sent and ended."""
+
+    @property
+    def destination(self) -> int: ...
+    @property
+    def sent(self) -> float: ...
+    @property
+    def ended(self) -> float: ...
+    @property
+    def outcome(self) -> str: ...
+
+
+S = TypeVar("S", bound=_Sent)
+
+
+def with_clients(timeline: Timeline, reload: Reload, result: ReloadResult) -> ReloadResult:
+    """Return the result of a reload with what it did to clients.
+
+    A request that was lost counts as a lost connection of its address: `lossy`, if nothing worse.
+    """
+    effects = client_effects(timeline, reload)
+    harmed = {
+        each.address
+        for each in effects
+        if each.kind != "sessions" and each.lost and result.counts(each.address)
+    }
+    addresses = {
+        label: each.model_copy(update={"verdict": "lossy"})
+        if label in harmed and each.verdict == "ok"
+        else each
+        for label, each in result.addresses.items()
+    }
+    verdict = "lossy" if harmed and result.verdict in ("ok", "unasked") else result.verdict
+    return result.model_copy(
+        update={"addresses": addresses, "verdict": verdict, "clients": effects}
+    )
+
+
+def client_effects(timeline: Timeline, reload: Reload) -> tuple[ClientEffect, ...]:
+    """Return what a reload did to clients, by kind and address; nothing where none was asked."""
+    return tuple(
+        effect
+        for index, label in enumerate(timeline.clients.addresses)
+        for effect in _effects(timeline, reload, index, label)
+    )
+
+
+def _effects(timeline: Timeline, reload: Reload, index: int, label: str) -> Iterator[ClientEffect]:
+    clients = timeline.clients
+    if kept := _observed(clients.requests, reload, index):
+        ends = [each for each in clients.idle_ends if each.destination == index]
+        yield KeptRequests(
+            kind="keep-alive",
+            **_tally(label, kept),
+            closing=sum(each.is_last and each.outcome == "ok" for each in kept),
+            idle_ends=sum(reload.at <= each.at < reload.until for each in ends),
+        )
+    sessions = [each for each in clients.sessions if each.destination == index]
+    if fates := _fates(timeline, reload, label, sessions):
+        yield fates
+    if shaken := _observed(clients.handshakes, reload, index):
+        earlier = [each for each in clients.handshakes if each.destination == index]
+        yield _handshakes(timeline, reload, label, shaken, earlier)
+    if load := _observed(clients.load, reload, index):
+        yield FreshConnections(kind="load", **_tally(label, load))
+    if sparse := _observed(clients.sparse, reload, index):
+        yield FreshConnections(kind="sparse", **_tally(label, sparse))
+
+
+def _observed(records: Sequence[S], reload: Reload, index: int) -> list[S]:
+    """Return what was sent to an address while a reload was observed."""
+    return [
+        each
+        for each in records
+        if each.destination == index and reload.at <= each.sent < reload.until
+    ]
+
+
+def _tally(label: str, sent: Sequence[_Sent]) -> dict[str, Any]:
+    """Return the fields that all requests have."""
+    answered = [each.ended - each.sent for each in sent if each.outcome == "ok"]
+    return {
+        "address": label,
+        "requests": len(sent),
+        "failures": dict(Counter(each.outcome for each in sent if each.outcome != "ok")),
+        "slowest": round_seconds(max(answered)) if answered else None,
+    }
+
+
+def _handshakes(
+    timeline: Timeline,
+    reload: Reload,
+    label: str,
+    shaken: Sequence[Handshake],
+    every: Sequence[Handshake],
+) -> Handshakes:
+    """Return what a reload did to connections by TLS; `every` has those at other times as well."""
+    secured = [each.secured - each.sent for each in shaken if each.secured is not None]
+    shown = [each for each in shaken if each.certificate]
+    before = [each.certificate for each in every if each.certificate and each.ended <= reload.at]
+    offers = [
+        each.is_resumed
+        for each in shaken
+        if each.is_resumed is not None and each.since is not None and each.since < reload.at
+    ]
+    certificates = []
+    for name in dict.fromkeys(each.certificate or "" for each in shown):
+        moments = [each.sent - reload.at for each in shown if each.certificate == name]
+        certificates.append(
+            Certificate(
+                name=timeline.certificates.get(name, name),
+                handshakes=len(moments),
+                first=round_seconds(min(moments)),
+                last=round_seconds(max(moments)),
+            )
+        )
+    return Handshakes(
+        kind="tls",
+        **_tally(label, shaken),
+        handshake=round_seconds(max(secured)) if secured else None,
+        before=timeline.certificates.get(before[-1], before[-1]) if before else None,
+        certificates=tuple(certificates),
+        resumption=None if not offers else "kept" if all(offers) else "lost",
+    )
+
+
+def _fates(
+    timeline: Timeline, reload: Reload, label: str, sessions: Sequence[Session]
+) -> SessionFates | None:
+    """Return what became of the sessions that were older than a reload, if there were any."""
+    following = [each.at for each in timeline.reloads if each.at > reload.at]
+    end = min(following, default=max((each.ended for each in sessions), default=reload.until))
+    older = [
+        each
+        for each in sessions
+        if each.end != "unopened" and each.opened < reload.at <= each.ended
+    ]
+    if not older:
+        return None
+    cut = [each for each in older if each.end != "alive" and each.ended < end]
+    ends = [round_seconds(each.ended - reload.at) for each in cut]
+    how = Counter(each.end for each in cut)
+    return SessionFates(
+        kind="sessions",
+        address=label,
+        older=len(older),
+        closed=how["closed"],
+        reset=how["reset"],
+        silent=how["silent"],
+        first=min(ends, default=None),
+        last=max(ends, default=None),
+        watched=round_seconds(max(end - reload.at, 0.0)),
+    )
