@@ -23,8 +23,10 @@ from hatester.flag_help import (
     SELECT,
     TABLE_FORMAT,
     VERBOSE,
+    listed,
 )
 from hatester.util.settings import read_settings
+from tests.commands import lint, test  # noqa: F401 # Invoke takes them from here
 
 command = partial(task, auto_shortflags=False)
 """Invoke would give flags one letter each, which may change with every new flag."""
@@ -240,7 +242,7 @@ def plan(
 
 
 @command(name="list", help={
-    "kind": "kernels, builds, settings, scenarios, matrices, hosts (captured ones), runs, or all.",
+    "kind": f"One of: {listed('list kind')}.",
     "json": "As JSON: a list; of all, a list for each kind.",
 })  # fmt: skip
 def list_(c: Context, kind: str, json: bool = False) -> None:
@@ -252,7 +254,7 @@ def list_(c: Context, kind: str, json: bool = False) -> None:
 
 
 @command(help={
-    "kind": "scenario, matrix or expectation.",
+    "kind": f"One of: {listed('init kind')}.",
     "name": "Its name: up to a hundred letters, digits and .+_-.",
 })  # fmt: skip
 def init(c: Context, kind: str, name: str) -> None:
@@ -264,6 +266,19 @@ def init(c: Context, kind: str, name: str) -> None:
         from hatester.cli_init import write_new
 
         write_new(kind, name)
+
+
+@command(name="completion", help={"show": "Print the script; install nothing."})
+def completion_(c: Context, show: bool = False) -> None:
+    """Install completion for bash: commands, flags and names of ./bootstrap invoke and hatester.
+
+    The script goes where bash-completion finds it. Without bash-completion, put this line into
+    ~/.bashrc: `source <(./bootstrap invoke completion --show)`.
+    """
+    with orderly():
+        from hatester.completion import install
+
+        install(is_shown=show)
 
 
 @command(help={"json": JSON})
@@ -319,7 +334,7 @@ def list_releases(c: Context, haproxy: Sequence[str], json: bool = False) -> Non
 
 @command(aliases=["kernels"], iterable=["suite", "flavour"], help={
     "suite": "A suite of Debian, instead of those of matrix/kernels.yml (repeatable).",
-    "flavour": "A flavour, instead of all: cloud, generic, rt (repeatable).",
+    "flavour": f"A flavour, instead of all: {listed('flavour')} (repeatable).",
     "refresh": "Ask the mirror for newer versions.",
     "json": JSON,
 })  # fmt: skip
@@ -335,7 +350,7 @@ def list_mirror(
 
 
 @command(iterable=["part"], help={
-    "part": "Measure only this part: starts, cells, clock, matrix, instead (repeatable).",
+    "part": f"Measure only this part, instead of all: {listed('bench part')} (repeatable).",
     "clock": CLOCK,
     "quiet": QUIET,
 })  # fmt: skip
@@ -348,8 +363,8 @@ def bench(c: Context, part: Sequence[str], clock: str = "auto", quiet: bool = Fa
 
 
 @command(iterable=["part"], help={
-    "part": "Clean only this part, instead of all of the cache: ready, kernels, systems, builds, "
-    "images, downloads, apt, snapshot, leftovers, results (repeatable).",
+    "part": "Clean only this part, instead of all of the cache: "
+    f"{listed('clean part')} (repeatable).",
     "older_than": "Only entries not used for this time, such as 12h, 30d (the default), 2w or 0.",
     "dry_run": "List what would be removed, and remove nothing.",
     "json": "As JSON, a list of entries, with bytes and with seconds since the last use.",
@@ -367,30 +382,3 @@ def clean(
         from hatester.cli_artifacts import clean
 
         clean(part, older_than, is_dry=dry_run or c.config.run.dry, is_json=json)
-
-
-@command()
-def lint(c: Context) -> None:
-    """Check the style, the types and the imports of the code, and its scripts."""
-    for command in (
-        "ruff check .",
-        "ruff format --check .",
-        "mypy",
-        "deptry .",
-        "lint-imports",
-        "shellcheck bootstrap .ci/run provision/guest/customise.sh provision/guest/initramfs-init",
-        "ruby -wc Vagrantfile provision/*.rb provision/qemu/*.rb",
-    ):
-        c.run(command)
-
-
-@command(lint, help={"faults": "All of tests/faults, an hour or more, instead of all tests."})
-def test(c: Context, faults: bool = False) -> None:
-    """Run all tests: lint, unit, integration, and those that use guests, some faults among them."""
-    if faults:
-        c.run("pytest tests/faults tests/unit/runner/test_lying_guests.py --faults")
-    else:
-        for kind in ("unit", "integration"):
-            c.run(f"pytest tests/{kind} --numprocesses auto --dist worksteal")
-        c.run("pytest tests/vm --numprocesses auto --dist loadgroup")
-        c.run("pytest tests/faults")

@@ -29,6 +29,7 @@ from invoke.vendor.lexicon import Lexicon
 
 from hatester.cli_config import FILE, Config, require_settings
 from hatester.cli_parsing import explain, require_values
+from hatester.completion import complete
 from hatester.util import log
 from hatester.util.errors import MeasurementError, TimeIsUp, UserError
 from hatester.util.paths import COMMAND, PROJECT
@@ -48,7 +49,7 @@ _CLOSED_PIPE = 141
 
 BISECT = "bisect"
 """The command whose exit codes are git's."""
-_FLAGS = ("complete", "dry", "help", "print-completion-script", "search-root", "version")
+_FLAGS = ("complete", "dry", "help", "search-root", "version")
 """Invoke's flags that are taken. Others change how it finds tasks and starts processes, or name a
 further file of settings; `matrix --config` would have another meaning than `bisect --config`."""
 _LIST = partial(
@@ -250,7 +251,16 @@ class Program(invoke.program.Program):
             if self.args.version.value:
                 self.print_version()
                 raise Exit
+            if self.args.complete.value:
+                self.print_completions()
+                raise Exit
             super().parse_cleanup()
+
+    def print_completions(self) -> None:
+        """Print the words that may take the place of the last one after `--`."""
+        words = self.argv[[*self.argv, "--"].index("--") + 1 :]
+        for each in complete(words, self.initial_context, self.parser.contexts):
+            print(each)
 
     def print_version(self) -> None:
         """Print hatester's version, which pyproject.toml declares."""

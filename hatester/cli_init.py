@@ -6,10 +6,10 @@ import re
 import shutil
 from pathlib import Path
 
-from hatester.matrix.models import DECLARATIONS, NAME
+from hatester.matrix.models import NAME
 from hatester.util.errors import UserError
 from hatester.util.files import remove
-from hatester.util.paths import COMMAND, MATRIX
+from hatester.util.paths import COMMAND, DECLARATIONS, MATRIX
 from hatester.util.text import quoted
 from hatester.util.validation import require
 

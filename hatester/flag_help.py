@@ -1,6 +1,34 @@
-"""Help of flags that several commands have."""
+"""The choices of flags, and help that several commands have."""
 
 from __future__ import annotations
+
+CHOICES = {
+    "method": ("signal", "cli", "systemd", "soft-finish"),
+    "flavour": ("cloud", "generic", "rt"),
+    "clock": ("auto", "virtual", "real"),
+    "keep": ("never", "failed", "always"),
+    "bad": ("lossy", "outage", "down"),
+    "table_format": ("plain", "simple", "github", "grid", "tsv", "html"),
+    "bench part": ("starts", "cells", "clock", "matrix", "instead"),
+    "clean part": (
+        "ready", "kernels", "systems", "builds", "images", "downloads", "apt", "snapshot",
+        "leftovers", "results",
+    ),
+    "list kind": (
+        "kernels", "builds", "settings", "scenarios", "matrices", "hosts", "runs", "all",
+    ),
+    "init kind": ("scenario", "matrix", "expectation"),
+}  # fmt: skip
+"""The values that a flag takes, or that of one command does.
+
+They stand here so that help and completion need not import the modules that verify them.
+"""
+
+
+def listed(flag: str) -> str:
+    """Return the choices of a flag, for its help."""
+    return ", ".join(CHOICES[flag])
+
 
 DESCRIBED = (
     "a Debian suite, a path (with a slash) of a binary, one of a .deb file, or an image, such as "
@@ -18,14 +46,12 @@ SELECT = {
     f"{DESCRIBED} (repeatable).",
     "setting": "A setting of matrix/settings.yml, instead of the default ones (repeatable).",
     "scenario": "A folder of matrix/scenarios, instead of the default ones (repeatable).",
-    "method": "A reload method: signal, cli, systemd, soft-finish (repeatable).",
+    "method": f"A reload method: {listed('method')} (repeatable).",
     "only": "Only cells whose id matches a pattern, such as '6.1/*/plain/*' (repeatable).",
     "skip": "No cells whose id matches a pattern (repeatable).",
 }
 NAMES = ["kernel", "haproxy", "setting", "scenario", "method", "only", "skip"]
-TABLE_FORMAT = (
-    "The format of tables, by tabulate's names: plain, simple, github, grid, tsv, html, ..."
-)
+TABLE_FORMAT = f"The format of tables, by tabulate's names: {listed('table_format')}, ..."
 SEED = (
     "A seed, which decides everything that chance would decide: the same seed, the same result "
     "(repeatable)."

@@ -11,7 +11,7 @@ import pydantic
 
 from hatester.matrix import image_reference
 from hatester.util.errors import UserError
-from hatester.util.paths import resolve_path
+from hatester.util.paths import DECLARATIONS, resolve_path
 from hatester.util.text import choices, quoted
 from hatester.util.validation import (
     Declaration,
@@ -38,9 +38,6 @@ command `reload` of the master CLI (`-S`; section 9.4), systemd the packaged uni
 notifies systemd when it is ready (`-Ws`; section 3), soft-finish a new process without a master
 that asks the old one to finish (`-sf`; section 4).
 """
-
-DECLARATIONS = ("kernels", "haproxy", "settings")
-"""The files under `matrix/` that declare what there is; every other one selects from it."""
 
 FLAVOURS: Mapping[str, str] = {"cloud": "-cloud-amd64", "generic": "-amd64", "rt": "-rt-amd64"}
 """Debian's flavours of a kernel, with what its releases (as of `uname -r`) end with."""

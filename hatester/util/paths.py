@@ -8,6 +8,8 @@ from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]
 MATRIX = PROJECT / "matrix"
+DECLARATIONS = ("kernels", "haproxy", "settings")
+"""The files in it that declare what there is; every other one selects from it."""
 HOSTS = MATRIX / "hosts"
 """Captured production hosts; they never become part of the project."""
 PROVISION = PROJECT / "provision"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from hatester import cli_artifacts, cli_init, cli_list, cli_plan, cli_runs
+from hatester import cli_artifacts, cli_init, cli_list, cli_plan, cli_runs, completion
 from hatester.cli import Program
 from hatester.util.paths import PROJECT
 
@@ -53,7 +53,7 @@ def call(
         for name, value in env.items():
             patch.setenv(name, value)
         places = {"MATRIX": "matrix", "HOSTS": "matrix/hosts", "RESULTS": "results"}
-        for module in (cli_artifacts, cli_init, cli_list, cli_plan, cli_runs):
+        for module in (cli_artifacts, cli_init, cli_list, cli_plan, cli_runs, completion):
             for name, place in places.items():
                 if hasattr(module, name):
                     patch.setattr(module, name, folder / place)
