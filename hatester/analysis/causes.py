@@ -15,13 +15,14 @@ from hatester.analysis.model import (
     ReloadResult,
 )
 from hatester.analysis.parts import round_seconds
+from hatester.analysis.stretches import stretches
 from hatester.analysis.timeline import (
     Holding,
     Phase,
     Timeline,
+    dormant_holdings,
     holdings,
     phases,
-    stretches,
 )
 from provision.guest.protocol import Ended, Reload
 
@@ -80,6 +81,7 @@ class _Fate(NamedTuple):
     label: str
     phases: list[Phase]
     holdings: list[Holding]
+    dormant: list[Holding]
 
 
 def _listener_causes(
@@ -99,10 +101,11 @@ def _listener_causes(
 
 def _fate(timeline: Timeline, reload: Reload, label: str) -> _Fate:
     """Return an address's fate in the stretch that is not over, else in its longest."""
-    found = stretches(timeline, reload, label)
-    longest = max(found, key=lambda each: (not each.is_over, each.end - each.start))
+    failed = stretches(timeline, reload, label)
+    longest = max(failed, key=lambda each: (not each.is_over, each.end - each.start))
     held = holdings(timeline, reload, label)
-    return _Fate(label, phases(timeline, held, longest.start, longest.end), held)
+    found = phases(timeline, held, longest.start, longest.end)
+    return _Fate(label, found, held, dormant_holdings(timeline, reload, label))
 
 
 def _causes_of(timeline: Timeline, reload: Reload, fates: list[_Fate]) -> list[ListenerCause]:
@@ -127,11 +130,25 @@ def _causes_of(timeline: Timeline, reload: Reload, fates: list[_Fate]) -> list[L
                 owners=_holders(timeline, phase.owners),
                 before=_holders(timeline, (e.owner for e in ended if e.end == last)),
                 after=_holders(timeline, (e.owner for e in begun if e.start == first)),
+                dormant=_holders(timeline, _keepers(fates, phase) if is_abandoned else ()),
                 queue=phase.queue,
                 uncertainty=round_seconds(timeline.tolerance),
             )
         )
     return found
+
+
+def _keepers(fates: Sequence[_Fate], phase: Phase) -> set[str | None]:
+    """Return the owners of sockets out of LISTEN, if each address has them at a phase's end.
+
+    A process may still close such a socket during the phase.
+    """
+    last = (phase.start + phase.end) / 2
+    held = [
+        {each.owner for each in fate.dormant if each.start <= phase.end and each.end > last}
+        for fate in fates
+    ]
+    return set.intersection(*held)
 
 
 def _merge(several: Sequence[Phase]) -> Phase:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from hatester.analysis.notes import kinds, notes, share_words
 from hatester.util.text import spread
 
 if TYPE_CHECKING:
@@ -71,14 +72,18 @@ def worst(cells: Iterable[CellResult]) -> str:
 
 
 def order_by_harm(cells: Iterable[CellResult]) -> list[list[CellResult]]:
-    """Return the repetitions of each cell that lost connections, the worst cell first.
+    """Return the repetitions of each cell with a loss or a note, the worst cell first.
 
     Cells of one outcome are ordered by their longest outage, then by their lost connections.
     """
     repetitions: dict[str, list[CellResult]] = {}
     for cell in measured(cells):
         repetitions.setdefault(cell.id, []).append(cell)
-    hit = [group for group in repetitions.values() if worst(group) not in ("ok", "unasked")]
+    hit = [
+        group
+        for group in repetitions.values()
+        if worst(group) not in ("ok", "unasked") or any(map(kinds, group))
+    ]
     return sorted(hit, key=lambda group: max(map(_harm, group)), reverse=True)
 
 
@@ -107,7 +112,8 @@ class _Summary:
     """The properties by which results of one cell's repetitions differ for a reader.
 
     `is_unsaid`: HAProxy did not say what became of a reload. `end` is what became of HAProxy, or of
-    a reload with nothing left to ask. `addresses` are those that were hit, if others were not.
+    a reload with nothing left to ask; `notes` are those beside the verdict. `addresses` are those
+    that were hit, if others were not.
     """
 
     verdict: str
@@ -115,6 +121,7 @@ class _Summary:
     is_unsaid: bool
     kinds: frozenset[str]
     end: str
+    notes: tuple[str, ...]
     addresses: tuple[str, ...]
 
 
@@ -143,6 +150,7 @@ def _summary(cell: CellResult) -> _Summary:
         has_unsaid(cell),
         frozenset(failure_kinds(cell)),
         _end(cell),
+        kinds(cell),
         hit_addresses(cell),
     )
 
@@ -181,6 +189,14 @@ def longest_outage(cell: CellResult) -> float:
     return max((address.outage_seconds for _, address in _hit(cell)), default=0.0)
 
 
+def failed_share(cell: CellResult) -> float:
+    """Return the share of connections that failed in outages, each counted by its length."""
+    outages = [outage for _, address in _hit(cell) for outage in address.outages]
+    seconds = sum(each.end - each.start for each in outages)
+    failed = sum(each.share * (each.end - each.start) for each in outages)
+    return failed / seconds if seconds else 1.0
+
+
 def _hit(cell: CellResult) -> list[tuple[str, AddressResult]]:
     """Return the addresses, each in each reload, that the cell owes its verdict to."""
     return [
@@ -208,16 +224,15 @@ def _line(summary: _Summary, cells: Sequence[CellResult]) -> str:
         longest = [longest_outage(cell) for cell in cells]
         low, high = f"{min(longest):.1f}", f"{max(longest):.1f}"
         words.append(f"{spread(low, high, '-')} s")
+    if summary.verdict in ("outage", "down"):
+        words.append(share_words(map(failed_share, cells)))
     kinds: Counter[str] = sum(map(failure_kinds, cells), Counter())
     if kinds:
         words.append("+".join(kind for kind, _ in kinds.most_common()))
-    notes = {
-        summary.end: bool(summary.end),
-        "silent": summary.is_silent,
-        "no word": summary.is_unsaid,
-    }
-    said = [note for note, is_so in notes.items() if is_so]
-    return ", ".join([" ".join([*words, *summary.addresses]), *said])
+    said = [summary.end, *notes(cells)]
+    said += ["silent"] * summary.is_silent + ["no word"] * summary.is_unsaid
+    parts = [" ".join(filter(None, [*words, *summary.addresses])), *said]
+    return ", ".join(filter(None, parts))
 
 
 def is_late(cell: CellResult) -> bool:

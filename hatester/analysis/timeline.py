@@ -108,14 +108,22 @@ class Timeline(Evidence):
 
     def observed_until(self, reload: Reload) -> float:
         """Return when a reload's observation ended, which one that overtakes it continues."""
-        until, is_over = reload.until, reload.steady
+        return self._last_observed(reload).until
+
+    def is_settled(self, reload: Reload) -> bool:
+        """Return whether every address answered, or failed, in one way when that ended."""
+        return self._last_observed(reload).steady
+
+    def _last_observed(self, reload: Reload) -> Reload:
+        """Return the reload itself, or the last of those that overtook one another after it."""
+        last = reload
         for following in self.reloads:
             if following.at <= reload.at:
                 continue
-            if is_over or following.at - until > OVERTAKING_SECONDS:
+            if last.steady or following.at - last.until > OVERTAKING_SECONDS:
                 break
-            until, is_over = following.until, following.steady
-        return until
+            last = following
+        return last
 
     def is_overtaken(self, reload: Reload) -> bool:
         """Return whether the next reload was asked for before this one was observed to its end."""
@@ -156,42 +164,6 @@ def require_sound(evidence: Evidence) -> None:
 
 
 @dataclass(frozen=True)
-class Stretch:
-    """A stretch of probes of an address that failed in a row.
-
-    It lasts from the last success before it to the first after it, or to the end of the reload's
-    observation when there was none (`is_over` is false). Where the address failed already when
-    the reload was asked for, it begins with the reload.
-    """
-
-    start: float
-    end: float
-    is_over: bool
-
-
-def stretches(timeline: Timeline, reload: Reload, label: str) -> list[Stretch]:
-    """Return the stretches in which an address failed in a reload: at least two probes in a row.
-
-    In a reload that was overtaken by the next, one may end after `reload.until`.
-    """
-    earlier = timeline.sent(label, -math.inf, reload.at)
-    last_success = earlier[-1].sent if earlier and earlier[-1].is_ok else reload.at
-    later = timeline.sent(label, reload.until, timeline.observed_until(reload))
-    recovery = next((probe.sent for probe in later if probe.is_ok), None)
-    found = []
-    window = timeline.sent(label, reload.at, reload.until)
-    runs = [list(run) for _, run in itertools.groupby(window, key=lambda probe: probe.is_ok)]
-    for run, following in itertools.zip_longest(runs, runs[1:]):
-        if run[0].is_ok:
-            last_success = run[-1].sent
-        elif len(run) > 1:
-            end = following[0].sent if following else recovery
-            is_over = end is not None
-            found.append(Stretch(last_success, reload.until if end is None else end, is_over))
-    return found
-
-
-@dataclass(frozen=True)
 class Holding:
     """A time in which a process held a listener of an address, or nobody did.
 
@@ -213,21 +185,35 @@ def holdings(timeline: Timeline, reload: Reload, label: str) -> list[Holding]:
     """
     if not timeline.listeners:
         return []
-    held: dict[tuple[int, str], list[Listener]] = {}
-    own = sorted(
-        (each for each in timeline.listeners if each.address == label), key=lambda each: each.start
-    )
-    for listener in own:
-        for pid in listener.pids:
-            owner = _owner(timeline, reload, pid, listener)
-            held.setdefault((pid, owner), []).append(listener)
-    found = [
-        Holding(label, owner, pid, start, end, queue)
-        for (pid, owner), listeners in held.items()
-        for start, end, queue in _merge(listeners, timeline.tolerance)
-    ]
+    own = _of_address(timeline.listeners, label)
+    found = _holdings(timeline, reload, label, own)
     found += [Holding(label, None, None, *bounds, 0) for bounds in _gaps(timeline, reload, own)]
     return sorted(found, key=lambda each: (each.start, each.pid or 0))
+
+
+def dormant_holdings(timeline: Timeline, reload: Reload, label: str) -> list[Holding]:
+    """Return who held sockets of an address that had left LISTEN, named as of a reload."""
+    return _holdings(timeline, reload, label, _of_address(timeline.dormant, label))
+
+
+def _of_address(sockets: Sequence[Listener], label: str) -> list[Listener]:
+    return sorted((each for each in sockets if each.address == label), key=lambda each: each.start)
+
+
+def _holdings(
+    timeline: Timeline, reload: Reload, label: str, sockets: Sequence[Listener]
+) -> list[Holding]:
+    """Return the holders of sockets of an address."""
+    held: dict[tuple[int, str], list[Listener]] = {}
+    for socket in sockets:
+        for pid in socket.pids:
+            owner = _owner(timeline, reload, pid, socket)
+            held.setdefault((pid, owner), []).append(socket)
+    return [
+        Holding(label, owner, pid, start, end, queue)
+        for (pid, owner), same in held.items()
+        for start, end, queue in _merge(same, timeline.tolerance)
+    ]
 
 
 def _owner(timeline: Timeline, reload: Reload, pid: int, listener: Listener) -> str:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from hatester.analysis.answers import in_service, last_answer, stale_answers
 from hatester.analysis.causes import find_causes, find_start_causes
 from hatester.analysis.clients import with_clients
 from hatester.analysis.effects import Outage
 from hatester.analysis.explanation import explain, explain_error, explain_start
+from hatester.analysis.latency import latency, slowed
 from hatester.analysis.model import (
     AddressResult,
     AddressVerdict,
@@ -26,14 +27,14 @@ from hatester.analysis.model import (
 )
 from hatester.analysis.outcomes import SEVERITY, worst_reload
 from hatester.analysis.parts import round_seconds
+from hatester.analysis.processes import master_use, old_workers
+from hatester.analysis.stretches import Stretch, stretches
 from hatester.analysis.timeline import (
     Check,
-    Stretch,
     Timeline,
     cut,
     holdings,
     percentile,
-    stretches,
 )
 from provision.guest.client_records import Probe
 from provision.guest.protocol import Reload
@@ -77,8 +78,10 @@ def judge(timeline: Timeline) -> Judgement:
         )  # fmt: skip
     if obstacle := _obstacle(timeline, quality):
         return unmeasured(explain_error(obstacle, quality), checks, quality, (obstacle,))
+    lateness = quality.lateness_max
     reloads = tuple(
-        with_clients(timeline, reload, _reload(timeline, reload)) for reload in timeline.reloads
+        with_clients(timeline, reload, _reload(timeline, reload, lateness))
+        for reload in timeline.reloads
     )
     causes = find_causes(timeline, reloads)
     return Judgement(
@@ -115,11 +118,9 @@ def _obstacle(timeline: Timeline, quality: Quality) -> Cause | None:
     if not timeline.reloads:
         return ObstacleCause(what="unobserved")
     first = timeline.reloads[0]
-    before = timeline.configurations.get(_in_service(timeline, first) or "", ())
     failed = {
         label: lost[-1].outcome
-        for label in _expected(timeline, first)
-        if label in before and label in first.present
+        for label in _lasting(timeline, first)
         if (lost := _failures(timeline.sent(label, first.at - _BEFORE_SECONDS, first.at)))
     }
     if failed:
@@ -132,44 +133,24 @@ def _obstacle(timeline: Timeline, quality: Quality) -> Cause | None:
     return None
 
 
-def _in_service(timeline: Timeline, reload: Reload) -> str | None:
-    """Return the configuration that answered last before a reload, else the last one loaded."""
-    answers = [
-        answer
-        for label in timeline.addresses
-        if (answer := _last_known(timeline, timeline.sent(label, -math.inf, reload.at), reload.at))
-    ]
-    asked = [(at, name) for at, name in timeline.loads if at < reload.at]
-    return max(answers or asked, key=lambda each: each[0], default=(0.0, None))[1]
-
-
-def _last_known(
-    timeline: Timeline, probes: Sequence[Probe], until: float
-) -> tuple[float, str] | None:
-    """Return when the last probe was sent that a configuration had answered by then, and which."""
-    return next(
-        (
-            (probe.sent, probe.configuration)
-            for probe in reversed(probes)
-            if probe.is_ok and probe.ended <= until
-            if probe.configuration and probe.configuration in timeline.configurations
-        ),
-        None,
-    )
+def _lasting(timeline: Timeline, reload: Reload) -> list[str]:
+    """Return the addresses that are there all through a reload, and bound before and after."""
+    before = timeline.configurations.get(in_service(timeline, reload) or "", ())
+    bound = timeline.configurations.get(reload.config, ())
+    return [label for label in bound if label in before and label in reload.present]
 
 
 def _expected(timeline: Timeline, reload: Reload) -> list[str]:
-    """Return the addresses that should answer all through a reload: there, bound before and after.
+    """Return the lasting addresses, and those that should answer in the end and do not.
 
-    One that is bound anew, or has come back, should answer in the end if HAProxy reports success;
-    it is among them when it does not.
+    One that is bound anew, or has come back, should answer in the end if HAProxy reports success.
     """
-    before = timeline.configurations.get(_in_service(timeline, reload) or "", ())
+    lasting = _lasting(timeline, reload)
     is_loaded = reload.reported == "success" and reload.steady
     return [
         label
         for label in timeline.configurations.get(reload.config, ())
-        if (label in before and label in reload.present)
+        if label in lasting
         or (is_loaded and label in reload.in_the_end and _is_dead(timeline, reload, label))
     ]
 
@@ -194,11 +175,14 @@ def _check(check: Check) -> CheckResult:
     )
 
 
-def _reload(timeline: Timeline, reload: Reload) -> ReloadResult:
-    """Return what a reload did."""
-    expected = _expected(timeline, reload)
+def _reload(timeline: Timeline, reload: Reload, lateness: float) -> ReloadResult:
+    """Return what a reload did; `lateness` is the prober's greatest."""
+    lasting, expected = _lasting(timeline, reload), _expected(timeline, reload)
     labels = dict.fromkeys((*timeline.addresses, *expected))
     addresses = {label: _address(timeline, reload, label, label in expected) for label in labels}
+    for label in {*expected} - {*lasting}:
+        addresses[label] = addresses[label].model_copy(update={"is_new": True})
+    stale = stale_answers(timeline, reload)
     verdicts = (addresses[label].verdict or "ok" for label in expected)
     worst = max(verdicts, key=SEVERITY.index, default="unasked")
     return ReloadResult.model_validate(
@@ -208,7 +192,7 @@ def _reload(timeline: Timeline, reload: Reload) -> ReloadResult:
             "gap": reload.gap,
             "reported": reload.reported,
             "reported_at": _since(reload, reload.reported_at),
-            "is_true": _is_true(timeline, reload, addresses),
+            "is_true": False if stale else _is_true(timeline, reload, addresses),
             "verdict": worst,
             "silent": reload.reported == "success" and worst == "down",
             "seconds": _since(reload, reload.until),
@@ -224,6 +208,11 @@ def _reload(timeline: Timeline, reload: Reload) -> ReloadResult:
                 for label in timeline.addresses
                 for holder in _holders(timeline, reload, label)
             ),
+            "latency": latency(timeline, reload, lasting),
+            "slow": slowed(timeline, reload, lasting, lateness),
+            "stale": stale,
+            "old_workers": old_workers(timeline, reload),
+            "master": master_use(timeline, reload),
         }
     )
 
@@ -264,6 +253,7 @@ def _address(timeline: Timeline, reload: Reload, label: str, is_expected: bool) 
                 Outage(
                     start=round_seconds(each.start - reload.at),
                     end=round_seconds(each.end - reload.at),
+                    share=each.share,
                 )
                 for each in found
             ),
@@ -293,20 +283,16 @@ def _is_true(
 
     None when it reported nothing, and when no answer shows which configuration it came from.
     """
-    right = reload.config if reload.reported == "success" else _in_service(timeline, reload)
+    right = reload.config if reload.reported == "success" else in_service(timeline, reload)
     expected = [label for label, address in addresses.items() if address.expected]
     if reload.reported is None or not expected:
         return None
     is_down = any(addresses[label].verdict == "down" for label in expected)
     if reload.reported == "success" and is_down:
         return False
-    last = [_last_answer(timeline.sent(label, reload.at, reload.until)) for label in expected]
+    last = [last_answer(timeline.sent(label, reload.at, reload.until)) for label in expected]
     known = [answer for answer in last if answer is not None]
     return all(answer == right for answer in known) if known else None
-
-
-def _last_answer(probes: Sequence[Probe]) -> str | None:
-    return next((probe.configuration for probe in reversed(probes) if probe.is_ok), None)
 
 
 def _quality(timeline: Timeline) -> Quality:

@@ -14,12 +14,21 @@ FAILURES = {
 }
 """How connections fail."""
 
+NOTES = {
+    "stale": "HAProxy had reported success, and a second later another configuration went on to "
+    "answer a share of an address's connections",
+    "slow": "the reload lengthened an answer by more than 0.25 s, beyond what the prober was late",
+    "left": "a worker was there at the end although a newer one had replaced it",
+}
+"""What stands beside a verdict."""
+
 GLOSSARY = {
     **MEANINGS,
     MISSING: "planned, and not measured (yet)",
     **FAILURES,
     "should have answered": "the address is present all the while, and both configurations, the "
     "one in service and the one being loaded, bind it; only such addresses count for a verdict",
+    **NOTES,
     "no word": "HAProxy had the time to report the result of the reload, and did not",
     "late": "(~) the prober was late, by more than one interval for one connection of a hundred; "
     "short outages and single losses can be the host's",

@@ -13,9 +13,11 @@ from urllib.parse import quote
 import jinja2
 
 from hatester.analysis.compare import Against
+from hatester.analysis.effects import OldWorker, ReloadLatency
 from hatester.analysis.expectation import Expectation
 from hatester.analysis.findings import Finding, group_cells
 from hatester.analysis.model import CellResult, CheckResult, Outcome, Quality, ReloadResult
+from hatester.analysis.notes import describe_use
 from hatester.analysis.outcomes import (
     LEGEND,
     MEANINGS,
@@ -115,6 +117,9 @@ def _environment() -> jinja2.Environment:
         "moment": _moment,
         "signed": _format_offset,
         "grown": _grown,
+        "latency": _latency,
+        "use": describe_use,
+        "worker": _worker,
         "quality": _quality,
         "checked": _checked_addresses,
         "rows": _rows,
@@ -148,6 +153,26 @@ def _format_offset(seconds: float) -> str:
 
 def _grown(counters: Mapping[str, int]) -> str:
     return ", ".join(f"{name} by {count}" for name, count in counters.items() if count)
+
+
+def _latency(latency: ReloadLatency) -> str:
+    """Return percentiles of each part of a reload, in milliseconds."""
+    parts = {"before": latency.before, "during": latency.during, "after": latency.after}
+    return (
+        ", ".join(
+            f"{1000 * part.p50:.0f}/{1000 * part.p99:.0f}/{1000 * part.most:.0f} ms {name} it"
+            for name, part in parts.items()
+            if part
+        )
+        + " (p50/p99/most)"
+    )
+
+
+def _worker(worker: OldWorker) -> str:
+    """Return what became of an old worker, and what it used."""
+    until = "was still there" if worker.ended_at is None else f"ended at {worker.ended_at:+.2f} s"
+    use = f", {describe_use(worker.use)}" if worker.use else ""
+    return f"{until}, {worker.age:.1f} s old{use}"
 
 
 def _quality(quality: Quality) -> str:

@@ -63,6 +63,7 @@ class MockServers:
         if not self.servers:
             return
         near, far = self._places()
+        addresses = {address for address, _ in far if address}
         listeners = [each for place in near for each in _listen(*place)]
         listeners += [_listen_unix(root, each) for each in self.servers if each.startswith("/")]
         ready, ours = os.pipe()
@@ -71,14 +72,14 @@ class MockServers:
         if self._pid == 0:
             os.close(ready)
             os.close(theirs)
-            _play(listeners, {port for _, port in far}, self._answers, ours, made)
+            _play(listeners, addresses, {port for _, port in far}, self._answers, ours, made)
         os.close(ours)
         os.close(made)
         for listener in listeners:
             listener.close()
         with os.fdopen(ready) as said, os.fdopen(theirs, "w") as answer:
             _require(said.readline(), "ready")
-            _make_network(self._pid, {address for address, _ in far if address})
+            _make_network(self._pid, addresses)
             answer.write("made\n")
             answer.flush()
             _require(said.readline(), "serving")
@@ -130,14 +131,19 @@ def _nodad(address: str) -> str:
     return " nodad" if ":" in address else ""
 
 
-def _join_network() -> None:
-    """Set up the namespace: every address is local, and answers go back."""
+def _join_network(addresses: Iterable[str]) -> None:
+    """Set up the namespace: every address is local, and answers go back.
+
+    The servers' own are so in the table `local` as well: without that, the kernel does not refuse a
+    connection to a port where nobody listens (__ip_dev_find() of net/ipv4/devinet.c).
+    """
     lines = ["link set lo up", f"link set {_PEER} up"]
     lines += [f"address add {each} dev {_PEER}{_nodad(each)}" for each in _FAR]
     lines += [
         f"rule add iif {_PEER} lookup {_TABLE}",
         f"route add local 0.0.0.0/0 dev lo table {_TABLE}",
         f"route add default via {_NEAR[0].partition('/')[0]}",
+        *(f"route add local {address} dev lo" for address in addresses if ":" not in address),
     ]
     ip("-batch", "-", commands="\n".join(lines))
     ip(
@@ -196,6 +202,7 @@ def _listen_everywhere(port: int, kind: int, family: int) -> socket.socket:
 
 def _play(
     listeners: list[socket.socket],
+    addresses: Iterable[str],
     ports: Iterable[int],
     answers: ServerAnswers,
     said: int,
@@ -208,7 +215,7 @@ def _play(
         os.write(said, b"ready\n")
         if not os.read(heard, 16):
             return
-        _join_network()
+        _join_network(addresses)
         listeners += [
             _listen_everywhere(port, kind, family)
             for port in sorted(set(ports))

@@ -24,7 +24,7 @@ OLD, MASTER, NEW, STRANGER = 431, 412, 455, 77
 PROCESSES = [
     {"pid": MASTER, "kind": "master", "start": 0.0, "end": 9.0},
     {"pid": OLD, "kind": "worker", "start": 0.0, "end": 9.0},
-    {"pid": NEW, "kind": "worker", "start": 1.25, "end": 9.0},
+    {"pid": NEW, "kind": "worker", "start": 1.25, "end": 4.0},
     {"pid": STRANGER, "kind": "stranger", "start": 0.5, "end": 9.0},
 ]
 QUIET = {

@@ -51,6 +51,12 @@ def interfaces() -> str:
     return subprocess.run(["ip", "-br", "link"], check=True, capture_output=True, text=True).stdout
 
 
+@pytest.mark.parametrize("address", ["10.77.0.5", "2001:db8:77::5"])
+def test_port_where_no_server_listens_is_refused(tmp_path: Path, address: str) -> None:
+    with played(tmp_path, f"{address}:8080"), pytest.raises(ConnectionRefusedError):
+        ask((address, 8081))
+
+
 @pytest.mark.parametrize("place", [("10.77.0.5", 8080), ("2001:db8:77::5", 8443)])
 def test_server_has_its_own_network(tmp_path: Path, place: tuple[str, int]) -> None:
     with played(tmp_path, f"{place[0]}:{place[1]}", "*:9000"):

@@ -103,33 +103,50 @@ class Brute:
         dead = {label for label, two in last.items() if len(two) == 2 and not any(map(is_ok, two))}
         return self.lasting(entry) | dead
 
-    def watched_until(self, number: int) -> float:
-        """When it was over: reloads in quick succession, of which none settled, are one."""
+    def last_watched(self, number: int) -> dict[str, Any]:
+        """Return the last of the reloads in quick succession, of which none settled but that."""
         entry = self.reloads[number]
         following = self.reloads[number + 1 : number + 2]
         if entry["steady"] or not following or following[0]["at"] - entry["until"] > 1.0:
-            return float(entry["until"])
-        return self.watched_until(number + 1)
+            return entry
+        return self.last_watched(number + 1)
 
-    def stretches(self, number: int, label: str) -> list[tuple[float, float, bool]]:
-        """Return the outages of an address in a reload, each with whether it was over."""
+    def stretches(self, number: int, label: str) -> list[tuple[float, float, bool, float]]:
+        """Return the outages of an address in a reload: with whether it was over, and its share."""
         entry = self.reloads[number]
         at, until = entry["at"], entry["until"]
-        window = self.probes(label, at, until)
-        found = []
-        for first, second in itertools.pairwise(window):
-            if is_ok(first) or is_ok(second):
+        seen = self.probes(label, at, max(self.last_watched(number)["until"], until))
+        lost = [place for place, probe in enumerate(seen) if not is_ok(probe)]
+        partial, found = set(), []
+        for place in lost:
+            own = {place}
+            while more := {i for i in lost if any(abs(i - j) <= 10 for j in own)} - own:
+                own |= more
+            if sum(i - 1 not in own for i in own) >= 5:
+                partial.add((min(own), max(own)))
+        found = [each for each in partial if sent(seen[each[0]]) < until]
+        for first in lost:
+            if first in [i for low, high in partial for i in range(low, high + 1)]:
                 continue
-            # The last probe before the reload counts as one in it, if it was answered.
-            earlier = [
-                *self.probes(label, -math.inf, at)[-1:],
-                *self.probes(label, at, sent(first)),
-            ]
-            start = max((sent(p) for p in earlier if is_ok(p)), default=at)
-            later = self.probes(label, sent(second), max(self.watched_until(number), until))
-            end = next((sent(p) for p in later if is_ok(p)), None)
-            found.append((start, until if end is None else end, end is not None))
-        return sorted({*found})
+            last = first
+            while last + 1 in lost and sent(seen[last + 1]) < until:
+                last += 1
+            if last > first and first - 1 not in lost:
+                found.append((first, last))
+        settled = self.last_watched(number)["steady"]
+        return sorted(self.stretch(entry, label, seen, *each, settled) for each in found)
+
+    def stretch(
+        self, entry: Mapping[str, Any], label: str, seen: Sequence[Probe], first: int, last: int,
+        settled: bool,
+    ) -> tuple[float, float, bool, float]:  # fmt: skip
+        """Return the outage between two places; the last probe before the reload begins it."""
+        earlier = [*self.probes(label, -math.inf, entry["at"])[-1:], *seen[:first]]
+        start = max((sent(p) for p in earlier if is_ok(p)), default=entry["at"])
+        share = sum(not is_ok(p) for p in seen[first : last + 1]) / (last + 1 - first)
+        later = [sent(p) for p in seen[last + 1 :] if is_ok(p)]
+        is_over = bool(later) and (share == 1 or settled or len(seen) - last > 10)
+        return start, later[0] if is_over else entry["until"], is_over, share
 
     def address(self, number: int, label: str) -> dict[str, Any]:
         """Return the result of an address in a reload."""
@@ -144,14 +161,18 @@ class Brute:
         return {
             "expected": is_expected,
             "verdict": verdict if is_expected else None,
-            "outage_seconds": about(sum(end - start for start, end, _ in found)),
+            "outage_seconds": about(sum(end - start for start, end, *_ in found)),
             "first_failure": about(sent(lost[0]) - entry["at"]) if lost else None,
             "last_failure": about(sent(lost[-1]) - entry["at"]) if lost else None,
             "probes": len(window),
             "failures": dict(Counter(p[4] for p in lost)),
             "outages": [
-                {"from": about(start - entry["at"]), "to": about(end - entry["at"]), "share": 1.0}
-                for start, end, _ in found
+                {
+                    "from": about(start - entry["at"]),
+                    "to": about(end - entry["at"]),
+                    "share": about(share),
+                }
+                for start, end, _, share in found
             ],
             "answers": dict(Counter(p[6] for p in window if is_ok(p) and p[6])),
         }
@@ -171,6 +192,8 @@ class Brute:
         """Return True if the end confirms HAProxy's report; None where nothing shows it."""
         entry = self.reloads[number]
         expected = self.expected(entry)
+        if self.stale(entry):
+            return False
         if entry["reported"] is None or not expected:
             return None
         success = entry["reported"] == "success"
@@ -181,6 +204,18 @@ class Brute:
         last = {probes[-1][6] for probes in answered if probes} - {None}
         right = entry["config"] if success else self.in_service(entry["at"])
         return last == {right} if last else None
+
+    def stale(self, entry: Mapping[str, Any]) -> dict[str, float]:
+        """Return the share of answers that others gave, a second after the report of success."""
+        found: dict[str, float] = {}
+        if entry["reported"] == "success":
+            for label in self.bound.get(entry["config"], []):
+                probes = self.probes(label, entry["reported_at"] + 1.0, entry["until"])
+                names = [p[6] for p in probes if is_ok(p) and p[6]]
+                wrong = [name for name in names if name != entry["config"]]
+                if len(wrong) > 1:
+                    found[label] = len(wrong) / len(names)
+        return found
 
     def quality(self) -> str:
         late = [p[2] - p[1] for p in self.timeline["probes"]]
@@ -294,6 +329,8 @@ def test_a_verdict_is_what_brute_force_makes_of_the_same_probes(timeline: dict[s
             judged_so = json.loads(reload_.addresses[label].model_dump_json(by_alias=True))
             assert {name: judged_so[name] for name in address} == address
         assert reload_.is_true == brute.is_true(number)
+        shares = {label: each.share for label, each in reload_.stale.items()}
+        assert shares == pytest.approx(brute.stale(brute.reloads[number]))
     assert found.verdict == max((each["verdict"] for each in expected), key=SEVERITY.index)
     assert found.silent == any(each["silent"] for each in expected)
     assert found.explanation

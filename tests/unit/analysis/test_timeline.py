@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hatester.analysis.timeline import Holding, cut, holdings, percentile, phases, read, stretches
+from hatester.analysis.stretches import stretches
+from hatester.analysis.timeline import Holding, cut, holdings, percentile, phases, read
 from tests.factories.evidence import (
     A44,
     AT,

@@ -1,0 +1,58 @@
+"""Processes: what became of HAProxy's old workers, and what it all took of the guest."""
+
+from __future__ import annotations
+
+import math
+
+from hatester.analysis.effects import OldWorker, ProcessUse
+from hatester.analysis.parts import round_seconds
+from hatester.analysis.timeline import Timeline
+from provision.guest.protocol import Process, Reload
+
+
+def old_workers(timeline: Timeline, reload: Reload) -> tuple[OldWorker, ...]:
+    """Return the workers that were there when a reload was asked for, the oldest first.
+
+    One is left if it was there at the end of the observation although a newer one was. After a
+    reload that failed, the worker that goes on serving is not.
+    """
+    workers = [each for each in timeline.processes if each.kind == "worker"]
+    there = [each for each in workers if _lasts(timeline, each, reload.until)]
+    newest = max((each.start for each in there), default=0.0)
+    loads = [each.at for each in timeline.reloads if each.at < min(newest, reload.until)]
+    replaced = max(loads, default=-math.inf)
+    return tuple(
+        OldWorker(
+            pid=each.pid,
+            age=round_seconds(min(each.end, reload.until) - each.start),
+            ended_at=None if each in there else round_seconds(max(each.end - reload.at, 0.0)),
+            is_left=each in there and each.start <= replaced,
+            use=_use(timeline, each, reload.until),
+        )
+        for each in sorted(workers, key=lambda each: each.start)
+        if _lasts(timeline, each, reload.at)
+    )
+
+
+def master_use(timeline: Timeline, reload: Reload) -> ProcessUse | None:
+    """Return what the master used when a reload's observation ended."""
+    masters = (each for each in timeline.processes if each.kind == "master")
+    return next((_use(timeline, each, reload.until) for each in masters), None)
+
+
+def _lasts(timeline: Timeline, process: Process, until: float) -> bool:
+    """Return whether a process was still there at a time, as far as samples show it."""
+    return process.start <= until <= process.end + timeline.tolerance
+
+
+def _use(timeline: Timeline, process: Process, until: float) -> ProcessUse | None:
+    """Return what a process used when it was last looked at before a time."""
+    looks = [
+        each
+        for each in timeline.usage
+        if each.pid == process.pid and process.start <= each.at <= min(process.end, until)
+    ]
+    if not looks:
+        return None
+    last = looks[-1]
+    return ProcessUse(memory=last.memory, cpu_seconds=last.cpu_seconds, files=last.files)

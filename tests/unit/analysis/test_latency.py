@@ -1,0 +1,84 @@
+"""Latency: how long answers took from when they were due, and whether a reload slowed them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hatester.analysis.latency import SLOW_SECONDS
+from hatester.analysis.model import Judgement
+from hatester.analysis.outcomes import lines
+from tests.factories.cells import ID, cell_result
+from tests.factories.evidence import A44, AT, LABELS, UNTIL, evidence, judge, reload
+
+
+def slowed(start: float, end: float, seconds: float, **changes: Any) -> Judgement:
+    """Return the judgement on a reload where answers of .44 take so long, if due between times."""
+    source = evidence(reloads=[reload(reported_at=AT + 2.0)], **changes)
+    for probe in source["probes"]:
+        if LABELS[probe[0]] == A44 and start <= probe[1] < end:
+            probe[3] = probe[2] + seconds
+    return judge(source)
+
+
+def test_latency_is_from_when_a_connection_was_due() -> None:
+    [entry] = slowed(3.0, 3.02, 0.1, takes=0.01, late=0.005).reloads
+    before, during, after = entry.latency.before, entry.latency.during, entry.latency.after
+    assert before
+    assert during
+    assert after
+    assert (before.p50, before.p99, before.most) == pytest.approx((0.015, 0.015, 0.015))
+    assert (during.p50, during.p99, during.most) == pytest.approx((0.015, 0.015, 0.105))
+    assert after.most == pytest.approx(0.015)
+    assert (before.answers, during.answers, after.answers) == (150, 300, 300)
+
+
+@pytest.mark.parametrize(
+    ("start", "seconds", "late", "labels"),
+    [
+        (3.0, SLOW_SECONDS + 0.01, 0.0, (A44,)),
+        (3.0, SLOW_SECONDS - 0.01, 0.0, ()),
+        # The prober's own lateness is not HAProxy's.
+        (3.0, SLOW_SECONDS + 0.01, 0.01, ()),
+        (3.0, SLOW_SECONDS + 0.03, 0.01, (A44,)),
+        # Answers that were as slow before are not slowed by the reload.
+        (AT - 0.5, 2.0, 0.0, ()),
+        (UNTIL, 2.0, 0.0, ()),
+    ],
+)
+def test_reload_is_slow(start: float, seconds: float, late: float, labels: tuple[str, ...]) -> None:
+    [entry] = slowed(start, 9.0, seconds, late=late).reloads
+    assert (entry.verdict, entry.slow) == ("ok", labels)
+
+
+@given(late=st.floats(0.0, 0.4), start=st.floats(AT, UNTIL), length=st.floats(0.0, 3.0))
+def test_lateness_alone_never_makes_a_reload_slow(late: float, start: float, length: float) -> None:
+    source = evidence(late=late)
+    for probe in source["probes"]:
+        # The prober notices answers as late as it sends probes.
+        if start <= probe[1] < start + length:
+            probe[3] += late
+    assert judge(source).reloads[0].slow == ()
+
+
+def test_slow_stands_beside_the_verdict() -> None:
+    found = slowed(3.0, 3.5, 1.0)
+    assert lines([cell_result(ID, found)]) == ["ok, slow 1.0 s"]
+    assert "; the reload of step 6 slowed answers of .44, to 1.00 s, at most 0.00 s before" in (
+        found.explanation
+    )
+
+
+def test_storm_is_compared_with_the_time_before_it() -> None:
+    storm = [
+        reload(step=6, until=2.2, steady=False, reported=None),
+        reload(step=7, at=2.2, reported_at=2.3),
+    ]
+    source = evidence(reloads=storm)
+    for probe in source["probes"]:
+        if 1.5 <= probe[1] < 3.0:
+            probe[3] = probe[2] + 1.0
+    assert [bool(each.slow) for each in judge(source).reloads] == [True, True]
