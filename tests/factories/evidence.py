@@ -107,9 +107,10 @@ def evidence(
         "interval": interval,
         "addresses": list(labels),
         "probes": [
-            _probe(number % len(labels), at, at + late, takes, windows, labels, answers)
-            for number in range(int(end / interval) * len(labels))
-            for at in [number * interval / len(labels)]
+            _probe(index, at, at + late, takes, windows, labels, answers)
+            for number in range(int(end / interval))
+            for index in range(len(labels))
+            for at in [number * interval + index * interval / len(labels)]
         ],
         "listeners": list(listeners),
         "processes": list(processes),

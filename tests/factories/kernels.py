@@ -95,8 +95,8 @@ class MadeUpArchive:
 
     def __init__(self, folder: Path, kernels: Mapping[str, str] | None = None) -> None:
         self._kernels = kernels or {}
+        self._folder = folder
         folder.mkdir()
-        self._busybox = make_deb(folder, "busybox-static", "1.0-1", {"bin/busybox": b"busybox"})
 
     def versions(self, suite: str, beginning: str) -> list[tuple[str, str]]:
         return [(beginning + release, version) for release, version in self._kernels.items()]
@@ -106,4 +106,4 @@ class MadeUpArchive:
 
     def download(self, suite: str, packages: list[Package], folder: Path) -> list[Path]:
         folder.mkdir()
-        return [self._busybox]
+        return [make_deb(self._folder, "busybox-static", "1.0-1", {"bin/busybox": b"busybox"})]

@@ -18,6 +18,8 @@ from hatester.util.paths import PROJECT
 
 INVOKE = (sys.executable, "-m", "hatester")
 """`./bootstrap invoke`, which has made the environment already."""
+NOWHERE = "http://127.0.0.1:9/debian"
+"""A mirror that cannot be reached."""
 MARK = "HATESTER_TESTED"
 """In the environment of all that a copy of the project has started: the folder of that copy."""
 
@@ -67,7 +69,7 @@ def call(
 
 def copy_matrix(folder: Path) -> Path:
     """Copy the matrix of the project into a folder, for `call`, and return the folder."""
-    shutil.copytree(PROJECT / "matrix", folder / "matrix")
+    shutil.copytree(PROJECT / "matrix", folder / "matrix", copy_function=shutil.copyfile)
     return folder
 
 

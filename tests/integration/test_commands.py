@@ -12,6 +12,7 @@ import pytest
 from hatester.capture.host import load_host
 from hatester.cli import MISTAKE
 from hatester.util.paths import PROJECT
+from tests.factories.cells import ID, shown, stored
 from tests.factories.project import INVOKE, call, copy_matrix, invoke
 from tests.factories.servers import BEHAVIOURS, server
 from tests.factories.ssh_server import ssh_server
@@ -168,3 +169,39 @@ def test_other_locale_is_served() -> None:
     done = invoke("plan", "--setting", "é", PYTHONIOENCODING="ascii")
     assert (done.returncode, done.stdout) == (MISTAKE, "")
     assert done.stderr.startswith(r"--setting: there is no '\xe9'")
+
+
+def test_run_is_compared_with_expectation(checkout: Path) -> None:
+    stored(checkout / "results", shown("down", silent=True, lost=9))
+    for expected, code, said in (("silent", 0, ""), ("down", 1, f"{ID} is silent, not down")):
+        (checkout / "expected.yml").write_text(f'"*": {expected}\n')
+        done = call("matrix", "--resume", "--expect", "expected.yml", folder=checkout)
+        assert done.returncode == code, done.stderr
+        assert said in done.stderr
+
+
+def test_complete_run_measures_nothing(checkout: Path) -> None:
+    stored(checkout / "results", shown("ok"))
+    done = call("matrix", "--resume", folder=checkout)
+    assert done.returncode == 0, done.stderr
+    assert "HAProxy 2.2" in done.stdout
+
+
+def test_quiet_leaves_result_and_errors(checkout: Path) -> None:
+    stored(checkout / "results", shown("ok"))
+    for words in (("plan",), ("matrix", "--resume")):
+        done = call(*words, "--quiet", folder=checkout)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "2.2" in done.stdout
+    wrong = call("plan", "--quiet", "--kernel", "6.2", folder=checkout)
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    assert wrong.stderr.startswith("--kernel: there is no '6.2'")
+
+
+def test_missing_snapshot_archive_is_named(checkout: Path) -> None:
+    done = call("matrix", "--kernel", "snapshot:6.1.0-18-amd64", folder=checkout)
+    assert (done.returncode, done.stdout) == (MISTAKE, "")
+    sentence = (
+        "Where Debian's snapshot archive is, which has the kernel 6.1.0-18-amd64, must be said"
+    )
+    assert done.stderr.startswith(sentence)

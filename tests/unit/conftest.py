@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
-import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from hatester.util import process
 from tests.factories.cache import own_cache
 
 __all__ = ["own_cache"]
 
-EVERYWHERE = {"sh", "cp", "sha256sum", Path(sys.executable).name}
+EVERYWHERE = {"sh", "cp", "sha256sum"}
 """Programs that every host has which can run these tests."""
-EXEMPT = {"test_tasks.py"}
-"""Its commands look for the host's tools."""
 
 
-@pytest.fixture(autouse=True)
-def _no_tools(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Refuse to start a tool of the host: a test that needs one is an integration test."""
+@pytest.fixture(scope="session", autouse=True)
+def _pure() -> Iterator[None]:
+    """Refuse to start tools of the host, and keep its disk and its processes out of the tests."""
     start = subprocess.Popen.__init__
 
     def checked(self: subprocess.Popen[Any], args: Any, *further: Any, **options: Any) -> None:
@@ -30,5 +30,8 @@ def _no_tools(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
         assert program in EVERYWHERE, f"{program}: a test that needs it is an integration test"
         start(self, args, *further, **options)
 
-    if request.path.name not in EXEMPT:
-        monkeypatch.setattr(subprocess.Popen, "__init__", checked)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(subprocess.Popen, "__init__", checked)
+        patch.setattr(os, "fsync", lambda _: None)
+        patch.setattr(process, "others", lambda: iter(()))
+        yield

@@ -15,7 +15,7 @@ from hatester.artifacts import haproxy
 from hatester.cli import MISTAKE, STOP_BISECTION
 from hatester.util.errors import MeasurementError
 from hatester.util.paths import PROJECT
-from tests.factories.project import call, copy_matrix
+from tests.factories.project import NOWHERE, call, copy_matrix
 
 ID = "6.1/2.2/plain/lost-address/signal"
 CELL = "is not a cell's id: kernel/build/setting/scenario/method"
@@ -25,7 +25,6 @@ FORBIDDEN = (
     "field required", "should match", "Traceback", " is no ", "Errno", "NoneType", "[key]",
 )  # fmt: skip
 """Words of libraries, and of regular expressions, that no message has."""
-NOWHERE = "http://127.0.0.1:9/debian"
 
 COMMANDS = [
     ("nope", "there is no command 'nope'."),
@@ -69,6 +68,7 @@ VALUES = [
 ]  # fmt: skip
 NAMES = [
     ("plan --matrix nope", "--matrix: there is no 'nope' (there are: default, full)."),
+    ("plan --matrix ful", "--matrix: there is no 'ful'; did you mean full?"),
     ("plan --matrix kernels", "--matrix: there is no 'kernels'"),
     ("plan --matrix ../x", "--matrix: there is no '../x'"),
     ("plan --matrix ./fifo", "--matrix: there is no './fifo'"),
@@ -82,6 +82,7 @@ NAMES = [
     ("plan --skip '*'", "No cell is left: --skip leaves out everything that is selected."),
     ("plan --method systemd --haproxy docker://haproxy:1.8", "No cell is left: systemd needs"),
     ("matrix --keep sometimes", "--keep: there is no 'sometimes'"),
+    ("matrix --clock vitual", "--clock: there is no 'vitual'; did you mean virtual?"),
     ("matrix --clock fast", "--clock: there is no 'fast'"),
     ("matrix --table-format ascii", "--table-format: there is no 'ascii'"),
     ("matrix --failed=some", "--failed: there is no 'some'"),
@@ -107,7 +108,7 @@ NUMBERS = [
     ("matrix --time-limit -1", "--time-limit: '-1' is not a time"),
     ("clean --older-than 30", "--older-than: '30' is not a time such as 90s"),
     (f"shell {ID} --step x", "--step: expected a whole number"),
-    (f"shell {ID} --step 99", "--step: there is no step 99"),
+    (f"shell {ID} --step 9", "--step: there is no step 9; the last one is step 7."),
     ("capture x --port ssh", "--port: expected a whole number from 1 to 65535"),
     ("capture x --port 99999", "--port: expected a whole number from 1 to 65535"),
 ]
@@ -164,6 +165,7 @@ KERNELS = [
     ("plan --kernel ./empty", "empty is not a kernel that can be booted"),
     ("plan --kernel /bin/ls", "/bin/ls is not a kernel that can be booted"),
     ("plan --kernel ~nobodyx/x.deb", "names no folder: there is no such user."),
+    ("plan --kernel 6.2:x", "--kernel: there is no '6.2:x'"),
     ("plan --kernel snapshot:", "snapshot: expected a name of letters, digits and .+_-, got ''."),
     ("plan --kernel bookworm:x", "version: expected a version such as 6.1, a release"),
     ("plan --kernel bookworm:6.1:zen", "flavour: there is no 'zen' (there are: cloud,"),
@@ -171,7 +173,7 @@ KERNELS = [
     ("images --kernel 6.2", "--kernel: there is no '6.2'"),
     ("images --kernel ./fifo", "fifo: it is not a regular file."),
     (f"shell {ID} --kernel /etc/passwd", "/etc/passwd is not a kernel that can be booted"),
-]
+]  # fmt: skip
 FILES = [
     ("matrix --config none.cfg", "none.cfg cannot be read: No such file or directory."),
     ("matrix --config docs", "docs cannot be read: Is a directory."),
@@ -211,6 +213,7 @@ RUNS = [
     (f"export x {ID}", f"'x' {CELL}"),
     (f"export {ID} out", "results: there is no 'latest'"),
     ("shell x", f"'x' {CELL}"),
+    ("shell 6.1/2.2", f"'6.1/2.2' {CELL}"),
     ("shell ''", "shell: expected CELL."),
     ("shell 6.1/2.2/plain/nope/signal", "scenarios: there is no 'nope'"),
     ("shell 6.1/nope/plain/hitless/signal", "haproxy: there is no 'nope'"),
