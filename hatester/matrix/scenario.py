@@ -27,7 +27,7 @@ from hatester.matrix.models import NAME
 from hatester.matrix.scenario_state import World
 from hatester.matrix.steps import Entries, Reload, Start, Step, Wait
 from hatester.util.errors import UserError
-from hatester.util.text import quoted
+from hatester.util.text import brief, quoted
 from hatester.util.validation import Declaration, load, require, text_form, text_of
 from provision.guest.connections import HOST
 
@@ -241,8 +241,8 @@ def _require_files(folder: Path, scenario: Scenario) -> None:
             is_folder = any(file.startswith(f"{name}/") for file in scenario.files)
             if name and name not in scenario.files and not is_folder:
                 raise UserError(
-                    f"{folder / configuration.name}.cfg: {quoted(word)} is missing: put {name} "
-                    "beside scenario.yml."
+                    f"{folder / configuration.name}.cfg: {quoted(word)} is missing: put "
+                    f"{brief(name)} beside scenario.yml."
                 )
 
 
