@@ -25,11 +25,8 @@ from hatester.flag_help import (
     VERBOSE,
     listed,
 )
-from hatester.util.paths import IS_INSTALLED
 from hatester.util.settings import read_settings
-
-if not IS_INSTALLED:
-    from tests.commands import lint, test  # noqa: F401 # Invoke takes them from here
+from tests.commands import lint, test  # noqa: F401 # Invoke takes them from here
 
 command = partial(task, auto_shortflags=False)
 """Invoke would give flags one letter each, which may change with every new flag."""
@@ -66,8 +63,9 @@ command = partial(task, auto_shortflags=False)
     "verbose": VERBOSE,
 })  # fmt: skip
 def matrix(
-    c: Context, kernel: Sequence[str], haproxy: Sequence[str], setting: Sequence[str],
-    scenario: Sequence[str], method: Sequence[str], only: Sequence[str], skip: Sequence[str],
+    c: Context, kernel: Sequence[str], haproxy: Sequence[str], upgrade_to: Sequence[str],
+    setting: Sequence[str], scenario: Sequence[str], method: Sequence[str], only: Sequence[str],
+    skip: Sequence[str],
     seed: Sequence[str], file: Sequence[str], env: Sequence[str],
     matrix: str = "default", repeat: str = "", clock: str = "auto", probe_interval: str = "",
     jobs: str = "0", time_limit: str = "", keep: str = "never", resume: bool = False,
@@ -88,7 +86,7 @@ def matrix(
 
         measure_matrix(
             read_settings(c.config),
-            Wanted(kernel, haproxy, setting, scenario, method, only, skip),
+            Wanted(kernel, haproxy, setting, scenario, method, only, skip, upgrade_to),
             Flags(
                 matrix=matrix, repeat=repeat, seed=seed, clock=clock,
                 probe_interval=probe_interval, jobs=jobs, time_limit=time_limit, keep=keep,
@@ -125,8 +123,9 @@ def shell(
     "verbose": VERBOSE,
 })  # fmt: skip
 def bisect(
-    c: Context, kernel: Sequence[str], haproxy: Sequence[str], setting: Sequence[str],
-    scenario: Sequence[str], method: Sequence[str], only: Sequence[str], skip: Sequence[str],
+    c: Context, kernel: Sequence[str], haproxy: Sequence[str], upgrade_to: Sequence[str],
+    setting: Sequence[str], scenario: Sequence[str], method: Sequence[str], only: Sequence[str],
+    skip: Sequence[str],
     seed: Sequence[str], matrix: str = "default", bad: str = "outage", repeat: str = "",
     clock: str = "auto", quiet: bool = False, verbose: bool = False,
 ) -> None:  # fmt: skip
@@ -140,7 +139,7 @@ def bisect(
         from hatester.matrix.plan import Wanted
         from hatester.options import Flags
 
-        wanted = Wanted(kernel, haproxy, setting, scenario, method, only, skip)
+        wanted = Wanted(kernel, haproxy, setting, scenario, method, only, skip, upgrade_to)
         bisect_commit(
             read_settings(c.config),
             wanted,
@@ -227,8 +226,9 @@ def capture(
 
 @command(iterable=NAMES, help={**SELECT, "json": "As JSON, a list of cells.", "quiet": QUIET})
 def plan(
-    c: Context, kernel: Sequence[str], haproxy: Sequence[str], setting: Sequence[str],
-    scenario: Sequence[str], method: Sequence[str], only: Sequence[str], skip: Sequence[str],
+    c: Context, kernel: Sequence[str], haproxy: Sequence[str], upgrade_to: Sequence[str],
+    setting: Sequence[str], scenario: Sequence[str], method: Sequence[str], only: Sequence[str],
+    skip: Sequence[str],
     matrix: str = "default", json: bool = False, quiet: bool = False,
 ) -> None:  # fmt: skip
     """List the cells that `invoke matrix` would run with the same flags; boots nothing.
@@ -240,7 +240,7 @@ def plan(
         from hatester.cli_plan import list_cells
         from hatester.matrix.plan import Wanted
 
-        wanted = Wanted(kernel, haproxy, setting, scenario, method, only, skip)
+        wanted = Wanted(kernel, haproxy, setting, scenario, method, only, skip, upgrade_to)
         list_cells(read_settings(c.config), wanted, matrix, is_json=json)
 
 

@@ -44,13 +44,15 @@ SELECT = {
     "kernel": f"{KERNEL}, instead of the default ones (repeatable).",
     "haproxy": "A build of matrix/haproxy.yml, instead of the default ones, or "
     f"{DESCRIBED} (repeatable).",
+    "upgrade_to": "A build to which the scenarios' steps `upgrade` go, described like one of "
+    "--haproxy (repeatable).",
     "setting": "A setting of matrix/settings.yml, instead of the default ones (repeatable).",
     "scenario": "A folder of matrix/scenarios, instead of the default ones (repeatable).",
     "method": f"A reload method: {listed('method')} (repeatable).",
     "only": "Only cells whose id matches a pattern, such as '6.1/*/plain/*' (repeatable).",
     "skip": "No cells whose id matches a pattern (repeatable).",
 }
-NAMES = ["kernel", "haproxy", "setting", "scenario", "method", "only", "skip"]
+NAMES = ["kernel", "haproxy", "upgrade_to", "setting", "scenario", "method", "only", "skip"]
 TABLE_FORMAT = f"The format of tables, by tabulate's names: {listed('table_format')}, ..."
 SEED = (
     "A seed, which decides everything that chance would decide: the same seed, the same result "

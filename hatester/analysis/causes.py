@@ -13,6 +13,7 @@ from hatester.analysis.model import (
     Holder,
     ListenerCause,
     ReloadResult,
+    StartCause,
 )
 from hatester.analysis.parts import round_seconds
 from hatester.analysis.stretches import stretches
@@ -24,7 +25,7 @@ from hatester.analysis.timeline import (
     holdings,
     phases,
 )
-from provision.guest.protocol import Ended, Reload
+from provision.guest.protocol import Ended, FailedStart, Reload
 
 # Bounded, since the next pattern takes time with the square of the length.
 _ALERT = re.compile(r"\[ALERT\]\s+(?:\d+/\d+\s+)?(?:\(\d+\)\s*:\s*)?(?P<text>.{0,4000})")
@@ -36,19 +37,39 @@ _ORDER = ("new worker", "master", "old worker", "stranger")
 
 def find_causes(timeline: Timeline, results: Sequence[ReloadResult]) -> tuple[Cause, ...]:
     """Return the causes of what the reloads of a cell did, in the order of time."""
-    found: list[Cause] = []
+    ended = timeline.ended
+    found = _start_causes(timeline.failed_starts)
+    if ended and ended.is_start:
+        last = FailedStart(ended.step or 0, ended.at, ended.reason, ended.missing)
+        found += _start_causes([last])
     for reload, result in zip(timeline.reloads, results, strict=True):
         found += _listener_causes(timeline, reload, result)
         log = [line.text for line in timeline.log if reload.at <= line.at < reload.until]
         found += _alerts(reload.step, log)
-    if timeline.ended:
-        found.append(_end(timeline.ended))
+    if ended and not ended.is_start:
+        found.append(_end(ended))
     return tuple(found)
 
 
-def find_start_causes(timeline: Timeline, ended: Ended) -> tuple[Cause, ...]:
-    """Return why HAProxy did not start."""
-    return (_end(ended), *_alerts(None, [line.text for line in timeline.log]))
+def find_start_causes(timeline: Timeline) -> tuple[Cause, ...]:
+    """Return why HAProxy did not start in a cell without a reload."""
+    found = _start_causes(timeline.failed_starts)
+    if timeline.ended:
+        found.append(_end(timeline.ended))
+    if timeline.ended and timeline.ended.is_start:
+        found += _alerts(None, [line.text for line in timeline.log])
+    return tuple(found)
+
+
+def _start_causes(failed: Sequence[FailedStart]) -> list[Cause]:
+    """Return the starts that failed, each with HAProxy's first alert."""
+    found: list[Cause] = []
+    for start in failed:
+        found.append(
+            StartCause(what="start", step=start.step, reason=start.reason, missing=start.missing)
+        )
+        found += _alerts(start.step, start.reason.splitlines())
+    return found
 
 
 def _end(ended: Ended) -> EndCause:

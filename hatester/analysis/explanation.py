@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from hatester.analysis.asking import describe_askers
 from hatester.analysis.model import (
     Cause,
     EndCause,
     ObstacleCause,
     Quality,
     ReloadResult,
+    StartCause,
     UnansweredCause,
     UnaskedCause,
 )
@@ -65,11 +67,27 @@ def _complaint(failed: Mapping[str, str]) -> str:
 
 def explain_start(causes: Sequence[Cause], seed: int) -> str:
     """Return the sentence for a cell in which HAProxy did not start."""
-    end = next(each for each in causes if isinstance(each, EndCause))
-    names = listed(end.missing)
-    missing = f" while {names} {were(len(end.missing))} missing" if names else ""
-    said = alert(causes, None) or end.reason
-    return f"HAProxy did not start{missing}: it {said} (seed {seed})"
+    said = _starts(causes) + [
+        _unstarted(each, alert(causes, None) or each.reason)
+        for each in causes
+        if isinstance(each, EndCause) and each.step is not None
+    ]
+    return f"{'; '.join(said[-1:])} (seed {seed})"
+
+
+def _starts(causes: Sequence[Cause]) -> list[str]:
+    """Return the starts that failed, and were allowed to."""
+    return [
+        f"in step {each.step}, {_unstarted(each, alert(causes, each.step) or each.reason)}"
+        for each in causes
+        if isinstance(each, StartCause)
+    ]
+
+
+def _unstarted(cause: EndCause | StartCause, said: str) -> str:
+    names = listed(cause.missing)
+    missing = f" while {names} {were(len(cause.missing))} missing" if names else ""
+    return f"HAProxy did not start{missing}: it {said}"
 
 
 def explain(reloads: Sequence[ReloadResult], causes: Sequence[Cause], seed: int) -> str:
@@ -86,7 +104,8 @@ def explain(reloads: Sequence[ReloadResult], causes: Sequence[Cause], seed: int)
         others = sum(reload.verdict not in UNHARMED for reload in reloads) - 1
         if others:
             said.append(f"{counted(others, 'other reload')} {were(others)} hit too")
-    said += describe(reloads, names) + _slowest(reloads) + _races(reloads)
+    said += _starts(causes) + describe_askers(reloads) + describe(reloads, names)
+    said += _slowest(reloads) + _races(reloads)
     for cause in causes:
         if isinstance(cause, EndCause):
             at = f"before step {cause.step}" if cause.step else "by the end"
@@ -123,22 +142,25 @@ def _tally(reloads: Sequence[ReloadResult], names: Mapping[str, str]) -> str:
 
 def _reservations(reloads: Sequence[ReloadResult], causes: Sequence[Cause]) -> str:
     """Return what HAProxy reported although nothing much was lost."""
-    steps: dict[tuple[str, str], list[int]] = {}
+    steps: dict[tuple[str, str, str], list[int]] = {}
     for reload in reloads:
         doubt = ", which was not true" if reload.is_true is False else ""
         if reload.reported == "failure":
             cause = alert(causes, reload.step)
-            said = f"{cause} and reported" if cause else "reported"
-            steps.setdefault((f"{said} that", f"failed{doubt}"), []).append(reload.step)
-        elif reload.reported is None and not reload.overtaken:
-            steps.setdefault(("did not say what became of", ""), []).append(reload.step)
+            said = f"{cause} and reported that" if cause else "reported that"
+            became = f"failed{doubt}"
+        elif reload.reported is None and not (reload.overtaken or reload.refusal):
+            said, became = "did not say what became of", ""
         elif doubt:
-            steps.setdefault(("reported that", f"succeeded{doubt}"), []).append(reload.step)
+            said, became = "reported that", f"succeeded{doubt}"
+        else:
+            continue
+        steps.setdefault((said, reload.verb, became), []).append(reload.step)
     sentences = []
-    for (said, became), numbers in steps.items():
-        which = f"reload of step {numbers[0]}"
+    for (said, verb, became), numbers in steps.items():
+        which = f"{verb} of step {numbers[0]}"
         if len(numbers) > 1:
-            which = f"reloads of steps {listed(map(str, numbers))}"
+            which = f"{verb}s of steps {listed(map(str, numbers))}"
         sentences.append(f"HAProxy {said} the {which} {became}".rstrip())
     return f", though {listed(sentences)}" if sentences else ""
 

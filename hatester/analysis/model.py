@@ -106,6 +106,19 @@ class ReloadResult(Model):
     clients: tuple[ClientEffect, ...] = Field(
         default=(), description="What it did to the clients beside the prober, where there are any."
     )
+    verb: Literal["reload", "restart"] = "reload"
+    has_no_effect: bool = Field(
+        default=False,
+        alias="no_effect",
+        description="Whether HAProxy did not report it, and none of its processes began.",
+    )
+    refusal: str | None = Field(
+        default=None, description="Why nobody took the request, where nobody did."
+    )
+    logged: Literal["success", "failure"] | None = Field(
+        default=None,
+        description="The word of HAProxy's log, where the asker was given another one.",
+    )
     latency: ReloadLatency = ReloadLatency()
     slow: tuple[str, ...] = Field(
         default=(), description="The addresses whose answers it slowed beyond the bound."
@@ -128,6 +141,16 @@ class ReloadResult(Model):
     def counts(self, label: str) -> bool:
         """Return whether the losses of clients of an address count; the prober may not ask it."""
         return label not in self.addresses or self.addresses[label].expected
+
+
+class ReplyResult(Model):
+    """The reply to a command of a step: `ask` (a socket of HAProxy's) or `run` (the shell)."""
+
+    step: Count
+    command: str
+    text: str
+    exit_code: int | None = Field(default=None, description="Of a command of the shell.")
+    error: str | None = Field(default=None, description="Why a socket did not answer.")
 
 
 class CheckResult(Model):
@@ -194,6 +217,15 @@ class EndCause(Model):
     missing: tuple[str, ...] = Field(description="Addresses that were missing at a failed start.")
 
 
+class StartCause(Model):
+    """HAProxy did not start, and the scenario went on."""
+
+    what: Literal["start"]
+    step: Count
+    reason: str
+    missing: tuple[str, ...] = Field(description="Addresses that were missing.")
+
+
 class UnansweredCause(Model):
     """Addresses that did not answer before any reload; nothing can be said then."""
 
@@ -216,7 +248,13 @@ class ObstacleCause(Model):
 
 
 Cause = Annotated[
-    ListenerCause | AlertCause | EndCause | UnansweredCause | UnaskedCause | ObstacleCause,
+    ListenerCause
+    | AlertCause
+    | EndCause
+    | StartCause
+    | UnansweredCause
+    | UnaskedCause
+    | ObstacleCause,
     Field(discriminator="what"),
 ]
 
@@ -284,8 +322,8 @@ class Judgement(Model):
         description="Whether HAProxy reported success over an address that was down."
     )
     ended: Literal["start", "later"] | None = Field(
-        description="Where HAProxy's end is the result: `start`, it did not start while an address "
-        "was missing; `later`, it was gone after that."
+        description="Where HAProxy's end is the result: `start`, it did not start; `later`, it was "
+        "gone after that."
     )
     error: str | None = Field(description="Why it was not measured.")
     explanation: str = Field(description="Why the verdict is what it is, in one sentence.")
@@ -293,6 +331,10 @@ class Judgement(Model):
     quality: Quality | None = Field(description="Null where nothing was measured.")
     checks: tuple[CheckResult, ...]
     reloads: tuple[ReloadResult, ...]
+    failed_starts: tuple[Count, ...] = Field(
+        default=(), description="The steps in which HAProxy did not start, and was allowed to."
+    )
+    replies: tuple[ReplyResult, ...] = ()
 
 
 class CellResult(Judgement, CellHead):

@@ -111,14 +111,14 @@ def _severity(reload: ReloadResult) -> tuple[int, bool, float, int]:
 class _Summary:
     """The properties by which results of one cell's repetitions differ for a reader.
 
-    `is_unsaid`: HAProxy did not say what became of a reload. `end` is what became of HAProxy, or of
-    a reload with nothing left to ask; `notes` are those beside the verdict. `addresses` are those
+    `end` is what became of HAProxy, or of a reload with nothing left to ask; `asked` what became of
+    starts and requests; `notes` are those beside the verdict. `addresses` are those
     that were hit, if others were not.
     """
 
     verdict: str
     is_silent: bool
-    is_unsaid: bool
+    asked: tuple[str, ...]
     kinds: frozenset[str]
     end: str
     notes: tuple[str, ...]
@@ -147,7 +147,7 @@ def _summary(cell: CellResult) -> _Summary:
     return _Summary(
         cell.verdict,
         bool(cell.silent),
-        has_unsaid(cell),
+        _asked(cell),
         frozenset(failure_kinds(cell)),
         _end(cell),
         kinds(cell),
@@ -157,16 +157,31 @@ def _summary(cell: CellResult) -> _Summary:
 
 def _end(cell: CellResult) -> str:
     if cell.ended:
-        return "did not start" if cell.ended == "start" else "HAProxy ended"
+        return "no start" if cell.ended == "start" else "HAProxy ended"
     if cell.verdict != "unasked":
         return ""
     said = {each.reported for each in cell.reloads if each.verdict == "unasked"}
     return "reload failed" if "failure" in said else "reload succeeded" if "success" in said else ""
 
 
+def _asked(cell: CellResult) -> tuple[str, ...]:
+    """Return what else became of HAProxy's starts and of those who asked for reloads."""
+    reloads = cell.reloads
+    has_vain = any(each.has_no_effect for each in reloads)
+    notes = {
+        "no start": bool(cell.failed_starts) and cell.ended != "start",
+        "no effect": has_vain,
+        "not taken": any(each.refusal is not None for each in reloads),
+        "no word": has_unsaid(cell) and not has_vain,
+    }
+    return tuple(note for note, is_so in notes.items() if is_so)
+
+
 def has_unsaid(cell: CellResult) -> bool:
     """Return whether HAProxy had time to say what became of a reload, and did not."""
-    return any(each.reported is None and each.steady for each in cell.reloads)
+    return any(
+        each.reported is None and each.refusal is None and each.steady for each in cell.reloads
+    )
 
 
 def hit_labels(cell: CellResult) -> tuple[str, ...]:
@@ -229,8 +244,7 @@ def _line(summary: _Summary, cells: Sequence[CellResult]) -> str:
     kinds: Counter[str] = sum(map(failure_kinds, cells), Counter())
     if kinds:
         words.append("+".join(kind for kind, _ in kinds.most_common()))
-    said = [summary.end, *notes(cells)]
-    said += ["silent"] * summary.is_silent + ["no word"] * summary.is_unsaid
+    said = [summary.end, *notes(cells), *["silent"] * summary.is_silent, *summary.asked]
     parts = [" ".join(filter(None, [*words, *summary.addresses])), *said]
     return ", ".join(filter(None, parts))
 

@@ -51,7 +51,7 @@ class Story:
 
     def _damage(self) -> str:
         """Return which addresses did not answer, and for how long."""
-        step = f"the reload of step {self.reload.step}"
+        step = f"the {self.reload.verb} of step {self.reload.step}"
         said = []
         if self.down and not self.reload.silent:
             said.append(
@@ -190,10 +190,10 @@ class Story:
     def _report(self) -> list[str]:
         """Return what HAProxy wrote and reported of the reload, and whether that was true."""
         said = [self.alert] if self.alert else []
-        if self.reload.reported is None:
+        if self.reload.reported is None and self.reload.refusal is None:
             until = " before the next" if self.reload.overtaken else ""
-            said.append(f"did not say what became of the reload{until}")
-        elif not self.reload.silent:
+            said.append(f"did not say what became of the {self.reload.verb}{until}")
+        elif self.reload.reported and not self.reload.silent:
             is_false = self.reload.is_true is False and not self.down
             doubt = ", which was not true" if is_false else ""
             said.append(f"reported {self.reload.reported}{self._report_time()}{doubt}")

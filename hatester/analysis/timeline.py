@@ -20,6 +20,8 @@ from provision.guest.bounds import Length, Moment, Name, Names, Number, Outcome
 from provision.guest.client_records import Probe
 from provision.guest.protocol import CheckedConnection, Evidence, Listener, Reload
 
+LOADS = ("start", "restart", "reload")
+"""The verbs by which HAProxy gets a configuration; a server that is started again has none."""
 OVERTAKING_SECONDS = 1.0
 """At most, from the end of an observation to the reload that ended it before it was steady."""
 
@@ -80,7 +82,7 @@ class Timeline(Evidence):
         return tuple(
             (moments.get(step.step, step.at), step.what or "")
             for step in self.steps
-            if step.verb in ("start", "reload")
+            if step.verb in LOADS
         )
 
     @functools.cached_property

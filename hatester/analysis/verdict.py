@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from hatester.analysis.answers import in_service, last_answer, stale_answers
+from hatester.analysis.asking import has_no_effect
 from hatester.analysis.causes import find_causes, find_start_causes
 from hatester.analysis.clients import with_clients
 from hatester.analysis.effects import Outage
@@ -22,6 +24,7 @@ from hatester.analysis.model import (
     ObstacleCause,
     Quality,
     ReloadResult,
+    ReplyResult,
     UnansweredCause,
     UnaskedCause,
 )
@@ -67,14 +70,14 @@ def judge(timeline: Timeline) -> Judgement:
     if timeline.failed is not None:
         return unmeasured(timeline.failed, checks)
     quality = _quality(timeline)
-    if timeline.ended and timeline.ended.is_start:
-        start_causes = find_start_causes(timeline, timeline.ended)
-        sentence = explain_start(start_causes, timeline.seed)
-        if not timeline.ended.missing:
-            return unmeasured(sentence, checks, quality, start_causes)
+    ended = timeline.ended
+    is_start = ended is not None and ended.is_start
+    if not timeline.reloads and (is_start or timeline.failed_starts):
+        start_causes = find_start_causes(timeline)
         return Judgement(
-            verdict="down", silent=False, ended="start", error=None, explanation=sentence,
-            causes=start_causes, quality=quality, checks=checks, reloads=(),
+            verdict="down", silent=False, ended="start", error=None,
+            explanation=explain_start(start_causes, timeline.seed), causes=start_causes,
+            quality=quality, checks=checks, reloads=(), **_further(timeline),
         )  # fmt: skip
     if obstacle := _obstacle(timeline, quality):
         return unmeasured(explain_error(obstacle, quality), checks, quality, (obstacle,))
@@ -85,16 +88,32 @@ def judge(timeline: Timeline) -> Judgement:
     )
     causes = find_causes(timeline, reloads)
     return Judgement(
-        verdict="down" if timeline.ended else worst_reload(reloads).verdict,
+        verdict="down" if ended else worst_reload(reloads).verdict,
         silent=any(reload.silent for reload in reloads),
-        ended="later" if timeline.ended else None,
+        ended="start" if is_start else "later" if ended else None,
         error=None,
         explanation=explain(reloads, causes, timeline.seed),
         causes=causes,
         quality=quality,
         checks=checks,
         reloads=reloads,
+        **_further(timeline),
     )
+
+
+def _further(timeline: Timeline) -> dict[str, Any]:
+    """Return the failed starts and the replies of a cell, as fields of its judgement."""
+    commands = {step.step: step.what or "" for step in timeline.steps}
+    return {
+        "failed_starts": tuple(each.step for each in timeline.failed_starts),
+        "replies": tuple(
+            ReplyResult(
+                step=each.step, command=commands.get(each.step, ""), text=each.text,
+                exit_code=each.exit_code, error=each.error,
+            )
+            for each in timeline.replies
+        ),
+    }  # fmt: skip
 
 
 def unmeasured(
@@ -203,6 +222,10 @@ def _reload(timeline: Timeline, reload: Reload, lateness: float) -> ReloadResult
             "processes": reload.processes,
             "counters": reload.counters,
             "addresses": addresses,
+            "verb": reload.verb,
+            "has_no_effect": has_no_effect(timeline, reload),
+            "refusal": reload.refusal,
+            "logged": reload.logged,
             "listeners": tuple(
                 holder
                 for label in timeline.addresses

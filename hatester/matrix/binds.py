@@ -148,6 +148,16 @@ def datagrams(text: str, env: Mapping[str, str]) -> list[str]:
     ]
 
 
+def stats_socket(text: str) -> str | None:
+    """Return the path of the first stats socket in `global`, if there is one."""
+    for line in parse(text):
+        if line.section == "global" and line.texts[:2] == ["stats", "socket"]:
+            path = "".join(line.texts[2:3]).removeprefix("unix@")
+            if path.startswith("/"):
+                return path
+    return None
+
+
 @dataclass(frozen=True)
 class _BindLine:
     """A line that binds addresses, which are as they are written; `section` is its section's."""

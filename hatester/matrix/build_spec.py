@@ -22,6 +22,8 @@ from hatester.util.validation import checked, require
 FLAG = "--haproxy"
 # A word that begins with haproxy is an image without its transport.
 _SUITE = re.compile(r"(?!haproxy)(?P<suite>[a-z][a-z-]*)(?::(?P<version>.+))?")
+_TO = "-to-"
+"""Between the names of two builds, the first of which is upgraded to the second."""
 _LONGEST = 80
 """Characters of a name; the rest of its room is for a hash that makes it unique."""
 
@@ -36,7 +38,7 @@ def with_described(matrix: Matrix, words: Sequence[str]) -> tuple[Matrix, list[s
         name = word
         if word not in matrix.builds:
             described = _anywhere(word)
-            if not _describes(described):
+            if not (_describes(described) or _pair(matrix.builds, word)):
                 require(word, matrix.builds, FLAG)
             name = _free_name(matrix, described)
             matrix = with_given(matrix, {name: described})
@@ -44,15 +46,41 @@ def with_described(matrix: Matrix, words: Sequence[str]) -> tuple[Matrix, list[s
     return matrix, names
 
 
+def with_pairs(
+    matrix: Matrix, names: Sequence[str], words: Sequence[str]
+) -> tuple[Matrix, list[str]]:
+    """Return the matrix with a pair of each of these builds and each to which it is upgraded.
+
+    The names of the pairs, such as 2.6-to-3.0, are returned as well. Raises UserError for a word of
+    --upgrade-to as `with_described` does.
+    """
+    matrix, later = with_described(matrix, words)
+    pairs = [f"{first}{_TO}{second}" for first in names for second in later if first != second]
+    for pair in pairs:
+        matrix = with_given(matrix, {pair: pair})
+    return matrix, pairs
+
+
+def _pair(builds: Mapping[str, Build], word: str) -> Build | None:
+    """Return the build of a pair of others."""
+    for first, build in builds.items():
+        second = word.removeprefix(f"{first}{_TO}")
+        if second != word and second in builds:
+            return build.model_copy(update={"upgrade_to": second})
+    return None
+
+
 def with_given(matrix: Matrix, given: Mapping[str, str]) -> Matrix:
     """Return the matrix with further builds: words that describe them, by their names.
 
     Raises UserError for a file that does not exist.
     """
-    builds = {name: _build(word) for name, word in given.items()}
+    builds = {**matrix.builds}
+    for name, word in given.items():
+        builds[name] = _pair(builds, word) or _build(word)
     return replace(
         matrix,
-        builds={**matrix.builds, **builds},
+        builds=builds,
         described_builds={**matrix.described_builds, **given},
     )
 

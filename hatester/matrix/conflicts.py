@@ -9,7 +9,7 @@ from hatester.matrix.models import Setting
 from hatester.matrix.plan import Plan
 from hatester.matrix.scenario import Scenario
 from hatester.matrix.scenario_state import World
-from hatester.matrix.steps import Occupy, Reload, Start, Step
+from hatester.matrix.steps import Occupy, Reload, Restart, Start, Step
 
 _NONLOCAL = {4: "net.ipv4.ip_nonlocal_bind", 6: "net.ipv6.ip_nonlocal_bind"}
 
@@ -32,7 +32,7 @@ def _conflicts(scenario: Scenario, setting: Setting) -> Iterator[str]:
     world = scenario.world(setting.sysctls)
     bound: tuple[Bind, ...] = ()
     for number, step in enumerate(scenario.steps, start=1):
-        if isinstance(step, Start | Reload):
+        if isinstance(step, Start | Restart | Reload):
             bound = scenario.configurations[step.configuration].binds
         if problem := _problem(step, bound, world, setting):
             yield f"step {number}, {step}: {problem}"
@@ -40,7 +40,7 @@ def _conflicts(scenario: Scenario, setting: Setting) -> Iterator[str]:
 
 
 def _problem(step: Step, bound: tuple[Bind, ...], world: World, setting: Setting) -> str | None:
-    if isinstance(step, Start):
+    if isinstance(step, Start | Restart) and getattr(step, "may", None) is None:
         absent = [each for each in bound if each.can_be_missing and each.address not in world.there]
         if missing := [each.label for each in absent if not _binds_anyway(each, setting)]:
             return f"{', '.join(missing)} is not there, so HAProxy does not start"

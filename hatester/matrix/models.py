@@ -177,7 +177,8 @@ class Build(Declaration):
 
     That is a Debian suite, Debian packages on this host (their dependencies are in `suite`), a
     binary on this host, or an image. `version` is the beginning of its version; of a suite, one
-    with a revision is wanted exactly.
+    with a revision is wanted exactly. `upgrade_to` is the name of the build by which a scenario
+    replaces it.
     """
 
     suite: Name | None = None
@@ -185,6 +186,7 @@ class Build(Declaration):
     packages: Files = ()
     path: Line | None = None
     image: Image | None = None
+    upgrade_to: Name | None = None
     description: Line = ""
 
     @pydantic.model_validator(mode="after")
@@ -215,7 +217,8 @@ class Setting(Declaration):
     """Sysctls, arguments and options that are applied before HAProxy starts; their requirements.
 
     `linux` and `haproxy` are the first versions that have it, `methods` the reload methods to which
-    it makes a difference. With `lenient`, a kernel may lack some of the sysctls.
+    it makes a difference. With `lenient`, a kernel may lack some of the sysctls. `takeover` are
+    arguments of each further HAProxy by soft-finish, where no master adds them.
     """
 
     description: str = ""
@@ -227,6 +230,7 @@ class Setting(Declaration):
     nofile: Annotated[int, pydantic.Field(gt=0)] | None = None
     unit: Mapping[Name, Line] = {}
     arguments: tuple[Line, ...] = ()
+    takeover: tuple[Line, ...] = ()
     global_lines: tuple[Line, ...] = pydantic.Field(default=(), alias="global")
     bind: tuple[Line, ...] = ()
 
@@ -302,6 +306,10 @@ def load_matrix(folder: Path, name: str = "default") -> Matrix:
         scenarios=tuple(sorted(p.parent.name for p in folder.glob("scenarios/*/scenario.yml"))),
         selections=tuple(written.values()),
     )
+    for pair, build in matrix.builds.items():
+        if build.upgrade_to:
+            place = f"{folder / 'haproxy.yml'}: {pair}: upgrade_to"
+            require(build.upgrade_to, matrix.builds, place)
     for place, selection in written.items():
         for axis, declared in matrix.declared.items():
             for each in getattr(selection, axis):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import fnmatch
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 
-from hatester.matrix.build_spec import with_described
+from hatester.matrix.build_spec import with_described, with_pairs
 from hatester.matrix.models import METHODS, Build, Matrix, Setting
+from hatester.matrix.needs import is_within
 from hatester.matrix.scenario import Scenario, load_scenario
 from hatester.util.errors import UserError
 from hatester.util.text import quoted
@@ -63,7 +64,8 @@ Task = tuple[Cell, int]
 class Wanted:
     """The user's selection; an empty axis is as in the matrix file.
 
-    `only` and `skip` are patterns over cell ids, as fnmatch(3) has them without FNM_PATHNAME.
+    `only` and `skip` are patterns over cell ids, as fnmatch(3) has them without FNM_PATHNAME. With
+    `upgrade_to`, each build is one half of a pair.
     """
 
     kernels: Sequence[str] = ()
@@ -73,6 +75,7 @@ class Wanted:
     methods: Sequence[str] = ()
     only: Sequence[str] = ()
     skip: Sequence[str] = ()
+    upgrade_to: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,18 @@ class Plan:
 
     @property
     def builds(self) -> list[str]:
-        return list(dict.fromkeys(cell.build for cell in self.cells))
+        return self.builds_of(self.cells)
+
+    def builds_of(self, cells: Iterable[Cell]) -> list[str]:
+        """Return the builds that cells need: their own, and those to which they are upgraded."""
+        found: dict[str, None] = {}
+        for cell in cells:
+            found[cell.build] = None
+            upgrades = [self.matrix.builds[cell.build].upgrade_to or ""]
+            if scenario := self.scenarios.get(cell.scenario):
+                upgrades += [each.build for each in scenario.upgrades]
+            found.update(dict.fromkeys(filter(None, upgrades)))
+        return list(found)
 
 
 def make_plan(matrix: Matrix, wanted: Wanted) -> Plan:
@@ -106,12 +120,16 @@ def make_plan(matrix: Matrix, wanted: Wanted) -> Plan:
     matrix, wanted = _with_described_builds(matrix, wanted)
     cells = _pick(_select(matrix, wanted), wanted)
     scenarios = load_scenarios(matrix.folder / "scenarios", cells)
+    _require_upgrades(matrix, scenarios)
     return _without_unfit_declared(Plan(matrix, cells, scenarios, []))
 
 
 def _with_described_builds(matrix: Matrix, wanted: Wanted) -> tuple[Matrix, Wanted]:
     """Return the matrix and the selection with the builds that the flags describe."""
     matrix, haproxy = with_described(matrix, wanted.haproxy)
+    if wanted.upgrade_to:
+        chosen = haproxy or [name for each in matrix.selections for name in each.haproxy]
+        matrix, haproxy = with_pairs(matrix, list(dict.fromkeys(chosen)), wanted.upgrade_to)
     return matrix, replace(wanted, haproxy=haproxy)
 
 
@@ -135,6 +153,14 @@ def load_scenarios(folder: Path, cells: Sequence[Cell]) -> dict[str, Scenario]:
     """Read the scenarios of cells from their folder, and return them by name."""
     names = dict.fromkeys(cell.scenario for cell in cells)
     return {name: load_scenario(folder / name) for name in names}
+
+
+def _require_upgrades(matrix: Matrix, scenarios: Mapping[str, Scenario]) -> None:
+    """Raise UserError for a scenario that upgrades HAProxy to a build that is not declared."""
+    for scenario in scenarios.values():
+        for each in scenario.upgrades:
+            if each.build:
+                require(each.build, matrix.builds, f"{scenario.name}: {each.verb}")
 
 
 def without_scenarios(matrix: Matrix, wanted: Wanted) -> Plan:
@@ -184,6 +210,7 @@ def without_unfit(
                 linux.get(cell.kernel),
                 haproxy.get(cell.build),
             )
+            or _unmet(cell, plan, linux.get(cell.kernel), haproxy.get(cell.build))
         )
     }
     cells = [cell for cell in plan.cells if cell not in reasons]
@@ -214,6 +241,28 @@ def unfit(
     for what, software, first, name, version in needs:
         if first and version and is_older(version, first):
             return f"{what} needs {software} {first} or later, and {name} is {version}"
+    return None
+
+
+def _unmet(cell: Cell, plan: Plan, linux: str | None, haproxy: str | None) -> str | None:
+    """Return why a cell's scenario is not for it, as `unfit` does."""
+    if cell.scenario not in plan.scenarios:
+        return None
+    scenario = plan.scenarios[cell.scenario]
+    needs = scenario.needs
+    has_pair = plan.matrix.builds[cell.build].upgrade_to is not None
+    if has_pair and not scenario.upgrades:
+        return f"{cell.scenario} does not upgrade HAProxy"
+    if not has_pair and any(not each.build for each in scenario.upgrades):
+        return f"{cell.scenario} needs a build to which HAProxy is upgraded (--upgrade-to)"
+    if cell.method not in needs.methods:
+        return f"{cell.scenario} is only for {', '.join(needs.methods)}"
+    for software, bounds, name, version in (
+        ("HAProxy", needs.haproxy, cell.build, haproxy),
+        ("Linux", needs.linux, cell.kernel, linux),
+    ):
+        if not is_within(version, bounds):
+            return f"{cell.scenario} needs {software} {bounds}, and {name} is {version}"
     return None
 
 

@@ -20,16 +20,20 @@ from hatester.matrix.binds import (
     interface_address,
     interfaces,
     parse_bind,
+    stats_socket,
 )
 from hatester.matrix.clients import Clients, require_sense
 from hatester.matrix.haproxy_config import parse
-from hatester.matrix.models import NAME
+from hatester.matrix.models import NAME, Line, SysctlName
+from hatester.matrix.needs import Needs
 from hatester.matrix.scenario_state import World
-from hatester.matrix.steps import Entries, Reload, Start, Step, Wait
+from hatester.matrix.steps import Duration, Entries, Reload, Restart, Start, Step, Upgrade, Wait
 from hatester.util.errors import UserError
-from hatester.util.text import brief, quoted
+from hatester.util.text import quoted
 from hatester.util.validation import Declaration, load, require, text_form, text_of
 from provision.guest.connections import HOST
+from provision.guest.plan import REPORT_SECONDS
+from provision.guest.root import ETC
 
 BEFORE, AFTER = "before", "after"
 """The names of the configurations in the scenarios that are made."""
@@ -100,7 +104,19 @@ class Checks(Declaration):
     certificate: str = ""
 
 
-class _File(Declaration):
+class Conditions(Declaration):
+    """The conditions under which a scenario's HAProxy runs, beside those of a setting.
+
+    HAProxy has `report_within` seconds for its report of a reload.
+    """
+
+    sysctls: Mapping[SysctlName, Line] = {}
+    nofile: Annotated[int, pydantic.Field(gt=0)] | None = None
+    arguments: tuple[Line, ...] = ()
+    report_within: Annotated[Duration, pydantic.Field(ge=1)] = REPORT_SECONDS
+
+
+class _File(Conditions):
     """The content of scenario.yml."""
 
     description: str
@@ -116,6 +132,7 @@ class _File(Declaration):
     peer: str = ""
     env: Mapping[VariableName, str] = {}
     root: Root = Root()
+    needs: Needs = Needs()
     steps: Entries
 
 
@@ -129,7 +146,7 @@ class Scenario:
     `interfaces` are further ones with their addresses. `servers` are the addresses, such as
     10.0.0.5:8080, at which mock servers answer HAProxy, and its checks as `checks` says. `site` is
     the name that HAProxy is asked for, `peer` its own name among its peers. `env` has variables of
-    its environment.
+    its environment. `needs` are the versions and the reload methods that it is for.
     """
 
     name: str
@@ -148,6 +165,8 @@ class Scenario:
     env: Mapping[str, str] = field(default_factory=dict)
     root: Root = field(default_factory=Root)
     clients: Clients = field(default_factory=Clients)
+    needs: Needs = field(default_factory=Needs)
+    conditions: Conditions = field(default_factory=Conditions)
 
     @functools.cached_property
     def binds(self) -> tuple[Bind, ...]:
@@ -157,6 +176,11 @@ class Scenario:
             for bind in configuration.binds:
                 found.setdefault(bind.label, bind)
         return tuple(each for each in found.values() if each.label not in self.clients.unwatched)
+
+    @property
+    def upgrades(self) -> list[Upgrade]:
+        """The steps that upgrade HAProxy."""
+        return [step for step in self.steps if isinstance(step, Upgrade)]
 
     def world(self, sysctls: Mapping[str, str] | None = None) -> World:
         """Return the state of the guest at its beginning, under a setting's sysctls."""
@@ -170,6 +194,9 @@ class Scenario:
             [*self.files],
             {self.interface, *addresses},
             prefixes,
+            self.servers,
+            [name for name, each in self.configurations.items() if stats_socket(each.text)],
+            {*self.needs.methods} <= {"cli", "systemd"},
             promotes=any((sysctls or {}).get(name) == "1" for name in names),
         )
 
@@ -208,6 +235,8 @@ def load_scenario(folder: Path) -> Scenario:
         env=content.env,
         root=content.root,
         clients=content.clients,
+        needs=content.needs,
+        conditions=Conditions(**{key: getattr(content, key) for key in Conditions.model_fields}),
     )
     _require_binds(folder, scenario)
     _require_files(folder, scenario)
@@ -241,8 +270,8 @@ def _require_files(folder: Path, scenario: Scenario) -> None:
             is_folder = any(file.startswith(f"{name}/") for file in scenario.files)
             if name and name not in scenario.files and not is_folder:
                 raise UserError(
-                    f"{folder / configuration.name}.cfg: {quoted(word)} is missing: put "
-                    f"{brief(name)} beside scenario.yml."
+                    f"{folder / configuration.name}.cfg: {quoted(word)} is missing: put {name} "
+                    "beside scenario.yml."
                 )
 
 
@@ -274,8 +303,16 @@ def _check_story(path: Path, content: _File, scenario: Scenario) -> None:
                 world.take(step)
             except UserError as error:
                 raise UserError(f"{path}: steps: {number}: {error}") from error
-    if not any(isinstance(step, Reload) for step in scenario.steps):
+    if not any(isinstance(step, Reload | Restart) for step in scenario.steps):
         raise UserError(f"{path}: steps: HAProxy is never reloaded.")
+
+
+def path_in_root(name: str) -> str:
+    """Return where a file of a scenario is in HAProxy's root."""
+    for folder in (ROOT, MADE):
+        if name.startswith(folder):
+            return name[len(folder) - 1 :]
+    return f"{ETC}/{name}"
 
 
 class Presence(NamedTuple):
@@ -296,11 +333,11 @@ def presence(scenario: Scenario, sysctls: Mapping[str, str] | None = None) -> di
     finally_: dict[int, set[str]] = {}
     observed: int | None = None
     for number, step in enumerate(scenario.steps, start=1):
-        is_early = isinstance(step, Wait) and step.until != "steady"
+        is_early = isinstance(step, Wait) and step.is_early
         if step.after is None and not is_early:
             observed = None
         world.take(step)
-        if isinstance(step, Start | Reload):
+        if isinstance(step, Start | Restart | Reload):
             observed, throughout[number] = number, set(world.there)
         if observed:
             throughout[observed] &= world.there

@@ -2,26 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from hatester.matrix.binds import InterfaceAddress, interface_address, parse_bind
 from hatester.matrix.steps import (
     Add,
+    Ask,
     Break,
     Check,
+    Drop,
     Free,
     Mend,
     Occupy,
+    Pass,
     Reload,
     Remove,
+    Restart,
+    Second,
     Start,
+    StartServer,
     Step,
+    Stop,
+    StopServer,
+    Upgrade,
     Wait,
 )
 from hatester.util.errors import UserError
 from hatester.util.text import printable, quoted
 from hatester.util.validation import require
+
+_Taking = Break | Drop | StopServer
+_Giving = Free | Mend | Pass | StartServer
 
 
 @dataclass
@@ -39,12 +51,28 @@ class World:
     files: Sequence[str]
     there: set[str]
     prefixes: Mapping[str, list[InterfaceAddress]] = field(default_factory=dict)
+    servers: Sequence[str] = ()
+    sockets: Collection[str] = ()
+    """The configurations that have a stats socket."""
+    has_cli: bool = False
+    """True if the master has a CLI by every reload method that the scenario is for."""
+    configuration: str = ""
+    """The one that was loaded last."""
     promotes: bool = False
     away: set[str] = field(default_factory=set)
     """The addresses that the interface took along, and itself."""
     occupied: set[str] = field(default_factory=set)
     broken: set[str] = field(default_factory=set)
+    dropped: set[str] = field(default_factory=set)
+    stopped: set[str] = field(default_factory=set)
+    """The servers that are not played."""
     is_started: bool = False
+    """True from the first start on."""
+    is_running: bool = False
+    """True if HAProxy was started, and not stopped since; a start may have failed."""
+    may_have_failed: bool = False
+    """True if the last start may fail, so that another one can follow it."""
+    has_second: bool = False
     has_length: bool = False
     """True if a reload was observed to its end: its length is known."""
     is_reloading: bool = False
@@ -55,10 +83,8 @@ class World:
         """Let a step happen. Raises UserError, which begins with its verb, when it cannot be."""
         self._take_time(step)
         match step:
-            case Start() | Reload():
-                require(step.configuration, self.configurations, step.verb)
-                self.is_started, self.latest = True, 0.0
-                self.is_reloading = isinstance(step, Reload)
+            case Start() | Restart() | Reload() | Stop():
+                self._load(step)
             case Wait():
                 self.latest = 0.0
             case Add():
@@ -67,29 +93,79 @@ class World:
                 self._remove(step)
             case Occupy():
                 self._occupy(step)
+            case Ask(socket="stats") if self.configuration not in self.sockets:
+                raise UserError(
+                    f"{step.verb}: {self.configuration}.cfg has no stats socket in `global`."
+                )
+            case Ask(socket="master") if not self.has_cli:
+                raise UserError(
+                    f"{step.verb}: socket: a master has one by cli and systemd only; add `needs: "
+                    "{methods: [cli]}`."
+                )
+            case Second():
+                require(step.configuration, self.configurations, step.verb)
+                if self.has_second:
+                    raise UserError(f"{step.verb}: a second HAProxy runs already.")
+                self.has_second = True
+            case Break() | Drop() | StopServer():
+                self._take_away(step)
+            case Free() | Mend() | Pass() | StartServer():
+                self._give_back(step)
+
+    def _load(self, step: Start | Restart | Reload | Stop) -> None:
+        if not isinstance(step, Stop):
+            require(step.configuration, self.configurations, step.verb)
+            self.configuration = step.configuration
+        if isinstance(step, Start) and self.is_running and not self.may_have_failed:
+            raise UserError(f"{step.verb}: HAProxy is started already.")
+        if not isinstance(step, Start) and not self.is_running:
+            state = "stopped" if self.is_started else "not started yet"
+            raise UserError(f"{step.verb}: HAProxy is {state}.")
+        self.may_have_failed = isinstance(step, Start) and step.may == "fail"
+        self.is_started, self.is_running = True, not isinstance(step, Stop)
+        self.is_reloading, self.latest = isinstance(step, Reload), 0.0
+
+    def _take_away(self, step: _Taking) -> None:
+        """Take something away that is not away yet."""
+        away, word = self._away(step)
+        if isinstance(step, StopServer):
+            require(step.what, [s for s in self.servers if not s.startswith("/")], step.verb)
+        elif isinstance(step, Break):
+            require(step.what, self.files, step.verb)
+        if step.what in away:
+            raise UserError(f"{step.verb}: {quoted(step.what)} is {word} already.")
+        away.add(step.what)
+
+    def _give_back(self, step: _Giving) -> None:
+        """Give back something that was taken away."""
+        away, word = self._away(step)
+        if isinstance(step, Mend):
+            require(step.what, self.files, step.verb)
+        if step.what not in away:
+            known = printable(", ".join(sorted(away))) or "nothing"
+            raise UserError(f"{step.verb}: {quoted(step.what)} is not {word} ({word}: {known}).")
+        away.remove(step.what)
+
+    def _away(self, step: _Taking | _Giving) -> tuple[set[str], str]:
+        """Return all that is away as the object of such a step is, and the word for that."""
+        match step:
             case Free():
-                _require_among(self.occupied, step, "occupied")
-                self.occupied.remove(step.what)
-            case Break():
-                require(step.what, self.files, step.verb)
-                if step.what in self.broken:
-                    raise UserError(f"{step.verb}: {quoted(step.what)} is broken already.")
-                self.broken.add(step.what)
-            case Mend():
-                require(step.what, self.files, step.verb)
-                _require_among(self.broken, step, "broken")
-                self.broken.remove(step.what)
+                return self.occupied, "occupied"
+            case Break() | Mend():
+                return self.broken, "broken"
+            case Drop() | Pass():
+                return self.dropped, "dropped"
+            case StartServer() | StopServer():
+                return self.stopped, "stopped"
 
     def _take_time(self, step: Step) -> None:
-        if isinstance(step, Start) and self.is_started:
-            raise UserError(f"{step.verb}: HAProxy is started already.")
-        if isinstance(step, Reload | Check | Wait) and not self.is_started:
+        if isinstance(step, Check | Wait | Upgrade | Ask) and not self.is_started:
             raise UserError(f"{step.verb}: HAProxy is not started yet.")
         if isinstance(step.after, str):
             self._take_race(step)
             return
         if step.after is None:
-            is_early = isinstance(step, Wait) and step.until != "steady"
+            is_early = isinstance(step, Wait) and step.is_early
             self.has_length |= self.is_reloading and not is_early
             self.is_reloading &= is_early
             return
@@ -175,9 +251,3 @@ def _address(step: Add, interface: str) -> InterfaceAddress:
             f"{step.verb}: {quoted(step.what)} is neither an address such as 192.168.42.43 "
             f"nor {interface}."
         ) from error
-
-
-def _require_among(state: Iterable[str], step: Free | Mend, word: str) -> None:
-    if step.what not in state:
-        known = printable(", ".join(sorted(state))) or "nothing"
-        raise UserError(f"{step.verb}: {quoted(step.what)} is not {word} ({word}: {known}).")

@@ -11,12 +11,15 @@ with `reported`, until it has reported.
 
 from __future__ import annotations
 
+import ipaddress
+import re
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, TypeGuard
 
 import pydantic
 
 from hatester.matrix.binds import parse_bind
+from hatester.matrix.models import Line
 from hatester.util.text import quoted
 from hatester.util.validation import Declaration
 
@@ -34,6 +37,30 @@ After = Annotated[float | Literal["racing"] | None, pydantic.PlainValidator(_aft
 """Seconds, or a share of how long a reload takes, as the cell's seed has it
 (`hatester/runner/guest_plan.py`)."""
 Times = Annotated[int, pydantic.Field(ge=1, le=1000)]
+_WRITTEN_SECONDS = re.compile(r"[0-9.]+s")
+
+
+def _without_unit(value: object) -> object:
+    """Return seconds as a number, which may have been written as `14s`."""
+    if isinstance(value, str) and _WRITTEN_SECONDS.fullmatch(value):
+        return value[:-1]
+    return value
+
+
+Duration = Annotated[Seconds, pydantic.BeforeValidator(_without_unit)]
+"""Seconds, such as `14s` or 14."""
+UNTIL = ("retrying", "reported", "steady")
+_DURATION = pydantic.TypeAdapter(Duration)
+
+
+def _until(value: object) -> object:
+    """Return what a step waits for, or for how many seconds."""
+    try:
+        return value if value in UNTIL else _DURATION.validate_python(value)
+    except pydantic.ValidationError as error:
+        raise ValueError(
+            f"expected {', '.join(UNTIL)} or a time such as 14s, got {quoted(value)}"
+        ) from error
 
 
 def _socket(text: str) -> str:
@@ -65,12 +92,32 @@ class _Verb(Declaration):
 
 
 class Start(_Verb):
-    """HAProxy is started with a configuration: the name of a .cfg file beside scenario.yml."""
+    """HAProxy is started with a configuration: the name of a .cfg file beside scenario.yml.
+
+    Where it does not start, the story ends there, unless it `may` fail.
+    """
 
     verb = "start"
     short = "configuration"
     after: ClassVar[None] = None
     configuration: str
+    may: Literal["fail"] | None = None
+
+
+class Stop(_Verb):
+    """HAProxy is stopped at once: its master, or else all its processes, get SIGTERM."""
+
+    verb = "stop"
+    after: After = None
+
+
+class Restart(_Verb):
+    """HAProxy is stopped, and started with a configuration."""
+
+    verb = "restart"
+    short = "configuration"
+    configuration: str
+    after: After = None
 
 
 class Reload(_Verb):
@@ -94,12 +141,23 @@ class Check(_Verb):
 
 
 class Wait(_Verb):
-    """For the retries or the report of the last reload, or until all is steady as well."""
+    """For the retries or the report of the last reload, or until all is steady as well.
+
+    Or for some seconds, whatever happens.
+    """
 
     verb = "wait"
     short = "until"
     after: ClassVar[None] = None
-    until: Literal["retrying", "reported", "steady"]
+    until: Annotated[str | float, pydantic.PlainValidator(_until)]
+
+    def __str__(self) -> str:
+        return f"wait {self.until:g}s" if isinstance(self.until, float) else f"wait {self.until}"
+
+    @property
+    def is_early(self) -> bool:
+        """True if the last start or reload need not have been observed to its end then."""
+        return self.until != "steady"
 
 
 class _Change(_Verb):
@@ -140,7 +198,7 @@ class Free(_Change):
 
 
 class Break(_Change):
-    """A file of /etc/haproxy, which lies beside scenario.yml, is taken away."""
+    """A file that the scenario has is taken away: its path from the scenario's folder."""
 
     verb = "break"
 
@@ -151,13 +209,101 @@ class Mend(_Change):
     verb = "mend"
 
 
-Step = Start | Reload | Check | Wait | Add | Remove | Occupy | Free | Break | Mend
+class StartServer(_Change):
+    """A server that was stopped is played again."""
+
+    verb = "start"
+
+
+class StopServer(_Change):
+    """A server of the scenario is played no more: its port is closed, and its connections."""
+
+    verb = "stop"
+
+
+def _ip(text: str) -> str:
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError as error:
+        raise ValueError(f"{quoted(text)} is not an address such as 10.0.0.5") from error
+
+
+Address = Annotated[str, pydantic.AfterValidator(_ip)]
+
+
+class Drop(_Change):
+    """From now on all packets from and to an address vanish."""
+
+    verb = "drop"
+    what: Address
+
+
+class Pass(_Change):
+    """The packets of an address that were dropped pass again."""
+
+    verb = "pass"
+    what: Address
+
+
+class Second(_Verb):
+    """A second HAProxy is started, with which reloads have nothing to do."""
+
+    verb = "second"
+    short = "configuration"
+    configuration: str
+    after: After = None
+
+
+class Upgrade(_Verb):
+    """The files of HAProxy are replaced by those of another build, as a package manager does.
+
+    Without a build, it is the one of the flag --upgrade-to.
+    """
+
+    verb = "upgrade"
+    short = "build"
+    build: str = ""
+    after: After = None
+
+    def __str__(self) -> str:
+        return f"upgrade {self.build}".rstrip()
+
+
+class Ask(_Verb):
+    """HAProxy is asked a command at its stats socket, or at its master's socket."""
+
+    verb = "ask"
+    short = "command"
+    command: Line
+    socket: Literal["stats", "master"] = "stats"
+    after: After = None
+
+
+class Run(_Verb):
+    """A command of the shell is run in the guest, beside HAProxy's root."""
+
+    verb = "run"
+    short = "command"
+    command: Line
+    after: After = None
+
+
+Change = Add | Remove | Occupy | Free | Break | Mend | StartServer | StopServer | Drop | Pass
+Step = Start | Stop | Restart | Reload | Check | Wait | Change | Second | Upgrade | Ask | Run
+
+
+def _is_single(content: object) -> TypeGuard[dict[str, object]]:
+    return isinstance(content, dict) and len(content) == 1
 
 
 class _Entry(Declaration):
     """An entry of the list of steps: one verb and what it applies to."""
 
     start: Start | None = None
+    start_server: StartServer | None = pydantic.Field(default=None, alias="start SERVER")
+    stop: Stop | None = None
+    stop_server: StopServer | None = pydantic.Field(default=None, alias="stop SERVER")
+    restart: Restart | None = None
     reload: Reload | None = None
     check: Check | None = None
     wait: Wait | None = None
@@ -167,11 +313,26 @@ class _Entry(Declaration):
     free: Free | None = None
     break_: Break | None = pydantic.Field(default=None, alias="break")
     mend: Mend | None = None
+    drop: Drop | None = None
+    pass_: Pass | None = pydantic.Field(default=None, alias="pass")
+    second: Second | None = None
+    upgrade: Upgrade | None = None
+    ask: Ask | None = None
+    run: Run | None = None
 
     @pydantic.model_validator(mode="before")
     @classmethod
     def _know_the_bare_verb(cls, content: object) -> object:
         return {content: ""} if isinstance(content, str) and content else content
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _know_servers(cls, content: object) -> object:
+        """Distinguish a server, such as 10.0.0.5:8080, from HAProxy's configurations."""
+        [(verb, value)] = content.items() if _is_single(content) else [("", None)]
+        what = value.get("what") if isinstance(value, dict) else value
+        is_server = isinstance(what, str) and (":" in what or what.startswith("/"))
+        return {f"{verb} SERVER": value} if verb in ("start", "stop") and is_server else content
 
     @pydantic.model_validator(mode="after")
     def _is_one_step(self) -> _Entry:

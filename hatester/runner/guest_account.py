@@ -25,6 +25,8 @@ from provision.guest.protocol import (
     TakenStep,
 )
 
+RELOADS = ("reload", "restart")
+"""The verbs of steps that are observed."""
 SLACK_SECONDS = 60.0
 """By which a guest's time may be ahead at the beginning of a cell."""
 _ROUNDING = 1e-3
@@ -107,7 +109,7 @@ class Account:
             reloads = [
                 number
                 for number, each in enumerate(self._plan.steps[: check.step], start=1)
-                if each.verb == "reload"
+                if each.verb in RELOADS
             ]
             require(
                 check.reload == (reloads[-1] if reloads else None),
@@ -120,11 +122,11 @@ class Account:
                 f"did not ask all addresses in the check of step {check.step}",
             )
 
-    def _planned_step(self, number: int, verb: str) -> PlannedStep:
+    def _planned_step(self, number: int, *verbs: str) -> PlannedStep:
         """Return the step of a number. Raises GuestFault where it has another verb."""
         steps = self._plan.steps
-        is_there = 1 <= number <= len(steps) and steps[number - 1].verb == verb
-        require(is_there, f"reports a {verb} in step {number}, which is none")
+        is_there = 1 <= number <= len(steps) and steps[number - 1].verb in verbs
+        require(is_there, f"reports a {verbs[0]} in step {number}, which is none")
         return steps[number - 1]
 
     def _verify(self, evidence: Evidence) -> None:
@@ -148,11 +150,9 @@ class Account:
         self._require_reloads(evidence)
         lacking = plan.sysctls if plan.lenient else ()
         require({*evidence.lacking} <= {*lacking}, "lacks a sysctl that was not asked for")
-        if evidence.ended and evidence.ended.is_start:
-            step = self._planned_step(evidence.ended.step or 0, "start")
-            require(
-                [*evidence.ended.missing] == [*step.missing], "misses other addresses than planned"
-            )
+        self._require_starts(evidence)
+        for reply in evidence.replies:
+            self._planned_step(reply.step, "ask", "run")
         sockets = (*evidence.listeners, *evidence.dormant)
         self._require_labels((each.address for each in sockets), "its listeners")
         seen = {process.pid for process in evidence.processes}
@@ -161,13 +161,27 @@ class Account:
         require_clients(plan.clients, evidence.clients)
         self._require_times(evidence)
 
+    def _require_starts(self, evidence: Evidence) -> None:
+        """Raise GuestFault where a start that failed was not planned so."""
+        ended = evidence.ended
+        if ended and ended.is_start:
+            step = self._planned_step(ended.step or 0, "start")
+            require([*ended.missing] == [*step.missing], "misses other addresses than planned")
+        for failed in evidence.failed_starts:
+            step = self._planned_step(failed.step, "start")
+            received = (True, [*failed.missing])
+            require(
+                received == (step.may_fail, [*step.missing]),
+                f"reports another failed start in step {failed.step} than was planned",
+            )
+
     def _require_reloads(self, evidence: Evidence) -> None:
         earliest = evidence.reloads[0].at if evidence.reloads else 0.0
         for reload in evidence.reloads:
-            step = self._planned_step(reload.step, "reload")
-            received = (reload.config, [*reload.present], [*reload.in_the_end])
+            step = self._planned_step(reload.step, *RELOADS)
+            received = (reload.verb, reload.config, [*reload.present], [*reload.in_the_end])
             require(
-                received == (step.what, [*step.present], [*step.in_the_end]),
+                received == (step.verb, step.what, [*step.present], [*step.in_the_end]),
                 f"reports another reload in step {reload.step} than was planned",
             )
             # Where reloads race, the report of the one before is seen while the next is asked for.
@@ -199,6 +213,8 @@ class Account:
         moments += [each.at for each in evidence.usage]
         moments += [each.until for each in evidence.reloads]
         moments += [evidence.ended.at] if evidence.ended else []
+        moments += [each.at for each in evidence.failed_starts]
+        moments += [each.at for each in evidence.replies]
         self._require_time(max(moments), "its evidence")
         logged = [line.at for line in evidence.log]
         require(logged == sorted(logged), "has a log that is out of order")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import ipaddress
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,12 +11,17 @@ from random import Random
 from hatester.guests.guest import build_root
 from hatester.matrix.clients import Clients
 from hatester.matrix.models import Setting
-from hatester.matrix.scenario import MADE, ROOT, Checks, Presence, Scenario, presence
-from hatester.matrix.steps import Add, Check, Reload, Remove, Start, Step, Wait
+from hatester.matrix.scenario import MADE, Checks, Scenario, path_in_root
+from hatester.matrix.steps import Check, Reload, Restart, Run, Start, Wait
 from hatester.runner.client_plan import destination, plan_clients
+from hatester.runner.guest_steps import planned_steps
 from provision.guest.clock import GRID_SECONDS
-from provision.guest.plan import Plan, PlannedStep, RootContent, ServerAnswers
-from provision.guest.root import ETC
+from provision.guest.plan import (
+    REPORT_SECONDS,
+    Plan,
+    RootContent,
+    ServerAnswers,
+)
 
 CONNECTION_SECONDS = 5.0
 """Of one connection, a check's or a probe's: longer than HAProxy's bind retries, so that their end
@@ -30,6 +34,8 @@ REST_SECONDS = 64.0
 """At least, before a cell on the virtual clock, where idle time costs little: Linux forgets the
 closed connections of the cell before (TCP_TIMEWAIT_LEN of include/net/tcp.h is 60 s). The cell
 begins at a multiple of it."""
+START_SECONDS = 60.0
+"""For a further start of HAProxy, or a command of the shell."""
 SPARE_SECONDS = 400.0
 """For the rest of a sequence: starting HAProxy and ending it."""
 
@@ -50,6 +56,8 @@ class Order:
     method: str
     seed: int = 0
     """Decides everything that chance would decide; see `draw`."""
+    upgrade_to: str = ""
+    """The build of an upgrade whose step names none."""
     probe_interval: float | None = None
     """Seconds; None for the scenario's own, or else PROBE_INTERVAL."""
     clients: Clients = field(default_factory=Clients)
@@ -84,9 +92,8 @@ def draw(seed: int, steps: int, targets: int) -> Draw:
 def guest_plan(order: Order, clock: str) -> Plan:
     """Return an order as the guest's program takes it, with nothing left to look up."""
     scenario = order.scenario
-    there = presence(scenario, order.setting.sysctls)
     drawn = draw(order.seed, len(scenario.steps), len(scenario.binds))
-    steps = zip(scenario.steps, drawn.delays, drawn.orders, strict=True)
+    steps = planned_steps(scenario, order.setting, order.upgrade_to)
     interfaces = {scenario.interface: scenario.addresses, **scenario.interfaces}
     return Plan(
         seed=order.seed,
@@ -95,9 +102,11 @@ def guest_plan(order: Order, clock: str) -> Plan:
         tree=build_root(order.build),
         method=order.method,
         arguments=_arguments(order),
-        sysctls=dict(order.setting.sysctls),
+        takeover=list(order.setting.takeover),
+        report_seconds=scenario.conditions.report_within,
+        sysctls={**scenario.conditions.sysctls, **order.setting.sysctls},
         lenient=order.setting.lenient,
-        nofile=order.setting.nofile,
+        nofile=order.setting.nofile or scenario.conditions.nofile,
         unit=dict(order.setting.unit),
         interface=scenario.interface,
         interfaces={name: list(addresses) for name, addresses in interfaces.items()},
@@ -107,10 +116,8 @@ def guest_plan(order: Order, clock: str) -> Plan:
         site=scenario.site,
         destinations=[destination(bind, scenario) for bind in scenario.binds],
         steps=[
-            dataclasses.replace(
-                _step(order, number, step, there.get(number)), delay=delay, order=asked
-            )
-            for number, (step, delay, asked) in enumerate(steps, start=1)
+            dataclasses.replace(step, delay=delay, order=asked)
+            for step, delay, asked in zip(steps, drawn.delays, drawn.orders, strict=True)
         ],
         probe_interval=order.probe_interval or scenario.probe_interval or PROBE_INTERVAL,
         connection_seconds=CONNECTION_SECONDS,
@@ -132,7 +139,7 @@ def _arguments(order: Order) -> list[str]:
     )
     foreground = ["-db"] if is_daemon and order.method in ("signal", "cli") else []
     peer = ["-L", order.scenario.peer] if order.scenario.peer else []
-    return [*order.setting.arguments, *foreground, *peer]
+    return [*order.scenario.conditions.arguments, *order.setting.arguments, *foreground, *peer]
 
 
 def root_content(
@@ -146,9 +153,9 @@ def root_content(
     own, made = {}, {}
     for name, text in files.items():
         if name.startswith(MADE):
-            made[name[len(MADE) - 1 :]] = text
+            made[path_in_root(name)] = text
         else:
-            own[name[len(ROOT) - 1 :] if name.startswith(ROOT) else f"{ETC}/{name}"] = text
+            own[path_in_root(name)] = text
     return RootContent(files=own, made=made, env=dict(env), **others)
 
 
@@ -157,53 +164,17 @@ def server_answers(checks: Checks) -> ServerAnswers:
     return ServerAnswers(**checks.model_dump(mode="json"))
 
 
-def _step(order: Order, number: int, step: Step, there: Presence | None) -> PlannedStep:
-    """Return a step with its number as a guest takes it."""
-    what: str | None = None
-    match step:
-        case Start() | Reload():
-            return _load(order, number, step, there or Presence((), ()))
-        case Wait():
-            what = step.until
-        case Add() if step.what != order.scenario.interface:
-            what = str(ipaddress.ip_interface(step.what))
-        case Check():
-            pass
-        case _:
-            what = step.what
-    return PlannedStep(step.verb, step.after, what=what)
-
-
-def _load(order: Order, number: int, step: Start | Reload, there: Presence) -> PlannedStep:
-    """Return a start or a reload with its number as a guest takes it."""
-    scenario = order.scenario
-    configuration = scenario.configurations[step.configuration]
-    present = [bind.label for bind in there.throughout]
-    missing: list[str] = []
-    if isinstance(step, Start):
-        missing = [bind.label for bind in configuration.binds if bind.label not in present]
-        removed = [each.what for each in scenario.steps[: number - 1] if isinstance(each, Remove)]
-        # An address that is not watched may be the one that is missing.
-        missing = missing or removed
-    return PlannedStep(
-        step.verb,
-        step.after,
-        what=step.configuration,
-        text=configuration.under(order.setting),
-        places=[bind.place for bind in configuration.binds if bind.place],
-        present=present,
-        in_the_end=[bind.label for bind in there.finally_],
-        missing=missing,
-    )
-
-
 def plan_seconds(scenario: Scenario) -> int:
     """Return how long a sequence may take in the guest, if everything takes as long as it may."""
     seconds = SPARE_SECONDS
     for step in scenario.steps:
         seconds += step.after if isinstance(step.after, float) else 0.0
-        if isinstance(step, Reload):
-            seconds += RELOAD_SECONDS
+        if isinstance(step, Reload | Restart):
+            seconds += RELOAD_SECONDS + scenario.conditions.report_within - REPORT_SECONDS
+        elif isinstance(step, Start | Run):
+            seconds += START_SECONDS
+        elif isinstance(step, Wait) and isinstance(step.until, float):
+            seconds += step.until
         elif isinstance(step, Check):
             seconds += 2 * CONNECTION_SECONDS * len(scenario.binds)
     return int(seconds)

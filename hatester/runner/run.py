@@ -176,7 +176,7 @@ class Run:
     def _start(self, kernel: str, machine: str) -> Guest:
         """Start a guest with all builds that the kernel's cells need and that exist."""
         image = self.materials.image(kernel)
-        builds = dict.fromkeys(cell.build for cell, _ in self._tasks if cell.kernel == kernel)
+        builds = self.plan.builds_of(cell for cell, _ in self._tasks if cell.kernel == kernel)
         trees = self.materials.those_of(builds)
         starter = Starter(image, trees, self.materials.keys, self.vagrant, self._progress)
         return starter.start(machine)
@@ -248,6 +248,7 @@ class Run:
             method=cell.method,
             seed=self.results.seed(repetition),
             probe_interval=self.results.run.probe_interval,
+            upgrade_to=self.plan.matrix.builds[cell.build].upgrade_to or "",
         )
         steps = order.scenario.steps
 

@@ -31,8 +31,9 @@ def open_shell(plan: Plan, shop: Workshop, steps: int, progress: Progress) -> No
         setting=plan.matrix.settings[cell.setting],
         scenario=plan.scenarios[cell.scenario],
         method=cell.method,
+        upgrade_to=plan.matrix.builds[cell.build].upgrade_to or "",
     )
-    builds, engine = [cell.build], choose_engine("real")
+    builds, engine = plan.builds, choose_engine("real")
     try:
         with (
             single_guest(shop, cell.kernel, builds, "shell", progress, engine) as guest,

@@ -22,8 +22,10 @@ from provision.guest.errors import GuestError, HAProxyEnded
 from provision.guest.kernel import (
     bind,
     disk_of,
-    disk_of_build,
+    disks_of_build,
+    holders,
     listening_places,
+    listening_sockets,
     mount,
     mount_over,
     pids,
@@ -38,6 +40,9 @@ LOG = Path("/run/hatester/haproxy.log")
 """Standard output and error of all its processes."""
 WORDS = Path("/run/hatester/words.json")
 """The output of `haproxy -v` of each tree, by the tree's path."""
+_SECOND_LOG = Path("/run/hatester/second.log")
+_REPLACED = ("usr", "etc/ld.so.cache")
+"""The parts of a tree that an upgrade replaces: programs, libraries, and where these are."""
 _SHORT = Path("/run/hatester/root")
 """A link to the root that HAProxy has now."""
 _PATH_BYTES = 108  # of sun_path (unix(7))
@@ -139,6 +144,8 @@ class HAProxy:
         """Settings of [Service] that its unit has in addition."""
         self.env: dict[str, str] = {}
         """Its environment, in addition to ours."""
+        self.second: int | None = None
+        """The PID of a second HAProxy, which has nothing to do with the first."""
         self._mounts: list[Path] = []
 
     def prepare(self, content: RootContent) -> list[str]:
@@ -234,14 +241,20 @@ class HAProxy:
                 env={**os.environ, **self.env},
             )
 
+    @staticmethod
+    def missing(places: Iterable[Place]) -> set[Place]:
+        """Return the places at which nobody listens."""
+        return {*places} - listening_places() - {(name, 0) for name, _ in unix_sockets()}
+
     def wait_until_up(self, process: subprocess.Popen[bytes], places: Iterable[Place]) -> None:
         """Wait until it listens at all places, also at those whose address is missing.
 
         Raises HAProxyEnded when the process that was started has failed before, and GuestError when
         it takes too long.
         """
+        wanted = {*places}
         deadline = time.monotonic() + START_SECONDS
-        while missing := {*places} - listening_places() - {(name, 0) for name, _ in unix_sockets()}:
+        while missing := self.missing(wanted):
             if process.poll():
                 raise HAProxyEnded(
                     f"HAProxy ended with status {process.returncode} at its start: {last_lines()}"
@@ -253,32 +266,81 @@ class HAProxy:
                 )
             time.sleep(_POLL_SECONDS)
 
+    def launch_second(self, text: str) -> None:
+        """Start a second HAProxy with a configuration, and wait until it listens.
+
+        Raises GuestError when it does not.
+        """
+        file = self.file("second.cfg")
+        file.write_bytes(text.encode())
+        command = self.command("-db", "-f", f"/{file.relative_to(self.tree)}")
+        transcript.note(*command, tail="&")
+        with _SECOND_LOG.open("wb") as log:
+            second = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
+        self.second = second.pid
+        deadline = time.monotonic() + START_SECONDS
+        while not holders([second.pid]).keys() & {inode for _, _, inode in listening_sockets()}:
+            if second.poll() is not None or time.monotonic() > deadline:
+                said = _SECOND_LOG.read_text(errors="replace")
+                raise GuestError(f"the second HAProxy did not start: {said}")
+            time.sleep(_POLL_SECONDS)
+
+    def replace(self, tree: Path) -> None:
+        """Replace its program and libraries by those of another tree, as a package manager does.
+
+        Processes keep the files that they have open.
+        """
+        for name in _REPLACED:
+            if (tree / name).exists():
+                command = ["cp", "-a", "--remove-destination", f"{tree / name}", "-t"]
+                command.append(str((self.tree / name).parent))
+                transcript.note(*command)
+                subprocess.run(command, check=True)
+
+    def end(self, first: Iterable[int] = ()) -> None:
+        """End all its processes except the second HAProxy; `first` those that end others.
+
+        Raises GuestError when a process stays.
+        """
+        self._end(signal.SIGTERM, first)
+        for deadly in (signal.SIGTERM, signal.SIGKILL):
+            # Those that they have made meanwhile are others.
+            self._end(deadly, self.processes())
+        if left := self.processes():
+            raise GuestError(f"HAProxy's processes {left} do not end")
+
     def stop(self) -> None:
         """End all its processes, and unmount its root. Raises GuestError when a process stays."""
-        left = self.processes()
-        for deadly in (signal.SIGTERM, signal.SIGKILL):
-            for pid in left:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, deadly)
-            deadline = time.monotonic() + STOP_SECONDS
-            while left and time.monotonic() < deadline:
-                time.sleep(_POLL_SECONDS)
-                left = self._own(left)
-            # Those that they have made meanwhile are others.
-            left = self.processes()
-        if left:
-            raise GuestError(f"HAProxy's processes {left} do not end")
+        self.second = None
+        self.end()
         while self._mounts:
             _unmount_soon(self._mounts[-1])
             self._mounts.pop()
 
+    def _end(self, deadly: signal.Signals, pids: Iterable[int]) -> None:
+        """Send a signal to processes, and wait some seconds for their end."""
+        left = list(pids)
+        for pid in left:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, deadly)
+        deadline = time.monotonic() + STOP_SECONDS
+        while left and time.monotonic() < deadline:
+            time.sleep(_POLL_SECONDS)
+            left = self._own(left)
+
     def processes(self) -> list[int]:
-        """Return the PIDs of the processes that run from the tree."""
-        return sorted(self._own(pids()))
+        """Return the PIDs of the processes that run from the tree, except the second HAProxy."""
+        return sorted({*self._own(pids())} - {self.second})
 
     def _own(self, among: Iterable[int]) -> list[int]:
-        build = disk_of_build(self.tree)
-        return [pid for pid in among if disk_of(pid) == build]
+        return [pid for pid in among if disk_of(pid) in self._disks]
+
+    @functools.cached_property
+    def _disks(self) -> set[int | None]:
+        """The file systems of its programs, also after an upgrade."""
+        return disks_of_build(self.tree)
 
 
 def _unmount_soon(place: Path) -> None:

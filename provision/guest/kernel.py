@@ -45,13 +45,14 @@ def disk_of(pid: int) -> int | None:
     return disk(f"/proc/{pid}/exe")
 
 
-def disk_of_build(tree: Path) -> int | None:
-    """Return the number of the file system of a build's HAProxy.
+def disks_of_build(tree: Path) -> set[int | None]:
+    """Return the numbers of the file systems of a build's HAProxy.
 
-    It is not the one of its root, where an overlay lies over it (the kernel's
-    Documentation/filesystems/overlayfs.rst, section Inode properties).
+    They are not the one of its root, where an overlay lies over it (the kernel's
+    Documentation/filesystems/overlayfs.rst, section Inode properties): one has the files of the
+    build, the other those that every cell writes, and an upgrade.
     """
-    return disk(f"{tree}/usr/sbin/haproxy")
+    return {disk(f"{tree}/usr/sbin/haproxy"), disk(f"{tree}/etc/hosts")} - {None}
 
 
 class ProcessTable:

@@ -8,6 +8,7 @@ import math
 import os
 import select
 import time
+from collections.abc import Collection
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from provision.guest.connections import Target, kernel_name
 from provision.guest.kernel import (
     LISTENERS,
     ProcessTable,
-    disk_of_build,
+    disks_of_build,
     listening,
     printed,
     unix_sockets,
@@ -49,7 +50,7 @@ class Sampler:
         self._tables = [os.open(path, os.O_RDONLY) for path in LISTENERS if Path(path).exists()]
         # Mostly nothing has changed since the last look.
         self._parsed = functools.lru_cache(maxsize=len(self._tables))(self._parse)
-        self._owners = Owners(disk_of_build(tree), ProcessTable())
+        self._owners = Owners(disks_of_build(tree), ProcessTable())
         self._listeners = _Stretches()
         self._dormant = _Stretches()
 
@@ -148,8 +149,8 @@ _USAGE_SECONDS = 1.0
 class Owners:
     """HAProxy's processes, recognized by their program's disk; and strangers with its sockets."""
 
-    def __init__(self, build: int | None, table: ProcessTable) -> None:
-        """`build` is the number of the file system of HAProxy's program."""
+    def __init__(self, build: Collection[int | None], table: ProcessTable) -> None:
+        """`build` has the numbers of the file systems of HAProxy's program."""
         self._build = build
         self._table = table
         self.processes: dict[int, dict[str, Any]] = {}
@@ -201,7 +202,7 @@ class Owners:
             self._young.update(dict.fromkeys(self._known - known, now if known else -math.inf))
         for pid, seen in list(self._young.items()):
             # A process may come to its own program a moment after it was made.
-            if self._table.disk_of(pid) == self._build and self._table.follow(pid):
+            if self._table.disk_of(pid) in self._build and self._table.follow(pid):
                 self._living.add(pid)
             if pid in self._living or now - seen > _YOUNG_SECONDS:
                 del self._young[pid]

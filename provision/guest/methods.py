@@ -1,22 +1,27 @@
-"""The ways to ask HAProxy for a reload, and to hear what it says of it."""
+"""The ways to start, reload, restart and stop HAProxy."""
 
 from __future__ import annotations
 
-import contextlib
 import os
-import re
 import shutil
 import signal
-import socket
 import subprocess
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from provision.guest import transcript
 from provision.guest.errors import GuestError, HAProxyEnded
-from provision.guest.haproxy import LOG, PID_FILE, HAProxy, Place, Report, last_lines, word
+from provision.guest.haproxy import LOG, PID_FILE, HAProxy, Place, last_lines
 from provision.guest.kernel import bind, unmount
+from provision.guest.plan import Plan
 from provision.guest.protocol import cut
+from provision.guest.requests import (
+    CliRequest,
+    CommandRequest,
+    RefusedRequest,
+    ReloadRequest,
+    StartRequest,
+)
 from provision.guest.runtime_api import ask, send
 
 _SOCKET = "run/haproxy-master.sock"
@@ -24,77 +29,8 @@ _SOCKET_SECONDS = 5.0
 UNIT = "hatester-haproxy.service"
 _UNITS = Path("/run/systemd/system")
 _NOTIFY = Path("/run/systemd/notify")
-_ANSWER = re.compile(r"^Success=(?P<is_success>[01])", re.MULTILINE)
 _SYSTEMCTL_SECONDS = 600.0
 """In the guest's time, which runs ahead while the host reads a disk."""
-
-
-Lines = Sequence[tuple[float, str]]
-"""Lines of HAProxy's log, each with the moment at which it was seen."""
-
-
-class ReloadRequest:
-    """A reload that was asked for."""
-
-    exit_code: int | None = None
-    """The exit code of the command that asked for it, if there is one."""
-    answer: str | None = None
-    """The answer of the master CLI, if it was asked."""
-
-    def __init__(self, is_heard: bool) -> None:
-        self.is_heard = is_heard
-        """True if the old process writes to the log."""
-
-    def reported(self, log: Lines, now: float) -> Report | None:
-        """Return how HAProxy reports that it ended, `success` or `failure`, and when; None so far.
-
-        `log` has the lines since it was asked for.
-        """
-        return word(log)
-
-
-class _CommandRequest(ReloadRequest):
-    """Asked for by a command, which ends when it knows, or has passed the request on.
-
-    Without a master it knows the result; the old process then is a daemon without a log.
-    """
-
-    def __init__(self, process: subprocess.Popen[bytes], is_heard: bool, knows: bool) -> None:
-        super().__init__(is_heard)
-        self._process = process
-        self._knows = knows
-        self._ended: float | None = None
-
-    def reported(self, log: Lines, now: float) -> Report | None:
-        self.exit_code = self._process.poll()
-        if self.exit_code is None:
-            return None
-        self._ended = self._ended or now
-        if self.exit_code or self._knows:
-            return ("failure" if self.exit_code else "success"), self._ended
-        return word(log)
-
-
-class _CliRequest(ReloadRequest):
-    """Asked for at the master CLI: since 2.7 it answers (management guide, section 9.4)."""
-
-    answer = ""
-
-    def __init__(self, connection: socket.socket) -> None:
-        super().__init__(is_heard=True)
-        self._connection = connection
-        self._connection.setblocking(False)
-        self._answered: float | None = None
-
-    def reported(self, log: Lines, now: float) -> Report | None:
-        with contextlib.suppress(OSError):  # nothing yet, or the master has begun anew
-            while chunk := self._connection.recv(65536):
-                self.answer += chunk.decode("utf-8", "replace")
-        found = _ANSWER.search(self.answer)
-        if found:
-            self._answered = self._answered or now
-            return ("success" if found["is_success"] == "1" else "failure"), self._answered
-        return word(log)
 
 
 class Signal:
@@ -107,33 +43,70 @@ class Signal:
     def __init__(self, haproxy: HAProxy) -> None:
         self.haproxy = haproxy
         self.process: subprocess.Popen[bytes] | None = None
+        self.masters: set[int] = set()
+        """The PIDs of all masters so far."""
 
     def start(self, places: Iterable[Place]) -> None:
         """Start HAProxy, and wait until it listens.
 
         Raises HAProxyEnded when it ends before that, and GuestError when it takes too long.
         """
-        self.process = self.haproxy.launch(*self.options)
+        self._launch()
+        assert self.process is not None
         self.haproxy.wait_until_up(self.process, places)
 
+    def _launch(self) -> None:
+        self.process = self.haproxy.launch(*self.options)
+        self.masters.add(self.process.pid)
+
+    def restart(self, places: Iterable[Place]) -> ReloadRequest:
+        """Stop HAProxy, and start it."""
+        self.end()
+        self._launch()
+        assert self.process is not None
+        wanted = {*places}
+        return StartRequest(self.process, lambda: not self.haproxy.missing(wanted))
+
+    def end(self) -> None:
+        """Stop HAProxy at once, as a service manager does: SIGTERM (management guide, section 4).
+
+        Raises GuestError when a process stays.
+        """
+        first = [self.process.pid] if self.process and self.master() else []
+        self.haproxy.end(first)
+
     def reload(self) -> ReloadRequest:
-        """Ask for a reload. Raises HAProxyEnded when the master has ended."""
+        """Ask for a reload. Raises HAProxyEnded when none of its processes is there."""
         if self.process is None or self.process.poll() is not None:
-            raise HAProxyEnded("HAProxy's master has ended; there is nothing to reload")
+            return self._refused("kill: No such process")
         transcript.note("kill", "-USR2", str(self.process.pid))
         os.kill(self.process.pid, signal.SIGUSR2)
         return ReloadRequest(self.haproxy.is_heard)
 
+    def _refused(self, reason: str) -> ReloadRequest:
+        """Return a request that nobody took."""
+        if not self.haproxy.processes():
+            raise HAProxyEnded(f"HAProxy has ended, and cannot be asked to reload: {reason}")
+        return RefusedRequest(reason)
+
     def master(self) -> int | None:
         """Return the PID of the master, if there is one."""
         return self.process.pid if self.process else None
+
+    def upgrade(self, tree: Path) -> None:
+        """Replace HAProxy's files by those of another build."""
+        self.haproxy.replace(tree)
+
+    def ask_master(self, command: str) -> str:
+        """Return the master CLI's answer to a command. Raises GuestError without one."""
+        return ask(self.haproxy.tree / _SOCKET, command, _SOCKET_SECONDS)
 
     def show_processes(self) -> str | None:
         """Return the CLI's answer to `show proc` (management guide, section 9.4), or its error."""
         if not self.has_cli:
             return None
         try:
-            return cut(ask(self.haproxy.tree / _SOCKET, "show proc", _SOCKET_SECONDS))
+            return cut(self.ask_master("show proc"))
         except GuestError as error:
             return str(error)
 
@@ -152,7 +125,10 @@ class Cli(Signal):
         path = str(self.haproxy.tree / _SOCKET)
         talk = f"cli.connect({path!r}); cli.send(b'reload\\n'); print(cli.recv(65536).decode())"
         transcript.note("python3", "-c", f"import socket; cli = socket.socket(1); {talk}")
-        return _CliRequest(send(self.haproxy.tree / _SOCKET, "reload", _SOCKET_SECONDS))
+        try:
+            return CliRequest(send(self.haproxy.tree / _SOCKET, "reload", _SOCKET_SECONDS))
+        except GuestError as error:
+            return self._refused(str(error))
 
 
 class SoftFinish(Signal):
@@ -160,10 +136,15 @@ class SoftFinish(Signal):
 
     options = ("-D",)
 
+    def __init__(self, haproxy: HAProxy, takeover: Sequence[str]) -> None:
+        """`takeover` are further arguments of each new HAProxy, such as `-x` with a socket."""
+        super().__init__(haproxy)
+        self.takeover = takeover
+
     def reload(self) -> ReloadRequest:
         old = (self.haproxy.tree / PID_FILE.lstrip("/")).read_text().split()
-        process = self.haproxy.launch(*self.options, "-sf", *old)
-        return _CommandRequest(process, is_heard=False, knows=True)
+        process = self.haproxy.launch(*self.options, *self.takeover, "-sf", *old)
+        return CommandRequest(process, is_heard=False, knows=True)
 
     def master(self) -> int | None:
         return None
@@ -181,18 +162,26 @@ class Systemd(Signal):
     def __init__(self, haproxy: HAProxy) -> None:
         super().__init__(haproxy)
         self.pid: int | None = None
+        """The PID of the unit's main process, as far as it is known."""
         self._notify = haproxy.tree / _NOTIFY.relative_to("/")
         self._drop_in = _UNITS / f"{UNIT}.d"
 
     def start(self, places: Iterable[Place]) -> None:
-        unit = self.haproxy.tree / "usr/lib/systemd/system/haproxy.service"
-        if not unit.exists():
-            raise GuestError("the build has no unit haproxy.service")
+        if not self._drop_in.exists():
+            self._install()
+        try:
+            _systemctl("start", UNIT)
+        except GuestError as error:
+            raise HAProxyEnded(str(error)) from error
+        self.pid = None
+        self.master()
+
+    def _install(self) -> None:
+        """Install the unit with its drop-in."""
         # From within its root directory HAProxy has to reach the socket where it says "ready".
         self._notify.parent.mkdir(parents=True)
         self._notify.touch()
         bind(_NOTIFY, self._notify)
-        shutil.copy(unit, _UNITS / UNIT)
         haproxy = self.haproxy
         variables = [
             systemd_variable("EXTRAOPTS", systemd_words(["-S", f"/{_SOCKET}", *haproxy.arguments])),
@@ -208,21 +197,41 @@ class Systemd(Signal):
         ]  # fmt: skip
         self._drop_in.mkdir()
         (self._drop_in / "hatester.conf").write_text("\n".join(lines))
+        self._load_unit()
+
+    def _load_unit(self) -> None:
+        """Have systemd take the unit as the build has it now."""
+        unit = self.haproxy.tree / "usr/lib/systemd/system/haproxy.service"
+        if not unit.exists():
+            raise GuestError("the build has no unit haproxy.service")
+        shutil.copy(unit, _UNITS / UNIT)
         _systemctl("daemon-reload")
-        try:
-            _systemctl("start", UNIT)
-        except GuestError as error:
-            raise HAProxyEnded(str(error)) from error
-        self.pid = int(_systemctl("show", "--property=MainPID", "--value", UNIT))
+
+    def restart(self, places: Iterable[Place]) -> ReloadRequest:
+        self.pid = None
+        return CommandRequest(self._ask_systemd("restart"), is_heard=True, knows=True)
+
+    def end(self) -> None:
+        _systemctl("stop", UNIT)
 
     def reload(self) -> ReloadRequest:
-        command = ["systemctl", "reload", UNIT]
+        return CommandRequest(self._ask_systemd("reload"), self.haproxy.is_heard, knows=False)
+
+    @staticmethod
+    def _ask_systemd(verb: str) -> subprocess.Popen[bytes]:
+        command = ["systemctl", verb, UNIT]
         transcript.note(*command)
-        process = subprocess.Popen(command)
-        return _CommandRequest(process, self.haproxy.is_heard, knows=False)
+        return subprocess.Popen(command)
 
     def master(self) -> int | None:
+        if self.pid is None:
+            self.pid = int(_systemctl("show", "--property=MainPID", "--value", UNIT))
+            self.masters.add(self.pid)
         return self.pid
+
+    def upgrade(self, tree: Path) -> None:
+        super().upgrade(tree)
+        self._load_unit()
 
     def stop(self) -> None:
         if self._drop_in.exists():
@@ -265,4 +274,11 @@ def _systemctl(*arguments: str) -> str:
     return done.stdout
 
 
-METHODS = {"signal": Signal, "cli": Cli, "systemd": Systemd, "soft-finish": SoftFinish}
+_METHODS = {"signal": Signal, "cli": Cli, "systemd": Systemd}
+
+
+def method_of(plan: Plan, haproxy: HAProxy) -> Signal:
+    """Return the way of reloading that a plan has."""
+    if plan.method == "soft-finish":
+        return SoftFinish(haproxy, plan.takeover)
+    return _METHODS[plan.method](haproxy)

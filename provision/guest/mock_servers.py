@@ -17,13 +17,14 @@ import ssl
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TextIO
 
-from provision.guest import kernel
+from provision.guest import kernel, transcript
 from provision.guest.environment import ip
 from provision.guest.errors import GuestError
 from provision.guest.kernel import pids
 from provision.guest.mock_replies import Talk, resolve
-from provision.guest.plan import ServerAnswers
+from provision.guest.plan import PlannedStep, ServerAnswers
 from provision.guest.root import place_of
 
 _NAMED = "198.18.0.0/15"
@@ -37,6 +38,8 @@ _IPV6_TRANSPARENT = 75  # include/uapi/linux/in6.h
 _ANCILLARY_BYTES = 256
 _BACKLOG = 1024
 _BYTES = 65536
+Place = tuple[str, int]
+"""An address, or nothing for any, and a port."""
 _LINK, _PEER = "servers0", "servers1"
 _NEAR = ("198.19.254.1/30", "fd00:198:19:254::1/64")
 _FAR = ("198.19.254.2/30", "fd00:198:19:254::2/64")
@@ -46,14 +49,24 @@ _TABLE = "100"
 class MockServers:
     """Servers at addresses such as 10.0.0.5:8080, a port of any address (`*:8080`), or a path.
 
-    `own` are the addresses of HAProxy's host; `answers` has the servers' replies.
+    `own` are the addresses of HAProxy's host; `answers` has the servers' replies. Those that are
+    `stopped` at times have sockets of their own.
     """
 
-    def __init__(self, servers: Iterable[str], own: Iterable[str], answers: ServerAnswers) -> None:
+    def __init__(
+        self,
+        servers: Iterable[str],
+        own: Iterable[str],
+        answers: ServerAnswers,
+        stopped: Iterable[str] = (),
+    ) -> None:
         self.servers = list(servers)
+        self._stopped = {*stopped}
         self._own = {ipaddress.ip_interface(each).ip for each in own}
         self._answers = answers
         self._pid: int | None = None
+        self._said: TextIO | None = None
+        self._commands: TextIO | None = None
 
     def start(self, root: Path) -> None:
         """Serve; UNIX sockets are in `root`.
@@ -67,41 +80,64 @@ class MockServers:
         listeners = [each for place in near for each in _listen(*place)]
         listeners += [_listen_unix(root, each) for each in self.servers if each.startswith("/")]
         ready, ours = os.pipe()
-        made, theirs = os.pipe()
+        heard, theirs = os.pipe()
         self._pid = os.fork()
         if self._pid == 0:
             os.close(ready)
             os.close(theirs)
-            _play(listeners, addresses, {port for _, port in far}, self._answers, ours, made)
+            _play(listeners, addresses, self._far_sockets(far), self._answers, ours, heard)
         os.close(ours)
-        os.close(made)
+        os.close(heard)
         for listener in listeners:
             listener.close()
-        with os.fdopen(ready) as said, os.fdopen(theirs, "w") as answer:
-            _require(said.readline(), "ready")
-            _make_network(self._pid, addresses)
-            answer.write("made\n")
-            answer.flush()
-            _require(said.readline(), "serving")
+        self._said, self._commands = os.fdopen(ready), os.fdopen(theirs, "w")
+        self._require("ready")
+        _make_network(self._pid, addresses)
+        self._send("made", "serving")
 
-    def _places(self) -> tuple[list[tuple[str, int]], list[tuple[str, int]]]:
+    def command(self, verb: str, server: str) -> None:
+        """Have a server `stop`, so that its port and its connections are closed, or `start`."""
+        transcript.note(f"# {verb} the server {server}")
+        self._send(f"{verb} {server}", "done")
+
+    def _send(self, line: str, answer: str) -> None:
+        assert self._commands is not None
+        print(line, file=self._commands, flush=True)
+        self._require(answer)
+
+    def _require(self, word: str) -> None:
+        assert self._said is not None
+        said = self._said.readline().strip()
+        if said != word:
+            raise GuestError(f"the servers cannot be played: {said or 'their process ended'}")
+
+    def _places(self) -> tuple[list[Place], list[Place]]:
         """Return the places to play on HAProxy's host, and those in the other network."""
-        near: list[tuple[str, int]] = []
+        near: list[Place] = []
         far = [("", port) for port in _ALWAYS]
         for server in self.servers:
-            host, _, port = server.rpartition(":")
             if server.startswith("/"):
                 continue
-            if host == "*":
-                far.append(("", int(port)))
-                continue
-            address = ipaddress.ip_address(host)
-            is_near = address.is_loopback or address in self._own
-            (near if is_near else far).append((host, int(port)))
+            host, port = _place(server)
+            address = ipaddress.ip_address(host) if host else None
+            is_near = address and (address.is_loopback or address in self._own)
+            (near if is_near else far).append((host, port))
         return near, far
+
+    def _far_sockets(self, far: Iterable[Place]) -> set[Place]:
+        """Return the places of sockets in the other network, most of which are for any address.
+
+        Where a server stops at times, nobody else may answer at its port in its place.
+        """
+        special = {_place(each)[1] for each in self._stopped if not each.startswith(("/", "*"))}
+        sockets = {(host if port in special else "", port) for host, port in far}
+        return {(host, port) for host, port in sockets if host or port not in special}
 
     def end(self) -> None:
         """End the process; the network goes with it."""
+        for file in (self._said, self._commands):
+            if file:
+                file.close()
         if self._pid is not None and self._pid in pids():
             os.kill(self._pid, signal.SIGKILL)
             os.waitpid(self._pid, 0)
@@ -110,9 +146,15 @@ class MockServers:
                 ip("link", "delete", _LINK)
 
 
-def _require(said: str, word: str) -> None:
-    if said.strip() != word:
-        raise GuestError(f"the servers cannot be played: {said.strip() or 'their process ended'}")
+def _place(server: str) -> Place:
+    """Return the address, or nothing for any, and the port of a server."""
+    host, _, port = server.rpartition(":")
+    return "" if host == "*" else host.strip("[]"), int(port)
+
+
+def stopped_servers(steps: Iterable[PlannedStep]) -> set[str]:
+    """Return the servers that steps stop."""
+    return {step.what or "" for step in steps if step.verb == "stop-server"}
 
 
 def _make_network(pid: int, addresses: Iterable[str]) -> None:
@@ -183,8 +225,8 @@ def _listen_unix(root: Path, path: str) -> socket.socket:
     return listener
 
 
-def _listen_everywhere(port: int, kind: int, family: int) -> socket.socket:
-    """Return a socket that accepts connections to any address, local or not."""
+def _listen_far(place: Place, kind: int, family: int) -> socket.socket:
+    """Return a socket that accepts connections to an address, or to any, local or not."""
     listener = socket.socket(family, kind)
     if family == socket.AF_INET6:
         listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
@@ -194,16 +236,22 @@ def _listen_everywhere(port: int, kind: int, family: int) -> socket.socket:
         listener.setsockopt(socket.IPPROTO_IP, _IP_TRANSPARENT, 1)
         listener.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind(("", port))
+    listener.bind(place)
     if kind == socket.SOCK_STREAM:
         listener.listen(_BACKLOG)
     return listener
 
 
+def _families(address: str) -> tuple[int, ...]:
+    if not address:
+        return (socket.AF_INET, socket.AF_INET6)
+    return (socket.AF_INET6 if ":" in address else socket.AF_INET,)
+
+
 def _play(
     listeners: list[socket.socket],
     addresses: Iterable[str],
-    ports: Iterable[int],
+    places: Iterable[Place],
     answers: ServerAnswers,
     said: int,
     heard: int,
@@ -217,12 +265,12 @@ def _play(
             return
         _join_network(addresses)
         listeners += [
-            _listen_everywhere(port, kind, family)
-            for port in sorted(set(ports))
+            _listen_far(place, kind, family)
+            for place in sorted(places)
             for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM)
-            for family in (socket.AF_INET, socket.AF_INET6)
+            for family in _families(place[0])
         ]
-        stage = _Stage(listeners, answers)
+        stage = _Stage(listeners, answers, said, heard)
         os.write(said, b"serving\n")
         stage.serve()
     except BaseException as error:
@@ -232,15 +280,21 @@ def _play(
 
 
 class _Stage:
-    """All sockets of the servers, and their connections."""
+    """All sockets of the servers, their connections, and the commands for them.
 
-    def __init__(self, listeners: list[socket.socket], answers: ServerAnswers) -> None:
+    `said` and `heard` are the files of the pipes to and from the guest's sequence.
+    """
+
+    def __init__(
+        self, listeners: list[socket.socket], answers: ServerAnswers, said: int, heard: int
+    ) -> None:
         self._answers = answers
+        self._said, self._heard = said, heard
         self._context = tls_context(answers.certificate) if answers.certificate else None
         self._epoll = select.epoll()
         self._sockets = {listener.fileno(): listener for listener in listeners}
         self._talks: dict[int, Talk] = {}
-        for file in self._sockets:
+        for file in (*self._sockets, heard):
             self._epoll.register(file, select.EPOLLIN)
 
     def serve(self) -> None:
@@ -250,12 +304,33 @@ class _Stage:
                     self._go_on(file)
 
     def _go_on(self, file: int) -> None:
-        if file in self._talks:
+        if file == self._heard:
+            self._obey()
+        elif file in self._talks:
             self._hear(file)
         elif self._sockets[file].type == socket.SOCK_DGRAM:
             self._resolve(self._sockets[file])
         else:
             self._accept(self._sockets[file])
+
+    def _obey(self) -> None:
+        """Stop or start a server."""
+        command = os.read(self._heard, _BYTES).decode()
+        if not command:
+            self._epoll.unregister(self._heard)
+            return
+        verb, server = command.split()
+        for listener in [each for each in self._sockets.values() if _is_of(each, server)]:
+            if verb == "start":
+                listener.listen(_BACKLOG)
+                self._epoll.register(listener, select.EPOLLIN)
+            elif listener.fileno() in self._talks:
+                self._close(listener.fileno())
+            else:
+                # It leaves LISTEN, and keeps its place (inet_shutdown of net/ipv4/af_inet.c).
+                self._epoll.unregister(listener)
+                listener.shutdown(socket.SHUT_RDWR)
+        os.write(self._said, b"done\n")
 
     def _accept(self, listener: socket.socket) -> None:
         connection, _ = listener.accept()
@@ -305,3 +380,12 @@ def tls_context(certificate: str) -> ssl.SSLContext:
         file.flush()
         context.load_cert_chain(file.name)
     return context
+
+
+def _is_of(sock: socket.socket, server: str) -> bool:
+    """Return whether a TCP socket is a listener or a connection of a server."""
+    if sock.type != socket.SOCK_STREAM or sock.family == socket.AF_UNIX:
+        return False
+    host, port = _place(server)
+    own = sock.getsockname()
+    return own[1] == port and (not host or own[0] == host)

@@ -5,15 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from provision.guest.haproxy import Report
+from provision.guest.haproxy import Report, word
 from provision.guest.kernel import counter_growth, is_asleep, read_counters
-from provision.guest.methods import ReloadRequest
-from provision.guest.plan import PlannedStep
+from provision.guest.plan import REPORT_SECONDS, PlannedStep
 from provision.guest.protocol import Reload, cut
 from provision.guest.recorder import View
+from provision.guest.requests import ReloadRequest
 
-REPORT_SECONDS = 30.0
-"""HAProxy has to report within this time; a failed reload takes two seconds on a fast host."""
 SILENT_SECONDS = 2.0
 """The addresses are watched so long after HAProxy's last message: silent failures show then."""
 STEADY_SECONDS = 1.0
@@ -59,10 +57,21 @@ class Idleness:
 
 
 class Observation:
-    """One reload, from the moment before it is asked for."""
+    """One reload, or restart, from the moment before it is asked for.
 
-    def __init__(self, view: View, number: int, step: PlannedStep, master: int | None) -> None:
+    HAProxy's report is awaited for `report_seconds`.
+    """
+
+    def __init__(
+        self,
+        view: View,
+        number: int,
+        step: PlannedStep,
+        master: int | None,
+        report_seconds: float = REPORT_SECONDS,
+    ) -> None:
         self.view = view
+        self._report_seconds = report_seconds
         self._idleness = Idleness(master, view.now)
         self.request: ReloadRequest | None = None
         self._line = len(view.log)
@@ -107,11 +116,25 @@ class Observation:
         return is_paused or self.has_report()
 
     def wait_for_retries(self) -> None:
-        self.view.wait(self.is_retrying, REPORT_SECONDS)
+        self.view.wait(self.is_retrying, self._report_seconds)
 
     def wait_for_report(self) -> None:
         """Wait until HAProxy has reported; a missing report is a result as well."""
-        self.view.wait(self.has_report, REPORT_SECONDS)
+        self.view.wait(self.has_report, self._report_seconds)
+
+    @property
+    def is_polled(self) -> bool:
+        """True if its report has no other time than that of asking for it."""
+        return self.request is not None and self.request.is_polled
+
+    def wait(self, seconds: float) -> None:
+        """Wait for so long; a report that comes meanwhile gets its time."""
+
+        def look() -> bool:
+            self.has_report()
+            return False
+
+        self.view.wait(look, seconds)
 
     def complete(self) -> Reload:
         """Watch to the end; return the record of the reload."""
@@ -122,7 +145,10 @@ class Observation:
         """Return the record of the reload, without watching on."""
         assert self.request is not None
         self.has_report()
-        reported, reported_at = self.report or (None, None)
+        # Where nobody took the request, HAProxy has not reported anything.
+        report = None if self.request.refusal else self.report
+        reported, reported_at = report or (None, None)
+        logged, _ = word(self.view.log[self._line :]) or (None, None)
         return Reload(
             step=self.number,
             config=self.step.what or "",
@@ -138,4 +164,7 @@ class Observation:
             answer=None if self.request.answer is None else cut(self.request.answer),
             processes=None,
             counters=counter_growth(self._counters),
+            verb="restart" if self.step.verb == "restart" else "reload",
+            refusal=self.request.refusal,
+            logged=logged if logged != reported else None,
         )

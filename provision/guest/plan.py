@@ -11,6 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+REPORT_SECONDS = 30.0
+"""HAProxy has to report within this time, unless the scenario gives it another; a failed reload
+takes two seconds on a fast host."""
 RACING = "racing"
 """`after` of a step that comes a share of a reload's length after the last reload was asked for."""
 
@@ -92,7 +95,10 @@ class PlannedClients:
 
 @dataclass(frozen=True)
 class PlannedStep:
-    """A step that is to be taken. A start and a reload have all from `text` on."""
+    """A step that is to be taken.
+
+    A start, a restart and a reload have all from `text` to `missing`.
+    """
 
     verb: str
     after: float | str | None
@@ -112,6 +118,14 @@ class PlannedStep:
     """The labels that are there before the next reload."""
     missing: Sequence[str] = ()
     """The addresses without which HAProxy may not start."""
+    seconds: float = 0.0
+    """The time that a wait lasts; 0 for one that waits for something."""
+    may_fail: bool = False
+    """True if the story goes on where HAProxy does not start."""
+    socket: str = ""
+    """The path of the socket that is asked, in HAProxy's root; empty for the master's."""
+    tree: str = ""
+    """The tree of the build to which HAProxy is upgraded."""
 
 
 @dataclass(frozen=True)
@@ -126,6 +140,10 @@ class Plan:
     tree: str
     method: str
     arguments: Sequence[str]
+    takeover: Sequence[str]
+    """Further arguments of a process that ends an old one (`soft-finish`)."""
+    report_seconds: float
+    """For which HAProxy's report of a reload is awaited."""
     sysctls: Mapping[str, str]
     lenient: bool
     """True if a sysctl may be missing."""

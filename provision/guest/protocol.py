@@ -156,12 +156,41 @@ class Reload:
     """The output of `show proc` in the end."""
     counters: Annotated[Mapping[Name, Annotated[int, Bounds(-(1 << 62), 1 << 62)]], Length(256)]
     """The growth of the kernel's counters."""
+    verb: Literal["reload", "restart"] = "reload"
+    refusal: Text | None = None
+    """The reason why nobody took the request for it."""
+    logged: Literal["success", "failure"] | None = None
+    """The word of HAProxy's log, where that is not the one that `reported` has."""
 
     def __post_init__(self) -> None:
         if self.at > self.until:
             raise ValueError(f"it ends at {self.until:g}, before it was asked for at {self.at:g}")
         if (self.reported is None) is not (self.reported_at is None):
             raise ValueError("it has a report without its time, or a time without a report")
+
+
+@dataclass(frozen=True)
+class FailedStart:
+    """A start that failed, as its step allows it to; `missing` is as of Ended."""
+
+    step: Number
+    at: Seconds
+    reason: Text
+    missing: Names
+
+
+@dataclass(frozen=True)
+class Reply:
+    """The answer of HAProxy's socket to a command, or the output of a command of the shell.
+
+    The latter has an exit code. `error` is why a socket did not answer.
+    """
+
+    step: Number
+    at: Seconds
+    text: Text
+    exit_code: Annotated[int, Bounds(-255, 255)] | None = None
+    error: Text | None = None
 
 
 @dataclass(frozen=True)
@@ -204,6 +233,8 @@ class Evidence:
     """Sockets that have left LISTEN, though processes of HAProxy's go on to hold them."""
     usage: Annotated[tuple[Usage, ...], Length(1 << 20)] = ()
     clients: ClientRecords = field(default_factory=ClientRecords)
+    failed_starts: Annotated[tuple[FailedStart, ...], Length(4096)] = ()
+    replies: Annotated[tuple[Reply, ...], Length(4096)] = ()
 
 
 Checks = Annotated[tuple[GuestCheck, ...], Length(4096)]

@@ -9,7 +9,7 @@ import select
 import signal
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar
@@ -110,11 +110,19 @@ class View(ABC):
         """Return the seconds since any probe was answered."""
         return self.now() - self._answered
 
-    def seen(self, master: int | None) -> Mapping[str, Any]:
-        """Return what was seen as fields of Evidence, after the end; `master` is HAProxy's."""
+    def seen(self, masters: Container[int], second: int | None) -> Mapping[str, Any]:
+        """Return what was seen as fields of Evidence, after the end.
+
+        `masters` are HAProxy's, `second` is another HAProxy.
+        """
         if not (self.probes and self.listeners):
             raise GuestError("the prober or the sampler ended without a word")
-        kinds = {True: "master", False: "worker"}
+
+        def kind(process: dict[str, Any]) -> str:
+            if process["kind"] != "haproxy" or process["pid"] == second:
+                return "stranger"
+            return "master" if process["pid"] in masters else "worker"
+
         return {
             "log": tuple(map(LogLine._make, self.log)),
             "probes": tuple(map(Probe._make, self.probes["probes"])),
@@ -128,10 +136,7 @@ class View(ABC):
             },
             "usage": tuple(map(Usage._make, self.listeners["usage"])),
             "processes": tuple(
-                Process(**{**each, "kind": kinds[each["pid"] == master]})
-                if each["kind"] == "haproxy"
-                else Process(**each)
-                for each in self.listeners["processes"]
+                Process(**{**each, "kind": kind(each)}) for each in self.listeners["processes"]
             ),
             "sampling": Sampling(**self.listeners["sampling"]),
             "clients": self.clients,

@@ -17,9 +17,17 @@ from provision.guest.connections import NAMED
 from provision.guest.errors import GuestError
 from provision.guest.events import Events
 from provision.guest.mock_servers import MockServers
-from provision.guest.plan import Destination, Plan, PlannedStep, RootContent, ServerAnswers
+from provision.guest.plan import (
+    REPORT_SECONDS,
+    Destination,
+    Plan,
+    PlannedStep,
+    RootContent,
+    ServerAnswers,
+)
 from provision.guest.root import RESOLVER
-from provision.guest.sequence import Sequence, Stage
+from provision.guest.sequence import Sequence
+from provision.guest.stage import Stage
 
 _ADDRESS = "192.168.42.43"
 _CONFIGURATION = f"""
@@ -58,8 +66,9 @@ def run(trees: list[Path]) -> None:
 def _plan(tree: Path) -> Plan:
     """Return a cell in which nothing is observed to its end."""
     return Plan(
-        seed=0, race=0.0, rest=0.0, tree=str(tree), method="signal", arguments=[], sysctls={},
-        lenient=False, nofile=None, unit={}, interface="dummy0",
+        seed=0, race=0.0, rest=0.0, tree=str(tree), method="signal", arguments=[],
+        takeover=[], report_seconds=REPORT_SECONDS, sysctls={}, lenient=False,
+        nofile=None, unit={}, interface="dummy0",
         interfaces={"dummy0": [f"{_ADDRESS}/32"]},
         root=_ROOT, servers=[], answers=_NO_ANSWERS, site="hatester",
         destinations=[Destination("", _ADDRESS, 80, None, NAMED)],

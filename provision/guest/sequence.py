@@ -9,23 +9,20 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import keyword
 import os
 import signal
 from collections.abc import Callable
-from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn, TextIO
+from typing import NoReturn, TextIO
 
 from provision.guest import cleanliness, transcript
-from provision.guest.clients import Clients
-from provision.guest.clock import ROUND_SECONDS, Clock, following, grid
-from provision.guest.connections import Target, connect
-from provision.guest.environment import Environment
+from provision.guest.clock import ROUND_SECONDS, following, grid
+from provision.guest.connections import Target
 from provision.guest.errors import GuestError, HAProxyEnded
 from provision.guest.events import Events
-from provision.guest.haproxy import HAProxy, log_lines
-from provision.guest.methods import METHODS, Signal
-from provision.guest.mock_servers import MockServers
+from provision.guest.haproxy import Place, log_lines
+from provision.guest.inquiries import ask_haproxy, run_command
 from provision.guest.observation import (
     DIGITS,
     SETTLE_SECONDS,
@@ -41,16 +38,20 @@ from provision.guest.protocol import (
     Ended,
     Evidence,
     Failed,
+    FailedStart,
     GuestCheck,
     Held,
     LogLine,
     Next,
     Reload,
+    Reply,
     Tainted,
     TakenStep,
     cut,
 )
 from provision.guest.recorder import Recorder
+from provision.guest.requests import ReloadRequest
+from provision.guest.stage import Stage
 
 _LEAD_SECONDS = 0.05
 """For what a step has to prepare before its moment."""
@@ -76,37 +77,6 @@ def run(plan: Plan, commands: TextIO, events: TextIO) -> None:
 
 def _too_long(*_: object) -> NoReturn:
     raise GuestError("the sequence took too long in the guest")
-
-
-class Stage(NamedTuple):
-    """The parts of a guest that a sequence uses."""
-
-    clock: Clock
-    method: Signal
-    environment: Environment
-    servers: MockServers
-    record: Callable[[list[Target]], Recorder]
-    connect: Callable[[Target, float], dict[str, Any]] = connect
-
-    @classmethod
-    def of(cls, plan: Plan) -> Stage:
-        """Return what a plan asks for, in this guest, after its rest."""
-        clock = Clock.after_rest(plan.rest)
-        haproxy = HAProxy(Path(plan.tree), list(plan.arguments), plan.nofile)
-        haproxy.unit = dict(plan.unit)
-        own = chain(*plan.interfaces.values())
-        interval, life = plan.probe_interval, plan.connection_seconds
-        clients = Clients(
-            plan.clients, lambda each: haproxy.target(each, plan.site), plan.site, life,
-            clock.origin,
-        )  # fmt: skip
-        return cls(
-            clock,
-            METHODS[plan.method](haproxy),
-            Environment(plan.interface, plan.interfaces, haproxy),
-            MockServers(plan.servers, own, plan.answers),
-            lambda targets: Recorder(targets, haproxy.tree, interval, life, clock, clients),
-        )
 
 
 class Sequence:
@@ -139,6 +109,10 @@ class Sequence:
         self.reloads: list[Reload] = []
         self.lacking: list[str] = []
         self.ended: Ended | None = None
+        self.failed_starts: list[FailedStart] = []
+        self.replies: list[Reply] = []
+        self.is_stopped = False
+        """True if a step has stopped HAProxy."""
         self.seen = Recorder.NOTHING
 
     def evidence(self) -> Evidence:
@@ -151,6 +125,8 @@ class Sequence:
             reloads=tuple(self.reloads),
             lacking=tuple(self.lacking),
             ended=self.ended,
+            failed_starts=tuple(self.failed_starts),
+            replies=tuple(self.replies),
             **self.seen,
         )
 
@@ -175,7 +151,7 @@ class Sequence:
                 self._hold()
             else:
                 self._observe()
-                if not (self.ended or self.method.haproxy.processes()):
+                if not (self.ended or self.is_stopped or self.method.haproxy.processes()):
                     self._note_end(None, None, "HAProxy has ended")
                 self._report(None)
 
@@ -225,11 +201,11 @@ class Sequence:
             self.do_wait(step)
         else:
             at = self._moment(number, step)
-            if verb in ("start", "reload", "check"):
+            if verb in ("start", "restart", "reload", "check"):
                 getattr(self, f"do_{verb}")(number, step, at)
             else:
-                self.clock.sleep_until(at)
-                getattr(self.environment, {"break": "break_"}.get(verb, verb))(step.what)
+                self._sleep_until(at)
+                self._change(number, step, at)
         commands = tuple(transcript.taken())
         self.steps.append(TakenStep(number, verb, step.what, round(at, DIGITS), commands))
 
@@ -266,30 +242,81 @@ class Sequence:
             raise GuestError("the host has gone")
         signal.alarm(left)
 
-    def do_start(self, _number: int, step: PlannedStep, at: float) -> None:
+    def do_start(self, number: int, step: PlannedStep, at: float) -> None:
         self._configure(step)
         self.clock.sleep_until(at)
-        self.method.start([(address, port) for address, port in step.places])
+        try:
+            self.method.start(_places(step))
+        except HAProxyEnded as error:
+            if not step.may_fail:
+                raise
+            failed = round(self.clock.now(), DIGITS)
+            self.failed_starts.append(
+                FailedStart(number, failed, cut(str(error)), tuple(step.missing))
+            )
         self.turn = following(self.clock.now(), 0.0, self.grid)
         self.clock.sleep_until(self.turn)
-        self.recorder = self.stage.record(self.targets)
+        self.recorder = self.recorder or self.stage.record(self.targets)
+        self.is_settled = self.is_stopped = False
         self.mark = self.turn
 
+    def do_restart(self, number: int, step: PlannedStep, at: float) -> None:
+        self._load(number, step, at, lambda: self.method.restart(_places(step)))
+
     def do_reload(self, number: int, step: PlannedStep, at: float) -> None:
+        self._load(number, step, at, self.method.reload)
+
+    def _load(
+        self, number: int, step: PlannedStep, at: float, ask: Callable[[], ReloadRequest]
+    ) -> None:
+        """Have HAProxy load a configuration, and begin to observe it."""
         assert self.recorder is not None
         self._configure(step)
-        self.clock.sleep_until(at)
-        if self.observation:
-            # This one overtakes it.
-            self._keep(self.observation.end())
-        observation = Observation(self.recorder, number, step, self.method.master())
+        self._sleep_until(at)
+        self._overtake()
+        master, seconds = self.method.master(), self.plan.report_seconds
+        observation = Observation(self.recorder, number, step, master, seconds)
         self.mark = observation.at
         if step.after == RACING:
             observation.gap = round(self.mark - self.turn, DIGITS)
         self.turn = at
-        observation.request = self.method.reload()
+        observation.request = ask()
         self.observation = observation
         self.reloaded = number
+
+    def _overtake(self) -> None:
+        """End the observation of a reload that the next step does not wait for."""
+        if self.observation:
+            self._keep(self.observation.end())
+
+    def _change(self, number: int, step: PlannedStep, at: float) -> None:
+        """Take a step that changes something, or asks."""
+        method, servers, what = self.method, self.stage.servers, step.what or ""
+        actions: dict[str, Callable[[], object]] = {
+            "stop": self._stop,
+            "second": lambda: method.haproxy.launch_second(step.text),
+            "upgrade": lambda: method.upgrade(Path(step.tree)),
+            "stop-server": lambda: servers.command("stop", what),
+            "start-server": lambda: servers.command("start", what),
+            "ask": lambda: self.replies.append(
+                ask_haproxy(method, step.socket, what, number, round(at, DIGITS))
+            ),
+            "run": lambda: self.replies.append(
+                run_command(method, what, number, round(at, DIGITS))
+            ),
+        }
+        action = actions.get(step.verb)
+        if action:
+            action()
+        else:
+            name = f"{step.verb}_" if keyword.iskeyword(step.verb) else step.verb
+            getattr(self.environment, name)(what)
+
+    def _stop(self) -> None:
+        self._overtake()
+        self.method.end()
+        self.is_stopped = True
+        self.turn = following(self.clock.now(), 0.0, self.grid)
 
     def _configure(self, step: PlannedStep) -> None:
         file = self.method.haproxy.file(f"{step.what}.cfg")
@@ -298,7 +325,9 @@ class Sequence:
 
     def do_wait(self, step: PlannedStep) -> None:
         assert self.recorder is not None
-        if self.observation and step.what == "retrying":
+        if step.seconds:
+            self._pass_time(step.seconds)
+        elif self.observation and step.what == "retrying":
             self.observation.wait_for_retries()
         elif self.observation and step.what == "reported":
             self.observation.wait_for_report()
@@ -306,8 +335,20 @@ class Sequence:
             self._observe()
         self.turn = following(self.clock.now(), 0.0, self.grid)
 
-    def do_check(self, number: int, step: PlannedStep, at: float) -> None:
+    def _sleep_until(self, at: float) -> None:
+        """Wait for a moment, and ask for a report meanwhile that would else get a later time."""
+        if self.observation and self.observation.is_polled:
+            self.observation.wait(at - self.clock.now() - _LEAD_SECONDS)
         self.clock.sleep_until(at)
+
+    def _pass_time(self, seconds: float) -> None:
+        if self.observation:
+            self.observation.wait(seconds)
+        else:
+            self.clock.sleep_until(self.clock.now() + seconds)
+
+    def do_check(self, number: int, step: PlannedStep, at: float) -> None:
+        self._sleep_until(at)
         found = {}
         # An address that hangs comes last, so that it cannot delay the rest.
         for target in sorted([self.targets[i] for i in step.order], key=self._hangs):
@@ -325,7 +366,7 @@ class Sequence:
         if self.observation:
             reload = self.observation.complete()
             self._keep(reload)
-            if reload.reported_at is not None:
+            if reload.reported_at is not None and reload.verb == "reload":
                 self.reload_seconds = reload.reported_at - reload.at
         elif self.recorder and not self.is_settled:
             is_steady = self.recorder.is_steady
@@ -349,4 +390,8 @@ class Sequence:
         if self.observation:
             self._keep(self.observation.end())
         recorder.stop()
-        self.seen = recorder.seen(self.method.master())
+        self.seen = recorder.seen(self.method.masters, self.method.haproxy.second)
+
+
+def _places(step: PlannedStep) -> list[Place]:
+    return [(address, port) for address, port in step.places]

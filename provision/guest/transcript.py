@@ -10,7 +10,7 @@ _lines: list[str] = []
 
 def note(*command: str, tail: str = "") -> None:
     """Note a command that was run, or does the same; `tail` is not quoted."""
-    _lines.append(f"{shlex.join(command)} {tail}".rstrip())
+    _lines.append(f"{shlex.join(command)} {tail}".strip())
 
 
 def taken() -> list[str]:

@@ -15,8 +15,8 @@ from typing import Any, cast
 from provision.guest.clock import Clock
 from provision.guest.connections import Target
 from provision.guest.events import Events
-from provision.guest.methods import ReloadRequest
 from provision.guest.plan import (
+    REPORT_SECONDS,
     Destination,
     Plan,
     PlannedStep,
@@ -25,7 +25,9 @@ from provision.guest.plan import (
 )
 from provision.guest.prober import News
 from provision.guest.recorder import Recorder, View
-from provision.guest.sequence import Sequence, Stage
+from provision.guest.requests import ReloadRequest
+from provision.guest.sequence import Sequence
+from provision.guest.stage import Stage
 
 SUCCESS = "[NOTICE] (1) : Loading success."
 FAILURE = "[WARNING] (1) : Loading failure!"
@@ -142,7 +144,9 @@ class MadeUpGuest:
 
     def stage(self) -> Stage:
         """Return what a sequence acts on."""
-        names = ("make", "end", "add", "remove", "occupy", "free", "break_", "mend")
+        names = (
+            "make", "end", "add", "remove", "occupy", "free", "break_", "mend", "drop", "pass_",
+        )  # fmt: skip
         environment = SimpleNamespace(
             set_sysctl=lambda name, value: self.do(f"sysctl {name}={value}"),
             **{name: self._doing(name) for name in names},
@@ -151,9 +155,16 @@ class MadeUpGuest:
             self.clock,
             cast(Any, _Method(self)),
             cast(Any, environment),
-            cast(Any, SimpleNamespace(start=lambda _: self.do("serve"), end=lambda: None)),
+            cast(Any, self._servers()),
             lambda _: cast(Recorder, self.recorder),
             self._connect,
+        )
+
+    def _servers(self) -> SimpleNamespace:
+        return SimpleNamespace(
+            start=lambda _: self.do("serve"),
+            end=lambda: None,
+            command=lambda verb, server: self.do(f"server {verb} {server}"),
         )
 
     def _doing(self, name: str) -> Callable[..., None]:
@@ -173,20 +184,38 @@ class _Method:
 
     def __init__(self, guest: MadeUpGuest) -> None:
         self._guest = guest
+        self.masters: set[int] = set()
         self._reports = iter(guest.reports)
         self.haproxy = SimpleNamespace(
             tree=Path("/nowhere"), version="3.2.1",
             prepare=lambda _: [], configure=lambda _: None,
             file=lambda name: Path("/etc/haproxy", name),
             target=lambda each, _: Target(each.label, each.address, each.port, None),
-            processes=lambda: guest.processes,
+            processes=lambda: guest.processes, second=None,
+            launch_second=lambda text: guest.do(f"second {text}"),
         )  # fmt: skip
 
     def start(self, _places: Iterable[object]) -> None:
         self._guest.do("start")
 
+    def restart(self, _places: Iterable[object]) -> ReloadRequest:
+        self._guest.do("restart")
+        return self._asked()
+
+    def end(self) -> None:
+        self._guest.do("end HAProxy")
+
+    def upgrade(self, tree: Path) -> None:
+        self._guest.do(f"upgrade {tree}")
+
+    def ask_master(self, command: str) -> str:
+        return f"the answer to {command}"
+
     def reload(self) -> ReloadRequest:
         self._guest.do("reload")
+        return self._asked()
+
+    def _asked(self) -> ReloadRequest:
         seconds, line = next(self._reports)
         clock, recorder = self._guest.clock, self._guest.recorder
         clock.at(clock.now() + seconds, lambda: recorder.write(line))
@@ -206,8 +235,9 @@ def plan(*steps: dict[str, Any], **further: Any) -> Plan:
     """Return a plan of two addresses with these steps, each as soon as all is observed."""
     root = RootContent({}, {}, [], [], [], [], {})
     plan = Plan(
-        seed=0, race=0.5, rest=0.0, tree="/nowhere", method="signal", arguments=[], sysctls={},
-        lenient=False, nofile=None, unit={}, interface="dummy0",
+        seed=0, race=0.5, rest=0.0, tree="/nowhere", method="signal", arguments=[],
+        takeover=[], report_seconds=REPORT_SECONDS, sysctls={}, lenient=False,
+        nofile=None, unit={}, interface="dummy0",
         interfaces={"dummy0": []}, root=root,
         servers=[], answers=ServerAnswers({}, {}, [], {}, ""), site="hatester",
         destinations=[

@@ -38,7 +38,7 @@ def completed(*words: str, folder: Path = PROJECT) -> list[str]:
         (("--ver",), ["--version"]),
         (("plan", "--kernel", "7."), ["7.2", "7.3"]),
         (("plan", "--kernel", "=", "7."), ["7.2", "7.3"]),
-        (("plan", "--kernel", "6.1", "--haproxy", "2."), ["2.2", "2.6"]),
+        (("plan", "--haproxy", "2."), ["2.2", "2.2-to-2.6", "2.6", "2.6-to-3.0"]),
         (("plan", "--sk",), ["--skip"]),
         (("plan", "--setting", "no-"), ["no-fd-passing"]),
         (("plan", "--scenario", "reload-"), ["reload-storm"]),
@@ -47,7 +47,7 @@ def completed(*words: str, folder: Path = PROJECT) -> list[str]:
         (("matrix", "--failed", "pl"), []),
         (("matrix", "--config", ""), []),
         (("matrix", "--config", "x.cfg", "--clock", "v"), ["virtual"]),
-        (("shell", "6.1/2"), ["6.1/2.2/", "6.1/2.6/"]),
+        (("shell", "6.1/2"), ["6.1/2.2-to-2.6/", "6.1/2.2/", "6.1/2.6-to-3.0/", "6.1/2.6/"]),
         (("shell", "6.1/2.2/plain/hitless/s"), [
             f"6.1/2.2/plain/hitless/{method}" for method in ("signal", "soft-finish", "systemd")
         ]),

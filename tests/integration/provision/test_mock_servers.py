@@ -24,11 +24,13 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root makes netwo
 
 
 @contextmanager
-def played(root: Path, *servers: str, own: tuple[str, ...] = ()) -> Iterator[None]:
-    playing = MockServers(servers, own, NOTHING)
+def played(
+    root: Path, *servers: str, own: tuple[str, ...] = (), stopped: tuple[str, ...] = ()
+) -> Iterator[MockServers]:
+    playing = MockServers(servers, own, NOTHING, stopped)
     try:
         playing.start(root)
-        yield
+        yield playing
     finally:
         playing.end()
 
@@ -85,6 +87,22 @@ def test_slow_client_delays_no_other(
     assert all(answer.startswith(b"HTTP/1.1 200 OK") for answer in answers)
     with pytest.raises(ConnectionRefusedError):
         ask(("127.0.0.1", port))
+
+
+def test_server_stops_and_starts_alone(tmp_path: Path) -> None:
+    near = f"127.0.0.1:{closed_port()}"
+    places = ["10.77.0.5:8080", "10.77.0.6:8080", near]
+    with played(tmp_path, *places, stopped=(places[0], near)) as playing:
+        for place in (places[0], near):
+            host, _, port = place.rpartition(":")
+            kept = socket.create_connection((host, int(port)), timeout=10)
+            playing.command("stop", place)
+            with pytest.raises(ConnectionRefusedError):
+                ask((host, int(port)))
+            assert kept.recv(1) == b""
+            assert ask(("10.77.0.6", 8080)).startswith(b"HTTP/1.1 200 OK")
+            playing.command("start", place)
+            assert ask((host, int(port))).startswith(b"HTTP/1.1 200 OK")
 
 
 def test_unix_socket_is_in_the_root(tmp_path: Path) -> None:

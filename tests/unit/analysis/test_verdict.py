@@ -223,7 +223,7 @@ def test_that_haproxy_does_not_start_without_an_address_is_a_result() -> None:
         "did not start while 192.168.42.43:80 was missing: it could not bind" in found.explanation
     )
     found = judge({**timeline, "ended": ended()})
-    assert (found.verdict, found.ended) == ("error", None)
+    assert (found.verdict, found.ended) == ("down", "start")
 
 
 def test_haproxys_end_is_the_result_of_the_reload_before() -> None:

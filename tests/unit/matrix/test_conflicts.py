@@ -48,5 +48,12 @@ def test_what_haproxy_does_not_hold_can_be_occupied(tmp_path: Path) -> None:
     assert conflicts(tmp_path, steps) == []
 
 
-def test_no_shipped_scenario_has_a_conflict() -> None:
-    assert find_conflicts(make_plan(load_matrix(MATRIX, "full"), Wanted())) == []
+def test_a_start_that_may_fail_is_no_conflict(tmp_path: Path) -> None:
+    steps = "start: {configuration: with, may: fail}; add: 192.168.42.43; start: with; reload: with"
+    assert conflicts(tmp_path, steps) == []
+
+
+def test_of_the_shipped_scenarios_one_tells_of_a_conflict() -> None:
+    [found] = find_conflicts(make_plan(load_matrix(MATRIX, "full"), Wanted()))
+    assert found.startswith("start-on-the-backup-node: step 1")
+    assert found.endswith("(setting: plain).")

@@ -28,7 +28,8 @@ def folder(tmp_path: Path) -> Path:
 def test_the_matrix_declares_five_kernels_and_five_builds() -> None:
     matrix = load_matrix(MATRIX)
     assert list(matrix.kernels) == ["5.10", "6.1", "6.12", "7.2", "7.3"]
-    assert list(matrix.builds) == ["2.2", "2.6", "3.0", "3.2", "3.4"]
+    pairs = ["2.2-to-2.6", "2.6-to-3.0", "3.0-to-3.2"]
+    assert list(matrix.builds) == ["2.2", "2.6", "3.0", "3.2", "3.4", *pairs]
     assert matrix.settings["nonlocal-bind"].sysctls == {
         "net.ipv4.ip_nonlocal_bind": "1",
         "net.ipv6.ip_nonlocal_bind": "1",
@@ -45,7 +46,7 @@ def test_a_setting_says_what_it_needs() -> None:
         "plain": (None, None, True),
         "nonlocal-bind": (None, None, True),
         "transparent": (None, None, True),
-        "expose-fd": (None, "1.8", False),
+        "expose-fd": (None, "1.8", True),
         "no-fd-passing": (None, "3.0", False),
         "noreuseport": (None, None, True),
         "migrate-req": ("5.14", None, True),

@@ -43,6 +43,23 @@ STORIES = {
     "dead-server-after-reload": "start with, check, reload with, check",
     "stick-table-lost": "start with, check, reload with, check, reload without, check",
     "newcomers-wait": "start with, check, reload with, check",
+    "chroot-missing": "start with, check, reload jailed, check",
+    "chroot-missing-then-reload": "start with, check, reload jailed, check, reload with, check",
+    "start-on-the-backup-node": "start with, check, add 192.168.42.43, reload with, check",
+    "started-again": "start with fail, check, add 192.168.42.43, start with, check, reload with, "
+    "check, stop, wait 2, start without, reload without, check",
+    "restart": "start with, check, restart with, check",
+    "upgrade": "start with, check, upgrade, reload with, check, reload with, check",
+    "stray-instance": "start with, check, second stray, reload new, check",
+    "old-workers-with-peers": "start with, check, " + 5 * "reload with, " + "wait 20, check",
+    "server-stopped": "start with, check, stop 10.0.0.6:8080, wait 3, ask show servers state, "
+    "reload with, check, start 10.0.0.6:8080, wait 3, check",
+    "server-unreachable": "start with, check, drop 10.0.0.6, wait 5, reload with, check, "
+    "pass 10.0.0.6, wait 3, check",
+    "master-stopped": "start with, check, run kill -STOP $PID, reload new, check, "
+    "run kill -CONT $PID, wait 3, reload new, check",
+    "cli-gone": "start with, check, ask show proc master, run rm $ROOT/run/haproxy-master.sock, "
+    "reload new, check",
 }
 
 
@@ -50,7 +67,8 @@ def describe(step: Step) -> str:
     """Return a step in a few words; when a check comes matters to no other step."""
     fields = step.model_dump(exclude_defaults=True)
     after = fields.pop("after", None)
-    words = [step.verb, *(str(value) for value in fields.values())]
+    values = (f"{each:g}" if isinstance(each, float) else str(each) for each in fields.values())
+    words = [step.verb, *values]
     if after is not None and not isinstance(step, Check):
         words += ["after", after if isinstance(after, str) else f"{after:g}"]
     return " ".join(words)

@@ -45,17 +45,18 @@ RELOADED = "start: with; reload: {configuration: with, times: 3}"
     [
         # Entries that are not steps.
         ("strat: with", "step 1: there is no key 'strat'; did you mean start? (there are: start, "
-            "reload, check, wait, add, remove, occupy, free, break, mend)"),
-        ("{start: with, check: }", "step 1: a step is one verb (start, reload, check, "),
+            "start SERVER, stop, stop SERVER, restart, reload, check, wait, "),
+        ("{start: with, check: }", "step 1: a step is one verb (start, start SERVER, stop, "),
         ("", "step 1: a step is one verb"),
-        ("[start]", "step 1: here belong keys (start, reload, "),
+        ("[start]", "step 1: here belong keys (start, start SERVER, stop, "),
         ("start: with; check: {afer: 2}", "step 2: check: there is no key 'afer'; did you mean a"),
         ("start: with; check: 2", "step 2: check: here belong keys (after), not '2'"),
         ("start: with; reload: {after: 2}", "step 2: reload: configuration: this key is missing"),
         ("start: {configuration: with, after: 1}", "step 1: start: there is no key 'after'"),
         ("start: with; wait: {until: steady, after: 1}", "step 2: wait: there is no key 'after'"),
         ("remove: {address: 192.168.42.43}", "step 1: remove: there is no key 'address'"),
-        ("wait: ready", "step 1: wait: until: expected 'retrying', 'reported' or 'stead"),
+        ("wait: ready", "step 1: wait: until: expected retrying, reported, steady or a time such "
+            "as 14s, got 'ready'"),
         ("add: [x]", "step 1: add: here belong keys (what, after), not ['x']"),
         # Times.
         ("start: with; check: {after: soon}", "step 2: check: after: expected a number"),
@@ -76,6 +77,26 @@ RELOADED = "start: with; reload: {configuration: with, times: 3}"
         ("wait: steady", "step 1: wait: HAProxy is not started yet"),
         (f"{RELOADED}; start: with", "step 3: start: HAProxy is started already"),
         ("start: with; check", "HAProxy is never reloaded"),
+        ("start: {configuration: with, may: fall}", "step 1: start: may: expected 'fail'"),
+        ("stop", "step 1: stop: HAProxy is not started yet"),
+        ("restart: with", "step 1: restart: HAProxy is not started yet"),
+        ("start: with; stop; stop", "step 3: stop: HAProxy is stopped"),
+        ("start: with; stop; reload: with", "step 3: reload: HAProxy is stopped"),
+        ("start: with; restart: wiht", "step 2: restart: there is no 'wiht'; did you mean with"),
+        (f"{RELOADED}; wait: 2h", "step 3: wait: until: expected retrying, reported, steady or a "
+            "time such as 14s, got '2h'"),
+        ("start: with; second: x", "step 2: second: there is no 'x' (there are: with, without)"),
+        ("second: with; second: with", "step 2: second: a second HAProxy runs already"),
+        ("stop: 10.0.0.5:8080", "step 1: stop: there is no '10.0.0.5:8080' (there are: "),
+        ("upgrade", "step 1: upgrade: HAProxy is not started yet"),
+        ("ask: show info", "step 1: ask: HAProxy is not started yet"),
+        ("start: with; ask: show info", "step 2: ask: with.cfg has no stats socket in `global`"),
+        ("start: with; ask: {command: show proc, socket: master}", "step 2: ask: socket: a master "
+            "has one by cli and systemd only; add `needs: {methods: [cli]}`"),
+        ("ask: ''", "step 1: ask: command: expected a line of text, got ''"),
+        ("drop: lb1", "step 1: drop: what: 'lb1' is not an address such as 10.0.0.5"),
+        ("drop: 10.0.0.5; drop: 10.0.0.5", "step 2: drop: '10.0.0.5' is dropped already"),
+        ("pass: 10.0.0.5", "step 1: pass: '10.0.0.5' is not dropped (dropped: nothing)"),
         # Removals of missing things, and additions of those that exist.
         ("start: wiht", "step 1: start: there is no 'wiht'; did you mean with"),
         ("start: with; reload: x", "step 2: reload: there is no 'x' (there are: with, without)"),

@@ -45,7 +45,7 @@ def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def around(commands: list[str], tmp_path: Path) -> Iterator[Environment]:
     """Make dummy0, which steps can name, and eth1."""
     interfaces = {"eth1": ["10.0.0.1/24"], "dummy0": ["192.0.2.1/32", "2001:db8::1/128"]}
-    haproxy = SimpleNamespace(file=lambda name: tmp_path / name)
+    haproxy = SimpleNamespace(tree=tmp_path)
     around = Environment("dummy0", interfaces, cast(Any, haproxy))
     around.make()
     commands.clear()
@@ -99,11 +99,12 @@ def test_port_is_taken_and_freed(around: Environment) -> None:
 
 
 def test_file_is_broken_and_mended(around: Environment, tmp_path: Path) -> None:
-    file = tmp_path / "503.http"
+    file = tmp_path / "etc/pki/site.pem"
+    file.parent.mkdir(parents=True)
     file.write_text("sorry")
-    around.break_("503.http")
+    around.break_("/etc/pki/site.pem")
     assert not file.exists()
-    around.mend("503.http")
+    around.mend("/etc/pki/site.pem")
     assert file.read_text() == "sorry"
     assert transcript.taken() == [f"mv {file} {file}.away", f"mv {file}.away {file}"]
 

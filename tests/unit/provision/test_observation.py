@@ -6,10 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from provision.guest.methods import ReloadRequest
 from provision.guest.observation import (
     IDLE_SECONDS,
-    REPORT_SECONDS,
     SETTLE_SECONDS,
     SILENT_SECONDS,
     STEADY_SECONDS,
@@ -17,7 +15,8 @@ from provision.guest.observation import (
     Idleness,
     Observation,
 )
-from provision.guest.plan import PlannedStep
+from provision.guest.plan import REPORT_SECONDS, PlannedStep
+from provision.guest.requests import ReloadRequest
 from tests.factories.guest import FAILURE, PAUSED, SUCCESS, MadeUpClock, MadeUpRecorder
 
 STEP = PlannedStep("reload", None, what="with", present=["a"], in_the_end=["a"])

@@ -66,7 +66,7 @@ def table() -> MadeUpTable:
 
 @pytest.fixture
 def owners(table: MadeUpTable) -> Owners:
-    return Owners(BUILD, table)
+    return Owners({BUILD}, table)
 
 
 def test_haproxy_holds_its_sockets(table: MadeUpTable, owners: Owners) -> None:

@@ -15,6 +15,7 @@ from tests.factories.guest import FAILURE, SUCCESS, MadeUpGuest, MadeUpHost, pla
 
 GRID = 0.1
 START, RELOAD, CHECK = {"verb": "start"}, {"verb": "reload"}, {"verb": "check"}
+STOP = {"verb": "stop", "what": None}
 
 
 @pytest.fixture
@@ -145,6 +146,63 @@ def test_haproxy_that_does_not_start(
     assert ended["missing"] == ["b"]
     assert [line for _, line in evidence["log"]] == ["[ALERT] (1) : cannot bind"]
     assert not guest.when("reload")
+
+
+def test_start_that_may_fail_does_not_end_the_story(guest: MadeUpGuest, host: MadeUpHost) -> None:
+    guest.failing["start"] = HAProxyEnded("status 1")
+    may_fail = {**START, "may_fail": True, "missing": ["b"]}
+    evidence = run(guest, host, may_fail, CHECK)
+    [failed] = evidence["failed_starts"]
+    assert (failed["step"], failed["reason"], failed["missing"]) == (1, "status 1", ["b"])
+    assert guest.when("check a")
+    assert evidence["ended"] is None
+
+
+def test_stopped_haproxy_has_not_ended(guest: MadeUpGuest, host: MadeUpHost) -> None:
+    guest.processes = []
+    evidence = run(guest, host, START, RELOAD, STOP)
+    assert evidence["ended"] is None
+    assert [what for _, what in guest.done][-3:] == ["end HAProxy", "end", "stop"]
+    assert run(MadeUpGuest(2), host, START, RELOAD, STOP, START, RELOAD)["ended"] is None
+
+
+def test_restart_is_observed_as_a_reload_is(guest: MadeUpGuest, host: MadeUpHost) -> None:
+    evidence = run(guest, host, START, {"verb": "restart"}, CHECK)
+    [restart] = evidence["reloads"]
+    assert (restart["verb"], restart["step"], restart["reported"]) == ("restart", 2, "success")
+    assert host.events[-1]["checks"][0]["reload"] == 2
+
+
+def test_wait_lasts_for_seconds_while_a_reload_is_observed(
+    guest: MadeUpGuest, host: MadeUpHost
+) -> None:
+    wait = {"verb": "wait", "what": "14s", "seconds": 14.0}
+    evidence = run(guest, host, START, RELOAD, wait, CHECK)
+    [asked], [checked] = guest.when("reload"), guest.when("check a")
+    assert asked + 14 <= checked <= asked + 15 + 2 * GRID
+    [reload] = evidence["reloads"]
+    assert reload["reported_at"] == pytest.approx(asked + 0.5, abs=0.05)
+
+
+def test_changes_and_questions_are_passed_on(guest: MadeUpGuest, host: MadeUpHost) -> None:
+    steps = [
+        {"verb": "second", "what": "stray", "text": "global"},
+        {"verb": "upgrade", "what": "3.2", "tree": "/opt/haproxy/3.2"},
+        {"verb": "stop-server", "what": "10.0.0.5:80"},
+        {"verb": "start-server", "what": "10.0.0.5:80"},
+        {"verb": "drop", "what": "10.0.0.5"},
+        {"verb": "pass", "what": "10.0.0.5"},
+        {"verb": "ask", "what": "show proc"},
+        {"verb": "run", "what": "echo $PID; exit 3"},
+    ]
+    evidence = run(guest, host, START, *steps, RELOAD)
+    assert [what for _, what in guest.done][3:9] == [
+        "second global", "upgrade /opt/haproxy/3.2", "server stop 10.0.0.5:80",
+        "server start 10.0.0.5:80", "drop 10.0.0.5", "pass_ 10.0.0.5",
+    ]  # fmt: skip
+    asked, ran = evidence["replies"]
+    assert (asked["step"], asked["text"], asked["error"]) == (8, "the answer to show proc", None)
+    assert (ran["step"], ran["text"], ran["exit_code"]) == (9, "\n", 3)
 
 
 def test_haproxy_that_ends_before_a_reload(guest: MadeUpGuest, host: MadeUpHost) -> None:
