@@ -25,8 +25,11 @@ from hatester.flag_help import (
     VERBOSE,
     listed,
 )
+from hatester.util.paths import IS_INSTALLED
 from hatester.util.settings import read_settings
-from tests.commands import lint, test  # noqa: F401 # Invoke takes them from here
+
+if not IS_INSTALLED:
+    from tests.commands import lint, test  # noqa: F401 # Invoke takes them from here
 
 command = partial(task, auto_shortflags=False)
 """Invoke would give flags one letter each, which may change with every new flag."""

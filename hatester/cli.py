@@ -11,7 +11,6 @@ import io
 import logging
 import logging.handlers
 import os
-import re
 import signal
 import sys
 import traceback
@@ -27,6 +26,7 @@ from invoke.parser.context import ParserContext
 from invoke.parser.parser import Parser
 from invoke.vendor.lexicon import Lexicon
 
+from hatester import __version__
 from hatester.cli_config import FILE, Config, require_settings
 from hatester.cli_parsing import explain, require_values
 from hatester.completion import complete
@@ -180,9 +180,8 @@ class Program(invoke.program.Program):
     """
 
     def __init__(self) -> None:
-        super().__init__(
-            name="hatester", binary="invoke", binary_names=["invoke"], config_class=Config
-        )
+        _, _, binary = COMMAND.rpartition(" ")
+        super().__init__(name="hatester", binary=binary, binary_names=[binary], config_class=Config)
 
     def run(self, argv: list[str] | None = None, exit: bool = True) -> None:
         """Run a command line. Raises SystemExit with its code, also where Invoke would not."""
@@ -233,6 +232,8 @@ class Program(invoke.program.Program):
     def load_collection(self) -> None:
         """Load the commands and invoke.yaml. Raises UserError for a wrong file."""
         require_settings(PROJECT / FILE)
+        root = self.args["search-root"]
+        root.value = root.value or str(PROJECT)
         super().load_collection()
 
     def parse_tasks(self) -> None:
@@ -263,10 +264,8 @@ class Program(invoke.program.Program):
             print(each)
 
     def print_version(self) -> None:
-        """Print hatester's version, which pyproject.toml declares."""
-        text = (PROJECT / "pyproject.toml").read_text(encoding="utf-8")
-        found = re.search(r'^version = "(.*)"$', text, re.MULTILINE)
-        print(f"hatester {found[1] if found else 'of an unknown version'}")
+        """Print hatester's version."""
+        print(f"hatester {__version__}")
 
     def print_help(self) -> None:
         """Print the commands, and the flags that stand before a command."""

@@ -16,9 +16,9 @@ from hatester.artifacts import gc, haproxy_releases, oci
 from hatester.artifacts.apt import Archive, debian
 from hatester.artifacts.builder import workshop
 from hatester.artifacts.kernel_source import kernels_of, suite_kernels
-from hatester.capture import capture, ssh
+from hatester.capture import capture
 from hatester.capture.host import name_of, report, write_host
-from hatester.capture.remote import Remote
+from hatester.capture.remote import Remote, visit
 from hatester.cli import NOT_MEASURED
 from hatester.cli_plan import require_described
 from hatester.guests import host, machines
@@ -134,7 +134,7 @@ def capture_host(
     """
     name = name_of(host, as_)
     at = options.count("--port", port, most=65535) if port else 0
-    with ssh.visit(host, user, at, ssh_config) as there:
+    with visit(host, user, at, ssh_config) as there:
         captured = capture.capture(Remote(there.run), configurations)
     file = write_host(HOSTS, name, host, captured.host, captured.files)
     print(f"{displayable(report(captured.host))}\n\ncaptured: {file}")

@@ -9,7 +9,7 @@ from pathlib import Path
 from hatester.matrix.models import NAME
 from hatester.util.errors import UserError
 from hatester.util.files import remove
-from hatester.util.paths import COMMAND, DECLARATIONS, MATRIX
+from hatester.util.paths import COMMAND, DECLARATIONS, MATRIX, OWN_MATRIX
 from hatester.util.text import quoted
 from hatester.util.validation import require
 
@@ -36,9 +36,20 @@ def write_new(kind: str, name: str) -> None:
             f".+_-{others}."
         )
     template, place, command = KINDS[kind]
-    target = MATRIX / place.format(name=name)
+    if MATRIX != OWN_MATRIX:
+        _take_shipped_matrix()
+    target = OWN_MATRIX / place.format(name=name)
     _copy(_TEMPLATES / template, target)
     print(f"new {kind}: {target}\nnext: {COMMAND} {command.format(name=name, path=target)}")
+
+
+def _take_shipped_matrix() -> None:
+    """Copy what a package ships to where its user may change it, beside captured hosts."""
+    try:
+        shutil.copytree(MATRIX, OWN_MATRIX, dirs_exist_ok=True)
+    except OSError as error:
+        raise UserError(f"init: {OWN_MATRIX} cannot be written: {error.strerror}.") from error
+    print(f"copied, and used from now on: {OWN_MATRIX}")
 
 
 def _copy(template: Path, target: Path) -> None:

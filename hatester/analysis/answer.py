@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from hatester.analysis.findings import EFFECTS, Finding, builds_of, group_cells, join_builds
+from hatester.analysis.findings import EFFECTS, Finding
+from hatester.analysis.groups import builds_of, group_cells, join_builds
 from hatester.analysis.model import CellResult
+from hatester.analysis.notes import predicates
 from hatester.analysis.outcomes import (
     failure_kinds,
     hit_labels,
@@ -150,7 +152,8 @@ def _cost(cells: Sequence[CellResult]) -> str:
     gravest = worst(cells)
     worse = [cell for cell in cells if outcome(cell) == gravest]
     count = f", in {len(worse)} of {len(cells)} measurements" if len(worse) < len(cells) else ""
-    return f"{_costs_of(gravest, worse)}{count}"
+    beside = "".join(f", and {does}" for does, _ in predicates(worse).values())
+    return f"{_costs_of(gravest, worse)}{beside}{count}"
 
 
 def _costs_of(gravest: str, cells: Sequence[CellResult]) -> str:

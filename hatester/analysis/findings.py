@@ -1,20 +1,22 @@
 """Findings: sentences about a run's cells together.
 
-A cell's fate is its outcome for users: `well` (ok, or single connections lost), `outage`, `down`,
-or `silent` (down, and HAProxy had reported success). A cell that was not measured has no fate.
-Combinations share a sentence where most of their cells share a fate.
+Combinations share a sentence where most of their cells share a fate (fates.py).
 """
 
 from __future__ import annotations
 
 import textwrap
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import NamedTuple
 
+from hatester.analysis.fates import UNHARMED, find_fate, find_fates
+from hatester.analysis.groups import builds_of, group_cells, join_builds
 from hatester.analysis.model import CellResult, CheckResult
+from hatester.analysis.notes import predicates, share_words
 from hatester.analysis.outcomes import (
+    failed_share,
     failure_kinds,
     hit_addresses,
     lines,
@@ -26,16 +28,12 @@ from hatester.analysis.outcomes import (
 from hatester.analysis.run import RunResult
 from hatester.matrix.plan import Cell
 from hatester.util.text import listed, number, spread
-from hatester.util.versions import numbers
 
-Key = TypeVar("Key")
 Way = tuple[str, str]
 """A setting and a method."""
 
 BASELINE: Way = ("plain", "signal")
 """The setting and method that others are compared with."""
-_FATES = ("well", "unasked", "outage", "unstarted", "down", "silent")
-"""The worst last."""
 _WIDTH = 100
 _MINOR_SHARE = 0.1
 """The share of all failed connections that a kind of failure needs to be named."""
@@ -56,6 +54,16 @@ class Finding:
 
     about: str
     sentences: tuple[str, ...]
+
+
+class _Alike(NamedTuple):
+    """The properties that builds have in common which share a sentence."""
+
+    fate: str
+    is_lossy: bool
+    scope: str
+    ways: tuple[str, ...]
+    notes: tuple[str, ...]
 
 
 def find(run: RunResult) -> list[Finding]:
@@ -112,15 +120,16 @@ def _scenario(name: str, cells: Sequence[CellResult], planned: Sequence[Cell]) -
 def _behaviours(cells: Sequence[CellResult], planned: Sequence[Cell]) -> list[str]:
     """Return a sentence for all builds that do the same, most of the time."""
     every = builds_of(cells)
-    alike: dict[tuple[str, bool, str, tuple[str, ...]], list[str]] = {}
-    for build, fate in _fates(cells).items():
-        typical = [c for c in cells if _build(c) == build and _fate(c) == fate]
-        is_lossy = fate == "well" and any(cell.verdict == "lossy" for cell in typical)
-        key = (fate, is_lossy, _scope(typical), _kinds(typical) if fate != "well" else ())
+    alike: dict[_Alike, list[str]] = {}
+    for build, fate in find_fates(cells).items():
+        typical = [c for c in cells if _build(c) == build and find_fate(c) == fate]
+        is_lossy = bool(_lossy(fate, typical))
+        ways = _kinds(typical) if fate not in UNHARMED else ()
+        key = _Alike(fate, is_lossy, _scope(typical), ways, tuple(predicates(typical)))
         alike.setdefault(key, []).append(build)
     return [
-        _behaviour(fate, [c for c in cells if _build(c) in builds], builds, every, planned)
-        for (fate, *_), builds in alike.items()
+        _behaviour(key.fate, [c for c in cells if _build(c) in builds], builds, every, planned)
+        for key, builds in alike.items()
     ]
 
 
@@ -131,30 +140,42 @@ def _behaviour(
     every: Sequence[str],
     planned: Sequence[Cell],
 ) -> str:
-    typical = [cell for cell in cells if _fate(cell) == fate]
-    who = f"{join_builds(builds, every)} "
-    is_one = len(builds) == 1
-    where = _join_kernels(typical, cells, planned)
-    if fate == "well":
-        lost = [failure_kinds(cell).total() for cell in typical if cell.verdict == "lossy"]
+    """Return the sentence for builds that do the same."""
+    typical = [cell for cell in cells if find_fate(cell) == fate]
+    form = 0 if len(builds) == 1 else 1
+    beside = "".join(f", and {forms[form]}" for forms in predicates(typical).values())
+    sentence = f"{join_builds(builds, every)} {_harm(fate, typical, form)}{beside}"
+    if _lossy(fate, typical):
+        return sentence
+    return f"{sentence}, {_join_kernels(typical, cells, planned)}"
+
+
+def _lossy(fate: str, cells: Sequence[CellResult]) -> list[CellResult]:
+    """Return the cells that lost single connections, where no worse befell them."""
+    return [cell for cell in cells if fate in UNHARMED and cell.verdict == "lossy"]
+
+
+def _harm(fate: str, typical: Sequence[CellResult], form: int) -> str:
+    """Return what builds do to connections; the verb has the form 0 for one build, else 1."""
+    if fate in UNHARMED:
+        lose = ("loses", "lose")[form]
+        lost = [failure_kinds(cell).total() for cell in _lossy(fate, typical)]
         if not lost:
-            return f"{who}{'loses' if is_one else 'lose'} nothing, {where}"
+            return f"{lose} nothing"
         most = f"{max(lost)} at most" if max(lost) > 1 else "one each"
-        return (
-            f"{who}{'loses' if is_one else 'lose'} single connections, in {len(lost)} of "
-            f"{len(typical)} cells ({most})"
-        )
+        return f"{lose} single connections, in {len(lost)} of {len(typical)} cells ({most})"
     if fate in _WITHOUT_ADDRESSES:
-        return f"{who}{_WITHOUT_ADDRESSES[fate][0 if is_one else 1]}, {where}"
-    does = listed(_DOES[kind][0 if is_one else 1] for kind in _kinds(typical))
+        return _WITHOUT_ADDRESSES[fate][form]
+    does = listed(_DOES[kind][form] for kind in _kinds(typical))
     what = f"{does.replace(' and ', ' or ')} {_scope(typical)}"
+    if share := share_words(map(failed_share, typical)):
+        what += f" ({share} of the connections)"
     if fate == "silent":
-        return f"{who}{'reports' if is_one else 'report'} success and {what} from then on, {where}"
+        return f"{('reports', 'report')[form]} success and {what} from then on"
     if fate == "down":
-        return f"{who}{what} to the end of the observation, {where}"
+        return f"{what} to the end of the observation"
     lengths = [longest_outage(cell) for cell in typical]
-    seconds = spread(f"{min(lengths):.1f}", f"{max(lengths):.1f}")
-    return f"{who}{what} for {seconds} s, {where}"
+    return f"{what} for {spread(f'{min(lengths):.1f}', f'{max(lengths):.1f}')} s"
 
 
 def _variations(
@@ -164,12 +185,12 @@ def _variations(
     planned: Sequence[Cell],
 ) -> list[str]:
     """Return the effects of other settings and methods, for builds that were measured with both."""
-    before = _fates(cells)
+    before = find_fates(cells)
     hit = [build for build, fate in before.items() if fate != "well"]
     effects: dict[tuple[str, tuple[str, ...]], list[str]] = {}
     said = []
     for way, group in others.items():
-        after = {build: fate for build, fate in _fates(group).items() if build in before}
+        after = {build: fate for build, fate in find_fates(group).items() if build in before}
         changed: dict[str, list[str]] = {}
         for build, fate in after.items():
             changed.setdefault(_effect(before[build], fate), []).append(build)
@@ -231,7 +252,7 @@ def _kernels(cells: Sequence[CellResult], planned: int) -> Finding:
 
 def _strange(by_kernel: Mapping[str, Sequence[CellResult]]) -> tuple[tuple[str, ...], str]:
     """Return the kernels whose cells share no fate with those of most, and one of the others."""
-    fates = {name: frozenset(map(_fate, group)) for name, group in by_kernel.items()}
+    fates = {name: frozenset(map(find_fate, group)) for name, group in by_kernel.items()}
     [(most, _)] = Counter(fates.values()).most_common(1)
     strange = tuple(name for name, fate in fates.items() if not fate & most)
     return strange, next(name for name, fate in fates.items() if fate == most)
@@ -249,7 +270,8 @@ def _chance(cells: Sequence[CellResult]) -> Finding:
     said = [
         f"{id_}: {_line(group)} ({_seeds(group)})"
         for id_, group in group_cells(cells, lambda cell: cell.id).items()
-        if len({cell.verdict if _fate(cell) == "well" else _fate(cell) for cell in group}) > 1
+        if len({cell.verdict if find_fate(cell) == "well" else find_fate(cell) for cell in group})
+        > 1
     ]
     return Finding("not the same with each seed", tuple(said))
 
@@ -288,26 +310,6 @@ def _dead(cell: CellResult, check: CheckResult) -> str:
     return "all dead" if len(dead) == len(expected) else f"{listed(dead)} dead"
 
 
-def _fate(cell: CellResult) -> str:
-    if cell.silent:
-        return "silent"
-    if cell.ended == "start":
-        return "unstarted"
-    return "well" if cell.verdict in ("ok", "lossy") else cell.verdict
-
-
-def _fates(cells: Sequence[CellResult]) -> dict[str, str]:
-    """Return the fate that most cells of each build share, the worst of several, by version."""
-    return {
-        build: _most_common([_fate(cell) for cell in cells if _build(cell) == build])
-        for build in builds_of(cells)
-    }
-
-
-def _most_common(fates: Sequence[str]) -> str:
-    return max(fates, key=lambda fate: (fates.count(fate), _FATES.index(fate)))
-
-
 def _scope(cells: Sequence[CellResult]) -> str:
     """Return the addresses that were hit, if they are the same in all cells."""
     hit = {hit_addresses(cell) for cell in cells}
@@ -321,17 +323,6 @@ def _kinds(cells: Sequence[CellResult]) -> tuple[str, ...]:
     kinds: Counter[str] = sum((failure_kinds(cell) for cell in cells), Counter())
     least = _MINOR_SHARE * kinds.total()
     return tuple(kind for kind, count in kinds.most_common() if count >= least)
-
-
-def join_builds(builds: Sequence[str], every: Sequence[str]) -> str:
-    """Return builds as people say them: `HAProxy 2.6 and later`. Both are ordered by version."""
-    if len(builds) > 1 and len(builds) == len(every):
-        return f"HAProxy {builds[0]} to {builds[-1]}"
-    if len(builds) > 1 and list(builds) == list(every[-len(builds) :]):
-        return f"HAProxy {builds[0]} and later"
-    if len(builds) > 1 and list(builds) == list(every[: len(builds)]):
-        return f"HAProxy {builds[-1]} and earlier"
-    return f"HAProxy {listed(builds)}"
 
 
 def _join_kernels(
@@ -382,19 +373,3 @@ def _build(cell: CellResult) -> str:
 
 def _kernel(cell: CellResult) -> str:
     return cell.kernel.name
-
-
-def builds_of(cells: Iterable[CellResult]) -> list[str]:
-    """Return the builds of cells, ordered by version."""
-    versions = {_build(cell): cell.haproxy.version or _build(cell) for cell in cells}
-    return sorted(versions, key=lambda name: numbers(versions[name]))
-
-
-def group_cells(
-    cells: Iterable[CellResult], key: Callable[[CellResult], Key]
-) -> dict[Key, list[CellResult]]:
-    """Return cells by a key of theirs, in the order of the run."""
-    groups: dict[Key, list[CellResult]] = {}
-    for cell in cells:
-        groups.setdefault(key(cell), []).append(cell)
-    return groups

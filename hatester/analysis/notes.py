@@ -43,6 +43,23 @@ def notes(cells: Sequence[CellResult]) -> list[str]:
     return said
 
 
+def predicates(cells: Sequence[CellResult]) -> dict[str, tuple[str, str]]:
+    """Return what builds do, by the kind of note, as a verb for one build and for several."""
+    found = {}
+    for kind in dict.fromkeys(kind for cell in cells for kind in kinds(cell)):
+        hit = [cell for cell in cells if kind in kinds(cell)]
+        if kind == "stale":
+            what = f"{_of(map(stale_share, hit))} answers to another configuration"
+            found[kind] = (f"leaves {what}", f"leave {what}")
+        elif kind == "slow":
+            what = f"answers to {max(map(slowest, hit)):.1f} s"
+            found[kind] = (f"slows {what}", f"slow {what}")
+        else:
+            what = counted(max(len(workers_left(cell.reloads)) for cell in hit), "old worker")
+            found[kind] = (f"leaves {what}", f"leave {what}")
+    return found
+
+
 def share_words(shares: Iterable[float]) -> str:
     """Return shares from 0 to 1 as words: `half`, `30%`, `20-30%`; nothing for the whole."""
     low, *_, high = sorted([*shares] * 2)

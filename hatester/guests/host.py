@@ -18,7 +18,7 @@ import psutil
 from hatester.artifacts import cache
 from hatester.util import process
 from hatester.util.errors import UserError
-from hatester.util.paths import COMMAND
+from hatester.util.paths import COMMAND, SETUP
 from hatester.util.versions import is_older
 
 COMMANDS = {
@@ -116,9 +116,7 @@ def findings() -> Iterator[Finding]:
     """Yield what a run needs of this host, except the network."""
     for command, purpose in COMMANDS.items():
         path = shutil.which(command)
-        yield Finding(
-            command, path is not None, path or f"is not installed; it {purpose}; run ./bootstrap"
-        )
+        yield Finding(command, path is not None, path or f"is not installed; it {purpose}; {SETUP}")
     yield _ids()
     yield _accelerator()
     yield _memory()
@@ -135,7 +133,7 @@ def _ids() -> Finding:
     for file in (Path("/etc/subuid"), Path("/etc/subgid")):
         owners = re.findall(r"^[^:]+", file.read_text(), re.MULTILINE) if file.exists() else []
         if not me & set(owners):
-            return Finding("subordinate ids", False, f"{file} has none for you; run ./bootstrap")
+            return Finding("subordinate ids", False, f"{file} has none for you; {SETUP}")
     return Finding("subordinate ids", True, "/etc/subuid and /etc/subgid have some for you")
 
 

@@ -20,6 +20,7 @@ from hatester.util import process
 from hatester.util.errors import MeasurementError, tail
 from hatester.util.files import quarantine, usable, write_whole
 from hatester.util.locks import locked
+from hatester.util.paths import IS_INSTALLED, PROJECT
 
 SECONDS = 300.0
 """Of one call; the provider bounds a boot on its own, by less."""
@@ -47,6 +48,7 @@ class Vagrant(vagrant.Vagrant):
         return {
             "VAGRANT_DOTFILE_PATH": str(self.folder),
             "HATESTER_MACHINES": str(self.machines),
+            **({"VAGRANT_CWD": str(PROJECT)} if IS_INSTALLED else {}),
         }
 
     def entry(self, machine: str, command: str | None = None) -> list[str]:

@@ -29,7 +29,7 @@ from hatester.matrix.needs import Needs
 from hatester.matrix.scenario_state import World
 from hatester.matrix.steps import Duration, Entries, Reload, Restart, Start, Step, Upgrade, Wait
 from hatester.util.errors import UserError
-from hatester.util.text import quoted
+from hatester.util.text import brief, quoted
 from hatester.util.validation import Declaration, load, require, text_form, text_of
 from provision.guest.connections import HOST
 from provision.guest.plan import REPORT_SECONDS
@@ -270,8 +270,8 @@ def _require_files(folder: Path, scenario: Scenario) -> None:
             is_folder = any(file.startswith(f"{name}/") for file in scenario.files)
             if name and name not in scenario.files and not is_folder:
                 raise UserError(
-                    f"{folder / configuration.name}.cfg: {quoted(word)} is missing: put {name} "
-                    "beside scenario.yml."
+                    f"{folder / configuration.name}.cfg: {quoted(word)} is missing: put "
+                    f"{brief(name)} beside scenario.yml."
                 )
 
 

@@ -16,7 +16,8 @@ import jinja2
 from hatester.analysis.compare import Against
 from hatester.analysis.effects import OldWorker, ReloadLatency
 from hatester.analysis.expectation import Expectation
-from hatester.analysis.findings import Finding, group_cells
+from hatester.analysis.findings import Finding
+from hatester.analysis.groups import group_cells
 from hatester.analysis.model import CellResult, CheckResult, Outcome, Quality, ReloadResult
 from hatester.analysis.notes import describe_use
 from hatester.analysis.outcomes import (

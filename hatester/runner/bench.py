@@ -42,7 +42,7 @@ from hatester.runner.cell import run_cell
 from hatester.runner.guest_plan import Order
 from hatester.util import process
 from hatester.util.files import write_whole
-from hatester.util.paths import MATRIX, PROJECT, RESULTS
+from hatester.util.paths import MATRIX, PROJECT, RESULTS, WORK
 from hatester.util.progress import Progress
 from hatester.util.settings import Settings
 from hatester.util.validation import require
@@ -289,7 +289,7 @@ def _invoke(words: Sequence[str], **env: str) -> tuple[float, Results]:
     # Cells that could not be measured are a figure as well.
     with contextlib.suppress(process.CommandError):
         process.run(
-            [sys.executable, "-m", "hatester", *words], seconds=RUN_SECONDS, env=env, cwd=PROJECT
+            [sys.executable, "-m", "hatester", *words], seconds=RUN_SECONDS, env=env, cwd=WORK
         )
     return time.monotonic() - begin, find(RESULTS, "latest")
 

@@ -1,4 +1,8 @@
-"""The project's folders, and paths as users write them."""
+"""The project's folders, and paths as users write them.
+
+A checkout has everything in one folder. An installed package has what it ships in
+`hatester/project`, and the user's own in the current folder.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +10,28 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-PROJECT = Path(__file__).resolve().parents[2]
-MATRIX = PROJECT / "matrix"
+_ABOVE = Path(__file__).resolve().parents[2]
+_SHIPPED = _ABOVE / "hatester/project"
+IS_INSTALLED = _SHIPPED.is_dir()
+PROJECT = _SHIPPED if IS_INSTALLED else _ABOVE
+"""The folder of tasks.py and of the Vagrantfile, which nothing is written to in a package."""
+PROVISION = _ABOVE / "provision"
+WORK = Path.cwd() if IS_INSTALLED else PROJECT
+"""The folder of what the user has and makes."""
+OWN_MATRIX = WORK / "matrix"
+MATRIX = OWN_MATRIX if (OWN_MATRIX / "kernels.yml").is_file() else PROJECT / "matrix"
 DECLARATIONS = ("kernels", "haproxy", "settings")
 """The files in it that declare what there is; every other one selects from it."""
-HOSTS = MATRIX / "hosts"
+HOSTS = OWN_MATRIX / "hosts"
 """Captured production hosts; they never become part of the project."""
-PROVISION = PROJECT / "provision"
-RESULTS = PROJECT / "results"
-MACHINES = PROJECT / ".hatester/machines.json"
+RESULTS = WORK / "results"
+MACHINES = WORK / ".hatester/machines.json"
 """The files of each guest, which `invoke make-images` writes for the Vagrantfile."""
 
-COMMAND = "./bootstrap invoke"
+COMMAND = "hatester" if IS_INSTALLED else "./bootstrap invoke"
 """The words that run a command, for what the user is to run next."""
+SETUP = "run ./bootstrap in a checkout of hatester" if IS_INSTALLED else "run ./bootstrap"
+"""What makes this host ready."""
 LATEST = "latest"
 
 

@@ -42,7 +42,7 @@ module HatesterQemu
         return if config.image?
 
         raise Error, "Kernel #{@machine.name} has no guest image yet. " \
-                     "Make it with: ./bootstrap invoke images --kernel #{@machine.name}"
+                     "Make it with: ./bootstrap invoke make-images --kernel #{@machine.name}"
       end
     end
 

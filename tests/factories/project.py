@@ -54,7 +54,12 @@ def call(
     ):
         for name, value in env.items():
             patch.setenv(name, value)
-        places = {"MATRIX": "matrix", "HOSTS": "matrix/hosts", "RESULTS": "results"}
+        places = {
+            "MATRIX": "matrix",
+            "OWN_MATRIX": "matrix",
+            "HOSTS": "matrix/hosts",
+            "RESULTS": "results",
+        }
         for module in (cli_artifacts, cli_init, cli_list, cli_plan, cli_runs, completion):
             for name, place in places.items():
                 if hasattr(module, name):

@@ -23,7 +23,7 @@ from hatester.artifacts.apt import Archive, debian
 from hatester.artifacts.deb import read_deb, unpack
 from hatester.artifacts.disk import Tree
 from hatester.artifacts.mirrors import Mirrors
-from hatester.capture import ssh
+from hatester.capture import remote
 from hatester.capture.remote import Remote
 from hatester.cli_artifacts import list_kernels
 from hatester.guests import qmp
@@ -255,7 +255,7 @@ def test_invalid_host_is_refused(host: str, user: str) -> None:
     hostile = re.compile(r"[\s'\"`$\\;&<>|(){}\x00-\x1f\x7f]|^-|@-")
     is_nameless = re.fullmatch(r"(?:.*@)?(?::\d*)?", host)
     assume(is_nameless or hostile.search(host) or hostile.search(user))
-    with pytest.raises(UserError, match="is not a valid name for ssh"), ssh.visit(host, user):
+    with pytest.raises(UserError, match="is not a valid name for ssh"), remote.visit(host, user):
         pass
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import paramiko
 import pytest
 
-from hatester.capture import ssh
+from hatester.capture import remote
 from hatester.capture.remote import Remote
 from hatester.util.errors import UserError
 from tests.factories.servers import BEHAVIOURS, closed_port, server
@@ -25,7 +25,7 @@ def _nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_known_host_runs_commands(tmp_path: Path) -> None:
     with (
         ssh_server(tmp_path) as place,
-        ssh.visit("production", ssh_config=place.config) as there,
+        remote.visit("production", ssh_config=place.config) as there,
     ):
         answer = Remote(there.run).ask({"words": 'echo "it\'s" $((40 + 2))', "none": "false"})
     assert answer["words"].text == "it's 42\n"
@@ -39,7 +39,7 @@ def test_unknown_host_key_is_refused(
         (tmp_path / "known_hosts").unlink()
         with (
             pytest.raises(UserError) as caught,
-            ssh.visit("production", ssh_config=place.config),
+            remote.visit("production", ssh_config=place.config),
         ):
             pass
     assert str(caught.value) == (
@@ -53,7 +53,7 @@ def test_changed_host_key_is_refused(tmp_path: Path) -> None:
         place.know(paramiko.ECDSAKey.generate())
         with (
             pytest.raises(UserError, match="another host key than the one that is known"),
-            ssh.visit("production", ssh_config=place.config),
+            remote.visit("production", ssh_config=place.config),
         ):
             pass
 
@@ -63,7 +63,7 @@ def test_wrong_key_is_refused(tmp_path: Path) -> None:
         paramiko.ECDSAKey.generate().write_private_key_file(str(tmp_path / "key"))
         with (
             pytest.raises(UserError, match="production does not let tester in with the keys"),
-            ssh.visit("production", ssh_config=place.config),
+            remote.visit("production", ssh_config=place.config),
         ):
             pass
 
@@ -75,7 +75,7 @@ def test_passphrase_needs_the_agent(tmp_path: Path) -> None:
         subprocess.run([*words, tmp_path / "key"], check=True)
         with (
             pytest.raises(UserError, match="ssh-add"),
-            ssh.visit("production", ssh_config=place.config),
+            remote.visit("production", ssh_config=place.config),
         ):
             pass
 
@@ -91,7 +91,7 @@ def test_jump_host_has_to_be_known(tmp_path: Path) -> None:
         )
         with (
             pytest.raises(UserError, match=r"ssh -p \d+ tester@jump"),
-            ssh.visit("behind", ssh_config=place.config),
+            remote.visit("behind", ssh_config=place.config),
         ):
             pass
 
@@ -101,20 +101,20 @@ def test_missing_host_is_named(tmp_path: Path) -> None:
         ("127.0.0.1", closed_port(), "refuses connections"),
         ("no-such-host.invalid", 0, "no host of that name is known"),
     ):
-        with pytest.raises(UserError, match=sentence), ssh.visit(host, port=port):
+        with pytest.raises(UserError, match=sentence), remote.visit(host, port=port):
             pass
     missing = str(tmp_path / "missing")
-    with pytest.raises(UserError, match="--ssh-config"), ssh.visit("x", ssh_config=missing):
+    with pytest.raises(UserError, match="--ssh-config"), remote.visit("x", ssh_config=missing):
         pass
 
 
 @pytest.mark.parametrize("behaviour", ["is silent", "speaks no HTTP", "closes", "resets"])
 def test_other_server_is_named(monkeypatch: pytest.MonkeyPatch, behaviour: str) -> None:
-    monkeypatch.setattr(ssh, "STEP_SECONDS", 1)
+    monkeypatch.setattr(remote, "STEP_SECONDS", 1)
     with (
         server(BEHAVIOURS[behaviour]) as port,
         pytest.raises(UserError, match=r"127\.0\.0\.1 cannot be entered: "),
-        ssh.visit("127.0.0.1", port=port),
+        remote.visit("127.0.0.1", port=port),
     ):
         pass
 
@@ -132,12 +132,12 @@ def test_other_server_is_named(monkeypatch: pytest.MonkeyPatch, behaviour: str) 
 def test_hostile_host_cannot_hang_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, behaviour: Behaviour | None, sentence: str
 ) -> None:
-    monkeypatch.setattr(ssh, "SECONDS", 2.0)
-    monkeypatch.setattr(ssh, "STEP_SECONDS", 1)
-    monkeypatch.setattr(ssh, "ANSWER_BYTES", 1 << 20)
+    monkeypatch.setattr(remote, "SECONDS", 2.0)
+    monkeypatch.setattr(remote, "STEP_SECONDS", 1)
+    monkeypatch.setattr(remote, "ANSWER_BYTES", 1 << 20)
     with (
         ssh_server(tmp_path, behaviour) as place,
         pytest.raises(UserError, match=sentence),
-        ssh.visit("production", ssh_config=place.config) as there,
+        remote.visit("production", ssh_config=place.config) as there,
     ):
         Remote(there.run).ask({"x": "echo x"})

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from hatester.analysis.answer import answer
+from hatester.analysis.effects import OldWorker
 from hatester.analysis.findings import text
 from hatester.analysis.model import CellResult
 from hatester.analysis.run import UserConfiguration
@@ -112,3 +113,12 @@ def test_of_several_measurements_the_gravest_counts() -> None:
 def test_a_run_without_a_configuration_has_no_answer() -> None:
     assert answer(run_of()) == []
     assert text(answer(run_of())) == ""
+
+
+def test_old_workers_that_are_left_are_a_cost() -> None:
+    found = cell("ok", "2.2/plain/reload")
+    worker = OldWorker(pid=7, age=9.0, ended_at=None, is_left=True, use=None)
+    reload = found.reloads[0].model_copy(update={"old_workers": (worker, worker)})
+    assert sections(found.model_copy(update={"reloads": (reload,)}))[
+        "a reload with nothing missing"
+    ] == ("costs nothing, and leaves 2 old workers (HAProxy 2.2)",)

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from hatester.analysis import findings
+from hatester.analysis.effects import Latency, OldWorker, ReloadLatency, StaleAnswers
 from hatester.analysis.findings import Finding
 from hatester.analysis.model import CellResult, CheckResult
 from tests.factories.cells import cell, error, run_of
-from tests.factories.evidence import A43, A44, A45, LABELS, STATS, Failures, everywhere
+from tests.factories.evidence import A43, A44, A45, LABELS, OLD, STATS, Failures, everywhere
 
 KERNELS = ("5.10", "6.1", "6.12")
 REFUSED = everywhere((1.22, 3.22, "refused"))
@@ -191,3 +192,35 @@ def test_an_interrupted_run_does_not_claim_all_kernels() -> None:
     assert sentences(found, "kernels") == ("with 2 of 5, the same becomes of the addresses",)
     [sentence] = sentences(find(cells("2.2", {})[:1], planned=ids), "lost-address by signal")
     assert sentence.endswith("on Linux 5.10 (1 of 5 kernels were measured)")
+
+
+def test_notes_beside_a_verdict_are_findings() -> None:
+    """They are not hidden where nothing is lost."""
+    slow = {
+        "slow": (A44,),
+        "latency": ReloadLatency(after=Latency(answers=9, p50=0, p99=1, most=1.07)),
+    }
+    stale = {"stale": {A44: StaleAnswers(share=0.5, answers={"stray": 9})}}
+    worker = OldWorker(pid=OLD, age=9.0, ended_at=None, is_left=True, use=None)
+    noted = [
+        each.model_copy(update={"reloads": (each.reloads[0].model_copy(update=update),)})
+        for build, update in (("2.2", slow), ("2.6", stale), ("3.0", {"old_workers": (worker,)}))
+        for each in cells(build, {})
+    ]
+    found = find([*noted, *cells("3.2", {}), *cells("2.2", {}, setting="threads")])
+    assert sentences(found, "lost-address by signal") == (
+        "HAProxy 2.2 loses nothing, and slows answers to 1.1 s, on all three kernels",
+        "HAProxy 2.6 loses nothing, and leaves half of the answers to another configuration, on "
+        "all three kernels",
+        "HAProxy 3.0 loses nothing, and leaves 1 old worker, on all three kernels",
+        "HAProxy 3.2 loses nothing, on all three kernels",
+        "threads removes it, with HAProxy 2.2",
+    )
+
+
+def test_the_share_of_an_outage_is_told() -> None:
+    windows = [(at / 100, at / 100 + 0.019, "wrong") for at in range(150, 250, 4)]
+    assert sentences(find(cells("2.2", everywhere(*windows))), "lost-address by signal") == (
+        "HAProxy 2.2 answers wrongly on every address (half of the connections) for 1.0 s, on all "
+        "three kernels",
+    )
