@@ -20,9 +20,18 @@ BOMB = "- &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
 """A few lines that stand for a billion values."""
 
 
+def copy_declarations(folder: Path) -> Path:
+    """Copy the matrix, with a link to its scenarios, which no test here changes."""
+    folder.mkdir()
+    for file in MATRIX.glob("*.yml"):
+        shutil.copyfile(file, folder / file.name)
+    (folder / "scenarios").symlink_to(MATRIX / "scenarios")
+    return folder
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    return Path(shutil.copytree(MATRIX, tmp_path / "matrix", copy_function=shutil.copyfile))
+    return copy_declarations(tmp_path / "matrix")
 
 
 def test_the_matrix_declares_five_kernels_and_five_builds() -> None:
@@ -321,8 +330,7 @@ def test_a_file_that_is_missing_or_no_text_is_named(folder: Path) -> None:
 def test_no_content_of_a_file_is_answered_with_a_traceback(
     tmp_path_factory: pytest.TempPathFactory, content: str
 ) -> None:
-    folder = tmp_path_factory.mktemp("any") / "matrix"
-    shutil.copytree(MATRIX, folder)
+    folder = copy_declarations(tmp_path_factory.mktemp("any") / "matrix")
     (folder / "kernels.yml").write_text(content)
     with pytest.raises(UserError, match=r"kernels\.yml"):
         load_matrix(folder)
