@@ -57,7 +57,7 @@ def mount(memory: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Image], Di
 
 @pytest.mark.parametrize("act", [_use, _renew])
 @pytest.mark.parametrize("lasts", [False, True])
-def test_whatever_operation_fails_an_entry_is_whole_and_the_error_is_a_sentence(
+def test_failing_operation_leaves_whole_entries(
     mount: Callable[[Image], Disk], act: Callable[[], None], lasts: bool
 ) -> None:
     has_failed, fails_at = True, 0
@@ -79,7 +79,7 @@ def test_whatever_operation_fails_an_entry_is_whole_and_the_error_is_a_sentence(
 
 
 @pytest.mark.parametrize("act", [_use, _renew])
-def test_at_whatever_moment_the_power_is_cut_an_entry_is_whole_or_made_again(
+def test_power_cut_leaves_whole_entries(
     mount: Callable[[Image], Disk], act: Callable[[], None]
 ) -> None:
     with closing(mount({})) as disk, disk.mounted():

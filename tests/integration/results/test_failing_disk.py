@@ -104,9 +104,7 @@ def _check(parent: Path, added: Measurement | None, *, is_acknowledged: bool) ->
 
 @pytest.mark.parametrize("name", ACTS)
 @pytest.mark.parametrize("lasts", [False, True])
-def test_whatever_operation_fails_no_cell_is_lost_and_the_error_is_a_sentence(
-    disk: Make, memory: Path, name: str, lasts: bool
-) -> None:
+def test_failing_operation_loses_no_cell(disk: Make, memory: Path, name: str, lasts: bool) -> None:
     act, added = ACTS[name], ADDED.get(name)
     images: list[Image] = []
     has_failed, fails_at = True, 0
@@ -133,9 +131,7 @@ def test_whatever_operation_fails_no_cell_is_lost_and_the_error_is_a_sentence(
 
 
 @pytest.mark.parametrize("name", ACTS)
-def test_at_whatever_moment_the_power_is_cut_no_cell_is_lost(
-    disk: Make, memory: Path, name: str
-) -> None:
+def test_power_cut_loses_no_cell(disk: Make, memory: Path, name: str) -> None:
     act, added = ACTS[name], ADDED.get(name)
     with disk() as cut:
         images = cut.record(name)
@@ -147,7 +143,7 @@ def test_at_whatever_moment_the_power_is_cut_no_cell_is_lost(
     _check(restore(end, memory / "end"), added, is_acknowledged=True)
 
 
-def test_a_run_that_has_begun_stays(disk: Make, memory: Path) -> None:
+def test_begun_run_stays(disk: Make, memory: Path) -> None:
     with disk() as cut:
         begin(cut.root / "elsewhere", HOST, CELLS).add(NEW)
         image = cut.image()

@@ -26,7 +26,7 @@ def test_without_a_reload_nothing_was_measured() -> None:
     assert (found.silent, found.reloads) == (None, ())
 
 
-def test_what_was_not_well_before_the_reload_is_no_verdict_on_the_reload() -> None:
+def test_failure_before_the_reload() -> None:
     found = judge(evidence({A45: [(0.9, 9.0, "refused")], A44: [(0.9, 1.0, "refused")]}))
     assert (found.verdict, found.explanation) == (
         "error",
@@ -34,12 +34,12 @@ def test_what_was_not_well_before_the_reload_is_no_verdict_on_the_reload() -> No
     )
 
 
-def test_what_was_not_well_long_before_the_reload_does_not_matter() -> None:
+def test_failure_long_before_the_reload() -> None:
     assert judge(evidence({A45: [(0.0, AT - 1.01, "refused")]})).verdict == "ok"
 
 
 @pytest.mark.parametrize("probes", [[], None])
-def test_an_expected_address_that_was_never_asked_cannot_be_judged(probes: Any) -> None:
+def test_address_never_asked(probes: Any) -> None:
     source = evidence()
     asked = [probe for probe in source["probes"] if source["addresses"][probe[0]] != STATS]
     source["probes"] = asked if probes is None else probes
@@ -49,7 +49,7 @@ def test_an_expected_address_that_was_never_asked_cannot_be_judged(probes: Any) 
     assert found.explanation == f"in the reload of step 6, {label} was never asked"
 
 
-def test_in_a_reload_shorter_than_two_intervals_an_address_may_be_unasked() -> None:
+def test_short_reload_may_ask_nothing() -> None:
     source = evidence(reloads=[reload(until=AT + 0.03, steady=False), reload(step=7, at=AT + 0.03)])
     source["probes"] = [probe for probe in source["probes"] if not AT <= probe[2] < AT + 0.03]
     found = judge(source)
@@ -57,7 +57,7 @@ def test_in_a_reload_shorter_than_two_intervals_an_address_may_be_unasked() -> N
 
 
 @pytest.mark.parametrize(("late", "verdict"), [(0.0, "good"), (0.019, "good"), (0.021, "late")])
-def test_a_prober_that_slips_by_an_interval_is_late(late: float, verdict: str) -> None:
+def test_slipping_prober_is_late(late: float, verdict: str) -> None:
     quality = judge(evidence(late=late)).quality
     assert quality
     assert quality.model_dump() == {
@@ -80,13 +80,11 @@ def test_a_prober_that_slips_by_an_interval_is_late(late: float, verdict: str) -
         ("2.2.9", "2.2.9-2+deb11u6", False),
     ],
 )
-def test_haproxys_version_is_compared_with_the_packages(
-    said: str, package: str, same: bool
-) -> None:
+def test_version_is_compared_with_the_package(said: str, package: str, same: bool) -> None:
     assert is_same_version(said, package) is same
 
 
-def test_on_the_virtual_clock_watching_may_take_less_of_the_guest() -> None:
+def test_burden_on_the_virtual_clock() -> None:
     failures = everywhere((1.5, 3.0, "timeout"))
     assert judge(evidence(failures, burden=0.3, clock="virtual")).verdict == "outage"
     assert judge(evidence(failures, burden=0.4, clock="real")).verdict == "outage"
@@ -94,12 +92,12 @@ def test_on_the_virtual_clock_watching_may_take_less_of_the_guest() -> None:
     assert (found.verdict, found.quality and found.quality.verdict) == ("error", "heavy")
 
 
-def test_on_the_virtual_clock_the_host_cannot_keep_the_guest_from_running() -> None:
+def test_lateness_on_the_virtual_clock() -> None:
     found = judge(evidence(everywhere((1.5, 3.0, "timeout")), late=0.6, clock="virtual"))
     assert (found.verdict, found.quality and found.quality.verdict) == ("outage", "late")
 
 
-def test_where_watching_took_too_much_of_the_guest_nothing_is_said_of_haproxy() -> None:
+def test_heavy_burden_is_an_error() -> None:
     failures = everywhere((1.5, 3.0, "timeout"))
     assert judge(evidence(failures, burden=0.5)).verdict == "outage"
     found = judge(evidence(failures, burden=0.8))
@@ -107,7 +105,7 @@ def test_where_watching_took_too_much_of_the_guest_nothing_is_said_of_haproxy() 
     assert found.explanation.startswith("watching took 81% of the guest's processors")
 
 
-def test_where_the_host_kept_the_guest_from_running_nothing_is_said_of_haproxy() -> None:
+def test_starved_guest_is_an_error() -> None:
     failures = everywhere((1.5, 3.0, "timeout"))
     assert judge(evidence(failures, late=0.4)).verdict == "outage"
     found = judge(evidence(failures, late=0.6))
@@ -115,7 +113,7 @@ def test_where_the_host_kept_the_guest_from_running_nothing_is_said_of_haproxy()
     assert "one probe of a hundred was sent 0.60 s late or more" in found.explanation
 
 
-def test_a_reload_that_leaves_nothing_to_ask_is_never_ok() -> None:
+def test_nothing_to_ask_is_unasked() -> None:
     alone = reload(present=[], reported="failure")
     found = judge(
         {**evidence(reloads=[alone]), "configurations": {"with": [A43], "without": [A43]}}

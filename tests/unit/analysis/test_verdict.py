@@ -44,7 +44,7 @@ def test_an_addresss_verdict(windows: list[tuple[float, float, str]], name: str)
     assert found.reloads[0].addresses[A45].verdict == "ok"
 
 
-def test_what_a_reload_did_is_told_in_seconds_from_it() -> None:
+def test_times_are_seconds_from_the_reload() -> None:
     source = evidence({A45: [(2.0, 2.5, "reset"), (3.0, 3.3, "refused")]}, takes=0.01)
     [entry] = judge(source).reloads
     assert entry.addresses[A45].model_dump(by_alias=True) == {
@@ -67,7 +67,7 @@ def test_what_a_reload_did_is_told_in_seconds_from_it() -> None:
     assert entry.seconds == pytest.approx(4.0)
 
 
-def test_an_address_that_was_taken_away_is_reported_and_does_not_count() -> None:
+def test_removed_address_does_not_count() -> None:
     found = judge(evidence())
     gone = found.reloads[0].addresses[A43]
     assert found.verdict == "ok"
@@ -75,7 +75,7 @@ def test_an_address_that_was_taken_away_is_reported_and_does_not_count() -> None
     assert gone.failures == {"unreachable": 200}
 
 
-def test_only_what_both_configurations_bind_is_expected() -> None:
+def test_expected_is_bound_by_both() -> None:
     present = [*LABELS]
     [entry] = judge(evidence(reloads=[reload(present=present)])).reloads
     assert not entry.addresses[A43].expected
@@ -85,12 +85,12 @@ def test_only_what_both_configurations_bind_is_expected() -> None:
 
 
 @pytest.mark.parametrize("answer", [None, "something-else"])
-def test_without_a_known_answer_what_was_asked_for_last_is_in_service(answer: str | None) -> None:
+def test_unknown_answer_counts_as_last_asked(answer: str | None) -> None:
     found = judge(evidence({A44: [(2.0, 2.5, "reset")]}, answers=[(0.0, answer)]))
     assert found.verdict == "outage"
 
 
-def test_the_listeners_are_told_in_seconds_from_the_reload_and_cut_to_it() -> None:
+def test_listeners_are_cut_to_the_reload() -> None:
     source = evidence(listeners=held((0.0, 2.2, (OLD,), 4), labels=[A44]))
     [entry] = judge(source).reloads
     mine = [each.model_dump(by_alias=True) for each in entry.listeners if each.address == A44]
@@ -123,7 +123,7 @@ def test_whether_haproxys_word_was_true(
     assert judge(source).reloads[0].is_true is true
 
 
-def test_a_failure_is_true_when_both_configurations_are_the_same() -> None:
+def test_failure_over_same_configuration_is_true() -> None:
     assert judge(evidence(reloads=[reload(config="without")])).reloads[0].is_true is True
 
 
@@ -135,7 +135,7 @@ def test_a_failure_is_true_when_both_configurations_are_the_same() -> None:
         ("success", (2.0, 3.0, "refused"), False),
     ],
 )
-def test_it_is_silent_when_haproxy_reported_success_over_a_dead_address(
+def test_success_over_dead_address_is_silent(
     reported: str, window: tuple[float, float, str], silent: bool
 ) -> None:
     found = judge(evidence({A44: [window]}, reloads=[reload(reported=reported)]))
@@ -149,14 +149,14 @@ def test_a_cell_is_as_bad_as_its_worst_reload() -> None:
     assert [entry.verdict for entry in found.reloads] == ["ok", "outage", "lossy"]
 
 
-def test_in_a_storm_an_outage_is_as_long_as_it_was_and_no_dead_address() -> None:
+def test_outage_in_a_storm() -> None:
     found = judge(evidence({A44: [(1.5, 2.5, "reset")]}, reloads=storm(10, 0.3)))
     assert found.verdict == "outage"
     longest = max(entry.addresses[A44].outage_seconds for entry in found.reloads)
     assert 1.0 <= longest <= 1.04
 
 
-def test_in_a_storm_an_address_that_never_comes_back_is_down() -> None:
+def test_down_in_a_storm() -> None:
     assert judge(evidence({A44: [(1.5, 9.0, "reset")]}, reloads=storm(10, 0.3))).verdict == "down"
 
 
@@ -191,7 +191,7 @@ def test_the_gap_of_a_racing_reload_is_kept() -> None:
         ),
     ],
 )
-def test_what_a_reload_has_bound_by_its_word_has_to_answer_in_the_end(
+def test_bound_by_its_word_answers_in_the_end(
     changes: dict[str, Any], failures: dict[str, Any], verdict: str
 ) -> None:
     found = judge(evidence(failures, reloads=[reload(**changes)]))
@@ -199,7 +199,7 @@ def test_what_a_reload_has_bound_by_its_word_has_to_answer_in_the_end(
     assert found.silent == (verdict == "down")
 
 
-def test_a_configuration_is_in_service_from_its_reload_and_not_from_the_step_before() -> None:
+def test_configuration_serves_from_its_reload() -> None:
     timeline = evidence({A43: [(0.0, AT + 0.1, "refused")]}, reloads=[reload(present=[*LABELS])])
     timeline["steps"].append({"step": 6, "verb": "reload", "what": "with", "at": AT - 0.002})
     assert judge(timeline).verdict == "ok"
@@ -211,7 +211,7 @@ def ended(**changes: Any) -> dict[str, Any]:
     } | changes  # fmt: skip
 
 
-def test_that_haproxy_does_not_start_without_an_address_is_a_result() -> None:
+def test_failed_start_is_a_result() -> None:
     alert = "[ALERT] 1/1 (1) : Starting frontend x: cannot bind socket [192.168.42.43:80]"
     timeline = {
         **evidence(reloads=[], log=[(0.1, alert)]),
@@ -226,7 +226,7 @@ def test_that_haproxy_does_not_start_without_an_address_is_a_result() -> None:
     assert (found.verdict, found.ended) == ("down", "start")
 
 
-def test_haproxys_end_is_the_result_of_the_reload_before() -> None:
+def test_end_is_the_result_of_the_reload_before() -> None:
     gone = ended(step=8, is_start=False)
     found = judge({**evidence(), "ended": gone})
     assert (found.verdict, found.ended) == ("down", "later")

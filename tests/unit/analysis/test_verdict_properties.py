@@ -51,9 +51,7 @@ failing = st.fixed_dictionaries(dict.fromkeys(EXPECTED, windows))
     start=st.floats(AT, AT + 1.0),
     length=st.floats(0.101, 2.0),
 )
-def test_an_outage_is_as_long_as_it_was_to_one_interval_at_either_end(
-    interval: float, start: float, length: float
-) -> None:
+def test_outage_is_exact_to_an_interval(interval: float, start: float, length: float) -> None:
     found = judge(evidence({A45: [(start, start + length, "reset")]}, interval=interval))
     address = found.reloads[0].addresses[A45]
     assert (found.verdict, address.verdict) == ("outage", "outage")
@@ -61,7 +59,7 @@ def test_an_outage_is_as_long_as_it_was_to_one_interval_at_either_end(
 
 
 @given(failing)
-def test_the_arithmetic_holds_whatever_befalls(
+def test_sums_hold(
     failures: dict[str, list[tuple[float, float, str]]],
 ) -> None:
     source = evidence(failures, interval=0.05)
@@ -83,7 +81,7 @@ def test_the_arithmetic_holds_whatever_befalls(
 
 
 @given(failing, st.randoms(use_true_random=False))
-def test_the_order_of_addresses_and_probes_does_not_matter(
+def test_order_does_not_matter(
     failures: dict[str, list[tuple[float, float, str]]], chance: random.Random
 ) -> None:
     source = evidence(failures, interval=0.05)
@@ -99,7 +97,7 @@ def test_the_order_of_addresses_and_probes_does_not_matter(
 
 @examples(0.4)
 @given(failing)
-def test_the_same_evidence_makes_the_same_judgement_and_is_left_as_it_is(
+def test_judging_is_pure(
     failures: dict[str, list[tuple[float, float, str]]],
 ) -> None:
     source = evidence(failures, interval=0.05, listeners=held((0.0, 6.0, (OLD,))))

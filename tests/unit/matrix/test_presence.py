@@ -34,7 +34,7 @@ def load(name: str) -> Scenario:
         ("reload-storm", {**dict.fromkeys(range(3, 14), V4), 15: V4}),
     ],
 )
-def test_what_is_present_at_each_reload(name: str, expected: dict[int, list[str]]) -> None:
+def test_addresses_at_each_reload(name: str, expected: dict[int, list[str]]) -> None:
     scenario = load(name)
     found = {
         number: sorted(bind.label for bind in there.throughout)
@@ -44,7 +44,7 @@ def test_what_is_present_at_each_reload(name: str, expected: dict[int, list[str]
     assert found == {number: sorted(labels) for number, labels in expected.items()}
 
 
-def test_what_comes_back_while_a_reload_is_observed_is_there_in_the_end() -> None:
+def test_returning_address_is_there_in_the_end() -> None:
     scenario = load("address-returns")
     found = next(
         there
@@ -68,7 +68,7 @@ def test_what_comes_back_while_a_reload_is_observed_is_there_in_the_end() -> Non
         ("- wait: steady\n- remove: {what: 192.168.42.45, after: 1}", set()),
     ],
 )  # fmt: skip
-def test_what_is_taken_away_while_a_reload_is_observed_is_not_present(
+def test_address_removed_meanwhile_is_absent(
     folder: Path, after_the_reload: str, lost: set[str]
 ) -> None:
     scenario = write(folder, f"{STARTED}- reload: with\n{after_the_reload}")
@@ -76,14 +76,14 @@ def test_what_is_taken_away_while_a_reload_is_observed_is_not_present(
     assert set(V4) - labels == {f"192.168.42{end}:80" for end in lost}
 
 
-def test_what_a_later_reload_loses_an_earlier_one_had(folder: Path) -> None:
+def test_later_reload_loses_more(folder: Path) -> None:
     steps = "- reload: with\n- reload: {configuration: with, after: 1}\n"
     scenario = write(folder, f"{STARTED}{steps}- remove: {{what: 192.168.42.45, after: 1}}")
     found = presence(scenario)
     assert {*found[2].throughout} - {*found[3].throughout} == {scenario.binds[2]}
 
 
-def test_the_interface_comes_back_with_the_addresses_that_it_had(folder: Path) -> None:
+def test_interface_returns_with_its_addresses(folder: Path) -> None:
     steps = [
         "remove: 192.168.42.45", "remove: dummy0", "reload: with", "add: dummy0", "reload: with",
         "add: 192.168.42.45/24", "reload: with",
@@ -122,7 +122,7 @@ def test_a_secondary_address_that_went_with_another_can_be_added_again(folder: P
     assert V4[1] in {bind.label for bind in presence(write(folder, there + steps))[4].throughout}
 
 
-def test_a_wildcard_tied_to_the_interface_goes_with_it(folder: Path) -> None:
+def test_tied_wildcard_goes_with_the_interface(folder: Path) -> None:
     (folder / "with.cfg").write_text("frontend x\n bind *:82 interface dummy0\n bind *:83\n")
     scenario = write(folder, f"{STARTED}- remove: dummy0\n- reload: with")
     assert [bind.label for bind in presence(scenario)[3].throughout] == ["*:83", "*:81"]

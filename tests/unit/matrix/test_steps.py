@@ -18,7 +18,7 @@ from tests.factories.own_scenario import HEAD, SCENARIOS, STARTED, V4, folder, w
 __all__ = ["folder"]
 
 
-def test_times_is_the_same_as_writing_the_step_so_often(folder: Path) -> None:
+def test_times_repeats_a_step(folder: Path) -> None:
     long = "{configuration: without, after: 0.5"
     short = write(folder, f"{STARTED}- reload: {long}, times: 3}}\n- wait: reported")
     written = write(folder, STARTED + f"- reload: {long}}}\n" * 3 + "- wait: {until: reported}")
@@ -126,7 +126,7 @@ RELOADED = "start: with; reload: {configuration: with, times: 3}"
         ("mend: with.http", "step 1: mend: 'with.http' is not broken (broken: nothing)"),
     ],
 )  # fmt: skip
-def test_a_mistake_names_the_file_and_the_step(folder: Path, steps: str, sentence: str) -> None:
+def test_mistake_names_file_and_step(folder: Path, steps: str, sentence: str) -> None:
     with pytest.raises(UserError) as caught:
         write(folder, HEAD + "".join(f"- {step}\n" for step in steps.split("; ")))
     assert str(caught.value).startswith(f"{folder / 'scenario.yml'}: steps: {sentence}")
@@ -175,9 +175,7 @@ RACING = "{after: racing}"
         ),
     ],
 )
-def test_a_step_races_only_with_a_reload_whose_length_is_known(
-    folder: Path, steps: str, sentence: str
-) -> None:
+def test_racing_needs_a_known_length(folder: Path, steps: str, sentence: str) -> None:
     with pytest.raises(UserError) as caught:
         write(folder, HEAD + "".join(f"- {step}\n" for step in steps.split("; ")))
     assert str(caught.value).startswith(f"{folder / 'scenario.yml'}: steps: {sentence}")
@@ -193,7 +191,7 @@ def test_a_step_races_only_with_a_reload_whose_length_is_known(
         f"check: {{after: 0}}; check: {RACING}; check: {{after: 1}}",
     ],
 )
-def test_a_step_may_race_with_a_reload_after_one_that_was_observed(folder: Path, race: str) -> None:
+def test_racing_after_an_observed_reload(folder: Path, race: str) -> None:
     story = f"reload: with; reload: with; {race}; reload: with"
     scenario = write(folder, STARTED + "".join(f"- {step}\n" for step in story.split("; ")))
     racing = [step for step in scenario.steps if step.after == "racing"]
@@ -260,7 +258,7 @@ def content(steps: list[object]) -> str:
 
 
 @given(STEPS)
-def test_steps_are_refused_in_a_sentence_if_at_all(shared: Path, steps: list[object]) -> None:
+def test_any_steps_are_read_or_refused(shared: Path, steps: list[object]) -> None:
     refusal = None
     try:
         write(shared, content(steps))
@@ -270,7 +268,7 @@ def test_steps_are_refused_in_a_sentence_if_at_all(shared: Path, steps: list[obj
 
 
 @given(st.lists(SENSIBLE, max_size=6))
-def test_a_story_that_makes_sense_is_never_refused(shared: Path, parts: list[list[object]]) -> None:
+def test_sensible_story_is_read(shared: Path, parts: list[list[object]]) -> None:
     story = [{"start": "with"}, *(step for part in parts for step in part), {"reload": "with"}]
     scenario = write(shared, content(story))
     reloads = [n for n, step in enumerate(scenario.steps, 1) if isinstance(step, Reload)]
