@@ -14,7 +14,8 @@ Behaviour = Callable[[socket.socket], None]
 HEAD = b"HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\n\r\n"
 
 
-def _reset(connection: socket.socket) -> None:
+def reset_at_end(connection: socket.socket) -> None:
+    """Have the end of a connection be a reset."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
@@ -39,7 +40,7 @@ BEHAVIOURS: dict[str, Behaviour] = {
     "answers late": _late,
     "answers in parts": _in_parts,
     "answers and stays": _and_stays,
-    "resets": _reset,
+    "resets": reset_at_end,
     "closes": lambda _connection: None,
     "answers 503": lambda c: c.sendall(b"HTTP/1.0 503 No\r\n\r\nOK - with\n"),
     "answers another": lambda c: c.sendall(HEAD + b"It works!"),
