@@ -35,12 +35,15 @@ command = partial(task, auto_shortflags=False)
 """Invoke would give flags one letter each, which may change with every new flag."""
 
 
-@command(iterable=[*NAMES, "seed", "file", "env"], optional=["failed"], help={
+@command(iterable=[*NAMES, "seed", "client", "file", "env"], optional=["failed"], help={
     **SELECT,
     "repeat": "Measurements of each cell, with the seeds from 0 on (1 is the default).",
     "seed": SEED,
     "clock": CLOCK,
     "probe_interval": "Time between two probes of an address, such as 20ms (the default) or 0.05s.",
+    "client": "Clients beside the prober: keep-alive or sessions, with a number of connections per "
+    "address as in sessions=4, or tls (repeatable).",
+    "load": "A load of fresh connections beside the prober, such as 500/s.",
     "jobs": "Guests at once; 0, the default: as many as this host has room for.",
     "time_limit": "End in order after such a time: 90s, 45m, 1h30m; --resume measures the rest.",
     "keep": "Guests to keep afterwards: never, failed (those with a cell that could not be "
@@ -68,13 +71,13 @@ command = partial(task, auto_shortflags=False)
 def matrix(
     c: Context, kernel: Sequence[str], haproxy: Sequence[str], upgrade_to: Sequence[str],
     setting: Sequence[str], scenario: Sequence[str], method: Sequence[str], only: Sequence[str],
-    skip: Sequence[str],
-    seed: Sequence[str], file: Sequence[str], env: Sequence[str],
+    skip: Sequence[str], seed: Sequence[str], client: Sequence[str], file: Sequence[str],
+    env: Sequence[str],
     matrix: str = "default", repeat: str = "", clock: str = "auto", probe_interval: str = "",
-    jobs: str = "0", time_limit: str = "", keep: str = "never", resume: bool = False,
-    failed: str = "", expect: str = "", config: str = "", after: str = "", host: str = "",
-    advise: bool = True, table_format: str = "plain", dry_run: bool = False, quiet: bool = False,
-    verbose: bool = False,
+    load: str = "", jobs: str = "0", time_limit: str = "", keep: str = "never",
+    resume: bool = False, failed: str = "", expect: str = "", config: str = "", after: str = "",
+    host: str = "", advise: bool = True, table_format: str = "plain", dry_run: bool = False,
+    quiet: bool = False, verbose: bool = False,
 ) -> None:  # fmt: skip
     """Measure a reload in every selected cell; print tables and findings, write results/RUN.
 
@@ -92,9 +95,10 @@ def matrix(
             Wanted(kernel, haproxy, setting, scenario, method, only, skip, upgrade_to),
             Flags(
                 matrix=matrix, repeat=repeat, seed=seed, clock=clock,
-                probe_interval=probe_interval, jobs=jobs, time_limit=time_limit, keep=keep,
-                resume=resume, failed=failed, expect=expect, config=config, after=after, file=file,
-                env=env, advise=advise, host=host, table_format=table_format,
+                probe_interval=probe_interval, client=client, load=load, jobs=jobs,
+                time_limit=time_limit, keep=keep, resume=resume, failed=failed, expect=expect,
+                config=config, after=after, file=file, env=env, advise=advise, host=host,
+                table_format=table_format,
             ),
             is_dry=dry_run or c.config.run.dry,
         )  # fmt: skip

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from hatester.analysis.outcomes import OUTCOMES
 from hatester.guests.host import CLOCKS
+from hatester.matrix.clients import read_clients
 from hatester.matrix.plan import Wanted
 from hatester.runner.run import Keep, RunOptions
 from hatester.runner.start_or_resume import NewRun
@@ -22,6 +23,7 @@ from hatester.util.validation import require
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _WHOLE = re.compile("[0-9]{1,9}")
 _SECONDS = re.compile(r"(?P<number>[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?P<unit>ms|s|)")
+_RATE = re.compile(r"(?P<number>[0-9]{1,9})/s")
 _UNITS = {"w": 604800, "d": 86400, "h": 3600, "m": 60, "s": 1}
 _FOR_EVER = 100 * 365 * 86400
 """Seconds. setitimer(2) takes more, but Python does not."""
@@ -43,6 +45,8 @@ class Flags:
     seed: Sequence[str] = ()
     clock: str = "auto"
     probe_interval: str = ""
+    client: Sequence[str] = ()
+    load: str = ""
     jobs: str = "0"
     time_limit: str = ""
     keep: str = "never"
@@ -69,6 +73,7 @@ class Flags:
             interval("--probe-interval", self.probe_interval),
             own_,
             wanted if self.config else Wanted(),
+            clients=clients(self.client, self.load),
         )
 
     @property
@@ -195,6 +200,25 @@ def interval(flag: str, text: str) -> float | None:
             f"{flag}: {quoted(text)} is not a time from 5ms to 1s, such as 20ms or 0.05s."
         )
     return seconds
+
+
+def clients(given: Sequence[str], load: str) -> tuple[str, ...]:
+    """Return the words of --client, and that of --load, which is written as `500/s`.
+
+    Raises UserError for clients that do not exist, and for a load that is not a rate.
+    """
+    pressed: tuple[str, ...] = ()
+    if load:
+        if not (rate := _RATE.fullmatch(load)):
+            raise UserError(f"--load: {quoted(load)} is not a rate such as 500/s.")
+        pressed = (f"load={rate['number']}",)
+    beside = tuple(dict.fromkeys(given))
+    for flag, words in (("--client", beside), ("--load", pressed)):
+        try:
+            read_clients(words)
+        except ValueError as error:
+            raise UserError(f"{flag}: {str(error).rstrip('.')}.") from error
+    return beside + pressed
 
 
 def duration(flag: str, text: str) -> float | None:

@@ -83,6 +83,10 @@ class RunOrigin(Model):
         description="The values of --haproxy for builds that matrix/haproxy.yml does not declare, "
         "by their names.",
     )
+    clients: tuple[str, ...] = Field(
+        default=(),
+        description="The clients of --client beside the prober, and load=RATE for that of --load.",
+    )
     captured: str | None = Field(
         default=None,
         description="The captured host that the guests are to be like, by its name in "

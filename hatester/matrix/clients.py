@@ -13,8 +13,8 @@ from hatester.matrix.binds import Configuration, Place, parse_bind, parse_binds
 from hatester.matrix.haproxy_config import parse
 from hatester.matrix.surroundings import environment
 from hatester.util.errors import UserError
-from hatester.util.text import counted
-from hatester.util.validation import Declaration, require
+from hatester.util.text import choices, counted, quoted
+from hatester.util.validation import Declaration, require, sentence
 
 MOST_PER_ADDRESS = 400.0
 """Fresh connections a second to an address: those of a minute, which Linux remembers, have to fit
@@ -96,7 +96,25 @@ class Clients(Declaration):
         return self.model_copy(update={name: getattr(more, name) for name in more.model_fields_set})
 
 
-KINDS = tuple(field.alias or name for name, field in Clients.model_fields.items())
+NUMBERS = {"keep-alive": "connections", "sessions": "connections", "tls": None, "load": "rate"}
+"""The kinds that can be asked for by a word, and what a number after it means: `sessions=4`."""
+
+
+def read_clients(words: Iterable[str]) -> Clients:
+    """Return the clients of words such as `keep-alive` and `sessions=4`.
+
+    Raises ValueError for anything else.
+    """
+    content: dict[str, object] = {}
+    for word in words:
+        kind, sign, number = word.partition("=")
+        if kind not in NUMBERS or (sign and not NUMBERS[kind]):
+            raise ValueError(f"there is no {quoted(word)}{choices(kind, [*NUMBERS])}")
+        content[kind] = {NUMBERS[kind]: number} if sign else ""
+    try:
+        return Clients.model_validate(content)
+    except pydantic.ValidationError as error:
+        raise ValueError(sentence(error)) from error
 
 
 def modes(configuration: Configuration) -> dict[str, str]:

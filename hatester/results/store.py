@@ -244,6 +244,9 @@ class Results:
             words += [flag, described.get(flag, {}).get(name, name)]
         if interval := self.run.probe_interval:
             words += ["--probe-interval", f"{interval:g}s"]
+        for client in self.run.clients:
+            rate = client.removeprefix("load=")
+            words += ["--client", client] if rate == client else ["--load", f"{rate}/s"]
         words += ["--seed", str(cell.seed), "--clock", cell.clock or self.run.clock]
         return shlex.join(words)
 

@@ -20,6 +20,7 @@ from hatester.guests import host, machines
 from hatester.guests.checkpoint import Starter
 from hatester.guests.guest import Guest
 from hatester.guests.vagrant import Vagrant
+from hatester.matrix.clients import read_clients
 from hatester.matrix.plan import Plan, Task
 from hatester.results.store import Results
 from hatester.runner.cell import not_measured, run_cell
@@ -249,6 +250,7 @@ class Run:
             seed=self.results.seed(repetition),
             probe_interval=self.results.run.probe_interval,
             upgrade_to=self.plan.matrix.builds[cell.build].upgrade_to or "",
+            clients=read_clients(self.results.run.clients),
         )
         steps = order.scenario.steps
 

@@ -51,9 +51,11 @@ class NewRun:
     """A run that is to begin.
 
     Each cell is measured with each of the `seeds`, on a `clock` of `host.CLOCKS`. An address is
-    probed every `probe_interval` seconds; None: as the scenario has it. The scenarios are made from
-    an `own` configuration, if there is one; `wanted` then selects from the cells. `captured` is the
-    name of the host that guests are to be like, and `differs` lists the differences.
+    probed every `probe_interval` seconds; None: as the scenario has it. `clients` are words for
+    those that are added to a scenario's own (`hatester.matrix.clients.read_clients`). The scenarios
+    are made from an `own` configuration, if there is one; `wanted` then selects from the cells.
+    `captured` is the name of the host that guests are to be like, and `differs` lists the
+    differences.
     """
 
     seeds: tuple[int, ...] = (0,)
@@ -63,6 +65,7 @@ class NewRun:
     wanted: Wanted = field(default_factory=Wanted)
     captured: str = ""
     differs: tuple[str, ...] = ()
+    clients: tuple[str, ...] = ()
 
 
 class Choice(NamedTuple):
@@ -197,6 +200,7 @@ def _begin(
 def _origin(plan: Plan, new: NewRun, surveyed: Surveyed | None) -> RunOrigin:
     """Return what `run.json` needs so that the run can be resumed and explained."""
     return RunOrigin(
+        clients=new.clients,
         kernels=dict(plan.matrix.described_kernels),
         builds=dict(plan.matrix.described_builds),
         captured=new.captured or None,
