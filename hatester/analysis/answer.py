@@ -10,9 +10,9 @@ from hatester.analysis.groups import builds_of, group_cells, join_builds
 from hatester.analysis.model import CellResult
 from hatester.analysis.notes import predicates
 from hatester.analysis.outcomes import (
-    failure_kinds,
     hit_labels,
     longest_outage,
+    losses,
     outcome,
     worst,
 )
@@ -172,7 +172,7 @@ def _costs_of(gravest: str, cells: Sequence[CellResult]) -> str:
         return f"nothing is left to ask, and the reload {became}"
     hit = _hit(cells)
     if gravest == "lossy":
-        lost = max(failure_kinds(cell).total() for cell in cells)
+        lost = max(losses(cell).total() for cell in cells)
         return f"costs {hit} {counted(lost, 'connection')}"
     if gravest == "outage":
         return f"costs {hit} {max(map(longest_outage, cells)):.1f} s"

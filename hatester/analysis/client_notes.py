@@ -12,22 +12,22 @@ from typing import TYPE_CHECKING
 from hatester.util.text import counted, listed, spread, were
 
 if TYPE_CHECKING:
-    from hatester.analysis.client_effects import Requests, SessionFates
+    from hatester.analysis.client_effects import ClientEffect, Requests, SessionFates
     from hatester.analysis.model import CellResult, ReloadResult
 
 LATE_SECONDS = 1.0
 """An answer to a sparse client that took longer is worth a word."""
-NOUNS = {
-    "keep-alive": "request on kept connections",
-    "tls": "connection by TLS",
-    "load": "connection under load",
-    "sparse": "sparse connection",
+_NOUNS = {
+    "keep-alive": ("request", "on kept connections"),
+    "tls": ("connection", "by TLS"),
+    "load": ("connection", "of the load"),
+    "sparse": ("sparse connection", ""),
 }
 
 
 def kinds(cell: CellResult) -> tuple[str, ...]:
     """Return the kinds of clients that have a note in a table, and why."""
-    found = [kind for kind in NOUNS if lost(cell.reloads, kind)]
+    found = [kind for kind in _NOUNS if lost(cell.reloads, kind)]
     if any(each.cut for reload in cell.reloads for each in _sessions(reload)):
         found.append("cut")
     if latest(cell) > LATE_SECONDS:
@@ -89,9 +89,32 @@ def _cut(reload: ReloadResult) -> str:
     return f"{cut} of {counted(older, 'session')} cut after {_range(times, 1)} s"
 
 
+def fate(effect: ClientEffect) -> str:
+    """Return what a reload did to the clients of one kind of an address, as a few words."""
+    if effect.kind == "sessions":
+        if not effect.cut or effect.first is None or effect.last is None:
+            return f"all alive for {effect.watched:.1f} s"
+        how = {"closed": effect.closed, "reset": effect.reset, "silent": effect.silent}
+        ends = listed(f"{count} {name}" for name, count in how.items() if count)
+        return f"{ends} after {_range([effect.first, effect.last], 1)} s"
+    said = [f"{count} {how}" for how, count in effect.failures.items()]
+    if effect.kind == "keep-alive":
+        said += [f"{effect.closing} closed with the answer"] * bool(effect.closing)
+        said += [f"{effect.idle_ends} closed while idle"] * bool(effect.idle_ends)
+    elif effect.kind == "tls":
+        said += [
+            f"{each.name} from {each.first:+.2f} s to {each.last:+.2f} s"
+            for each in effect.certificates
+        ]
+        said += [f"sessions {effect.resumption}"] * bool(effect.resumption)
+    if effect.slowest is not None:
+        said.append(f"the slowest answer took {effect.slowest:.3f} s")
+    return ", ".join(said)
+
+
 def describe(reloads: Sequence[ReloadResult], names: Mapping[str, str]) -> list[str]:
     """Return the clauses of an explanation; `names` has short names of addresses, by label."""
-    said = [clause for kind in NOUNS if (clause := _lost(reloads, kind, names))]
+    said = [clause for kind in _NOUNS if (clause := _lost(reloads, kind, names))]
     said += _held(reloads)
     said += _shown(reloads)
     slowest = max(
@@ -107,17 +130,19 @@ def _lost(reloads: Sequence[ReloadResult], kind: str, names: Mapping[str, str]) 
     if not made:
         return ""
     found = lost(reloads, kind)
+    noun, which = _NOUNS[kind]
+    every = f"{counted(made, noun)} {which}".rstrip()
     if not found:
         ends = sum(getattr(each, "idle_ends", 0) for r in reloads for each in requests(r, kind))
         harmless = f", and {counted(ends, 'idle one')} {were(ends)} closed" if ends else ""
-        return f"{counted(made, NOUNS[kind])} {were(made)} answered{harmless}"
+        return f"{every} {were(made)} answered{harmless}"
     hit = sum(bool(lost([reload], kind)) for reload in reloads)
     labels = dict.fromkeys(
         each.address for reload in reloads for each in requests(reload, kind) if each.failures
     )
     where = listed(names.get(label, label) for label in labels)
     return (
-        f"{found.total()} of {counted(made, NOUNS[kind])} {were(found.total())} lost "
+        f"{found.total()} of {every} {were(found.total())} lost "
         f"({listed(f'{count} {how}' for how, count in found.most_common())}) to {where}, "
         f"in {hit} of {counted(len(reloads), 'reload')}"
     )

@@ -153,7 +153,8 @@ def _fates(
 ) -> SessionFates | None:
     """Return what became of the sessions that were older than a reload, if there were any."""
     following = [each.at for each in timeline.reloads if each.at > reload.at]
-    end = min(following, default=max((each.ended for each in sessions), default=reload.until))
+    last = max((each.ended for each in timeline.clients.sessions), default=0.0)
+    end = min(following, default=max(last, reload.until))
     older = [
         each
         for each in sessions

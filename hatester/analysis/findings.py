@@ -21,6 +21,7 @@ from hatester.analysis.outcomes import (
     hit_addresses,
     lines,
     longest_outage,
+    losses,
     measured,
     short_names,
     title_builds,
@@ -159,7 +160,7 @@ def _harm(fate: str, typical: Sequence[CellResult], form: int) -> str:
     """Return what builds do to connections; the verb has the form 0 for one build, else 1."""
     if fate in UNHARMED:
         lose = ("loses", "lose")[form]
-        lost = [failure_kinds(cell).total() for cell in _lossy(fate, typical)]
+        lost = [losses(cell).total() for cell in _lossy(fate, typical)]
         if not lost:
             return f"{lose} nothing"
         most = f"{max(lost)} at most" if max(lost) > 1 else "one each"

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from hatester.analysis import client_notes
 from hatester.util.text import counted, listed, spread
 
 if TYPE_CHECKING:
@@ -18,13 +19,14 @@ _WHOLE, _HALF = 0.95, (0.45, 0.55)
 
 
 def kinds(cell: CellResult) -> tuple[str, ...]:
-    """Return which of `stale`, `slow` and `left` stand beside a cell's verdict."""
+    """Return what stands beside a verdict: `stale`, `slow`, `left`, or a word on clients."""
     found = {
         "stale": any(each.stale for each in cell.reloads),
         "slow": any(each.slow for each in cell.reloads),
         "left": bool(workers_left(cell.reloads)),
     }
-    return tuple(name for name, is_so in found.items() if is_so)
+    said = (name for name, is_so in found.items() if is_so)
+    return (*said, *client_notes.kinds(cell))
 
 
 def notes(cells: Sequence[CellResult]) -> list[str]:
@@ -36,10 +38,12 @@ def notes(cells: Sequence[CellResult]) -> list[str]:
         elif kind == "slow":
             most = [slowest(cell) for cell in cells]
             said.append(f"slow {spread(f'{min(most):.1f}', f'{max(most):.1f}', '-')} s")
-        else:
+        elif kind == "left":
             counts = [len(workers_left(cell.reloads)) for cell in cells]
             workers = "worker" if max(counts) == 1 else "workers"
             said.append(f"{spread(str(min(counts)), str(max(counts)), '-')} old {workers} left")
+        else:
+            said.append(client_notes.note(kind, cells))
     return said
 
 
@@ -96,7 +100,12 @@ def workers_left(reloads: Sequence[ReloadResult]) -> list[OldWorker]:
 
 def describe(reloads: Sequence[ReloadResult], names: Mapping[str, str]) -> list[str]:
     """Return the clauses of an explanation; `names` has short names of addresses, by label."""
-    return [*_stale(reloads, names), *_slow(reloads, names), *_left(reloads)]
+    return [
+        *_stale(reloads, names),
+        *_slow(reloads, names),
+        *_left(reloads),
+        *client_notes.describe(reloads, names),
+    ]
 
 
 def _stale(reloads: Sequence[ReloadResult], names: Mapping[str, str]) -> list[str]:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from hatester.analysis.client_notes import lost
 from hatester.analysis.notes import kinds, notes, share_words
 from hatester.util.text import spread
 
@@ -88,8 +89,7 @@ def order_by_harm(cells: Iterable[CellResult]) -> list[list[CellResult]]:
 
 
 def _harm(cell: CellResult) -> tuple[int, float, int]:
-    lost = failure_kinds(cell).total()
-    return OUTCOMES.index(outcome(cell)), longest_outage(cell), lost
+    return OUTCOMES.index(outcome(cell)), longest_outage(cell), losses(cell).total()
 
 
 def worst_reload(reloads: Sequence[ReloadResult]) -> ReloadResult:
@@ -148,7 +148,7 @@ def _summary(cell: CellResult) -> _Summary:
         cell.verdict,
         bool(cell.silent),
         _asked(cell),
-        frozenset(failure_kinds(cell)),
+        frozenset(losses(cell)),
         _end(cell),
         kinds(cell),
         hit_addresses(cell),
@@ -230,18 +230,23 @@ def failure_kinds(cell: CellResult) -> Counter[str]:
     return kinds
 
 
+def losses(cell: CellResult) -> Counter[str]:
+    """Return the same as `failure_kinds`, with what clients lost where nothing worse was hit."""
+    return failure_kinds(cell) + (lost(cell.reloads) if cell.verdict == "lossy" else Counter())
+
+
 def _line(summary: _Summary, cells: Sequence[CellResult]) -> str:
     words = [summary.verdict]
     if summary.verdict == "lossy":
-        lost = [failure_kinds(cell).total() for cell in cells]
-        words.append(spread(str(min(lost)), str(max(lost)), "-"))
+        counts = [losses(cell).total() for cell in cells]
+        words.append(spread(str(min(counts)), str(max(counts)), "-"))
     elif summary.verdict == "outage":
         longest = [longest_outage(cell) for cell in cells]
         low, high = f"{min(longest):.1f}", f"{max(longest):.1f}"
         words.append(f"{spread(low, high, '-')} s")
     if summary.verdict in ("outage", "down"):
         words.append(share_words(map(failed_share, cells)))
-    kinds: Counter[str] = sum(map(failure_kinds, cells), Counter())
+    kinds: Counter[str] = sum(map(losses, cells), Counter())
     if kinds:
         words.append("+".join(kind for kind, _ in kinds.most_common()))
     said = [summary.end, *notes(cells), *["silent"] * summary.is_silent, *summary.asked]

@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 import jinja2
 
+from hatester.analysis.client_notes import fate
 from hatester.analysis.compare import Against
 from hatester.analysis.effects import OldWorker, ReloadLatency
 from hatester.analysis.expectation import Expectation
@@ -125,6 +126,7 @@ def _environment() -> jinja2.Environment:
         "worker": _worker,
         "quality": _quality,
         "checked": _checked_addresses,
+        "fate": fate,
         "rows": _rows,
     }
     environment.globals |= {"worst": worst, "lines": lines, "glossary": GLOSSARY}

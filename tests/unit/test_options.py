@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hatester.options import again, count, duration, interval, seeds, step
+from hatester.options import again, clients, count, duration, interval, seeds, step
 from hatester.util.errors import UserError
 
 
@@ -133,3 +133,25 @@ def test_any_other_text_is_a_duration_or_a_mistake_of_the_user(text: str) -> Non
     except UserError:
         return
     assert seconds is None if text == "" else seconds is not None and seconds >= 0
+
+
+def test_clients_and_a_load_are_words() -> None:
+    assert clients(["keep-alive", "sessions=4", "keep-alive"], "500/s") == (
+        "keep-alive", "sessions=4", "load=500",
+    )  # fmt: skip
+    assert clients([], "") == ()
+
+
+@pytest.mark.parametrize(
+    ("given_", "load", "sentence"),
+    [
+        (["x"], "", "--client: there is no 'x'"),
+        (["sessions=0"], "", "--client: sessions: connections: expected at least 1, got '0'."),
+        ([], "500", "--load: '500' is not a rate such as 500/s."),
+        ([], "0/s", "--load: load: rate: expected more than 0"),
+    ],
+)
+def test_other_clients_are_named(given_: list[str], load: str, sentence: str) -> None:
+    with pytest.raises(UserError) as caught:
+        clients(given_, load)
+    assert str(caught.value).startswith(sentence)

@@ -160,3 +160,21 @@ def test_noise_is_not_a_query(noise: bytes) -> None:
     for text in (noise, HEADER + noise):
         response = resolve(text)
         assert response is None or response[:2] == text[:2]
+
+
+WEBSOCKET = b"GET /chat HTTP/1.1\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+
+
+@given(st.lists(st.tuples(st.binary(min_size=4, max_size=4), st.binary(max_size=125)), max_size=4))
+def test_websocket_gets_each_text_back(messages: list[tuple[bytes, bytes]]) -> None:
+    server = talk()
+    assert b"".join(server.hear(bytes([byte])) for byte in WEBSOCKET).endswith(
+        # The example of RFC 6455, section 1.3.
+        b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
+    )
+    for mask, text in messages:
+        masked = bytes(byte ^ mask[place % 4] for place, byte in enumerate(text))
+        frame = bytes([0x81, 0x80 | len(text)]) + mask + masked
+        heard = b"".join(server.hear(bytes([byte])) for byte in frame)
+        assert heard == bytes([0x81, len(text)]) + text
+    assert not server.is_over

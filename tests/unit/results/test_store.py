@@ -184,6 +184,15 @@ def test_what_is_left_is_what_was_planned_and_is_not_there(tmp_path: Path) -> No
         assert command.endswith(f" --probe-interval 0.05s --seed {cell.seed} --clock {clock}")
 
 
+def test_clients_of_flags_are_there_when_it_is_measured_again(tmp_path: Path) -> None:
+    origin = RunOrigin(clients=("sessions=4", "load=500"))
+    results = begin(tmp_path, {}, [CELL], origin=origin)
+    results.add(not_measured(CELL, 1, "no image"))
+    found = find(tmp_path, "latest")
+    assert found.run.clients == origin.clients
+    assert " --client sessions=4 --load 500/s " in found.command(found.cells[0])
+
+
 def test_a_kernel_that_no_file_declares_is_measured_again_by_what_led_to_it(tmp_path: Path) -> None:
     results = begin(tmp_path, {}, [CELL], origin=RunOrigin(kernels={CELL.kernel: "trixie:6.16.*"}))
     results.add(not_measured(CELL, 1, "no image"))
