@@ -75,7 +75,7 @@ def test_an_honest_account_is_accepted() -> None:
     [
         ({"idle_ends": (IdleEnd(1, 1.5, None),)}, "asked other addresses by keep-alive"),
         ({"sparse": (Probe(0, 2.0, 2.0, 2.1, "ok", None, None),)}, "other addresses by sparse"),
-        ({"load": (Probe(2, 2.0, 2.0, 2.1, "ok", None, None),)}, "asked an unknown address by load"),
+        ({"load": (Probe(2, 2.0, 2.0, 2.1, "ok", None, None),)}, "an unknown address by load"),
         ({"load": (Probe(1, 2.0, 1.9, 2.1, "ok", None, None),)}, "due at 2 s, sent at 1.9 s"),
         ({"sessions": (Session(0, 2.0, 1.0, "alive", None, 1),)}, "a session from 2 s to 1 s"),
         (
