@@ -59,7 +59,8 @@ def predicates(cells: Sequence[CellResult]) -> dict[str, tuple[str, str]]:
             what = f"answers to {max(map(slowest, hit)):.1f} s"
             found[kind] = (f"slows {what}", f"slow {what}")
         else:
-            what = counted(max(len(workers_left(cell.reloads)) for cell in hit), "old worker")
+            count = max(len(workers_left(cell.reloads)) for cell in hit)
+            what = counted(count, "old worker")
             found[kind] = (f"leaves {what}", f"leave {what}")
     return found
 

@@ -23,7 +23,7 @@ MEANINGS = {
     "ok": "no connection was lost",
     "unasked": "no address was left that should have answered",
     "lossy": "single connections were lost, each between two that were answered",
-    "outage": "a stretch of time without an answer, then well again",
+    "outage": "a stretch of time in which all connections failed, or a share; then well again",
     "down": "an address was still dead when the observation ended",
     "silent": "down, and HAProxy had reported success",
     "error": "could not be measured, which says nothing about HAProxy",
@@ -35,7 +35,9 @@ MISSING = "missing"
 """Stands where an outcome would, for a cell that was planned and is not measured (yet)."""
 SEVERITY = tuple(name for name in OUTCOMES if name != "silent")
 """The verdicts on a reload, the worst last."""
-COLOURS = {"ok": 2, "unasked": 6, "lossy": 3, "outage": 1, "down": 1, "silent": 5, "error": 8}
+COLOURS = {
+    "ok": 2, "noted": 3, "unasked": 6, "lossy": 3, "outage": 1, "down": 1, "silent": 5, "error": 8,
+}  # fmt: skip
 """Of a terminal's sixteen (console_codes(4)): green, cyan, yellow, red, magenta, grey."""
 LEGEND = (
     "~ the prober was late: more than one interval, for one connection of a hundred; "
@@ -70,6 +72,12 @@ def measured(cells: Iterable[CellResult]) -> list[CellResult]:
 def worst(cells: Iterable[CellResult]) -> str:
     """Return the worst outcome of several cells; `error` only where none was measured."""
     return max(map(outcome, cells), key=("error", *OUTCOMES).index)
+
+
+def find_tint(cells: Sequence[CellResult]) -> str:
+    """Return the name of the colour for cells: the worst outcome, or `noted` beside an `ok`."""
+    found = worst(cells)
+    return "noted" if found == "ok" and any(map(kinds, cells)) else found
 
 
 def order_by_harm(cells: Iterable[CellResult]) -> list[list[CellResult]]:

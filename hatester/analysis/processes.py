@@ -36,8 +36,9 @@ def old_workers(timeline: Timeline, reload: Reload) -> tuple[OldWorker, ...]:
 
 def master_use(timeline: Timeline, reload: Reload) -> ProcessUse | None:
     """Return what the master used when a reload's observation ended."""
-    masters = (each for each in timeline.processes if each.kind == "master")
-    return next((_use(timeline, each, reload.until) for each in masters), None)
+    masters = [each for each in timeline.processes if each.kind == "master"]
+    there = (each for each in masters if _lasts(timeline, each, reload.until))
+    return next((_use(timeline, each, reload.until) for each in there), None)
 
 
 def _lasts(timeline: Timeline, process: Process, until: float) -> bool:

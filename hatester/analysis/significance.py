@@ -18,6 +18,10 @@ behind them decide:
   4 against 5 are not. Where there are so few, a quarter of the shorter length must be exceeded as
   well: emulated guests on a busy host vary by as much.
 
+- **Notes** beside the verdict (slow or stale answers, old workers that are left), where all else is
+  the same. A cell got worse when the later run has a note that none of the earlier run's
+  repetitions has, and better when the earlier run has one that none of the later run's has.
+
 An outage that is not longer than that uncertainty shows only that a few connections were lost, and
 is compared as `lossy`.
 
@@ -32,6 +36,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hatester.analysis.model import CellResult
+from hatester.analysis.notes import kinds
 from hatester.analysis.outcomes import OUTCOMES, outcome
 
 RARELY = 100
@@ -59,6 +64,16 @@ def trend(before: Sequence[CellResult], after: Sequence[CellResult]) -> int:
 
     Both are its repetitions in a run, those that were measured; at least one each.
     """
+    return _trend_of_losses(before, after) or _has_more(before, after) - _has_more(after, before)
+
+
+def _has_more(few: Sequence[CellResult], many: Sequence[CellResult]) -> bool:
+    """Return whether `many` has a note beside a verdict that `few` does not have."""
+    known, found = ({kind for cell in each for kind in kinds(cell)} for each in (few, many))
+    return bool(found - known)
+
+
+def _trend_of_losses(before: Sequence[CellResult], after: Sequence[CellResult]) -> int:
     uncertainty = _uncertainty(before) + _uncertainty(after)
     earlier = [_shown(cell, uncertainty) for cell in before]
     later = [_shown(cell, uncertainty) for cell in after]

@@ -26,12 +26,12 @@ from hatester.analysis.outcomes import (
     MEANINGS,
     MISSING,
     by_reason,
+    find_tint,
     is_late,
     lines,
     order_by_harm,
     outcome,
     title_builds,
-    worst,
 )
 from hatester.matrix.plan import cell_of
 from hatester.report import junit, markdown
@@ -129,7 +129,7 @@ def _environment() -> jinja2.Environment:
         "fate": fate,
         "rows": _rows,
     }
-    environment.globals |= {"worst": worst, "lines": lines, "glossary": GLOSSARY}
+    environment.globals |= {"tint": find_tint, "lines": lines, "glossary": GLOSSARY}
     return environment
 
 
@@ -221,7 +221,6 @@ class Story:
     """
 
     entry: CellResult
-    outcome: str
     command: str
     drawing: str | None
     beginning: float | None
@@ -237,7 +236,6 @@ def _story(results: Results, entry: CellResult) -> Story:
     drawing, beginning, trouble = _draw(results, entry)
     return Story(
         entry=entry,
-        outcome=outcome(entry),
         command=results.command(entry),
         drawing=drawing,
         beginning=beginning,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from tabulate import multiline_formats, tabulate
 
 from hatester.analysis.model import CellResult
-from hatester.analysis.outcomes import COLOURS, LEGEND, is_late, lines, title_builds, worst
+from hatester.analysis.outcomes import COLOURS, LEGEND, find_tint, is_late, lines, title_builds
 from hatester.analysis.run import RunResult
 from hatester.matrix.plan import Cell
 from hatester.util.text import counted, for_markdown, printable
@@ -111,9 +111,9 @@ def _escape(table_format: str) -> Callable[[str], str]:
     return for_markdown if table_format in _MARKDOWN else printable
 
 
-def _colour(text: str, repetitions: Iterable[CellResult]) -> str:
+def _colour(text: str, repetitions: Sequence[CellResult]) -> str:
     """Return text in the colour of the worst outcome, for a terminal (console_codes(4))."""
-    code = f"38;5;{COLOURS[worst(repetitions)]}"
+    code = f"38;5;{COLOURS[find_tint(repetitions)]}"
     return "\n".join(f"\x1b[{code}m{line}\x1b[0m" for line in text.split("\n"))
 
 

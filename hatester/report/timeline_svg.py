@@ -207,6 +207,8 @@ class _Drawing:
         frame.set("class", "cause")
         when = self._describe_time(at + cause.start, at + cause.end)
         holders = listed(cause.owners) or "nobody"
+        if cause.dormant:
+            holders += f" (out of LISTEN: {listed(cause.dormant)})"
         _add(frame, "title", f"a cause of the verdict: held by {holders}, {when}")
         self.legend["cause"] = "cause of the verdict"
 

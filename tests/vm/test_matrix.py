@@ -195,6 +195,21 @@ def test_an_address_that_returns_is_served_or_its_loss_is_told(cells: dict[str, 
     assert measured["verdict"] in ("down", "outage")
     assert measured["silent"] is (measured["verdict"] == "down")
     assert measured["silent"] is (reported(measured)[1] == "success")
+    # HAProxy suspends what it has passed on, and so takes it out of LISTEN.
+    [cause, *_] = [each for each in measured["causes"] if each["what"] == "listener"]
+    assert (cause["owners"], bool(cause["dormant"])) == ([], True)
+
+
+def test_an_old_worker_ends_and_what_it_used_is_known(cells: dict[str, Any]) -> None:
+    good, failed = cell(cells, "3.0")["reloads"]
+    [worker] = good["old_workers"]
+    assert worker["ended_at"] is not None
+    assert 1e6 < worker["use"]["memory"] < 1e9
+    assert worker["use"]["files"] > len(PRESENT)
+    assert good["master"]["files"] > 0
+    # It goes on serving.
+    assert [each["ended_at"] for each in failed["old_workers"]] == [None]
+    assert not any(each.get("left") for each in failed["old_workers"])
 
 
 def test_the_check_of_the_packaged_unit_finds_a_lost_file_but_no_lost_address(

@@ -13,10 +13,13 @@ from hypothesis import strategies as st
 from hatester.analysis.compare import Change, Fate, compare, text
 from hatester.analysis.model import CellResult
 from tests.factories.cells import ID, shown, unmeasured_cell
+from tests.factories.evidence import A44
 
 GOLDEN = Path(__file__).parents[1] / "resources/compare.txt"
 Cells = list[CellResult]
 SILENT = shown("down", silent=True)
+OK = shown("ok")
+SLOW = OK.model_copy(update={"reloads": (OK.reloads[0].model_copy(update={"slow": (A44,)}),)})
 
 
 def fate(before: Sequence[Any], after: Sequence[Any]) -> Fate:
@@ -44,6 +47,10 @@ def outages(*seconds: float, lateness: float = 0.0) -> Cells:
         ([SILENT], [shown("down")], Fate.BETTER),
         ([shown("down")], outages(2.0), Fate.BETTER),
         ([SILENT], [SILENT], Fate.SAME),
+        ([shown("ok")], [SLOW], Fate.WORSE),
+        ([shown("ok"), SLOW], [SLOW], Fate.SAME),
+        ([SLOW], lossy(1), Fate.BETTER),
+        ([SLOW], lossy(100), Fate.WORSE),
         ([shown("ok")], [shown("ok"), shown("ok"), SILENT], Fate.WORSE),
         ([shown("ok"), SILENT], [SILENT], Fate.SAME),
         ([shown("ok"), SILENT], [shown("ok")], Fate.SAME),

@@ -24,7 +24,7 @@ from hatester.report.tables import grids
 from hatester.results.folder import store
 from hatester.results.store import Results, begin
 from hatester.runner.cell import not_measured
-from tests.factories.evidence import A44, STATS, evidence
+from tests.factories.evidence import A44, MASTER, OLD, PROCESSES, STATS, evidence
 from tests.factories.runs import EVIDENCE, measured, stored, varied
 
 CELL = Cell("6.1", "2.2", "plain", "lost-address", "signal")
@@ -130,6 +130,18 @@ def test_a_story_has_the_evidence(tmp_path: Path) -> None:
 def test_what_haproxy_reported_wrongly_is_said_so(tmp_path: Path) -> None:
     run = stored(tmp_path, [measured(CELL, EVIDENCE["silent"])])
     assert "reported success at +2.05 s, which was not true" in Reader(render(run, [])).text
+
+
+def test_latency_and_processes_of_a_reload_are_told(tmp_path: Path) -> None:
+    source = evidence(processes=[*PROCESSES[:2], {**PROCESSES[2], "end": 9.0}])
+    source["usage"] = [[3.0, OLD, 9_000_000, 0.5, 7], [3.0, MASTER, 8_000_000, 0.1, 5]]
+    page = Reader(render(stored(tmp_path, [measured(CELL, source)]), []))
+    assert "Answers took 1/1/1 ms before it" in page.text
+    assert (
+        f"Old worker {OLD}: was still there, 5.2 s old, with 9 MB, 0.50 s of processor time and 7 "
+        "open files, left"
+    ) in page.text
+    assert "Master: with 8 MB, 0.10 s of processor time and 5 open files" in page.text
 
 
 def test_counters_that_grew_are_named(tmp_path: Path) -> None:
