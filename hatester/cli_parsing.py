@@ -10,7 +10,6 @@ from typing import Any
 from invoke.exceptions import ParseError
 from invoke.parser.context import ParserContext
 
-from hatester.flag_help import CHOICES
 from hatester.util.paths import COMMAND
 from hatester.util.text import quoted
 
@@ -69,22 +68,12 @@ def explain(error: ParseError, commands: Sequence[str]) -> str:
         else:
             name, problem = "", f"there is no command {quoted(word)}{guess}"
     elif found := _MISSING.fullmatch(text):
-        problem = f"{place}expected {_places(name, found['names'])}."
+        problem = f"{place}expected {found['names'].replace(chr(39), '').upper()}."
     elif found := _VALUELESS.fullmatch(text):
         problem = f"{place}--{found['name'].strip('_').replace('_', '-')}: expected a value."
     else:
         problem = f"{place}{text}"
     return f"{problem} Help: {COMMAND} {f'{name} ' if name else ''}--help"
-
-
-def _places(command: str, names: str) -> str:
-    """Return the words that a command lacks, with the choices of each that has some."""
-    lacking = [each.strip("' ") for each in names.split(",")]
-    choices = {each: CHOICES.get(f"{command} {each}") for each in lacking}
-    return ", ".join(
-        f"{each.upper()} (one of {', '.join(known)})" if known else each.upper()
-        for each, known in choices.items()
-    )
 
 
 def _guess(word: str, known: Sequence[str], cutoff: float = _CLOSE) -> str:

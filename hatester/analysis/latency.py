@@ -18,9 +18,9 @@ from provision.guest.protocol import Reload
 BEFORE_SECONDS = 1.0
 """The time before a reload that it is compared with."""
 SLOW_SECONDS = 0.25
-"""The time by which a reload has to lengthen an answer to be called slow. The least that a lost
-packet costs is TCP's first retransmission, 1 s after a SYN and 0.2 s after data (TCP_TIMEOUT_INIT
-and TCP_RTO_MIN of include/net/tcp.h); a new process that starts beside the old one costs less."""
+"""The time by which a reload has to lengthen an answer to be called slow. A new process that starts
+beside the old one, on one processor, lengthens answers by less than 0.1 s. A connection whose SYN
+was dropped takes 1 s longer (TCP_TIMEOUT_INIT of include/net/tcp.h)."""
 
 
 def latency(timeline: Timeline, reload: Reload, labels: Sequence[str]) -> ReloadLatency:

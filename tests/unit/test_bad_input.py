@@ -44,8 +44,8 @@ COMMANDS = [
     ("export", "export: expected CELL, FOLDER."),
     ("shell", "shell: expected CELL."),
     ("capture", "capture: expected HOST."),
-    ("list", "list: expected KIND (one of kernels, builds, settings, scenarios, matrices, hosts, "),
-    ("init", "init: expected KIND (one of scenario, matrix, expectation), NAME. Help:"),
+    ("list", "list: expected KIND."),
+    ("init", "init: expected KIND, NAME."),
 ]
 VALUES = [
     *((f"plan --{flag}", f"plan: --{flag}: {VALUE} plan") for flag in (
