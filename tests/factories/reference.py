@@ -17,6 +17,8 @@ import tasks
 from hatester.util.paths import PROJECT
 
 REFERENCE = PROJECT / "docs/reference.md"
+_DECLARED = copy.deepcopy(Collection.from_module(tasks))
+"""The commands before any was read: Invoke takes the help out of those that it reads."""
 _BEGIN, _END = "<!-- commands -->\n", "<!-- end of commands -->\n"
 
 
@@ -28,8 +30,8 @@ def render(page: str) -> str:
 
 
 def collection() -> Collection:
-    """Return copies of the commands of tasks.py: Invoke takes the help out of those it reads."""
-    return copy.deepcopy(Collection.from_module(tasks))
+    """Return copies of the commands of tasks.py."""
+    return copy.deepcopy(_DECLARED)
 
 
 def _commands() -> Iterator[str]:
