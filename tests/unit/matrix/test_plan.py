@@ -44,6 +44,7 @@ def test_full_has_all_of_the_default_and_what_makes_sense_of_the_rest() -> None:
     assert {cell.method for cell in full.cells} == set(METHODS)
     assert {reason for _, reason in full.left_out} == {
         "migrate-req needs Linux 5.14 or later, and 5.10 is 5.10",
+        "idle-keepalive-kept needs HAProxy >=2.4, and 2.2 is 2.2",
         "no-fd-passing needs HAProxy 3.0 or later, and 2.2 is 2.2",
         "no-fd-passing needs HAProxy 3.0 or later, and 2.6 is 2.6",
     }

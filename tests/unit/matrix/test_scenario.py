@@ -37,6 +37,11 @@ STORIES = {
     + 9 * "reload with after racing, "
     + "wait steady, reload with, check",
     "idle-keepalive-closed": "start with, check, " + 10 * "reload with, " + "check",
+    "idle-keepalive-kept": "start with, check, " + 10 * "reload with, " + "check",
+    "load": "start with, check, " + 5 * "reload with, " + "check",
+    "sparse": "start with, check, remove 192.168.42.43, reload without, "
+    + 4 * "reload with, "
+    + "wait 4, check",
     "certificate-renewed": "start with, check, reload renewed, check, reload renewed, check",
     "sessions-cut": "start with, check, " + 4 * "reload with, " + "check",
     "sessions-held": "start with, check, " + 4 * "reload with, " + "check",
