@@ -38,11 +38,26 @@ def kinds(cell: CellResult) -> tuple[str, ...]:
 def note(kind: str, cells: Sequence[CellResult]) -> str:
     """Return the words for one of `kinds`, of cells that have it all."""
     if kind == "cut":
-        return _cut(max((reload for cell in cells for reload in cell.reloads), key=_cut_share))
+        of, after = _cut(_worst(cells))
+        return f"{of} cut {after}"
     if kind == "late":
         return f"sparse answer {_range([latest(cell) for cell in cells], 1)} s"
     counts = [lost(cell.reloads, kind).total() for cell in cells]
     return f"{kind} {spread(str(min(counts)), str(max(counts)), '-')}"
+
+
+def predicate(kind: str, cells: Sequence[CellResult]) -> tuple[str, str]:
+    """Return what builds do, by one of `kinds`, as a verb for one build and for several."""
+    if kind == "cut":
+        what = " ".join(_cut(_worst(cells)))
+        return f"cuts {what}", f"cut {what}"
+    if kind == "late":
+        what = f"a sparse connection wait {max(map(latest, cells)):.1f} s"
+        return f"lets {what}", f"let {what}"
+    noun, which = _NOUNS[kind]
+    count = max(lost(cell.reloads, kind).total() for cell in cells)
+    what = f"{counted(count, noun)} {which}".rstrip()
+    return f"loses {what}", f"lose {what}"
 
 
 def lost(reloads: Sequence[ReloadResult], kind: str | None = None) -> Counter[str]:
@@ -80,13 +95,18 @@ def _cut_share(reload: ReloadResult) -> tuple[float, int]:
     return (cut / older if older else 0.0), cut
 
 
-def _cut(reload: ReloadResult) -> str:
-    """Return how many sessions a reload cut, and when: `4 of 6 sessions cut after 2.0 s`."""
+def _worst(cells: Sequence[CellResult]) -> ReloadResult:
+    """Return the reload that cut the greatest share of sessions."""
+    return max((reload for cell in cells for reload in cell.reloads), key=_cut_share)
+
+
+def _cut(reload: ReloadResult) -> tuple[str, str]:
+    """Return how many sessions a reload cut, and when: `4 of 6 sessions`, `after 2.0 s`."""
     hit = [each for each in _sessions(reload) if each.cut]
     older = sum(each.older for each in _sessions(reload))
     times = [time for each in hit for time in (each.first, each.last) if time is not None]
     cut = sum(each.cut for each in hit)
-    return f"{cut} of {counted(older, 'session')} cut after {_range(times, 1)} s"
+    return f"{cut} of {counted(older, 'session')}", f"after {_range(times, 1)} s"
 
 
 def fate(effect: ClientEffect) -> str:
@@ -159,8 +179,8 @@ def _held(reloads: Sequence[ReloadResult]) -> list[str]:
         seconds = max(each.watched for reload in held for each in _sessions(reload))
         return [f"all {counted(older, 'session')} survived ({seconds:.1f} s after a reload)"]
     worst = max(hit, key=_cut_share)
-    others = f", in {len(hit)} of {counted(len(reloads), 'reload')}" if len(reloads) > 1 else ""
-    return [f"the reload of step {worst.step} left {_cut(worst)}{others}"]
+    others = f", and so did {counted(len(hit) - 1, 'other reload')}" if len(hit) > 1 else ""
+    return [f"the reload of step {worst.step} cut {' '.join(_cut(worst))}{others}"]
 
 
 def _shown(reloads: Sequence[ReloadResult]) -> list[str]:
@@ -168,14 +188,15 @@ def _shown(reloads: Sequence[ReloadResult]) -> list[str]:
     secured = [
         (reload, each) for reload in reloads for each in reload.clients if each.kind == "tls"
     ]
-    said = []
+    renewed: dict[tuple[int, str], list[float]] = {}
     for reload, each in secured:
         new = [one for one in each.certificates if one.name != each.before]
         if each.before and new:
-            said.append(
-                f"after the reload of step {reload.step}, {each.address} showed {new[-1].name} "
-                f"from {new[-1].first:+.2f} s on"
-            )
+            renewed.setdefault((reload.step, new[-1].name), []).append(new[-1].first)
+    said = [
+        f"after the reload of step {step}, {name} was shown from {_range(since, 2)} s on"
+        for (step, name), since in renewed.items()
+    ]
     fates = {each.resumption for _, each in secured}
     for fate, words in (("lost", "were not resumed"), ("kept", "were resumed")):
         if fate in fates:

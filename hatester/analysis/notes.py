@@ -58,10 +58,12 @@ def predicates(cells: Sequence[CellResult]) -> dict[str, tuple[str, str]]:
         elif kind == "slow":
             what = f"answers to {max(map(slowest, hit)):.1f} s"
             found[kind] = (f"slows {what}", f"slow {what}")
-        else:
+        elif kind == "left":
             count = max(len(workers_left(cell.reloads)) for cell in hit)
             what = counted(count, "old worker")
             found[kind] = (f"leaves {what}", f"leave {what}")
+        else:
+            found[kind] = client_notes.predicate(kind, hit)
     return found
 
 

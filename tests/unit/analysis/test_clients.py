@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hatester.analysis.model import Judgement, ReloadResult
+from hatester.analysis.notes import predicates
 from hatester.analysis.outcomes import lines
 from tests.factories.cells import cell_result
 from tests.factories.evidence import A43, A44, A45, AT, UNTIL, everywhere, evidence, judge, reload
@@ -67,6 +68,9 @@ def test_a_lost_request_counts_as_a_lost_connection_of_its_address() -> None:
         "1 of 2 requests on kept connections was lost (1 empty) to .44, in 1 of 1 reload"
         in judgement.explanation
     )
+    assert predicates([cell_result(ID, judgement)])["keep-alive"] == (
+        "loses 1 request on kept connections", "lose 1 request on kept connections",
+    )  # fmt: skip
 
 
 def test_idle_ends_and_last_answers_are_harmless() -> None:
@@ -106,6 +110,9 @@ def test_a_sparse_answer_that_took_long_is_noted() -> None:
     judgement = judged(sparse=[probe(2.0, takes=3.25, place=3)])
     assert (judgement.verdict, words(judgement)) == ("ok", "ok, sparse answer 3.2 s")
     assert "a sparse connection waited 3.25 s" in judgement.explanation
+    assert predicates([cell_result(ID, judgement)])["late"][0] == (
+        "lets a sparse connection wait 3.2 s"
+    )
 
 
 def handshake(sent: float, mark: str | None, since: float | None = None) -> list[Any]:
@@ -127,7 +134,7 @@ def test_certificates_have_names_and_times_and_sessions_may_be_lost() -> None:
         ("site.pem", pytest.approx(0.3), pytest.approx(2.8)),
     ]
     assert (secured.before, secured.resumption) == ("bb", "lost")
-    assert f"{SECURE} showed site.pem from +0.30 s on" in judgement.explanation
+    assert "after the reload of step 6, site.pem was shown from 0.30 s on" in judgement.explanation
     assert "TLS sessions from before a reload were not resumed" in judgement.explanation
 
 
@@ -179,7 +186,11 @@ def test_sessions_that_were_cut_stand_beside_the_verdict() -> None:
     sessions = [[1, 0.1, 3.2, "closed", None, 9]] * 2 + [[2, 0.1, 3.25, "reset", "ECONNRESET", 9]]
     judgement = judged(sessions=[*sessions, [2, 0.1, 6.0, "alive", None, 9]])
     assert words(judgement) == "ok, 3 of 4 sessions cut after 2.0 s"
-    assert "the reload of step 6 left 3 of 4 sessions cut after 2.0 s" in judgement.explanation
+    assert "the reload of step 6 cut 3 of 4 sessions after 2.0 s" in judgement.explanation
+    cut = cell_result(ID, judgement)
+    assert predicates([cut]) == {
+        "cut": ("cuts 3 of 4 sessions after 2.0 s", "cut 3 of 4 sessions after 2.0 s")
+    }
     judgement = judged(sessions=[[2, 0.1, 6.0, "alive", None, 9]])
     assert words(judgement) == "ok"
     assert "all 1 session survived" in judgement.explanation
