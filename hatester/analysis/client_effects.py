@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from hatester.analysis.parts import Count, Length, Model
-from provision.guest.bounds import Outcome
+from provision.guest.message_bounds import Outcome
 
 
 class _Requests(Model):

@@ -16,8 +16,8 @@ from typing import Annotated, ClassVar, Literal
 import pydantic
 
 from hatester.util.validation import sentence
-from provision.guest.bounds import Length, Moment, Name, Names, Number, Outcome
 from provision.guest.client_records import Probe
+from provision.guest.message_bounds import Length, Moment, Name, Names, Number, Outcome
 from provision.guest.protocol import CheckedConnection, Evidence, Listener, Reload
 
 LOADS = ("start", "restart", "reload")

@@ -32,7 +32,7 @@ from hatester.guests.vagrant import Vagrant, declare_machines
 from hatester.util import process
 from hatester.util.errors import MeasurementError, tail
 from hatester.util.paths import PROVISION
-from provision.guest.bounds import Text
+from provision.guest.message_bounds import Text
 from provision.guest.plan import Greeting
 from provision.guest.protocol import Serving, encode
 

@@ -201,6 +201,16 @@ def find_clock() -> Finding:
     return Finding("clock", True, text)
 
 
+def guests_at_once(engine: Engine) -> int:
+    """Return how many guests this host has room for.
+
+    On the host's clock, none may keep another's prober waiting: an emulated guest keeps more than
+    one processor busy (docs/performance.md).
+    """
+    each = 2 if engine.accelerator == "tcg" and not engine.is_virtual else 1
+    return max(1, min(process.processors() // each, has_memory_for()))
+
+
 def has_memory_for() -> int:
     """Return the number of guests for which there is memory."""
     return psutil.virtual_memory().available // MEMORY_BYTES

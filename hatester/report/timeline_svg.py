@@ -15,7 +15,7 @@ from hatester.analysis.outcomes import worst_reload
 from hatester.analysis.timeline import Phase, Timeline
 from hatester.report.lanes import Streak, idle_times, marks, owners, streaks
 from hatester.util.text import for_xml, listed
-from provision.guest.bounds import OUTCOMES
+from provision.guest.message_bounds import OUTCOMES
 from provision.guest.protocol import Reload
 
 OWNERS = ("new worker", "old worker", "master", "stranger", None)

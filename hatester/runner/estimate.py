@@ -17,7 +17,7 @@ from hatester.artifacts import cache
 from hatester.guests import host
 from hatester.matrix.models import Kernel
 from hatester.matrix.plan import Plan, Task
-from hatester.runner.queue import Schedule, guests_at_once
+from hatester.runner.queue import Schedule
 from hatester.util.paths import LATEST
 from hatester.util.text import counted, listed
 from hatester.util.versions import matches
@@ -77,7 +77,7 @@ def estimate(plan: Plan, tasks: Sequence[Task], clock: str, results: Path) -> Es
     if clock == "auto":
         clock = "virtual" if accelerator == "tcg" else "real"
     guests = len(list(_batches(tasks)))
-    at_once = min(guests, guests_at_once(host.Engine(accelerator, clock, cpus=1)))
+    at_once = min(guests, host.guests_at_once(host.Engine(accelerator, clock, cpus=1)))
     lacks = _lacks(plan, cache.root())
     known = _measured(results / LATEST / "run.json", clock)
     cells = sum(known.get(cell.scenario, _CELL_SECONDS[clock]) for cell, _ in tasks)

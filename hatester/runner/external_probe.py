@@ -24,8 +24,8 @@ import urllib3.exceptions
 
 from hatester.matrix.binds import Bind
 from hatester.util.errors import MeasurementError
-from provision.guest.bounds import Outcome
 from provision.guest.connections import CLOSE, NAMED, TLS, find_answering
+from provision.guest.message_bounds import Outcome
 
 SECONDS = 5.0
 """Of one request in all: as long as a connection of a check inside the guest may take."""

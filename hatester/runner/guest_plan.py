@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from random import Random
 
 from hatester.guests.guest import build_root
 from hatester.matrix.clients import Clients
@@ -15,7 +14,7 @@ from hatester.matrix.scenario import MADE, Checks, Scenario, path_in_root
 from hatester.matrix.steps import Check, Reload, Restart, Run, Start, Wait
 from hatester.runner.client_plan import destination, plan_clients
 from hatester.runner.guest_steps import planned_steps
-from provision.guest.clock import GRID_SECONDS
+from hatester.runner.seed import draw
 from provision.guest.plan import (
     REPORT_SECONDS,
     Plan,
@@ -40,12 +39,6 @@ SPARE_SECONDS = 400.0
 """For the rest of a sequence: starting HAProxy and ending it."""
 
 
-LEAST_RACE, MOST_RACE = 0.1, 2.0
-"""The gap before a step that races with a reload, as a share of how long a reload takes."""
-_GOLDEN_RATIO = 0.6180339887498949
-"""Steps of this share of a circle spread any number of points evenly (three-distance theorem)."""
-
-
 @dataclass(frozen=True)
 class Order:
     """A cell that is to be measured: a scenario, and how."""
@@ -55,38 +48,13 @@ class Order:
     scenario: Scenario
     method: str
     seed: int = 0
-    """Decides everything that chance would decide; see `draw`."""
+    """Decides everything that chance would decide; see `seed.py`."""
     upgrade_to: str = ""
     """The build of an upgrade whose step names none."""
     probe_interval: float | None = None
     """Seconds; None for the scenario's own, or else PROBE_INTERVAL."""
     clients: Clients = field(default_factory=Clients)
     """Clients in addition to the scenario's own, or in their place."""
-
-
-@dataclass(frozen=True)
-class Draw:
-    """All that chance decides in a cell.
-
-    `delays` has the seconds by which each step is later than its moment, at most GRID_SECONDS.
-    `orders` has the order in which a check at each step asks the targets, by their numbers. `race`
-    is the gap of racing steps, as a share of a reload's length.
-    """
-
-    delays: Sequence[float]
-    orders: Sequence[Sequence[int]]
-    race: float
-
-
-def draw(seed: int, steps: int, targets: int) -> Draw:
-    """Return what a seed decides in a cell of so many steps and targets."""
-    delays, orders = Random(f"delays {seed}"), Random(f"orders {seed}")
-    place = (0.5 + seed * _GOLDEN_RATIO) % 1
-    return Draw(
-        delays=[round(delays.uniform(0, GRID_SECONDS), 5) for _ in range(steps)],
-        orders=[orders.sample(range(targets), targets) for _ in range(steps)],
-        race=LEAST_RACE * (MOST_RACE / LEAST_RACE) ** place,
-    )
 
 
 def guest_plan(order: Order, clock: str) -> Plan:

@@ -24,7 +24,7 @@ from hatester.runner.guest_events import events
 from hatester.runner.guest_plan import Order, guest_plan
 from hatester.util.errors import MeasurementError, tail
 from hatester.util.text import displayable
-from provision.guest.bounds import Outcome
+from provision.guest.message_bounds import Outcome
 from provision.guest.plan import Plan
 from provision.guest.protocol import (
     Begin,

@@ -2,7 +2,7 @@
 
 A guest measures one batch, always the same cells of a kernel and a seed in the same order, and
 always from its checkpoint on. So the history of a guest before a cell depends neither on other
-guests nor on the other seeds of a run. `guests_at_once` decides how many guests work.
+guests nor on the other seeds of a run.
 """
 
 from __future__ import annotations
@@ -13,23 +13,10 @@ from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from hatester.guests import host
-from hatester.guests.host import Engine
 from hatester.matrix.plan import Task
-from hatester.util import process
 
 BATCH = 10
 """Cells of a guest, at most."""
-
-
-def guests_at_once(engine: Engine) -> int:
-    """Return how many guests this host has room for.
-
-    On the host's clock, none may keep another's prober waiting: an emulated guest keeps more than
-    one processor busy (docs/performance.md).
-    """
-    each = 2 if engine.accelerator == "tcg" and not engine.is_virtual else 1
-    return max(1, min(process.processors() // each, host.has_memory_for()))
 
 
 class Batch(NamedTuple):

@@ -26,7 +26,7 @@ from hatester.results.store import Results
 from hatester.runner.cell import not_measured, run_cell
 from hatester.runner.guest_plan import Order
 from hatester.runner.protocol import TaintedGuest
-from hatester.runner.queue import Batch, Schedule, guests_at_once
+from hatester.runner.queue import Batch, Schedule
 from hatester.util import process
 from hatester.util.errors import MeasurementError
 from hatester.util.log import mute_progress
@@ -52,7 +52,7 @@ class Keep(enum.Enum):
 class RunOptions:
     """Options of a run: its guests at once, which of them it keeps, and what it measures again.
 
-    `jobs` 0 means as many guests as the host has room for (`queue.guests_at_once`). Cells with
+    `jobs` 0 means as many guests as the host has room for (`host.guests_at_once`). Cells with
     one of the outcomes `again` are measured once more.
     """
 
@@ -109,7 +109,7 @@ class Run:
         with machines.machines_folder(self.results.folder.name) as folder:
             chosen = host.choose_engine(self.results.run.clock)
             self.vagrant = Vagrant(PROJECT, folder, chosen)
-            jobs = self.options.jobs or guests_at_once(chosen)
+            jobs = self.options.jobs or host.guests_at_once(chosen)
             self._slots = threading.Semaphore(jobs)
             # On a clock of its own, a guest can be started while others measure.
             count = jobs + 1 if chosen.is_virtual else jobs

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal, NamedTuple
 
-from provision.guest.bounds import Length, Name, Names, Number, Outcome, Seconds
+from provision.guest.message_bounds import Length, Name, Names, Number, Outcome, Seconds
 
 _MANY = Length(1 << 20)
 

@@ -13,7 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Annotated, Any, Literal, NamedTuple, Union
 
-from provision.guest.bounds import (
+from provision.guest.client_records import ClientRecords, Probe
+from provision.guest.message_bounds import (
     TEXT_CHARACTERS,
     Bounds,
     Count,
@@ -26,7 +27,6 @@ from provision.guest.bounds import (
     Seconds,
     Text,
 )
-from provision.guest.client_records import ClientRecords, Probe
 
 MESSAGE_BYTES = 32 << 20
 """Of one line: a probe takes 70, so that 100 addresses can be probed every 20 ms for 90 s."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 from typing import NamedTuple
 
-from provision.guest.bounds import Outcome
 from provision.guest.client_records import Probe
+from provision.guest.message_bounds import Outcome
 from provision.guest.plan import Plan
 from provision.guest.protocol import (
     Begin,

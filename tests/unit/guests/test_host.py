@@ -8,6 +8,7 @@ import pytest
 
 from hatester.guests import host
 from hatester.guests.host import Engine, choose_engine, find_clock, virtual_cpus
+from hatester.util import process
 from hatester.util.errors import UserError
 
 OLD = "QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7+deb12u18)\nCopyright (c) 2003-2022"
@@ -76,3 +77,25 @@ def test_the_doctor_says_which_clock_guests_have_and_what_it_costs(
     found = find_clock()
     assert found.is_ok
     assert re.search(text, found.text)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "processors", "gibibytes", "guests"),
+    [
+        (Engine("tcg", "real", 2), 1, 24, 1),
+        (Engine("tcg", "real", 2), 2, 24, 1),
+        (Engine("tcg", "real", 2), 8, 24, 4),
+        (Engine("tcg", "real", 2), 8, 0, 1),
+        (Engine("tcg", "virtual", 1), 2, 24, 2),
+        (Engine("tcg", "virtual", 2), 8, 24, 8),
+        (Engine("tcg", "virtual", 2), 8, 5, 5),
+        (Engine("kvm", "real", 2), 8, 24, 8),
+        (Engine("kvm", "real", 2), 8, 3, 3),
+    ],
+)
+def test_guests_at_once_have_room_on_processors_and_in_memory(
+    chosen: Engine, processors: int, gibibytes: int, guests: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "processors", lambda: processors)
+    monkeypatch.setattr(host, "has_memory_for", lambda: gibibytes)
+    assert host.guests_at_once(chosen) == guests

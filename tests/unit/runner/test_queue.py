@@ -5,15 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hatester.guests import host
-from hatester.guests.host import Engine
 from hatester.matrix.plan import Cell, Task
-from hatester.runner.queue import BATCH, Batch, Schedule, guests_at_once
-from hatester.util import process
+from hatester.runner.queue import BATCH, Batch, Schedule
 
 
 def tasks(seeds: int = 1, **counts: int) -> list[Task]:
@@ -170,25 +166,3 @@ def test_every_task_is_carried_out_or_given_up_once(
         for worker in [pool.submit(work) for _ in range(jobs)]:
             worker.result()
     assert Counter(done) == Counter(planned)
-
-
-@pytest.mark.parametrize(
-    ("chosen", "processors", "gibibytes", "guests"),
-    [
-        (Engine("tcg", "real", 2), 1, 24, 1),
-        (Engine("tcg", "real", 2), 2, 24, 1),
-        (Engine("tcg", "real", 2), 8, 24, 4),
-        (Engine("tcg", "real", 2), 8, 0, 1),
-        (Engine("tcg", "virtual", 1), 2, 24, 2),
-        (Engine("tcg", "virtual", 2), 8, 24, 8),
-        (Engine("tcg", "virtual", 2), 8, 5, 5),
-        (Engine("kvm", "real", 2), 8, 24, 8),
-        (Engine("kvm", "real", 2), 8, 3, 3),
-    ],
-)
-def test_guests_at_once_have_room_on_processors_and_in_memory(
-    chosen: Engine, processors: int, gibibytes: int, guests: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(process, "processors", lambda: processors)
-    monkeypatch.setattr(host, "has_memory_for", lambda: gibibytes)
-    assert guests_at_once(chosen) == guests
