@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from hatester.matrix.haproxy_config import Line, options, parse
 from hatester.matrix.surroundings import environment, omissions
@@ -16,8 +17,10 @@ from hatester.matrix.surroundings.addresses import hosts
 from hatester.matrix.surroundings.named_files import Places, folders_of, places_of
 from hatester.matrix.surroundings.omissions import Omissions
 from hatester.matrix.surroundings.placeholder_files import content_of, find_missing, noun_of
-from hatester.util.pem import LookAlikes
 from hatester.util.text import printable
+
+if TYPE_CHECKING:
+    from hatester.util.pem import LookAlikes
 
 _ACCOUNT = re.compile(r"[^\s:,/]{1,32}")
 _FOREIGN = re.compile(r"\bPROFILE=\w+")
@@ -71,6 +74,9 @@ def surround(
     that replaced certificates in `given`, made keys fit these. Raises UserError for
     variables without a value.
     """
+    # Cryptography is slow to import, and `plan` needs none.
+    from hatester.util.pem import LookAlikes  # noqa: PLC0415
+
     parsed = {file: parse(text) for file, text in texts.items()}
     values = {file: environment.values_of(lines, env) for file, lines in parsed.items()}
     missing: dict[str, str] = {}

@@ -13,6 +13,7 @@ import secrets
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 
 from hatester.matrix.haproxy_config import Line, options_from, words
 from hatester.matrix.surroundings.addresses import compared_names, names_of_file, names_of_list
@@ -23,8 +24,10 @@ from hatester.matrix.surroundings.named_files import (
     find_named_in_list,
     named,
 )
-from hatester.util.pem import LookAlikes
 from provision.guest.root import RESOLVER
+
+if TYPE_CHECKING:
+    from hatester.util.pem import LookAlikes
 
 NOBODY = "hatester.invalid"
 """The name in certificates for which no other is known."""
