@@ -136,7 +136,7 @@ def describe(reloads: Sequence[ReloadResult], names: Mapping[str, str]) -> list[
     """Return the clauses of an explanation; `names` has short names of addresses, by label."""
     said = [clause for kind in _NOUNS if (clause := _lost(reloads, kind, names))]
     said += _held(reloads)
-    said += _shown(reloads)
+    said += _shown(reloads) + _datagrams(reloads)
     slowest = max(
         (each.slowest or 0.0 for reload in reloads for each in requests(reload, "sparse")),
         default=0.0,
@@ -202,6 +202,26 @@ def _shown(reloads: Sequence[ReloadResult]) -> list[str]:
         if fate in fates:
             said.append(f"TLS sessions from before a reload {words}")
     return said
+
+
+def _datagrams(reloads: Sequence[ReloadResult]) -> list[str]:
+    """Return when listeners of UDP, which nobody asks, went over to new workers."""
+    begun: dict[str, list[float]] = {}
+    kept: dict[str, None] = {}
+    for reload in reloads:
+        for label in dict.fromkeys(each.address for each in reload.listeners):
+            if label not in reload.addresses:
+                held = [each for each in reload.listeners if each.address == label]
+                new = [each.start for each in held if each.owner == "new worker"]
+                if new:
+                    begun.setdefault(label, []).append(min(new))
+                else:
+                    kept[label] = None
+    said = [
+        f"new workers held {label} from {_range(since, 2)} s after a reload on"
+        for label, since in begun.items()
+    ]
+    return said + [f"after a reload, no new worker held {label}" for label in kept]
 
 
 def _range(values: Sequence[float], digits: int) -> str:

@@ -111,7 +111,7 @@ def _holders(timeline: Timeline, reload: Reload) -> tuple[ListenerHolder, ...]:
                 "queue": each.queue,
             }
         )
-        for label in timeline.addresses
+        for label in timeline.held
         for each in cut(holdings(timeline, reload, label), reload.at, reload.until)
     )
 

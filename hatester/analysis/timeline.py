@@ -73,6 +73,11 @@ class Timeline(Evidence):
         return probes
 
     @functools.cached_property
+    def held(self) -> Sequence[str]:
+        """The addresses whose listeners were watched: also those of UDP, which are not asked."""
+        return [*dict.fromkeys((*self.addresses, *(each.address for each in self.listeners)))]
+
+    @functools.cached_property
     def loads(self) -> tuple[tuple[float, str], ...]:
         """The starts and reloads: when, and of which configuration.
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 
-from hatester.matrix.binds import Bind
+from hatester.matrix.binds import Bind, datagrams, parse_bind
 from hatester.matrix.clients import Clients, modes
 from hatester.matrix.scenario import Scenario
 from provision.guest.clients import WEBSOCKET
@@ -18,6 +19,18 @@ def destination(bind: Bind, scenario: Scenario, answer: str | None = None) -> De
     if bind.is_wildcard and (addresses := scenario.interfaces.get(bind.interface or "")):
         address = addresses[0].partition("/")[0]
     return Destination(bind.label, address, bind.port, bind.interface, answer or bind.answer)
+
+
+def plan_datagrams(scenario: Scenario) -> list[Destination]:
+    """Return the addresses that configurations bind by UDP, by their labels as they are written."""
+    found = {}
+    for configuration in scenario.configurations.values():
+        for written in datagrams(configuration.text, configuration.env):
+            with contextlib.suppress(ValueError):
+                bind = parse_bind(written.rpartition("@")[2])
+                if bind.place:
+                    found[written] = Destination(written, bind.place[0], bind.port, None, CONNECT)
+    return [*found.values()]
 
 
 def plan_clients(clients: Clients, scenario: Scenario) -> list[PlannedClients]:

@@ -46,7 +46,8 @@ class Account:
         self._state = "new"
         self._steps: list[TakenStep] = []
         self._last_check = 0
-        self._labels = {each.label for each in plan.destinations}
+        labels = {each.label for each in plan.destinations}
+        self._labels = labels | {each.label for each in plan.datagrams}
 
     def add(self, event: Event) -> None:
         """Take an event. Raises GuestFault where it cannot be true or cannot come now."""

@@ -12,7 +12,7 @@ from hatester.matrix.clients import Clients
 from hatester.matrix.models import Setting
 from hatester.matrix.scenario import MADE, Checks, Scenario, path_in_root
 from hatester.matrix.steps import Check, Reload, Restart, Run, Start, Wait
-from hatester.runner.client_plan import destination, plan_clients
+from hatester.runner.client_plan import destination, plan_clients, plan_datagrams
 from hatester.runner.guest_steps import planned_steps
 from hatester.runner.seed import draw
 from provision.guest.plan import (
@@ -92,6 +92,7 @@ def guest_plan(order: Order, clock: str) -> Plan:
         seconds=plan_seconds(scenario),
         hold=False,
         clients=plan_clients(scenario.clients.with_more(order.clients), scenario),
+        datagrams=plan_datagrams(scenario),
     )
 
 

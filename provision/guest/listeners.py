@@ -18,6 +18,7 @@ from provision.guest.connections import Target, kernel_name
 from provision.guest.kernel import (
     LISTENERS,
     ProcessTable,
+    datagram_sockets,
     disks_of_build,
     listening,
     printed,
@@ -36,7 +37,15 @@ _ANY = ("0.0.0.0", "::")
 class Sampler:
     """Looks every `interval` seconds; times are those of the monotonic clock since `origin`."""
 
-    def __init__(self, targets: list[Target], tree: Path, interval: float, origin: float) -> None:
+    def __init__(
+        self,
+        targets: list[Target],
+        datagrams: list[Target],
+        tree: Path,
+        interval: float,
+        origin: float,
+    ) -> None:
+        """`datagrams` are bound by UDP."""
         self.interval = interval
         self.origin = origin
         self._labels: dict[str, list[str]] = {}
@@ -47,6 +56,7 @@ class Sampler:
             for address in (target.address, *_ANY) if target.port else ():
                 labels = self._labels.setdefault(printed(address, target.port), [])
                 labels.append(target.label)
+        self._datagrams = {printed(each.address, each.port): each.label for each in datagrams}
         self._tables = [os.open(path, os.O_RDONLY) for path in LISTENERS if Path(path).exists()]
         # Mostly nothing has changed since the last look.
         self._parsed = functools.lru_cache(maxsize=len(self._tables))(self._parse)
@@ -103,6 +113,9 @@ class Sampler:
         if self._paths:
             names = ((self._paths.get(name), inode) for name, inode in unix_sockets())
             found += [(label, inode, 0) for label, inode in names if label]
+        if self._datagrams:
+            bound = ((self._datagrams.get(place), inode) for place, inode in datagram_sockets())
+            found += [(label, inode, 0) for label, inode in bound if label]
         return found
 
     def _parse(self, table: bytes) -> list[Socket]:

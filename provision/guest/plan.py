@@ -166,6 +166,8 @@ class Plan:
     hold: bool
     """True if the guest is to be left as it is after the steps, unwatched."""
     clients: Sequence[PlannedClients] = ()
+    datagrams: Sequence[Destination] = ()
+    """The addresses that are bound by UDP, whose holders are watched."""
 
     @classmethod
     def of(cls, line: str) -> Plan:
@@ -178,6 +180,7 @@ class Plan:
                 "answers": ServerAnswers(**plan["answers"]),
                 "destinations": [Destination(**each) for each in plan["destinations"]],
                 "steps": [PlannedStep(**each) for each in plan["steps"]],
+                "datagrams": [Destination(**each) for each in plan["datagrams"]],
                 "clients": [_planned_clients(each) for each in plan["clients"]],
             }
         )

@@ -157,6 +157,7 @@ class Recorder(View):
         life: float,
         clock: Clock,
         clients: Clients,
+        datagrams: list[Target],
     ) -> None:
         super().__init__(len(targets), clock.now)
         self.life = life
@@ -169,7 +170,9 @@ class Recorder(View):
         )
         self._sampler = _Child(
             "the sampler",
-            lambda parent: Sampler(targets, tree, SAMPLING_SECONDS, clock.origin).run(parent),
+            lambda parent: Sampler(targets, datagrams, tree, SAMPLING_SECONDS, clock.origin).run(
+                parent
+            ),
             is_prompt=False,
         )
         self._clients = clients

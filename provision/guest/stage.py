@@ -36,6 +36,7 @@ class Stage(NamedTuple):
         haproxy.unit = dict(plan.unit)
         own = chain(*plan.interfaces.values())
         interval, life = plan.probe_interval, plan.connection_seconds
+        datagrams = [haproxy.target(each, plan.site) for each in plan.datagrams]
         clients = Clients(
             plan.clients, lambda each: haproxy.target(each, plan.site), plan.site, life,
             clock.origin,
@@ -45,5 +46,7 @@ class Stage(NamedTuple):
             method_of(plan, haproxy),
             Environment(plan.interface, plan.interfaces, haproxy),
             MockServers(plan.servers, own, plan.answers, stopped_servers(plan.steps)),
-            lambda targets: Recorder(targets, haproxy.tree, interval, life, clock, clients),
+            lambda targets: Recorder(
+                targets, haproxy.tree, interval, life, clock, clients, datagrams
+            ),
         )

@@ -31,7 +31,7 @@ def sampled(tree: Path, *targets: Target) -> Iterator[dict[str, Any]]:
     """Sample while the block runs; what was seen is there when it has ended."""
     context = multiprocessing.get_context("fork")
     here, there = context.Pipe()
-    sampler = Sampler(list(targets), tree, INTERVAL, time.monotonic())
+    sampler = Sampler(list(targets), [], tree, INTERVAL, time.monotonic())
     process = context.Process(target=sampler.run, args=(there,), daemon=True)
     process.start()
     there.close()

@@ -28,7 +28,7 @@ def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_recorder_follows_an_address(log: Path) -> None:
     port = closed_port()
     target = Target(f"127.0.0.1:{port}", "127.0.0.1", port, None)
-    watched = Recorder([target], Path("/"), 0.02, 1.0, Clock(time.monotonic()), NONE)
+    watched = Recorder([target], Path("/"), 0.02, 1.0, Clock(time.monotonic()), NONE, [])
     try:
         assert watched.wait(lambda: watched.is_steady(0.3), 30)
         assert watched.outcome(0) == "refused"
@@ -59,7 +59,7 @@ def test_recorder_follows_an_address(log: Path) -> None:
 def test_log_lines_have_their_times(log: Path) -> None:
     target = Target("x", "127.0.0.1", closed_port(), None)
     log.write_text("early\n")
-    watched = Recorder([target], Path("/"), 0.02, 1.0, Clock(time.monotonic()), NONE)
+    watched = Recorder([target], Path("/"), 0.02, 1.0, Clock(time.monotonic()), NONE, [])
     written = []
     try:
         with log.open("a") as file:

@@ -45,6 +45,7 @@ def test_full_has_all_of_the_default_and_what_makes_sense_of_the_rest() -> None:
     assert {reason for _, reason in full.left_out} == {
         "migrate-req needs Linux 5.14 or later, and 5.10 is 5.10",
         "idle-keepalive-kept needs HAProxy >=2.4, and 2.2 is 2.2",
+        *(f"quic needs HAProxy >=3.2, and {name} is {name}" for name in ("2.2", "2.6", "3.0")),
         "no-fd-passing needs HAProxy 3.0 or later, and 2.2 is 2.2",
         "no-fd-passing needs HAProxy 3.0 or later, and 2.6 is 2.6",
     }
@@ -56,7 +57,7 @@ def test_flags_select_and_a_name_given_twice_counts_once() -> None:
 
 
 def test_a_flag_replaces_its_axis_in_every_selection() -> None:
-    plan = make_plan(FULL, Wanted(kernels=["6.1"], haproxy=["3.0"], methods=["cli"]))
+    plan = make_plan(FULL, Wanted(kernels=["6.1"], haproxy=["3.2"], methods=["cli"]))
     # All scenarios are plain; three have all settings, and two have two more.
     assert len(plan.cells) == len(FULL.scenarios) + 3 * (len(FULL.settings) - 1) + 2 * 2
     assert {cell.method for cell in plan.cells} == {"cli"}

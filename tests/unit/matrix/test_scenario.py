@@ -42,6 +42,7 @@ STORIES = {
     "sparse": "start with, check, remove 192.168.42.43, reload without, "
     + 4 * "reload with, "
     + "wait 4, check",
+    "quic": "start with, check, " + 3 * "reload with, " + "check",
     "certificate-renewed": "start with, check, reload renewed, check, reload renewed, check",
     "sessions-cut": "start with, check, " + 4 * "reload with, " + "check",
     "sessions-held": "start with, check, " + 4 * "reload with, " + "check",
