@@ -19,6 +19,7 @@ from hatester.guests import host
 from hatester.guests.checkpoint import single_guest
 from hatester.guests.vagrant import Vagrant
 from hatester.matrix.build_spec import with_given
+from hatester.matrix.clients import read_clients, require_sense
 from hatester.matrix.kernel_spec import Kernels, with_kernels, with_names
 from hatester.matrix.models import Matrix
 from hatester.matrix.plan import (
@@ -98,6 +99,9 @@ def choose_new_run(declared: Matrix, wanted: Wanted, new: NewRun, sources: Sourc
     if new.own and new.own.is_advised and not wanted.settings:
         wanted = replace(wanted, settings=ADVISED)
     plan = make(*with_kernels(declared, wanted, sources.kernels))
+    for name, scenario in plan.scenarios.items():
+        clients = scenario.clients.with_more(read_clients(new.clients))
+        require_sense(clients, scenario.configurations.values(), f"scenario {name}: clients")
     return Choice(plan, new, [cell.id for cell in plan.cells])
 
 

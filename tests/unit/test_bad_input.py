@@ -101,6 +101,12 @@ NUMBERS = [
     ("matrix --jobs ٣", "--jobs: expected a whole number"),
     ("matrix --seed x", "--seed: expected a whole number"),
     ("matrix --seed 1 --repeat 2", "--seed: with --repeat, the seeds are 0"),
+    ("matrix --client keepalive", "--client: there is no 'keepalive'; did you mean keep-alive"),
+    ("matrix --load fast", "--load: 'fast' is not a rate such as 500/s"),
+    (
+        "matrix --load 2000/s",
+        "scenario lost-address: clients: load: 2000 connections a second are too many for 4 addr",
+    ),
     ("matrix --probe-interval 1ms", "--probe-interval: '1ms' is not a time from 5ms to 1s"),
     ("matrix --probe-interval 2s", "--probe-interval: '2s' is not a time from 5ms to 1s"),
     ("matrix --probe-interval x", "--probe-interval: 'x' is not a time"),

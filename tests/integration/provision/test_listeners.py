@@ -22,6 +22,7 @@ from provision.guest.listeners import Sampler
 from tests.factories.servers import closed_port
 
 INTERVAL = 0.02
+DATAGRAM = "datagram"
 SECONDS = 1.0
 """Long enough for strangers to be found among all the processes of a busy machine."""
 
@@ -31,7 +32,9 @@ def sampled(tree: Path, *targets: Target) -> Iterator[dict[str, Any]]:
     """Sample while the block runs; what was seen is there when it has ended."""
     context = multiprocessing.get_context("fork")
     here, there = context.Pipe()
-    sampler = Sampler(list(targets), [], tree, INTERVAL, time.monotonic())
+    streams = [each for each in targets if each.answer != DATAGRAM]
+    datagrams = [each for each in targets if each.answer == DATAGRAM]
+    sampler = Sampler(streams, datagrams, tree, INTERVAL, time.monotonic())
     process = context.Process(target=sampler.run, args=(there,), daemon=True)
     process.start()
     there.close()
@@ -135,3 +138,14 @@ def test_kernel_counts_resets() -> None:
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.1", closed_port()))
     assert counter_growth(before)["Tcp.OutRsts"] >= 5
+
+
+def test_sockets_of_udp_have_holders_too(build: Path) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as bound:
+        bound.bind(("127.0.0.1", 0))
+        port = bound.getsockname()[1]
+        quic = Target("quic4@here", "127.0.0.1", port, None, DATAGRAM)
+        with sampled(build, quic, target(closed_port())) as seen:
+            time.sleep(SECONDS)
+    assert {each["address"] for each in seen["listeners"]} == {"quic4@here"}
+    assert os.getpid() in seen["listeners"][-1]["pids"]
