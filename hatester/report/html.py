@@ -19,8 +19,15 @@ from hatester.analysis.effects import OldWorker, ReloadLatency
 from hatester.analysis.expectation import Expectation
 from hatester.analysis.findings import Finding
 from hatester.analysis.groups import group_cells
-from hatester.analysis.model import CellResult, CheckResult, Outcome, Quality, ReloadResult
-from hatester.analysis.notes import describe_use
+from hatester.analysis.model import (
+    AddressResult,
+    CellResult,
+    CheckResult,
+    Outcome,
+    Quality,
+    ReloadResult,
+)
+from hatester.analysis.notes import describe_use, share_words
 from hatester.analysis.outcomes import (
     LEGEND,
     MEANINGS,
@@ -280,7 +287,7 @@ class Row:
 
     labels: list[str]
     verdict: str | None
-    seconds: float
+    outage: str
     connections: int
     failures: Mapping[Outcome, int]
 
@@ -293,8 +300,16 @@ def _rows(reload: ReloadResult) -> list[Row]:
         if address.verdict == "ok":
             well[label] = address.probes
             continue
-        seconds = address.outage_seconds
-        found.append(Row([label], address.verdict, seconds, address.probes, address.failures))
+        outage = _outage(address)
+        found.append(Row([label], address.verdict, outage, address.probes, address.failures))
     if well:
-        found.append(Row([*well], "ok", 0.0, sum(well.values()), {}))
+        found.append(Row([*well], "ok", "", sum(well.values()), {}))
     return found
+
+
+def _outage(address: AddressResult) -> str:
+    """Return for how long an address did not answer, and the share of connections that failed."""
+    if not address.outages:
+        return ""
+    share = share_words(each.share for each in address.outages)
+    return f"{address.outage_seconds:.2f} s{f' ({share})' if share else ''}"

@@ -144,6 +144,12 @@ def test_latency_and_processes_of_a_reload_are_told(tmp_path: Path) -> None:
     assert "Master: with 8 MB, 0.10 s of processor time and 5 open files" in page.text
 
 
+def test_an_outage_has_the_share_that_failed(tmp_path: Path) -> None:
+    windows = [(at / 100, at / 100 + 0.019, "wrong") for at in range(150, 250, 4)]
+    page = Reader(render(stored(tmp_path, [measured(CELL, evidence({A44: windows}))]), []))
+    assert f"{A44} outage 1.00 s (half) 200 25 wrong" in page.text
+
+
 def test_counters_that_grew_are_named(tmp_path: Path) -> None:
     result = measured(CELL, EVIDENCE["ok"])
     [reload] = result.cell.reloads
