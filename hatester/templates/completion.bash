@@ -3,7 +3,7 @@
 # `invoke completion` installs it; any bash from 4 on takes it by `source`.
 
 _hatester() {
-    local folder=. first=1 program=("$1")
+    local folder=. first=1 program=("${1/#\~/$HOME}")
     if [[ ${1##*/} = bootstrap ]]; then
         [[ $1 != */* ]] || folder=${1%/*}
         folder=${folder/#\~/$HOME}

@@ -42,6 +42,9 @@ def home(tmp_path: Path) -> Path:
     (checkout / ".venv/bin/python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
     (checkout / ".venv/bin/python").chmod(0o755)
     (tmp_path / "other").mkdir()
+    installed = tmp_path / "hatester"
+    installed.write_text(f'#!/bin/sh\ncd {checkout} && exec .venv/bin/python -m hatester "$@"\n')
+    installed.chmod(0o755)
     return tmp_path
 
 
@@ -62,13 +65,15 @@ def completed(home: Path, folder: str, *words: str) -> list[str]:
         ("ha", ("./bootstrap", "invoke", "pl"), ["plan"]),
         ("ha", ("bootstrap", "invoke", "plan", "--kernel", "7."), ["7.2", "7.3"]),
         ("ha", ("./bootstrap", "invoke", "plan", "--kernel", "=", "7."), ["7.2", "7.3"]),
-        ("ha", ("./bootstrap", "invoke", "shell", "6.1/2"),
-            ["compopt -o nospace", "6.1/2.2/", "6.1/2.6/"]),
+        ("ha", ("./bootstrap", "invoke", "shell", "6.1/3.4/non"),
+            ["compopt -o nospace", "6.1/3.4/nonlocal-bind/"]),
         ("ha", ("./bootstrap", "invoke", "matrix", "--config", ""), [""]),
         ("ha", ("./bootstrap", "pytest", "x"), [""]),
         ("other", ("~/ha/bootstrap", "invoke", "plan", "--matrix", "f"), ["full"]),
         ("other", ("../ha/bootstrap", "invoke", "pl"), ["plan"]),
         ("other", ("./bootstrap", "in"), [""]),
+        ("other", ("../hatester", "plan", "--matrix", "f"), ["full"]),
+        ("other", ("~/hatester", "pl"), ["plan"]),
     ],
 )  # fmt: skip
 def test_bash_completes(
