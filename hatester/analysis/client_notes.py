@@ -30,7 +30,7 @@ def kinds(cell: CellResult) -> tuple[str, ...]:
     found = [kind for kind in _NOUNS if lost(cell.reloads, kind)]
     if any(each.cut for reload in cell.reloads for each in _sessions(reload)):
         found.append("cut")
-    if latest(cell) > LATE_SECONDS:
+    if latest(cell.reloads) > LATE_SECONDS:
         found.append("late")
     return tuple(found)
 
@@ -41,7 +41,7 @@ def note(kind: str, cells: Sequence[CellResult]) -> str:
         of, after = _cut(_worst(cells))
         return f"{of} cut {after}"
     if kind == "late":
-        return f"sparse answer {_range([latest(cell) for cell in cells], 1)} s"
+        return f"sparse answer {_range([latest(cell.reloads) for cell in cells], 1)} s"
     counts = [lost(cell.reloads, kind).total() for cell in cells]
     return f"{kind} {spread(str(min(counts)), str(max(counts)), '-')}"
 
@@ -52,7 +52,7 @@ def predicate(kind: str, cells: Sequence[CellResult]) -> tuple[str, str]:
         what = " ".join(_cut(_worst(cells)))
         return f"cuts {what}", f"cut {what}"
     if kind == "late":
-        what = f"a sparse connection wait {max(map(latest, cells)):.1f} s"
+        what = f"a sparse connection wait {max(latest(cell.reloads) for cell in cells):.1f} s"
         return f"lets {what}", f"let {what}"
     noun, which = _NOUNS[kind]
     count = max(lost(cell.reloads, kind).total() for cell in cells)
@@ -63,25 +63,23 @@ def predicate(kind: str, cells: Sequence[CellResult]) -> tuple[str, str]:
 def lost(reloads: Sequence[ReloadResult], kind: str | None = None) -> Counter[str]:
     """Return how many requests of clients (of one kind, or of all) were lost in which way."""
     found: Counter[str] = Counter()
-    for reload in reloads:
-        for each in requests(reload, kind):
-            if reload.counts(each.address):
-                found.update(each.failures)
+    for each in requests(reloads, kind):
+        found.update(each.failures)
     return found
 
 
-def latest(cell: CellResult) -> float:
+def latest(reloads: Sequence[ReloadResult]) -> float:
     """Return the seconds of the slowest answer to a sparse client."""
-    return max(
-        (each.slowest or 0.0 for reload in cell.reloads for each in requests(reload, "sparse")),
-        default=0.0,
-    )
+    return max((each.slowest or 0.0 for each in requests(reloads, "sparse")), default=0.0)
 
 
-def requests(reload: ReloadResult, kind: str | None = None) -> list[Requests]:
-    """Return what became of the requests of clients in a reload (of one kind, or of all)."""
+def requests(reloads: Sequence[ReloadResult], kind: str | None = None) -> list[Requests]:
+    """Return what became of the requests of clients that count (of one kind, or of all)."""
     return [
-        each for each in reload.clients if each.kind != "sessions" and kind in (None, each.kind)
+        each
+        for reload in reloads
+        for each in reload.clients
+        if each.kind != "sessions" and kind in (None, each.kind) and reload.counts(each.address)
     ]
 
 
@@ -137,29 +135,25 @@ def describe(reloads: Sequence[ReloadResult], names: Mapping[str, str]) -> list[
     said = [clause for kind in _NOUNS if (clause := _lost(reloads, kind, names))]
     said += _held(reloads)
     said += _shown(reloads) + _datagrams(reloads)
-    slowest = max(
-        (each.slowest or 0.0 for reload in reloads for each in requests(reload, "sparse")),
-        default=0.0,
-    )
-    return said + ([f"a sparse connection waited {slowest:.2f} s"] * (slowest > LATE_SECONDS))
+    slowest = latest(reloads)
+    return said + [f"a sparse connection waited {slowest:.2f} s"] * (slowest > LATE_SECONDS)
 
 
 def _lost(reloads: Sequence[ReloadResult], kind: str, names: Mapping[str, str]) -> str:
     """Return what became of the requests of a kind of clients."""
-    made = sum(each.requests for reload in reloads for each in requests(reload, kind))
+    sent = requests(reloads, kind)
+    made = sum(each.requests for each in sent)
     if not made:
         return ""
     found = lost(reloads, kind)
     noun, which = _NOUNS[kind]
     every = f"{counted(made, noun)} {which}".rstrip()
     if not found:
-        ends = sum(getattr(each, "idle_ends", 0) for r in reloads for each in requests(r, kind))
+        ends = sum(each.idle_ends for each in sent if each.kind == "keep-alive")
         harmless = f", and {counted(ends, 'idle one')} {were(ends)} closed" if ends else ""
         return f"{every} {were(made)} answered{harmless}"
     hit = sum(bool(lost([reload], kind)) for reload in reloads)
-    labels = dict.fromkeys(
-        each.address for reload in reloads for each in requests(reload, kind) if each.failures
-    )
+    labels = dict.fromkeys(each.address for each in sent if each.failures)
     where = listed(names.get(label, label) for label in labels)
     return (
         f"{found.total()} of {every} {were(found.total())} lost "

@@ -90,6 +90,7 @@ def test_a_request_to_an_address_that_is_not_expected_does_not_count() -> None:
     judgement = judged(requests=[request(2.0, "unreachable", place=0)])
     assert (judgement.verdict, words(judgement)) == ("ok", "ok")
     assert effects(judgement)[0].failures == {"unreachable": 1}
+    assert "kept connections" not in judgement.explanation
 
 
 def test_a_lost_connection_to_an_address_that_the_prober_does_not_ask_counts() -> None:
