@@ -87,6 +87,7 @@ def _contents(
             f" --sysctl {shlex.quote(f'{name}={value}')}" for name, value in setting.sysctls.items()
         ),
         "unasked": script.unasked,
+        "has_clients": any(reload.clients for reload in cell.reloads),
     }
     return {
         **texts,
