@@ -15,12 +15,21 @@ if TYPE_CHECKING:
     from hatester.analysis.effects import OldWorker, ProcessUse, StaleAnswers
     from hatester.analysis.model import CellResult, ReloadResult
 
+_FIXED = {
+    "no start": ("fails to start at first", "fail to start at first"),
+    "no effect": ("ignores a reload", "ignore a reload"),
+    "not taken": ("does not take a request for a reload", "do not take a request for a reload"),
+}
+"""Notes without figures, with what builds do."""
 _WHOLE, _HALF = 0.95, (0.45, 0.55)
 
 
 def kinds(cell: CellResult) -> tuple[str, ...]:
-    """Return what stands beside a verdict: `stale`, `slow`, `left`, or a word on clients."""
+    """Return which notes stand beside a cell's verdict, such as `stale`."""
     found = {
+        "no start": bool(cell.failed_starts) and cell.ended != "start",
+        "no effect": any(each.has_no_effect for each in cell.reloads),
+        "not taken": any(each.refusal is not None for each in cell.reloads),
         "stale": any(each.stale for each in cell.reloads),
         "slow": any(each.slow for each in cell.reloads),
         "left": bool(workers_left(cell.reloads)),
@@ -38,6 +47,8 @@ def notes(cells: Sequence[CellResult]) -> list[str]:
         elif kind == "slow":
             most = [slowest(cell) for cell in cells]
             said.append(f"slow {spread(f'{min(most):.1f}', f'{max(most):.1f}', '-')} s")
+        elif kind in _FIXED:
+            said.append(kind)
         elif kind == "left":
             counts = [len(workers_left(cell.reloads)) for cell in cells]
             workers = "worker" if max(counts) == 1 else "workers"
@@ -55,6 +66,8 @@ def predicates(cells: Sequence[CellResult]) -> dict[str, tuple[str, str]]:
         if kind == "stale":
             what = f"{_of(map(stale_share, hit))} answers to another configuration"
             found[kind] = (f"leaves {what}", f"leave {what}")
+        elif kind in _FIXED:
+            found[kind] = _FIXED[kind]
         elif kind == "slow":
             what = f"answers to {max(map(slowest, hit)):.1f} s"
             found[kind] = (f"slows {what}", f"slow {what}")

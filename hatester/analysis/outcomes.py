@@ -119,14 +119,14 @@ def _severity(reload: ReloadResult) -> tuple[int, bool, float, int]:
 class _Summary:
     """The properties by which results of one cell's repetitions differ for a reader.
 
-    `end` is what became of HAProxy, or of a reload with nothing left to ask; `asked` what became of
-    starts and requests; `notes` are those beside the verdict. `addresses` are those
+    `is_unsaid`: HAProxy did not say what became of a reload. `end` is what became of HAProxy, or of
+    a reload with nothing left to ask; `notes` are those beside the verdict. `addresses` are those
     that were hit, if others were not.
     """
 
     verdict: str
     is_silent: bool
-    asked: tuple[str, ...]
+    is_unsaid: bool
     kinds: frozenset[str]
     end: str
     notes: tuple[str, ...]
@@ -155,7 +155,7 @@ def _summary(cell: CellResult) -> _Summary:
     return _Summary(
         cell.verdict,
         bool(cell.silent),
-        _asked(cell),
+        has_unsaid(cell) and "no effect" not in kinds(cell),
         frozenset(losses(cell)),
         _end(cell),
         kinds(cell),
@@ -170,19 +170,6 @@ def _end(cell: CellResult) -> str:
         return ""
     said = {each.reported for each in cell.reloads if each.verdict == "unasked"}
     return "reload failed" if "failure" in said else "reload succeeded" if "success" in said else ""
-
-
-def _asked(cell: CellResult) -> tuple[str, ...]:
-    """Return what else became of HAProxy's starts and of those who asked for reloads."""
-    reloads = cell.reloads
-    has_vain = any(each.has_no_effect for each in reloads)
-    notes = {
-        "no start": bool(cell.failed_starts) and cell.ended != "start",
-        "no effect": has_vain,
-        "not taken": any(each.refusal is not None for each in reloads),
-        "no word": has_unsaid(cell) and not has_vain,
-    }
-    return tuple(note for note, is_so in notes.items() if is_so)
 
 
 def has_unsaid(cell: CellResult) -> bool:
@@ -257,7 +244,8 @@ def _line(summary: _Summary, cells: Sequence[CellResult]) -> str:
     kinds: Counter[str] = sum(map(losses, cells), Counter())
     if kinds:
         words.append("+".join(kind for kind, _ in kinds.most_common()))
-    said = [summary.end, *notes(cells), *["silent"] * summary.is_silent, *summary.asked]
+    said = [summary.end, *notes(cells)]
+    said += ["silent"] * summary.is_silent + ["no word"] * summary.is_unsaid
     parts = [" ".join(filter(None, [*words, *summary.addresses])), *said]
     return ", ".join(filter(None, parts))
 

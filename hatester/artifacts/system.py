@@ -34,7 +34,7 @@ CUSTOMISE are ingredients."""
 OVERLAY = PROVISION / "guest/system"
 CUSTOMISE = PROVISION / "guest/customise.sh"
 PACKAGES = (
-    "systemd-sysv", "udev", "kmod", "iproute2", "openssh-server", "procps", "python3",
+    "systemd-sysv", "udev", "kmod", "iproute2", "nftables", "openssh-server", "procps", "python3",
 )  # fmt: skip
 NEEDLESS = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*")
 DISK_SIZE = "3G"

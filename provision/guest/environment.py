@@ -14,24 +14,12 @@ from pathlib import Path
 from provision.guest import transcript
 from provision.guest.errors import GuestError
 from provision.guest.haproxy import HAProxy
+from provision.guest.packet_filter import PacketFilter
 from provision.guest.root import place_of
 
 _SYSCTLS = Path("/proc/sys")
 _INTERFACES = Path("/sys/class/net")
 _PAIR = ["link add veth0 type veth peer name veth1", "link set veth1 up"]
-_TABLE = "inet hatester"
-_MAKE_TABLE = [
-    f"add table {_TABLE}",
-    *(f"add set {_TABLE} dropped{n} {{ type ipv{n}_addr; }}" for n in (4, 6)),
-    f"add chain {_TABLE} out {{ type filter hook output priority 0; }}",
-    f"add chain {_TABLE} in {{ type filter hook input priority 0; }}",
-    *(
-        f"add rule {_TABLE} {chain} {family} {end} @dropped{n} drop"
-        for chain in ("out", "in")
-        for family, n in (("ip", 4), ("ip6", 6))
-        for end in ("saddr", "daddr")
-    ),
-]
 _READY_SECONDS = 10.0
 _POLL_SECONDS = 0.02
 
@@ -46,22 +34,6 @@ def ip(*arguments: str, commands: str = "") -> str:
     if done.returncode:
         raise GuestError(f"ip {' '.join(arguments)}: {done.stderr.strip()}")
     return done.stdout
-
-
-def _rule(verb: str, address: str) -> str:
-    """Return the command that adds an address to those that are dropped, or deletes it."""
-    return f"{verb} element {_TABLE} dropped{6 if ':' in address else 4} {{ {address} }}"
-
-
-def _nft(commands: str) -> None:
-    """Run commands of nft(8). Raises GuestError with its error."""
-    for line in commands.splitlines():
-        transcript.note("nft", line)
-    done = subprocess.run(
-        ["nft", "-f", "-"], check=False, input=commands, capture_output=True, text=True
-    )
-    if done.returncode:
-        raise GuestError(f"nft: {done.stderr.strip()}")
 
 
 class Interface:
@@ -147,7 +119,8 @@ class Environment:
         self._undo = contextlib.ExitStack()
         self._strangers: dict[str, socket.socket] = {}
         self._broken: dict[str, bytes] = {}
-        self._dropped: set[str] = set()
+        self._packets = PacketFilter()
+        self._undo.callback(self._packets.end)
 
     def make(self) -> None:
         """Make the interfaces with their addresses."""
@@ -212,14 +185,10 @@ class Environment:
 
     def drop(self, what: str) -> None:
         """Have all packets from and to an address vanish."""
-        if not self._dropped:
-            self._undo.callback(_nft, f"delete table {_TABLE}")
-            _nft("\n".join(_MAKE_TABLE))
-        self._dropped.add(what)
-        _nft(_rule("add", what))
+        self._packets.drop(what)
 
     def pass_(self, what: str) -> None:
-        _nft(_rule("delete", what))
+        self._packets.pass_(what)
 
     def end(self) -> None:
         """Undo what was not undone yet; HAProxy's files go with its root."""

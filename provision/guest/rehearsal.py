@@ -17,6 +17,7 @@ from provision.guest.connections import NAMED
 from provision.guest.errors import GuestError
 from provision.guest.events import Events
 from provision.guest.mock_servers import MockServers
+from provision.guest.packet_filter import PacketFilter
 from provision.guest.plan import (
     REPORT_SECONDS,
     Destination,
@@ -61,6 +62,8 @@ def run(trees: list[Path]) -> None:
         Sequence(plan, io.StringIO("\n\n"), Events(io.StringIO()), Stage.of(plan)).run()
     with contextlib.suppress(GuestError):  # a kernel without veth plays none
         _play()
+    with contextlib.suppress(GuestError):  # a kernel without nftables drops none
+        _filter()
 
 
 def _plan(tree: Path) -> Plan:
@@ -88,6 +91,15 @@ def _play() -> None:
         servers.start(Path("/"))
     finally:
         servers.end()
+
+
+def _filter() -> None:
+    """Have packets filtered, none of which is dropped."""
+    packets = PacketFilter()
+    try:
+        packets.make()
+    finally:
+        packets.end()
 
 
 def _load(tree: Path) -> None:
