@@ -24,10 +24,20 @@ from hatester.matrix.binds import (
 )
 from hatester.matrix.clients import Clients, require_sense
 from hatester.matrix.haproxy_config import parse
-from hatester.matrix.models import NAME, Line, SysctlName
+from hatester.matrix.models import NAME, Line, Setting, SysctlName
 from hatester.matrix.needs import Needs
 from hatester.matrix.scenario_state import World
-from hatester.matrix.steps import Duration, Entries, Reload, Restart, Start, Step, Upgrade, Wait
+from hatester.matrix.steps import (
+    Ask,
+    Duration,
+    Entries,
+    Reload,
+    Restart,
+    Start,
+    Step,
+    Upgrade,
+    Wait,
+)
 from hatester.util.errors import UserError
 from hatester.util.text import brief, quoted
 from hatester.util.validation import Declaration, load, require, text_form, text_of
@@ -305,6 +315,19 @@ def _check_story(path: Path, content: _File, scenario: Scenario) -> None:
                 raise UserError(f"{path}: steps: {number}: {error}") from error
     if not any(isinstance(step, Reload | Restart) for step in scenario.steps):
         raise UserError(f"{path}: steps: HAProxy is never reloaded.")
+
+
+def planned_socket(scenario: Scenario, setting: Setting, number: int) -> str:
+    """Return the path of the socket that step `number` asks; empty for the master's.
+
+    A stats socket is the one of the configuration that was loaded last.
+    """
+    step = scenario.steps[number - 1]
+    if not isinstance(step, Ask) or step.socket == "master":
+        return ""
+    loads = [each for each in scenario.steps[:number] if isinstance(each, Start | Restart | Reload)]
+    text = scenario.configurations[loads[-1].configuration].under(setting)
+    return stats_socket(text) or ""
 
 
 def path_in_root(name: str) -> str:

@@ -30,6 +30,9 @@ GLOSSARY = {
     "should have answered": "the address is present all the while, and both configurations, the "
     "one in service and the one being loaded, bind it; only such addresses count for a verdict",
     **NOTES,
+    "no start": "HAProxy did not start",
+    "no effect": "HAProxy did not report the reload, and none of its processes began after it",
+    "not taken": "nobody took the request for the reload, such as at a socket that is gone",
     "no word": "HAProxy had the time to report the result of the reload, and did not",
     "late": "(~) the prober was late, by more than one interval for one connection of a hundred; "
     "short outages and single losses can be the host's",

@@ -8,11 +8,13 @@ from __future__ import annotations
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 from hatester.analysis.model import CellResult
 from hatester.analysis.outcomes import outcome
 from hatester.matrix.models import Setting
 from hatester.matrix.scenario import MADE, ROOT, Scenario
+from hatester.matrix.steps import Run
 from hatester.report.run_script import NAME, TEMPLATES, Script, templates
 from hatester.report.timeline_svg import draw
 from hatester.results.folder import keep, read, writing
@@ -53,6 +55,12 @@ def _require_simple(cell: CellResult, scenario: Scenario) -> None:
             f"{cell.id}: its HAProxy needs servers ({', '.join(scenario.servers)}), which only a "
             "guest of hatester has."
         )
+    for step in scenario.steps:
+        if isinstance(step, Run) and "$ROOT" in step.command:
+            raise UserError(
+                f"{cell.id}: its step '{step}' changes HAProxy's root, which only a guest of "
+                "hatester has."
+            )
     for name in scenario.files:
         if name.startswith((ROOT, MADE)):
             raise UserError(
@@ -77,25 +85,31 @@ def _contents(
         expected=sorted({label for reload in cell.reloads for label in reload.expected}),
         gaps={reload.step: reload.gap for reload in cell.reloads if reload.gap is not None},
     )
-    environment = templates()
     values = {
         "cell": cell,
         "description": scenario.description,
         "outcome": outcome(cell),
         "version": re.split(r"[^0-9.]", cell.haproxy.version or "latest", maxsplit=1)[0],
         "docker_options": "".join(
-            f" --sysctl {shlex.quote(f'{name}={value}')}" for name, value in setting.sysctls.items()
+            f" --sysctl {shlex.quote(f'{name}={value}')}" for name, value in script.sysctls.items()
         ),
         "unasked": script.unasked,
         "has_clients": any(reload.clients for reload in cell.reloads),
+        "is_upgraded": bool(scenario.upgrades),
     }
+    # The image of a container has one HAProxy.
+    image = {} if scenario.upgrades else {"Dockerfile": _render("Dockerfile", values)}
     return {
         **texts,
+        **image,
         NAME: script.text,
-        "Dockerfile": environment.get_template("Dockerfile").render(values),
-        "README.md": environment.get_template("reproducer.md").render(values),
+        "README.md": _render("reproducer.md", values),
         **_evidence(results, cell),
     }
+
+
+def _render(name: str, values: dict[str, Any]) -> str:
+    return templates().get_template(name).render(values)
 
 
 def _evidence(results: Results, cell: CellResult) -> dict[str, str]:

@@ -13,19 +13,27 @@ import jinja2
 
 from hatester.matrix.binds import Bind
 from hatester.matrix.models import Setting
-from hatester.matrix.scenario import Scenario
+from hatester.matrix.scenario import Scenario, planned_socket
 from hatester.matrix.steps import (
     RACING,
     Add,
+    Ask,
     Break,
     Check,
+    Drop,
     Free,
     Mend,
     Occupy,
+    Pass,
     Reload,
     Remove,
+    Restart,
+    Run,
+    Second,
     Start,
     Step,
+    Stop,
+    Upgrade,
     Wait,
 )
 
@@ -74,6 +82,7 @@ class Script:
     @property
     def text(self) -> str:
         """Return the script."""
+        own = self.scenario.conditions
         return (
             templates()
             .get_template(NAME)
@@ -82,16 +91,21 @@ class Script:
                 description=self.scenario.description,
                 method=self.method,
                 mode=_MODES[self.method],
-                arguments=shlex.join(self.setting.arguments),
-                sysctls=[
-                    (name, shlex.quote(value)) for name, value in self.setting.sysctls.items()
-                ],
-                nofile=self.setting.nofile,
+                arguments=shlex.join([*own.arguments, *self.setting.arguments]),
+                takeover=shlex.join(self.setting.takeover),
+                sysctls=[(name, shlex.quote(value)) for name, value in self.sysctls.items()],
+                nofile=self.setting.nofile or own.nofile,
+                verbs={step.verb for step in self.scenario.steps},
                 interfaces=[self._link, *self._further_links],
                 expected=self.expected,
                 steps=list(self._lines()),
             )
         )
+
+    @property
+    def sysctls(self) -> dict[str, str]:
+        """Return the sysctls of the scenario and of its setting."""
+        return {**self.scenario.conditions.sysctls, **self.setting.sysctls}
 
     @property
     def unasked(self) -> list[str]:
@@ -113,7 +127,7 @@ class Script:
 
         A step without `after` waits until all has settled since the last start or reload.
         """
-        is_settled = True
+        is_settled, is_watched = True, False
         network = _Network([self._link, *self._further_links])
         for number, step in enumerate(self.scenario.steps, start=1):
             yield f"\n# step {number}: {step}"
@@ -123,16 +137,39 @@ class Script:
             if step.after is not None:
                 seconds = self.gaps.get(number, 0.0) if step.after == RACING else step.after
                 yield f"sleep {seconds:g}"
-            yield from self._commands(step, network)
-            if isinstance(step, Start):
+            yield from self._commands(number, step, network)
+            if isinstance(step, Start) and not is_watched:
                 yield from (f"watch_address {words} &" for words in self._questions())
-            if isinstance(step, Start | Reload):
+                is_watched = True
+            if isinstance(step, Start | Restart | Reload):
                 is_settled = False
 
-    def _commands(self, step: Step, network: _Network) -> Iterator[str]:
+    def _socket(self, number: int) -> str:
+        """Return the socket that step `number` asks."""
+        path = planned_socket(self.scenario, self.setting, number)
+        return shlex.quote(path) if path else "seen/master.sock"
+
+    def _commands(self, number: int, step: Step, network: _Network) -> Iterator[str]:
         match step:
-            case Start() | Reload():
+            case Start(may="fail"):
+                yield f"start {step.configuration} || :"
+            case Start() | Restart() | Reload() | Second():
                 yield f"{step.verb} {step.configuration}"
+            case Stop():
+                # What does not answer until the next start was not to answer.
+                yield 'echo "$(now) pause" >>seen/requests'
+                yield "stop"
+            case Upgrade():
+                yield "upgrade"
+            case Ask():
+                yield f"ask_haproxy {self._socket(number)} {shlex.quote(step.command)}"
+            case Run():
+                yield "# shellcheck disable=SC2016"
+                yield f"run_command {shlex.quote(step.command)}"
+            case Drop() | Pass():
+                yield f"{step.verb}_packets {step.what}"
+            case Wait(until=float(seconds)):
+                yield f"sleep {seconds:g}"
             case Check():
                 yield "say check"
                 yield from (f"check_address {words}" for words in self._questions())

@@ -12,7 +12,7 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 
 from hatester.analysis.model import CellResult, ListenerCause, ReloadResult
 from hatester.analysis.outcomes import worst_reload
-from hatester.analysis.timeline import Phase, Timeline
+from hatester.analysis.timeline import LOADS, Phase, Timeline
 from hatester.report.lanes import Streak, idle_times, marks, owners, streaks
 from hatester.util.text import for_xml, listed
 from provision.guest.message_bounds import OUTCOMES
@@ -114,7 +114,7 @@ class _Drawing:
             row = next((row for row, end in enumerate(rows) if end <= left), len(rows))
             rows[row : row + 1] = [left + width]
             words = f"step {number}: {mark.text}, {self._describe_time(mark.start, mark.end)}"
-            kind = f"step {'load' if mark.verb in ('start', 'reload') else 'change'}"
+            kind = f"step {'load' if mark.verb in LOADS else 'change'}"
             line = _add(self.lines, "line", x1=x, x2=x, y1=row * _ROW + 3, kind=kind)
             _add(line, "title", words)
             label = _add(self.svg, "text", x=left + 5, y=(row + 1) * _ROW - 5, kind=kind)

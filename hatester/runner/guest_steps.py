@@ -6,9 +6,8 @@ import ipaddress
 from collections.abc import Sequence
 
 from hatester.guests.guest import build_root
-from hatester.matrix.binds import stats_socket
 from hatester.matrix.models import Setting
-from hatester.matrix.scenario import Presence, Scenario, path_in_root, presence
+from hatester.matrix.scenario import Presence, Scenario, path_in_root, planned_socket, presence
 from hatester.matrix.steps import (
     Add,
     Ask,
@@ -48,7 +47,7 @@ def planned_steps(scenario: Scenario, setting: Setting, upgrade_to: str) -> list
                 build = step.build or upgrade_to
                 planned = PlannedStep(step.verb, step.after, what=build, tree=build_root(build))
             case Ask():
-                socket = _stats_socket(scenario, setting, before) if step.socket == "stats" else ""
+                socket = planned_socket(scenario, setting, number)
                 planned = PlannedStep(step.verb, step.after, what=step.command, socket=socket)
             case Wait(until=float(seconds)):
                 planned = PlannedStep(step.verb, None, what=f"{seconds:g}s", seconds=seconds)
@@ -74,13 +73,6 @@ def _what(step: Step, interface: str) -> str | None:
         case Add() if step.what != interface:
             return str(ipaddress.ip_interface(step.what))
     return str(step.model_dump()["what"])
-
-
-def _stats_socket(scenario: Scenario, setting: Setting, before: Sequence[Step]) -> str:
-    """Return the path of the stats socket of the configuration that was loaded last."""
-    loads = [step for step in before if isinstance(step, Start | Restart | Reload)]
-    text = scenario.configurations[loads[-1].configuration].under(setting)
-    return stats_socket(text) or ""
 
 
 def _load(

@@ -207,6 +207,8 @@ def _be_late(evidence: Content, choice: random.Random) -> None:
 
 
 _START = {"step": 1, "at": 1.0, "reason": "x", "is_start": True, "missing": []}
+_FAILED_START = {"step": 99, "at": 1.0, "reason": "x", "missing": []}
+_REPLY = {"step": 1, "at": 1.0, "text": "x", "exit_code": None, "error": None}
 _CONNECTION = {"outcome": "ok", "answer": None, "errno": None, "seconds": 0.1, "at": 0.1}
 _EVIDENCE: tuple[tuple[str, Change, str], ...] = (
     (
@@ -286,6 +288,22 @@ _EVIDENCE: tuple[tuple[str, Change, str], ...] = (
         "a missing address",
         lambda e, _: e.update(ended={**_START, "missing": ["x"]}),
         "misses other addresses",
+    ),
+    (
+        "a start that may not fail",
+        lambda e, _: e.update(failed_starts=[{**_FAILED_START, "step": 1}]),
+        "another failed start in step 1",
+    ),
+    (
+        "a failed start of none",
+        lambda e, _: e.update(failed_starts=[_FAILED_START]),
+        "reports a start in step 99",
+    ),
+    ("an answer to nothing", lambda e, _: e.update(replies=[_REPLY]), "reports a ask in step 1"),
+    (
+        "a restart",
+        lambda e, c: c.choice(e["reloads"]).update(verb="restart"),
+        "reports another reload in step",
     ),
 )
 _CHECKS: tuple[tuple[str, Change, str], ...] = (

@@ -1,18 +1,25 @@
 #!/bin/sh
 # {{ description }} ({{ id }})
 #
+{% if "upgrade" in verbs %}
+# Usage, as root: ./run.sh HAPROXY NEW
+#
+# HAPROXY is the binary, NEW the one to which it is upgraded.{% else %}
 # Usage, as root: ./run.sh [HAPROXY]
 #
-# HAPROXY is the binary, by default the one in $PATH. The script needs ip, curl and socat. It runs in
+# HAPROXY is the binary, by default the one in $PATH.{% endif %} The script needs ip, curl and socat. It runs in
 # a network namespace of its own; HERE=1 keeps it in the present one, as in a container.
 # A line per step goes to standard output; the logs and every request are in ./seen.
 set -eu
 
 haproxy=$(command -v -- "${1:-haproxy}") || { echo "run.sh: ${1:-haproxy} is not there" >&2; exit 2; }
 haproxy=$(readlink -f "$haproxy")
+{% if "upgrade" in verbs %}
+new=$(readlink -f "${2?run.sh: the binary to which HAProxy is upgraded is not given}")
+{% endif %}
 [ "$(id -u)" = 0 ] || { echo "run.sh: needs root" >&2; exit 2; }
 if [ -z "${HERE-}" ]; then
-    exec env HERE=1 unshare --net --pid --fork --kill-child --mount-proc "$0" "$haproxy"
+    exec env HERE=1 unshare --net --pid --fork --kill-child --mount-proc "$0" "$haproxy"{{ ' "$new"' if "upgrade" in verbs }}
 fi
 cd "$(dirname "$0")"
 PATH=$PATH:/usr/sbin:/sbin
@@ -99,18 +106,92 @@ launch() {
 start() { # NAME
     cp "$1.cfg" haproxy.cfg
     say "start $1"
+    rm -f seen/pid
     launch {{ mode }}
 {% if method in ("signal", "systemd") %}
     master=$!
 {% endif %}
     for _ in $(seq 100); do
+{% if "stop" in verbs %}
+        [ ! -s seen/pid ] || { echo "$(now) resume" >>seen/requests; return 0; }
+{% else %}
         [ ! -s seen/pid ] || return 0
+{% endif %}
         sleep 0.05
     done
     echo "run.sh: HAProxy did not start:" >&2
     tail -n 5 seen/haproxy.log >&2
-    exit 1
+    return 1
 }
+{% if "stop" in verbs or "restart" in verbs %}
+
+stop() {
+    say stop
+    # shellcheck disable=SC2046
+    kill $(cat seen/pid)
+    # shellcheck disable=SC2046
+    while kill -0 $(cat seen/pid) 2>/dev/null; do sleep 0.02; done
+}
+{% endif %}
+{% if "restart" in verbs %}
+
+restart() { # NAME
+    echo "$(now) reload $1" >>seen/requests
+    stop
+    start "$1"
+}
+{% endif %}
+{% if "second" in verbs %}
+
+second() { # NAME
+    say "second $1"
+    "$haproxy" -db -f "$1.cfg" >>seen/second.log 2>&1 &
+}
+{% endif %}
+{% if "upgrade" in verbs %}
+
+upgrade() {
+    say upgrade
+    cp "$new" seen/haproxy.new
+    mv seen/haproxy.new seen/haproxy
+}
+{% endif %}
+{% if "ask" in verbs %}
+
+ask_haproxy() { # SOCKET COMMAND
+    say "ask $2"
+    echo "$2" | socat -t 5 - "UNIX-CONNECT:$1" || :
+}
+{% endif %}
+{% if "run" in verbs %}
+
+run_command() { # COMMAND
+    say "run $1"
+    PID=$(cat seen/pid) sh -c "$1" || echo "        it exited with status $?"
+}
+{% endif %}
+{% if "drop" in verbs %}
+
+table_of() { # ADDRESS
+    echo "inet dropped_$(echo "$1" | tr .: __)"
+}
+
+drop_packets() { # ADDRESS
+    say "drop $1"
+    case $1 in *:*) family=ip6 ;; *) family=ip ;; esac
+    nft "add table $(table_of "$1")"
+    for hook in input output; do
+        nft "add chain $(table_of "$1") $hook { type filter hook $hook priority 0; }"
+        nft "add rule $(table_of "$1") $hook $family saddr $1 drop"
+        nft "add rule $(table_of "$1") $hook $family daddr $1 drop"
+    done
+}
+
+pass_packets() { # ADDRESS
+    say "pass $1"
+    nft "delete table $(table_of "$1")"
+}
+{% endif %}
 
 reload() { # NAME
     cp "$1.cfg" haproxy.cfg
@@ -127,13 +208,18 @@ reload() { # NAME
     kill -USR2 "$master"
 {% else %}
     # shellcheck disable=SC2046
-    launch {{ mode }} -sf $(cat seen/pid)
+    launch {{ mode }} {{ takeover }}{{ " " if takeover }}-sf $(cat seen/pid)
 {% endif %}
 }
 
 judge() {
     sort -n seen/requests | awk '
         $2 == "reload" { reloaded = 1; next }
+{% if "stop" in verbs %}
+        $2 == "pause" { paused = 1; next }
+        $2 == "resume" { paused = 0; next }
+        paused { good[$2] = $1; row[$2] = 0; next }
+{% endif %}
         !reloaded || !index(" {{ expected | join(" ") }} ", " " $2 " ") { if (!reloaded && $3 == 0) good[$2] = $1; next }
         { count[$2]++ }
         $3 == 0 { good[$2] = $1; row[$2] = 0 }
@@ -153,6 +239,10 @@ judge() {
 rm -rf seen
 mkdir seen
 touch seen/watched
+{% if "upgrade" in verbs %}
+cp "$haproxy" seen/haproxy
+haproxy=$PWD/seen/haproxy
+{% endif %}
 
 start=$(now)
 trap clean EXIT

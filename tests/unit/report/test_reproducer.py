@@ -92,6 +92,37 @@ def test_each_way_of_reloading(method: str, line: str) -> None:
     assert line in script("lost-address", method)
 
 
+def test_steps_have_commands_of_their_own() -> None:
+    text = script("started-again")
+    steps = re.findall(r"^(start w.*|stop|sleep .*)$", text, re.MULTILINE)
+    assert steps[:6] == [
+        "start with || :",
+        "start with",
+        "stop",
+        "sleep 2",
+        "start without",
+        "sleep 2",
+    ]
+    assert text.count("watch_address 192.168.42.44:80") == 1
+    assert "second stray" in script("stray-instance")
+    assert "restart with" in script("restart")
+    assert "run_command 'kill -STOP $PID'" in script("master-stopped")
+    assert "ask_haproxy /run/haproxy-admin.sock 'show servers state'" in script("server-stopped")
+    assert "drop_packets 10.0.0.6" in script("server-unreachable")
+
+
+def test_upgrade_takes_a_second_binary(run: Results, tmp_path: Path) -> None:
+    export(run, run.cells[0], scenario("upgrade"), Setting(), tmp_path / "new")
+    assert not (tmp_path / "new/Dockerfile").exists()
+    assert "./run.sh HAPROXY NEW" in (tmp_path / "new/run.sh").read_text()
+    assert "docker" not in (tmp_path / "new/README.md").read_text()
+
+
+def test_changes_of_a_guests_root_are_refused(run: Results, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="changes HAProxy's root"):
+        export(run, run.cells[0], scenario("cli-gone"), Setting(), tmp_path / "new")
+
+
 def test_what_was_not_measured_is_refused(run: Results, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="it was not measured"):
         export(run, run.cells[2], scenario(), Setting(), tmp_path / "new")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import strategies as st
 
-from hatester.matrix.models import Setting
+from hatester.matrix.models import Setting, load_matrix
 from hatester.matrix.scenario import load_scenario
 from hatester.runner.guest_plan import (
     PROBE_INTERVAL,
@@ -19,6 +19,9 @@ from hatester.runner.seed import draw
 from hatester.util.paths import MATRIX
 from provision.guest.plan import RACING, Destination, Plan
 from provision.guest.protocol import encode
+from tests.factories.own_scenario import folder, write
+
+__all__ = ["folder"]
 
 SEEDS = st.integers(0, 10**9 - 1)
 SETTING = Setting.model_validate(
@@ -50,6 +53,56 @@ def test_an_added_address_has_a_prefix_length(tmp_path: Path) -> None:
         )
         [added] = [step for step in guest_plan(order, "real").steps if step.verb == "add"]
         assert added.what in ("192.168.42.43/32", "fd00:42::43/64")
+
+
+def planned(name: str, setting: Setting = SETTING, upgrade_to: str = "") -> Plan:
+    """Return the plan of a shipped scenario."""
+    scenario = load_scenario(MATRIX / "scenarios" / name)
+    order = dataclasses.replace(
+        LOST_ADDRESS, scenario=scenario, setting=setting, upgrade_to=upgrade_to
+    )
+    return guest_plan(order, "real")
+
+
+def test_steps_are_sent_in_the_guests_words() -> None:
+    server, *_ = [step for step in planned("server-stopped").steps if "server" in step.verb]
+    assert (server.verb, server.what) == ("stop-server", "10.0.0.6:8080")
+    [asked, *_] = [step for step in planned("server-stopped").steps if step.verb == "ask"]
+    assert (asked.what, asked.socket) == ("show servers state", "/run/haproxy-admin.sock")
+    [asked] = [step for step in planned("cli-gone").steps if step.verb == "ask"]
+    assert (asked.what, asked.socket) == ("show proc", "")
+    [wait] = [step for step in planned("old-workers-with-peers").steps if step.verb == "wait"]
+    assert (wait.what, wait.seconds) == ("20s", 20)
+    [second] = [step for step in planned("stray-instance").steps if step.verb == "second"]
+    assert (second.what, "stray.http" in second.text) == ("stray", True)
+    [upgrade] = [step for step in planned("upgrade", upgrade_to="3.2").steps if step.tree]
+    assert (upgrade.what, upgrade.tree) == ("3.2", "/opt/haproxy/3.2")
+    start = planned("started-again").steps[0]
+    assert (start.may_fail, start.missing) == (True, ["192.168.42.43:80"])
+
+
+def test_a_scenario_has_conditions_and_a_setting_comes_first(folder: Path) -> None:
+    conditions = """description: x
+addresses: [192.168.42.43/32]
+sysctls: {net.core.somaxconn: 7, net.ipv4.ip_nonlocal_bind: 0}
+nofile: 1024
+arguments: [-dM]
+report_within: 120s
+steps: [{start: with}, {break: root/etc/pki/x}, {mend: root/etc/pki/x}, {reload: with}]
+"""
+    (folder / "root/etc/pki").mkdir(parents=True)
+    (folder / "root/etc/pki/x").write_text("")
+    plan = guest_plan(dataclasses.replace(LOST_ADDRESS, scenario=write(folder, conditions)), "real")
+    assert plan.sysctls == {"net.core.somaxconn": "7", "net.ipv4.ip_nonlocal_bind": "1"}
+    assert (plan.nofile, plan.arguments, plan.report_seconds) == (1024, ["-dM", "-dR"], 120)
+    assert plan.seconds > 120
+    assert [step.what for step in plan.steps[1:3]] == ["/etc/pki/x"] * 2
+
+
+def test_a_setting_has_arguments_for_the_process_that_takes_over() -> None:
+    assert planned("hitless").takeover == []
+    setting = load_matrix(MATRIX).settings["expose-fd"]
+    assert planned("hitless", setting).takeover == ["-x", "/run/haproxy-admin.sock"]
 
 
 def test_the_seed_decides_delays_orders_and_the_race() -> None:
