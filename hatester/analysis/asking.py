@@ -49,6 +49,8 @@ def _complaints(reload: ReloadResult) -> list[str]:
         said.append(
             f"the command that asked for the {reload.verb} exited with status 0 all the same"
         )
+    elif reload.reported is None and reload.answer and reload.answer.strip():
+        said.append(f'the master CLI answered "{printable(reload.answer.strip()[:_QUOTE])}"')
     if reload.logged:
         answer = _ANSWER.search(reload.answer or "")
         asker = f"the master CLI answered {answer[0]}" if answer else "the asker heard otherwise"

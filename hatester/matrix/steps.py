@@ -1,12 +1,12 @@
 """Steps: the verbs of a scenario, and their form in scenario.yml.
 
-A step with `after` happens so many seconds after the last start, reload or wait, whatever the
-result of that is. With `after: racing` it races with the last reload: the seed decides how long
+A step with `after` happens so many seconds after the last start, stop, reload or wait, whatever
+the result of that is. With `after: racing` it races with the last reload: the seed decides how long
 after it, from a tenth of the time that a reload takes to twice that. A step without `after` waits
 until the last start or reload has been observed to its end. At that end HAProxy has reported its
 result, and the addresses answer steadily, or steadily do not. Only `wait` may wait for less: with
 `retrying`, until HAProxy tries again to bind an address that it could not bind, or has reported;
-with `reported`, until it has reported.
+with `reported`, until it has reported; with seconds, for so long.
 """
 
 from __future__ import annotations

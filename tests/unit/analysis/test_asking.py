@@ -38,6 +38,11 @@ def shown(timeline: dict[str, Any]) -> tuple[str, str]:
             "the command that asked for the reload exited with status 0 all the same (step 6)",
         ),
         (
+            {"reported": None, "answer": "Can't connect to the target CLI!\n"},
+            "no word",
+            'the master CLI answered "Can\'t connect to the target CLI!" (step 6)',
+        ),
+        (
             {"logged": "success", "answer": "Success=0\n--\n"},
             "",
             "the master CLI answered Success=0, though HAProxy logged success (step 6)",

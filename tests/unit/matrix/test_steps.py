@@ -10,8 +10,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hatester.matrix.scenario import presence
-from hatester.matrix.steps import Add, Check, Free, Reload, Wait
+from hatester.matrix.scenario import load_scenario, presence
+from hatester.matrix.steps import Add, Check, Drop, Free, Pass, Reload, Wait
 from hatester.util.errors import UserError
 from tests.factories.own_scenario import HEAD, SCENARIOS, STARTED, V4, folder, write
 
@@ -276,3 +276,20 @@ def test_sensible_story_is_read(shared: Path, parts: list[list[object]]) -> None
     assert [*found][1:] == reloads
     # Every change was undone.
     assert [bind.label for bind in found[reloads[-1]].throughout] == [V4[0], V4[1], "*:81"]
+
+
+@given(st.lists(st.tuples(st.sampled_from(["drop", "pass"]), st.sampled_from("12")), max_size=8))
+def test_what_is_taken_away_is_given_back_before_it_is_taken_again(
+    steps: list[tuple[str, str]],
+) -> None:
+    world = load_scenario(SCENARIOS / "lost-address").world()
+    away: set[str] = set()
+    for verb, number in steps:
+        step = Drop(what=f"10.0.0.{number}") if verb == "drop" else Pass(what=f"10.0.0.{number}")
+        if (verb == "drop") is (number in away):
+            with pytest.raises(UserError, match=rf"^{verb}: '10.0.0.{number}' is "):
+                world.take(step)
+            return
+        world.take(step)
+        away ^= {number}
+        assert world.dropped == {f"10.0.0.{each}" for each in away}
