@@ -21,7 +21,6 @@ from hatester.analysis.outcomes import (
     hit_addresses,
     lines,
     longest_outage,
-    losses,
     measured,
     short_names,
     title_builds,
@@ -160,9 +159,11 @@ def _harm(fate: str, typical: Sequence[CellResult], form: int) -> str:
     """Return what builds do to connections; the verb has the form 0 for one build, else 1."""
     if fate in UNHARMED:
         lose = ("loses", "lose")[form]
-        lost = [losses(cell).total() for cell in _lossy(fate, typical)]
+        lossy = _lossy(fate, typical)
+        lost = [count for cell in lossy if (count := failure_kinds(cell).total())]
         if not lost:
-            return f"{lose} nothing"
+            # Clients that hold something lost it; the notes say what.
+            return f"{lose} no fresh connection" if lossy else f"{lose} nothing"
         most = f"{max(lost)} at most" if max(lost) > 1 else "one each"
         return f"{lose} single connections, in {len(lost)} of {len(typical)} cells ({most})"
     if fate in _WITHOUT_ADDRESSES:

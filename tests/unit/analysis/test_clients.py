@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hatester.analysis.findings import find
 from hatester.analysis.model import Judgement, ReloadResult
 from hatester.analysis.notes import predicates
 from hatester.analysis.outcomes import lines
-from tests.factories.cells import cell_result
+from tests.factories.cells import cell_result, run_of
 from tests.factories.evidence import A43, A44, A45, AT, UNTIL, everywhere, evidence, judge, reload
 
 SECURE = "192.168.42.44:443"
@@ -71,6 +72,14 @@ def test_a_lost_request_counts_as_a_lost_connection_of_its_address() -> None:
     assert predicates([cell_result(ID, judgement)])["keep-alive"] == (
         "loses 1 request on kept connections", "lose 1 request on kept connections",
     )  # fmt: skip
+
+
+def test_findings_distinguish_fresh_connections_from_kept_ones() -> None:
+    cell = cell_result(ID, judged(requests=[request(2.1, "empty"), request(2.2, "empty")]))
+    [finding] = [each for each in find(run_of(cell)) if each.about == "lost-address by signal"]
+    assert finding.sentences[0] == (
+        "HAProxy 2.2 loses no fresh connection, and loses 2 requests on kept connections"
+    )
 
 
 def test_idle_ends_and_last_answers_are_harmless() -> None:
