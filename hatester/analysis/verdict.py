@@ -29,6 +29,10 @@ from hatester.analysis.timeline import (
 )
 
 _BEFORE_SECONDS = 1.0
+_TAKEN_SECONDS = 0.05
+"""A step has been taken so long before the next one (provision/guest/sequence.py), at least."""
+_GIVING = ("add", "free", "mend", "pass", "start-server")
+"""Steps from which on an address may answer that did not."""
 MOST_BURDEN = {"real": 0.7, "virtual": 0.35}
 """The share of the guest's processors that watching may take, by the guest's clock. On the host's
 clock, probing an emulated guest of two processors every 20 ms takes 0.14 to 0.26 and harms nobody;
@@ -122,6 +126,13 @@ def unmeasured(
     )  # fmt: skip
 
 
+def _before(timeline: Timeline, at: float) -> float:
+    """Return the seconds before the first reload in which addresses have to answer."""
+    given = [step.at for step in timeline.steps if step.verb in _GIVING and step.at < at]
+    is_just_given = any(at - each < _BEFORE_SECONDS for each in given)
+    return _TAKEN_SECONDS if is_just_given else _BEFORE_SECONDS
+
+
 def _obstacle(timeline: Timeline, quality: Quality) -> Cause | None:
     """Return what keeps a cell from being judged, if anything does."""
     if quality.verdict in ("starved", "heavy"):
@@ -132,7 +143,7 @@ def _obstacle(timeline: Timeline, quality: Quality) -> Cause | None:
     failed = {
         label: lost[-1].outcome
         for label in lasting_addresses(timeline, first)
-        for probes in [timeline.sent(label, first.at - _BEFORE_SECONDS, first.at)]
+        for probes in [timeline.sent(label, first.at - _before(timeline, first.at), first.at)]
         if (lost := [probe for probe in probes if not probe.is_ok])
     }
     if failed:

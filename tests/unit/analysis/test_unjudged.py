@@ -38,6 +38,14 @@ def test_failure_long_before_the_reload() -> None:
     assert judge(evidence({A45: [(0.0, AT - 1.01, "refused")]})).verdict == "ok"
 
 
+@pytest.mark.parametrize(("until", "verdict"), [(AT - 0.08, "ok"), (AT, "error")])
+def test_address_that_was_just_added(until: float, verdict: str) -> None:
+    source = evidence({A45: [(0.0, until, "unreachable")]})
+    step = {"step": 2, "verb": "add", "what": "192.168.42.45/32", "at": AT - 0.1, "commands": []}
+    source["steps"] = [*source["steps"], step]
+    assert judge(source).verdict == verdict
+
+
 @pytest.mark.parametrize("probes", [[], None])
 def test_address_never_asked(probes: Any) -> None:
     source = evidence()
