@@ -94,7 +94,8 @@ def _choose(settings: Settings, wanted: Wanted, flags: Flags) -> Choice:
     sources = Sources(lambda: debian(settings), kernels_of(settings), HOSTS, RESULTS)
     if flags.resume or how.again:
         if any(astuple(wanted)) or new != NewRun() or flags.matrix != "default" or flags.host:
-            raise UserError("--resume: the run has its cells and flags already; leave out others.")
+            flag = "--resume" if flags.resume else "--failed"
+            raise UserError(f"{flag}: the run has its cells and flags already; leave out others.")
         return choose_resumed_run(declared, how.again, sources)
     if flags.host:
         return choose_run_like_host(declared, wanted, new, flags.host, sources)

@@ -82,9 +82,8 @@ def load(
     is wrong there, and when nothing is expected of any planned cell.
     """
     path = Path(given)
-    if path.name == "run.json":
-        found = _shown(cells_of(str(path.parent)), planned)
-    elif path.suffix in (".yml", ".yaml") or is_there(path, _is_no_folder):
+    has_patterns = path.suffix in (".yml", ".yaml") or is_there(path, _is_no_folder)
+    if has_patterns and path.name != "run.json":
         found = Expectation(_read_patterns(path, planned), {})
     else:
         found = _shown(cells_of(given), planned)
@@ -117,14 +116,14 @@ def _some(content: object) -> object:
     outcomes = [content] if isinstance(content, str) else content
     if not outcomes or not isinstance(outcomes, list) or "" in outcomes:
         choices = f"an outcome ({', '.join(OUTCOMES)}) or a list of some"
-        raise ValueError(f"here belongs {choices}, not {quoted(content)}")
+        raise ValueError(f"expected {choices}, got {quoted(content) if content else 'nothing'}")
     return outcomes
 
 
 def _require_mapping(content: object) -> object:
     if not content or not isinstance(content, dict):
         there = quoted(content) if content else "nothing"
-        raise ValueError(f"here belong patterns over cell ids with outcomes, not {there}")
+        raise ValueError(f"expected patterns over cell ids with outcomes, got {there}")
     return content
 
 

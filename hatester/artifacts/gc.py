@@ -346,4 +346,6 @@ _DESCRIPTIONS: dict[str, Callable[[Path], str]] = {
 
 
 def _json(file: Path) -> Any:
+    if not file.is_file():  # reading a pipe would never end
+        raise FileNotFoundError(file)
     return json.loads(file.read_text())

@@ -222,7 +222,7 @@ def _read(content: bytes, path: str) -> _Elf:
             return _dynamic(elf, path)
         architecture = elf.get_machine_arch()
     except Exception as error:  # pyelftools raises whatever a broken file makes it stumble over
-        raise MeasurementError(f"{path} is not a program that can be read: {error}") from error
+        raise MeasurementError(f"{path} is not a program (an ELF file that is whole)") from error
     raise MeasurementError(f"{path} is for another architecture: {architecture}, not x86-64")
 
 

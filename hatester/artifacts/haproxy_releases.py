@@ -9,6 +9,7 @@ import pydantic
 
 from hatester.artifacts.download import NotThere, fetch_json
 from hatester.util.errors import MeasurementError, UserError
+from hatester.util.validation import sentence
 from hatester.util.versions import is_older, numbers
 
 HEADERS = ("build", "version", "newest", "state")
@@ -38,8 +39,7 @@ def newest(base: str, branches: Iterable[str]) -> dict[str, str]:
         except MeasurementError as error:
             raise UserError(f"{error}.") from error
         except pydantic.ValidationError as error:
-            problem = error.errors()[0]["msg"]
-            raise UserError(f"{uri} is not an index of releases: {problem}.") from error
+            raise UserError(f"{uri} is not an index of releases: {sentence(error)}") from error
     return found
 
 

@@ -11,6 +11,7 @@ import posixpath
 import re
 import shutil
 import tarfile
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +27,7 @@ from hatester.util.errors import MeasurementError, UserError, tail
 from hatester.util.files import checksum
 from hatester.util.paths import is_there
 from hatester.util.text import quoted
-from hatester.util.validation import text_of
+from hatester.util.validation import MOST_CHARACTERS, sentence, text_of
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +83,7 @@ class Image:
             _run(self.folder, "umoci", "raw", "unpack", "--rootless", "--image", _LAYOUT, str(root))
             return _find(Root(root), settings).content
         except pydantic.ValidationError as error:
-            raise MeasurementError(f"its configuration: {error.errors()[0]['msg']}") from error
+            raise MeasurementError(f"its configuration: {sentence(error).rstrip('.')}") from error
         finally:
             # Folders of some images are not to be written to, and so could not be removed.
             process.run(["chmod", "-R", "u+rwX", scratch], seconds=SECONDS)
@@ -108,19 +109,42 @@ def require_local(reference: str) -> None:
         return
     if not is_there(file):
         raise MeasurementError(f"{file} is missing")
-    if not reference.startswith("oci:"):
-        if not is_there(file, Path.is_file) or not tarfile.is_tarfile(file):
-            raise MeasurementError(f"{file} is not an archive of an image")
+    transport = reference.partition(":")[0]
+    if transport == "docker-archive":
+        _content(file, transport, "manifest.json")
         return
     try:
-        index = _Index.model_validate_json(text_of(file / "index.json"))
-    except (pydantic.ValidationError, UserError) as error:
-        raise MeasurementError(f"{file} is not an OCI layout: it has no index.json") from error
+        index = _Index.model_validate_json(_content(file, transport, "index.json"))
+    except pydantic.ValidationError as error:
+        raise MeasurementError(f"{file}: index.json: {sentence(error).rstrip('.')}") from error
     tags = [each.annotations.get(_TAG) for each in index.manifests]
-    tag = reference.removeprefix(f"oci:{file}").lstrip(":")
+    tag = reference.removeprefix(f"{transport}:{file}").lstrip(":")
     if tag and tag not in tags:
         known = ", ".join(each for each in tags if each) or "none"
         raise MeasurementError(f"{file} has no tag {quoted(tag)} (there are: {known})")
+
+
+def _content(file: Path, transport: str, name: str) -> str:
+    """Return the content of a file of an image. Raises MeasurementError where there is none."""
+    what = "an OCI layout" if transport == "oci" else "an archive of an image"
+    try:
+        return text_of(file / name) if transport == "oci" else _member(file, name)
+    except (OSError, EOFError, KeyError, tarfile.TarError, zlib.error, UserError) as error:
+        raise MeasurementError(f"{file} is not {what}: it has no {name}") from error
+
+
+def _member(file: Path, name: str) -> str:
+    """Return the content of a file of an archive; raises KeyError, and as tarfile does."""
+    # A pipe would have it wait for ever.
+    if not is_there(file, Path.is_file):
+        raise KeyError(name)
+    with tarfile.open(file) as archive:
+        members = (each for each in archive if posixpath.normpath(each.name) == name)
+        found = next(members, None)
+        part = archive.extractfile(found) if found else None
+        if part is None:
+            raise KeyError(name)
+        return part.read(MOST_CHARACTERS).decode(errors="replace")
 
 
 def fetch(reference: str) -> Image:

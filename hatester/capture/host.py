@@ -130,6 +130,8 @@ def name_of(host: str, name: str = "") -> str:
     Raises UserError if it cannot be the name of a file.
     """
     kept = name or file_name(host.rpartition("@")[2])
+    if not name and not re.fullmatch(NAME, kept):
+        raise UserError(f"HOST: {quoted(host)} cannot name its copy here. Name that with --as.")
     if not re.fullmatch(NAME, kept):
         raise UserError(
             f"--as: {quoted(kept)} cannot be the name of {brief(host)}: use letters, digits and "

@@ -16,7 +16,7 @@ from hatester.matrix import image_reference
 from hatester.matrix.models import Build, Matrix
 from hatester.util.errors import UserError
 from hatester.util.paths import is_there, resolve_path
-from hatester.util.text import file_name, printable
+from hatester.util.text import brief, file_name, printable
 from hatester.util.validation import checked, require
 
 FLAG = "--haproxy"
@@ -39,7 +39,7 @@ def with_described(matrix: Matrix, words: Sequence[str]) -> tuple[Matrix, list[s
         if word not in matrix.builds:
             described = _anywhere(word)
             if not (_describes(described) or _pair(matrix.builds, word)):
-                require(word, matrix.builds, FLAG)
+                _require_declared(word, matrix)
             name = _free_name(matrix, described)
             matrix = with_given(matrix, {name: described})
         names.append(name)
@@ -70,6 +70,13 @@ def _pair(builds: Mapping[str, Build], word: str) -> Build | None:
     return None
 
 
+def _require_declared(word: str, matrix: Matrix) -> None:
+    """Raise UserError for a word that describes no build, unless it names one."""
+    if word.startswith("haproxy") and not re.search(r"\s", word):
+        raise UserError(f"{FLAG} {brief(word)}: an image has a transport, as in docker://{word}.")
+    require(word, matrix.builds, FLAG)
+
+
 def with_given(matrix: Matrix, given: Mapping[str, str]) -> Matrix:
     """Return the matrix with further builds: words that describe them, by their names.
 
@@ -88,6 +95,11 @@ def with_given(matrix: Matrix, given: Mapping[str, str]) -> Matrix:
 def _anywhere(word: str) -> str:
     """Return a word that means the same in every folder."""
     here = Path.cwd()
+    if "://" in word and not image_reference.has_transport(word):
+        raise UserError(
+            f"{FLAG} {brief(word)}: docker:// is the only URL that it takes. Fetch the file, and "
+            "name its path."
+        )
     if image_reference.has_transport(word):
         return image_reference.resolve_paths(word, here)
     return str(resolve_path(word, here)) if _is_path(word) else word
@@ -106,12 +118,12 @@ def _build(word: str) -> Build:
         content: dict[str, object] = {"image": word}
     elif _is_path(word):
         if not is_there(Path(word)):
-            raise UserError(f"{FLAG}: {printable(word)} is missing.")
+            raise UserError(f"{FLAG} {printable(word)}: there is no such file.")
         content = {"packages": [word]} if word.endswith(".deb") else {"path": word}
     else:
         found = _SUITE.fullmatch(word)
         content = {key: value for key, value in found.groupdict().items() if value} if found else {}
-    return checked(content, Build, FLAG)
+    return checked(content, Build, f"{FLAG} {brief(word)}")
 
 
 def _free_name(matrix: Matrix, word: str) -> str:

@@ -12,7 +12,13 @@ from hatester.util.text import quoted
 DOCKER = "docker://"
 """A registry's; by default, Docker Hub's."""
 _FILES = ("oci:", "oci-archive:", "docker-archive:")
-_IN_A_REGISTRY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]*")
+_IN_A_REGISTRY = re.compile(
+    r"(?:[A-Za-z0-9][A-Za-z0-9.-]*(?::[0-9]+)?/)?"  # a registry
+    r"[a-z0-9]+(?:(?:[._/]|__|-+)[a-z0-9]+)*"
+    r"(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?"  # a tag
+    r"(?:@sha256:[0-9a-f]{64})?"
+)
+"""An image's name (distribution-spec, Pulling manifests)."""
 
 
 def has_transport(text: str) -> bool:

@@ -218,12 +218,22 @@ def parse(word: str) -> Kernel:
     It is SUITE, SUITE:VERSION, SUITE:VERSION:FLAVOUR, snapshot:RELEASE, or the path of a package,
     of a folder of packages, or of a kernel's file.
     """
+    if "://" in word:
+        raise UserError(
+            f"{FLAG} {brief(word)}: it takes no URL. Fetch the file, and name its path."
+        )
     if "/" in word or word.endswith(".deb"):
         kernel = _parse_kernel(word, packages=[word])
         is_kernel = not word.endswith(".deb") and is_there(kernel.packages[0], Path.is_file)
         return _parse_kernel(word, vmlinuz=word) if is_kernel else kernel
     if word.startswith(SNAPSHOT):
-        return _parse_kernel(word, snapshot=word.removeprefix(SNAPSHOT))
+        kernel = _parse_kernel(word, snapshot=word.removeprefix(SNAPSHOT))
+        if not is_release(kernel.snapshot):
+            raise UserError(
+                f"{FLAG} {brief(word)}: expected a release as of `uname -r`, such as "
+                f"{SNAPSHOT}6.1.0-18-amd64."
+            )
+        return kernel
     suite, version, flavour, *more = [*word.split(":"), "", ""]
     if any(more):
         raise UserError(f"{FLAG} {brief(word)}: of a suite it takes SUITE:VERSION:FLAVOUR.")

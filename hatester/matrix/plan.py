@@ -45,7 +45,7 @@ class Cell:
 def cell_of(id_: str) -> Cell:
     """Parse the id of a cell. Raises UserError for anything else."""
     names = id_.split("/")
-    if len(names) != len(FLAGS):
+    if len(names) != len(FLAGS) or not all(names):
         raise UserError(
             f"{quoted(id_)} is not a cell's id: kernel/build/setting/scenario/method, such "
             "as 6.1/2.2/plain/lost-address/signal."

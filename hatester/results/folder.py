@@ -202,7 +202,8 @@ def run_names(parent: Path) -> list[str]:
 
 
 def _located(parent: Path, run: str) -> Path:
-    places = (parent / run, Path(run))
+    name = str(Path(run).parent) if Path(run).name == RUN else run
+    places = (parent / name, Path(name))
     for place in places:
         if (place / RUN).exists() or (place / PLAN).exists():
             return place
@@ -210,7 +211,9 @@ def _located(parent: Path, run: str) -> Path:
     choices = f"there are: {', '.join(runs) or 'none'}"
     for place in places:
         if place.is_symlink() and not place.exists():
-            raise UserError(f"{place} points at {place.readlink()}, which is gone ({choices}).")
+            raise UserError(
+                f"{place} points at {place.readlink()}, which is not there ({choices})."
+            )
         if place.exists():
             raise UserError(f"{place} is not a run: it has neither {RUN} nor {PLAN} ({choices}).")
     require(run, runs, str(parent))

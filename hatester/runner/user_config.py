@@ -159,8 +159,9 @@ def load_own(
     look_alikes = LookAlikes()
     before = text_of(config)
     loaded = text_of(after) if after else before
-    if not any(map(_is_bound, parse(before))):
-        raise UserError(f"{config}: it binds no address: there is no `bind` line.")
+    for file, text in ((config, before), (after or config, loaded)):
+        if not any(map(_is_bound, parse(text))):
+            raise UserError(f"{file}: it binds no address: there is no `bind` line with one.")
     beside = {
         file.relative_to(config.resolve().parent).as_posix(): file
         for file in _beside(config, before + loaded)
@@ -182,7 +183,7 @@ def load_own(
 def _is_bound(line: Line) -> bool:
     """Return whether a line binds an address, also as HAProxy 1.8 has it, behind a proxy's name."""
     has_address = line.texts[:1] in (["listen"], ["frontend"]) and len(line.texts) > 2
-    return line.texts[:1] in (["bind"], ["dgram-bind"]) or has_address
+    return has_address or (line.texts[:1] in (["bind"], ["dgram-bind"]) and len(line.texts) > 1)
 
 
 def _replace_certificates(text: str, look_alikes: LookAlikes) -> str:

@@ -72,9 +72,11 @@ def is_held(path: Path) -> bool:
     Raises UserError where it cannot be opened.
     """
     try:
+        if path.exists() and not path.is_file():
+            return False
         with path.open("r+") as file:
             return not _try_lock(file, fcntl.LOCK_EX)
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+    except (FileNotFoundError, NotADirectoryError):
         return False
     except OSError as error:
         raise _unusable(path, error) from error
@@ -83,8 +85,8 @@ def is_held(path: Path) -> bool:
 def _open(path: Path) -> IO[str]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.is_dir():
-            quarantine(path, "is a folder, where a lock should be")
+        if path.exists() and not path.is_file():
+            quarantine(path, "is not a file, as a lock is")
         # NFS has byte-range locks instead, for which a file is open for reading and for writing.
         return path.open("a+")
     except OSError as error:
@@ -142,5 +144,6 @@ def holder(path: Path) -> str:
 
 def _holder(path: Path) -> str:
     with contextlib.suppress(OSError):
-        return path.read_text(errors="replace").strip()
+        # A pipe would have it wait for ever.
+        return path.read_text(errors="replace").strip() if path.is_file() else ""
     return ""

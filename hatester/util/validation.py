@@ -46,8 +46,18 @@ _PROBLEMS = {
     "list_type": "expected a list",
     "dict_type": "expected keys",
     "mapping_type": "expected keys",
+    "model_type": "expected keys",
+    "json_invalid": "expected JSON",
 }
 """Mistakes by pydantic's names for them, with what pydantic's context adds."""
+
+
+_YAML = {
+    "found character that cannot start any token": "a tab indents, or a value needs quotes",
+    "did not find expected node content": "a value is missing at the end",
+    "found unconstructable recursive node": "an alias contains itself",
+}
+"""Mistakes by the words of libyaml and PyYAML for them, where these say little."""
 
 
 class Declaration(pydantic.BaseModel):
@@ -62,7 +72,7 @@ class Declaration(pydantic.BaseModel):
         if content in ("", None):  # nothing is written there
             return {}
         if not isinstance(content, dict):
-            raise ValueError(f"here belong keys ({', '.join(known)}), not {quoted(content)}")
+            raise ValueError(f"expected keys ({', '.join(known)}), got {quoted(content)}")
         for key in content:
             if key not in known:
                 raise ValueError(f"there is no key {quoted(key)}{choices(key, known)}")
@@ -88,6 +98,8 @@ def text_of(path: Path) -> str:
         raise UserError(f"{name} is not UTF-8 text.") from error
     except ValueError as error:
         raise UserError(f"{name} is not a file name.") from error
+    if "\0" in text:
+        raise UserError(f"{name} is not text: it has a NUL byte.")
     if len(text) > MOST_CHARACTERS:
         raise UserError(f"{name} is too long: more than {MOST_CHARACTERS} characters.")
     return text
@@ -105,9 +117,11 @@ def content(path: Path) -> object:
         raise UserError(f"{path} is nested too deeply.") from error
     except yaml.MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise UserError(f"{path}{line}: {error.problem or error.context}.") from error
-    except yaml.YAMLError as error:
-        raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}.") from error
+        problem = error.problem or error.context or ""
+        raise UserError(f"{path}{line}: {_YAML.get(problem, problem)}.") from error
+    except yaml.reader.ReaderError as error:
+        character = f"U+{error.character:04X}, at position {error.position}"
+        raise UserError(f"{path} is not YAML: it has the character {character}.") from error
 
 
 class _Loader(Composer, yaml.CBaseLoader):

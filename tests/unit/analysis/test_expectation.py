@@ -97,19 +97,19 @@ def test_a_stored_run_expects_every_outcome_that_a_cell_shows(tmp_path: Path) ->
             "'*': error",
             "{file}: *: there is no 'error' (there are: ok, unasked, lossy, outage, down, silent).",
         ),
-        ("", "{file}: here belong patterns over cell ids with outcomes, not nothing."),
-        ("[ok]", "{file}: here belong patterns over cell ids with outcomes, not ['ok']."),
+        ("", "{file}: expected patterns over cell ids with outcomes, got nothing."),
+        ("[ok]", "{file}: expected patterns over cell ids with outcomes, got ['ok']."),
         (
             "'*':",
-            "{file}: *: here belongs an outcome (ok, unasked, lossy, outage, down, silent) or a "
+            "{file}: *: expected an outcome (ok, unasked, lossy, outage, down, silent) or a "
             "list of "
-            "some, not ''.",
+            "some, got nothing.",
         ),
         (
             "'*': []",
-            "{file}: *: here belongs an outcome (ok, unasked, lossy, outage, down, silent) or a "
+            "{file}: *: expected an outcome (ok, unasked, lossy, outage, down, silent) or a "
             "list of "
-            "some, not [].",
+            "some, got nothing.",
         ),
         ("'*': [[ok]]", "{file}: *: 0: expected text, got ['ok']."),
         ("'*': ok\n'*': down", "{file}, line 2: '*' comes twice."),

@@ -152,7 +152,7 @@ def test_a_kind_or_a_lock_that_is_something_else_is_set_aside(
     assert f"{root}/kind is damaged: it is not a folder; quarantined" in capsys.readouterr().err
     (root / "other/.name.lock").mkdir(parents=True)
     cache.entry("other", "name", write)
-    assert ".name.lock is a folder, where a lock should be; quarantined" in capsys.readouterr().err
+    assert ".name.lock is not a file, as a lock is; quarantined" in capsys.readouterr().err
 
 
 def test_a_copy_is_found_whole_with_holes_or_without_and_its_damage_is_noticed(root: Path) -> None:

@@ -97,7 +97,10 @@ def test_a_library_for_another_architecture_is_passed_over(tmp_path: Path) -> No
     ("files", "sentence"),
     [
         ({}, "/usr/local/sbin/haproxy is missing"),
-        ({"": b"#!/bin/sh\n"}, "/usr/local/sbin/haproxy is not a program that can be read: "),
+        (
+            {"": b"#!/bin/sh\n"},
+            "/usr/local/sbin/haproxy is not a program (an ELF file that is whole)",
+        ),
         ({"": elf()}, "/usr/local/sbin/haproxy is not a HAProxy: it has no version of one"),
         (
             {"": haproxy(machine=AARCH64)},

@@ -199,7 +199,7 @@ def test_a_wrong_matrix_is_told_with_the_choices(name: str, sentence: str) -> No
         ("kernels.yml", "kernels:\n  6.1: {suite: sid\n", "kernels.yml, line 3: "),
         ("kernels.yml", "kernels:\n  a: {suite: x}\n  a: {suite: y}", "line 3: 'a' comes twice"),
         ("kernels.yml", "", "kernels.yml: kernels: this key is missing"),
-        ("kernels.yml", "nothing", "kernels.yml: here belong keys (kernels), not 'nothing'"),
+        ("kernels.yml", "nothing", "kernels.yml: expected keys (kernels), got 'nothing'"),
         ("kernels.yml", "[" * 1000, "kernels.yml is nested too deeply."),
         (
             "kernels.yml",
@@ -251,7 +251,7 @@ def test_a_wrong_matrix_is_told_with_the_choices(name: str, sentence: str) -> No
         ("settings.yml", "settings: {x: {methods: cli}}", "at least one name, got 'cli'"),
         ("default.yml", "[]", "default.yml: expected at least one selection, got []"),
         ("default.yml", "", "default.yml: kernels: this key is missing"),
-        ("default.yml", "[6.1]", "default.yml: entry 1: here belong keys (kernels, haproxy, "),
+        ("default.yml", "[6.1]", "default.yml: entry 1: expected keys (kernels, haproxy, "),
         ("default.yml", "{kernel: []}", "default.yml: there is no key 'kernel'; did you mean ker"),
     ],
 )

@@ -122,7 +122,7 @@ def test_a_failed_measurement_is_no_verdict_whatever_was_seen(tmp_path: Path) ->
             r"old: the form of this run is not known \(it has no SHA256SUMS\). Measure it anew",
         ),
         ("empty", "empty is not a run: it has neither run.json nor plan.json"),
-        ("gone", r"gone points at nowhere, which is gone \(there are: .*latest"),
+        ("gone", r"gone points at nowhere, which is not there \(there are: .*latest"),
         ("file", "file is not a run"),
         ("../../etc", r"there is no '../../etc'|etc is not a run"),
         ("/dev/null", "/dev/null is not a run"),

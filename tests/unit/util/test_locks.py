@@ -49,7 +49,7 @@ def test_somebody_elses_file_is_as_good_a_lock_and_a_folder_is_set_aside(
     path.mkdir()
     with locks.locked(path, "x"):
         assert path.is_file()
-    assert f"{path} is a folder, where a lock should be; quarantined" in capsys.readouterr().err
+    assert f"{path} is not a file, as a lock is; quarantined" in capsys.readouterr().err
 
 
 def test_many_share_a_lock_and_nobody_has_it_alone_then(
