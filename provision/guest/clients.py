@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -56,9 +57,7 @@ class Clients:
             if group.kind in FRESH:
                 # What waits for the next connection has to be seen, too.
                 life = self._life + 2 * group.interval
-                targets = [self._find(each) for each in group.destinations]
-                prober = Prober(targets, group.interval, life, self._origin, is_followed=False)
-                found[group.kind] = (prober.run, life)
+                found[group.kind] = (partial(self._probe, group, life), life)
         if len(found) < len(self._planned):
             found["clients"] = (self._run, self._life)
         return found
@@ -72,6 +71,11 @@ class Clients:
                 probes = received[group.kind]["probes"]
                 fresh[group.kind] = tuple(Probe(places[at], *rest) for at, *rest in probes)
         return ClientRecords(self._addresses, **received.get("clients", {}), **fresh)
+
+    def _probe(self, group: PlannedClients, life: float, parent: Connection) -> None:
+        """Run a prober; it has to be made in its own process, which keeps no other files."""
+        targets = [self._find(each) for each in group.destinations]
+        Prober(targets, group.interval, life, self._origin, is_followed=False).run(parent)
 
     def _run(self, parent: Connection) -> None:
         """Run all clients that keep something from one request to the next."""

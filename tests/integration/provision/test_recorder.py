@@ -11,6 +11,7 @@ from provision.guest import recorder
 from provision.guest.clients import Clients
 from provision.guest.clock import Clock
 from provision.guest.connections import Target
+from provision.guest.plan import Destination, PlannedClients
 from provision.guest.recorder import Recorder
 from tests.factories.servers import BEHAVIOURS, closed_port, server
 
@@ -76,3 +77,22 @@ def test_log_lines_have_their_times(log: Path) -> None:
     assert min(late) >= -0.001
     # Nor only when the next one comes.
     assert min(late) < 0.15
+
+
+def test_clients_are_recorded_beside_the_prober(log: Path) -> None:
+    assert log.exists()
+    with server(BEHAVIOURS["answers"]) as port:
+        here = Destination("here", "127.0.0.1", port, None, "named")
+        target = Target("here", "127.0.0.1", port, None)
+        planned = [PlannedClients(kind, [here], 0.05) for kind in ("keep-alive", "load", "sparse")]
+        clock = Clock(time.monotonic())
+        clients = Clients(planned, lambda _: target, "hatester", 1.0, clock.origin)
+        watched = Recorder([target], Path("/"), 0.02, 1.0, clock, clients, [])
+        try:
+            assert watched.wait(lambda: watched.is_steady(0.5), 30)
+        finally:
+            watched.stop()
+    seen = watched.clients
+    assert seen.addresses == ("here",)
+    for records in (seen.requests, seen.load, seen.sparse):
+        assert {each.outcome for each in records} == {"ok"}
