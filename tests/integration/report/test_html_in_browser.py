@@ -230,6 +230,21 @@ def test_stories_are_printed(page: Browser) -> None:
         page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
 
 
+def test_dark_page_is_printed_on_light_paper(page: Browser) -> None:
+    colour = "return getComputedStyle(document.body).color"
+    see(page, 1280, "light")
+    light = page.execute_script(colour)
+    see(page, 1280, "dark")
+    assert page.execute_script(colour) != light
+    dark = {"name": "prefers-color-scheme", "value": "dark"}
+    media = {"media": "print", "features": [dark]}
+    page.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
+    try:
+        assert page.execute_script(colour) == light
+    finally:
+        page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+
+
 @pytest.mark.skipif(not AXE.is_file(), reason="axe-core is not installed")
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [400, 1280])
@@ -237,6 +252,7 @@ def test_stories_are_printed(page: Browser) -> None:
 def test_axe_finds_no_violation(page: Browser, width: int, scheme: str, place: str) -> None:
     see(page, width, scheme)
     page.execute_script(f"location.hash = '{place}'")
+    page.execute_script("document.querySelectorAll('details').forEach(each => each.open = true)")
     page.execute_script(AXE.read_text())
     found = page.execute_async_script("axe.run().then(arguments[0])")
     assert [each["id"] for each in found["violations"]] == []
