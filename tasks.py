@@ -11,8 +11,7 @@ from functools import partial
 from invoke.context import Context
 from invoke.tasks import task
 
-from hatester.cli import SKIP_COMMIT, STOP_BISECTION, orderly
-from hatester.flag_help import (
+from hatester.cli.flag_help import (
     CLOCK,
     DESCRIBED,
     JSON,
@@ -25,6 +24,7 @@ from hatester.flag_help import (
     VERBOSE,
     listed,
 )
+from hatester.cli.program import SKIP_COMMIT, STOP_BISECTION, orderly
 from hatester.util.paths import IS_INSTALLED
 from hatester.util.settings import read_settings
 
@@ -86,9 +86,9 @@ def matrix(
     130 interrupted.
     """
     with orderly(is_verbose=verbose, is_quiet=quiet):
-        from hatester.cli_runs import measure_matrix
+        from hatester.cli.options import Flags
+        from hatester.commands.runs import measure_matrix
         from hatester.matrix.plan import Wanted
-        from hatester.options import Flags
 
         measure_matrix(
             read_settings(c.config),
@@ -115,7 +115,7 @@ def shell(
 ) -> None:
     """Take a guest to a step of a cell and open a shell in it: `invoke shell CELL --step 4`."""
     with orderly(is_verbose=verbose):
-        from hatester.cli_runs import enter_cell
+        from hatester.commands.runs import enter_cell
 
         enter_cell(read_settings(c.config), cell, kernel, step)
 
@@ -142,9 +142,9 @@ def bisect(
     in a file or flag and 130 interrupted, with both of which git stops.
     """
     with orderly(STOP_BISECTION, SKIP_COMMIT, STOP_BISECTION, is_verbose=verbose, is_quiet=quiet):
-        from hatester.cli_runs import bisect_commit
+        from hatester.cli.options import Flags
+        from hatester.commands.runs import bisect_commit
         from hatester.matrix.plan import Wanted
-        from hatester.options import Flags
 
         wanted = Wanted(kernel, haproxy, setting, scenario, method, only, skip, upgrade_to)
         bisect_commit(
@@ -170,7 +170,7 @@ def report(
 ) -> None:
     """Show a stored run again, and write its reports: `invoke report latest`."""
     with orderly():
-        from hatester.cli_runs import show_stored
+        from hatester.commands.runs import show_stored
 
         show_stored(run, against, table_format, is_recomputed=recompute)
 
@@ -186,7 +186,7 @@ def export(c: Context, cell: str, folder: str, run: str = "latest") -> None:
     They need neither hatester nor a virtual machine.
     """
     with orderly():
-        from hatester.cli_runs import export_cell
+        from hatester.commands.runs import export_cell
 
         export_cell(cell, folder, run)
 
@@ -202,7 +202,7 @@ def compare(c: Context, before: str, after: str) -> None:
     earlier one could.
     """
     with orderly():
-        from hatester.cli_runs import compare_runs
+        from hatester.commands.runs import compare_runs
 
         compare_runs(before, after)
 
@@ -226,7 +226,7 @@ def capture(
     be read are reported. Exit codes: 0, or 2: the host is unknown, refuses you, or has no HAProxy.
     """
     with orderly():
-        from hatester.cli_artifacts import capture_host
+        from hatester.commands.artifacts import capture_host
 
         capture_host(host, as_, user, port, ssh_config, config)
 
@@ -244,7 +244,7 @@ def plan(
     from the newest run and the cache, or else from typical runs.
     """
     with orderly(is_quiet=quiet):
-        from hatester.cli_plan import list_cells
+        from hatester.commands.plan import list_cells
         from hatester.matrix.plan import Wanted
 
         wanted = Wanted(kernel, haproxy, setting, scenario, method, only, skip, upgrade_to)
@@ -258,7 +258,7 @@ def plan(
 def list_(c: Context, kind: str, json: bool = False) -> None:
     """List what there is of a kind, one line each: `invoke list scenarios`."""
     with orderly():
-        from hatester.cli_list import list_kind
+        from hatester.commands.listing import list_kind
 
         list_kind(kind, is_json=json)
 
@@ -273,7 +273,7 @@ def init(c: Context, kind: str, name: str) -> None:
     It works as it is. Existing files are never overwritten.
     """
     with orderly():
-        from hatester.cli_init import write_new
+        from hatester.commands.init import write_new
 
         write_new(kind, name)
 
@@ -286,7 +286,7 @@ def completion_(c: Context, show: bool = False) -> None:
     ~/.bashrc: `source <(./bootstrap invoke completion --show)`.
     """
     with orderly():
-        from hatester.completion import install
+        from hatester.cli.completion import install
 
         install(is_shown=show)
 
@@ -295,7 +295,7 @@ def completion_(c: Context, show: bool = False) -> None:
 def doctor(c: Context, json: bool = False) -> None:
     """Check that everything that a run needs is there, and print what to do about the rest."""
     with orderly():
-        from hatester.cli_runs import examine_host
+        from hatester.commands.runs import examine_host
 
         examine_host(read_settings(c.config), is_json=json)
 
@@ -310,9 +310,9 @@ def make_images(
 ) -> None:
     """Make the guest images: a kernel kit each, and one system. Existing ones are used again."""
     with orderly(is_quiet=quiet):
-        from hatester import cli_artifacts
+        from hatester.commands import artifacts
 
-        cli_artifacts.make_images(read_settings(c.config), kernel, refresh)
+        artifacts.make_images(read_settings(c.config), kernel, refresh)
 
 
 @command(aliases=["builds"], iterable=["haproxy"], help={
@@ -325,9 +325,9 @@ def make_builds(
 ) -> None:
     """Make the HAProxy builds. Existing ones are used again."""
     with orderly(is_quiet=quiet):
-        from hatester import cli_artifacts
+        from hatester.commands import artifacts
 
-        cli_artifacts.make_builds(read_settings(c.config), haproxy, refresh)
+        artifacts.make_builds(read_settings(c.config), haproxy, refresh)
 
 
 @command(aliases=["versions"], iterable=["haproxy"], help={
@@ -337,7 +337,7 @@ def make_builds(
 def list_releases(c: Context, haproxy: Sequence[str], json: bool = False) -> None:
     """List builds, and the newest release of their branches in HAProxy's own index."""
     with orderly():
-        from hatester.cli_artifacts import list_versions
+        from hatester.commands.artifacts import list_versions
 
         list_versions(read_settings(c.config), haproxy, is_json=json)
 
@@ -354,7 +354,7 @@ def list_mirror(
 ) -> None:  # fmt: skip
     """List the kernels of the mirror, from the oldest to the newest of each suite."""
     with orderly():
-        from hatester.cli_artifacts import list_kernels
+        from hatester.commands.artifacts import list_kernels
 
         list_kernels(read_settings(c.config), suite, flavour, refresh, is_json=json)
 
@@ -389,6 +389,6 @@ def clean(
     something could not be removed.
     """
     with orderly():
-        from hatester.cli_artifacts import clean
+        from hatester.commands.artifacts import clean
 
         clean(part, older_than, is_dry=dry_run or c.config.run.dry, is_json=json)

@@ -6,7 +6,7 @@ import sys
 def run() -> None:
     """Run hatester, or print in one sentence why it cannot start."""
     try:
-        from hatester.cli import main  # noqa: PLC0415 # it may fail
+        from hatester.cli.program import main  # noqa: PLC0415 # it may fail
     except Exception as error:
         print(f"hatester cannot start: {error!r}. Remove .venv and start again.", file=sys.stderr)
         # Python's own 1 would be a verdict of `bisect`.

@@ -16,7 +16,7 @@ def lint(c: Context) -> None:
         "deptry .",
         "lint-imports",
         "shellcheck bootstrap .ci/run provision/guest/customise.sh provision/guest/initramfs-init "
-        "hatester/templates/completion.bash",
+        "hatester/cli/completion.bash",
         "ruby -wc Vagrantfile provision/*.rb provision/qemu/*.rb",
     ):
         c.run(command)

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from hatester import cli_artifacts, cli_init, cli_list, cli_plan, cli_runs, completion
-from hatester.cli import Program
+from hatester.cli import completion
+from hatester.cli.program import Program
+from hatester.commands import artifacts, init, listing, plan, runs
 from hatester.util.paths import PROJECT
 
 INVOKE = (sys.executable, "-m", "hatester")
@@ -60,7 +61,7 @@ def call(
             "HOSTS": "matrix/hosts",
             "RESULTS": "results",
         }
-        for module in (cli_artifacts, cli_init, cli_list, cli_plan, cli_runs, completion):
+        for module in (artifacts, init, listing, plan, runs, completion):
             for name, place in places.items():
                 if hasattr(module, name):
                     patch.setattr(module, name, folder / place)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from hatester.capture.host import load_host
-from hatester.cli import MISTAKE
+from hatester.cli.program import MISTAKE
 from hatester.util.paths import PROJECT
 from tests.factories.cells import ID, shown, stored
 from tests.factories.project import INVOKE, call, copy_matrix, invoke
@@ -137,7 +137,7 @@ LIBRARIES = {"cryptography", "fabric", "paramiko", "pydantic", "requests", "rich
 )
 def test_commands_that_look_import_few_libraries(words: str, expected: list[str]) -> None:
     script = (
-        "import sys; from hatester.cli import Program; Program().run(sys.argv, exit=False);"
+        "import sys; from hatester.cli.program import Program; Program().run(sys.argv, exit=False);"
         f"sys.exit(sorted({LIBRARIES} & {{*sys.modules}}))"
     )
     done = subprocess.run(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hatester.completion import SCRIPT
+from hatester.cli.completion import SCRIPT
 from hatester.util.paths import PROJECT
 
 COMPLETE = """\

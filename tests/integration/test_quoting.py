@@ -17,7 +17,6 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from hatester import cli_runs
 from hatester.artifacts import disk
 from hatester.artifacts.apt import Archive, debian
 from hatester.artifacts.deb import read_deb, unpack
@@ -25,7 +24,8 @@ from hatester.artifacts.disk import Tree
 from hatester.artifacts.mirrors import Mirrors
 from hatester.capture import remote
 from hatester.capture.remote import Remote
-from hatester.cli_artifacts import list_kernels
+from hatester.commands import runs
+from hatester.commands.artifacts import list_kernels
 from hatester.guests import qmp
 from hatester.guests.guest import Guest, build_root
 from hatester.guests.host import Engine
@@ -121,7 +121,7 @@ def test_entering_a_kept_machine_can_be_pasted(
     machine = folder / "machines" / NASTY / "qemu"
     machine.mkdir(parents=True)
     (machine / "id").touch()
-    cli_runs.show_kept(Vagrant(tmp_path, folder, ENGINE))
+    runs.show_kept(Vagrant(tmp_path, folder, ENGINE))
     enter, end = capsys.readouterr().out.splitlines()
     found = as_sh_has_it(enter.removeprefix("kept: "))
     assert f"HATESTER_MACHINES={folder}/machines.json" in found

@@ -14,19 +14,19 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hatester import options
 from hatester.analysis import expectation
 from hatester.artifacts.apt import Archive
 from hatester.artifacts.kernel_source import local_release
 from hatester.artifacts.mirrors import Mirrors
 from hatester.capture.capture import capture
 from hatester.capture.host import load_host, name_of, write_host
+from hatester.cli import options
+from hatester.cli.options import duration
 from hatester.matrix.build_spec import with_described
 from hatester.matrix.kernel_spec import Kernels, SuiteKernel, with_kernels
 from hatester.matrix.models import METHODS, NAME, Setting, load_matrix
 from hatester.matrix.plan import Wanted, cell_of, make_plan
 from hatester.matrix.scenario import Scenario, load_scenario
-from hatester.options import duration
 from hatester.runner.guest_plan import Order, guest_plan
 from hatester.runner.like_host import likeness
 from hatester.runner.user_config import load_own

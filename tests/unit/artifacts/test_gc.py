@@ -13,7 +13,7 @@ from hatester.artifacts import builder, cache
 from hatester.artifacts.apt import Archive
 from hatester.artifacts.gc import PARTS, Fate, Item, Swept, clean
 from hatester.artifacts.mirrors import Mirrors
-from hatester.cli_artifacts import age, cleaned, size
+from hatester.commands.artifacts import age, cleaned, size
 from hatester.guests.machines import find_roots
 from hatester.matrix.models import load_matrix
 from hatester.util import locks

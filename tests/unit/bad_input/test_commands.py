@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hatester.cli import MISTAKE, STOP_BISECTION
+from hatester.cli.program import MISTAKE, STOP_BISECTION
 from tests.factories.bad_input import CELL, require_refusal
 
 VALUE = "expected a value. Help: ./bootstrap invoke"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hatester.cli import MISTAKE
+from hatester.cli.program import MISTAKE
 from tests.factories.bad_input import LONG, require_refusal
 from tests.factories.project import call, copy_matrix
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hatester.artifacts import haproxy
-from hatester.cli import MISTAKE
+from hatester.cli.program import MISTAKE
 from hatester.util.errors import MeasurementError
 from tests.factories.bad_input import CELL, LONG, require_refusal
 from tests.factories.project import call

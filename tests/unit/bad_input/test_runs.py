@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hatester.cli import MISTAKE
+from hatester.cli.program import MISTAKE
 from hatester.results.folder import PLAN, RUN, SUMS
 from tests.factories.bad_input import CELL, LONG, require_refusal
 from tests.factories.project import call, copy_matrix

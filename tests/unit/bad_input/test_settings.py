@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hatester.cli import MISTAKE, STOP_BISECTION
+from hatester.cli.program import MISTAKE, STOP_BISECTION
 from hatester.util.paths import PROJECT
 from tests.factories.bad_input import require_refusal
 from tests.factories.project import call
@@ -84,7 +84,7 @@ def test_settings_of_another_kind_get_one_sentence(
     (tmp_path / "tasks.py").symlink_to(PROJECT / "tasks.py")
     if content is not None:
         (tmp_path / "invoke.yaml").write_text(content)
-    monkeypatch.setattr("hatester.cli.PROJECT", tmp_path)
+    monkeypatch.setattr("hatester.cli.program.PROJECT", tmp_path)
     for command, code in (("plan", MISTAKE), ("bisect --only x", STOP_BISECTION)):
         done = call(*command.split(), root=tmp_path)
         assert done.returncode == (code if sentence or code == STOP_BISECTION else 0), done.stderr
@@ -98,7 +98,7 @@ def test_settings_in_no_file_get_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Callable[[Path], None]
 ) -> None:
     make(tmp_path / "invoke.yaml")
-    monkeypatch.setattr("hatester.cli.PROJECT", tmp_path)
+    monkeypatch.setattr("hatester.cli.program.PROJECT", tmp_path)
     done = call("plan")
     assert (done.returncode, done.stderr) == (MISTAKE, "invoke.yaml is not a regular file.\n")
 

@@ -16,9 +16,9 @@ from invoke.exceptions import Exit
 from markdown_it import MarkdownIt  # which rich brings along
 from markdown_it.token import Token
 
-from hatester import cli_runs
 from hatester.analysis.findings import Finding
 from hatester.analysis.run import HostSummary, Omission
+from hatester.commands import runs
 from hatester.matrix.plan import Cell
 from hatester.report import html, junit, markdown
 from hatester.results.store import Results
@@ -143,10 +143,10 @@ def test_nothing_that_a_terminal_takes_as_a_command_is_shown(
 ) -> None:
     monkeypatch.setattr("hatester.report.html.write_reports", lambda *_: [])
     results = run_of(mark.replace("/", ""))
-    cli_runs.show_run(results, table_format)
+    runs.show_run(results, table_format)
     logging.getLogger("hatester").info(mark)
     with pytest.raises(Exit) as caught:
-        cli_runs.conclude(results, None)
+        runs.conclude(results, None)
     said = capsys.readouterr()
     for line in f"{said.out}\n{said.err}\n{caught.value.message}".split("\n"):
         assert line.isprintable()

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tabulate import tabulate_formats
 
-from hatester import cli_init, cli_list
 from hatester.analysis.outcomes import OUTCOMES
 from hatester.artifacts import gc
-from hatester.flag_help import CHOICES
+from hatester.cli.flag_help import CHOICES
+from hatester.commands import init, listing
 from hatester.guests import host
 from hatester.matrix.models import FLAVOURS, METHODS, load_matrix
 from hatester.runner import bench
@@ -107,8 +107,8 @@ def test_the_choices_are_those_that_commands_take() -> None:
     assert {*CHOICES["table_format"]} < {*tabulate_formats}
     assert CHOICES["bench part"] == tuple(bench.PARTS)
     assert CHOICES["clean part"] == gc.PARTS
-    assert {*CHOICES["list kind"]} == {*cli_list.KINDS, cli_list.ALL}
-    assert CHOICES["init kind"] == tuple(cli_init.KINDS)
+    assert {*CHOICES["list kind"]} == {*listing.KINDS, listing.ALL}
+    assert CHOICES["init kind"] == tuple(init.KINDS)
 
 
 def test_the_script_is_installed_where_bash_completion_finds_it(tmp_path: Path) -> None:

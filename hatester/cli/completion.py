@@ -15,12 +15,12 @@ from invoke.parser.argument import Argument
 from invoke.parser.context import ParserContext
 from invoke.vendor import yaml
 
-from hatester.flag_help import CHOICES
+from hatester.cli.flag_help import CHOICES
 from hatester.util.paths import DECLARATIONS, HOSTS, LATEST, MATRIX, RESULTS
 
 _load_yaml: Callable[[bytes, object], Any] = yaml.load
 _PROGRAMS = ("bootstrap", "hatester")
-SCRIPT = Path(__file__).with_name("templates") / "completion.bash"
+SCRIPT = Path(__file__).with_name("completion.bash")
 
 
 def complete(

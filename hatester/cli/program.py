@@ -27,9 +27,9 @@ from invoke.parser.parser import Parser
 from invoke.vendor.lexicon import Lexicon
 
 from hatester import __version__
-from hatester.cli_config import FILE, Config, require_settings
-from hatester.cli_parsing import explain, require_values
-from hatester.completion import complete
+from hatester.cli.completion import complete
+from hatester.cli.parsing import explain, require_values
+from hatester.cli.settings_file import FILE, Config, require_settings
 from hatester.util import log
 from hatester.util.errors import MeasurementError, TimeIsUp, UserError
 from hatester.util.paths import COMMAND, PROJECT

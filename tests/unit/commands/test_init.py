@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hatester.cli_init import KINDS
+from hatester.commands.init import KINDS
 from tests.factories.project import call, copy_matrix
 
 PLACES = {

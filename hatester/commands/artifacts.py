@@ -11,7 +11,6 @@ from typing import TypeVar
 from invoke.exceptions import Exit
 from tabulate import tabulate
 
-from hatester import options
 from hatester.artifacts import gc, haproxy_releases, oci
 from hatester.artifacts.apt import Archive, debian
 from hatester.artifacts.builder import workshop
@@ -19,8 +18,9 @@ from hatester.artifacts.kernel_source import kernels_of, suite_kernels
 from hatester.capture import capture
 from hatester.capture.host import name_of, report, write_host
 from hatester.capture.remote import Remote, visit
-from hatester.cli import NOT_MEASURED
-from hatester.cli_plan import require_described
+from hatester.cli import options
+from hatester.cli.program import NOT_MEASURED
+from hatester.commands.plan import require_described
 from hatester.guests import host, machines
 from hatester.guests.vagrant import declare_machines
 from hatester.matrix.build_spec import with_described

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hatester.options import again, clients, count, duration, interval, seeds, step
+from hatester.cli.options import again, clients, count, duration, interval, seeds, step
 from hatester.util.errors import UserError
 
 

@@ -9,12 +9,12 @@ import pytest
 
 from hatester.capture.capture import capture
 from hatester.capture.host import write_host
-from hatester.cli_list import KINDS
+from hatester.commands.listing import KINDS
 from tests.factories import stored_run
 from tests.factories.production_host import MadeUpHost
 from tests.factories.project import call, copy_matrix
 
-GOLDEN = Path(__file__).parent / "resources/list.txt"
+GOLDEN = Path(__file__).parents[1] / "resources/list.txt"
 KERNELS = """\
 kernels:
   "6.1":

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from invoke.exceptions import Exit
 
-from hatester import cli, cli_plan
-from hatester.cli import INTERRUPTED, NOT_MEASURED, Program, limit_time, orderly
+from hatester.cli import program
+from hatester.cli.program import INTERRUPTED, NOT_MEASURED, Program, limit_time, orderly
+from hatester.commands import plan
 from tests.factories.project import call
 
 
@@ -113,12 +114,12 @@ def test_a_fault_ends_with_4_a_sentence_and_its_traceback_in_the_log(
     def fail(*_: object) -> None:
         raise KeyError("axis")
 
-    monkeypatch.setattr(cli_plan, "load_matrix", fail)
+    monkeypatch.setattr(plan, "load_matrix", fail)
     done = call("plan", XDG_CACHE_HOME=str(tmp_path))
     log = tmp_path / "hatester/faults.log"
     assert (done.returncode, done.stdout) == (4, "")
     assert done.stderr.startswith("This is a fault of hatester, and says nothing about HAProxy: ")
-    assert f"(test_cli.py, line {fail.__code__.co_firstlineno + 1}). " in done.stderr
+    assert f"(test_program.py, line {fail.__code__.co_firstlineno + 1}). " in done.stderr
     assert str(log) in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert "Traceback (most recent call last):" in log.read_text()
@@ -129,7 +130,7 @@ def test_the_log_of_faults_is_bounded(monkeypatch: pytest.MonkeyPatch, tmp_path:
     def fail(*_: object) -> None:
         raise KeyError("x" * (1 << 19))
 
-    monkeypatch.setattr(cli_plan, "load_matrix", fail)
+    monkeypatch.setattr(plan, "load_matrix", fail)
     for _ in range(6):
         call("plan", XDG_CACHE_HOME=str(tmp_path))
     files = [*(tmp_path / "hatester").iterdir()]
@@ -166,7 +167,7 @@ def test_a_mistake_in_the_settings_file_is_a_sentence(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: str, sentence: str
 ) -> None:
     (tmp_path / "invoke.yaml").write_text(content)
-    monkeypatch.setattr(cli, "PROJECT", tmp_path)
+    monkeypatch.setattr(program, "PROJECT", tmp_path)
     done = call("plan")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(sentence)

@@ -8,7 +8,7 @@ _hatester() {
         [[ $1 != */* ]] || folder=${1%/*}
         folder=${folder/#\~/$HOME}
         # Other projects have a file of that name too.
-        [[ -x $folder/.venv/bin/python && -f $folder/hatester/completion.py ]] || return 0
+        [[ -x $folder/.venv/bin/python && -f $folder/hatester/cli/completion.py ]] || return 0
         if ((COMP_CWORD == 1)); then
             mapfile -t COMPREPLY < <(compgen -W invoke -- "$2")
             return 0

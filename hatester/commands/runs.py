@@ -14,22 +14,22 @@ from pathlib import Path
 from invoke.exceptions import Exit
 from tabulate import tabulate, tabulate_formats
 
-from hatester import options
 from hatester.analysis import compare, expectation, findings
 from hatester.analysis.answer import answer
 from hatester.analysis.expectation import Expectation
 from hatester.analysis.outcomes import OUTCOMES, errors, outcome
 from hatester.artifacts.apt import debian
 from hatester.artifacts.builder import workshop
-from hatester.cli import INTERRUPTED, NOT_MEASURED, NOT_MET, SKIP_COMMIT, limit_time
-from hatester.cli_plan import kernels_of, log_estimate, plan_cells, require_described
+from hatester.cli import options
+from hatester.cli.options import Flags
+from hatester.cli.program import INTERRUPTED, NOT_MEASURED, NOT_MET, SKIP_COMMIT, limit_time
+from hatester.commands.plan import kernels_of, log_estimate, plan_cells, require_described
 from hatester.guests import host, machines
 from hatester.guests.vagrant import Vagrant
 from hatester.matrix.kernel_spec import with_kernels, with_names
 from hatester.matrix.models import load_matrix
 from hatester.matrix.plan import Wanted, cell_of, plan_of, without_unfit
 from hatester.matrix.scenario import load_scenario
-from hatester.options import Flags
 from hatester.report import html, reproducer, tables
 from hatester.report.live import shown
 from hatester.results.store import Results, find

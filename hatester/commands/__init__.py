@@ -1,0 +1,1 @@
+"""Commands: what each task of tasks.py does."""
