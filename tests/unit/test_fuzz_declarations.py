@@ -231,5 +231,5 @@ def test_any_word_is_a_flag_s_value_or_refused(folder: Path, word: str) -> None:
     ):
         with refused("--"):
             read()
-    with refused("--", "cannot be read", "UTF-8", "is not a file name"):
+    with refused("--", "cannot be read", "UTF-8", "is not a file name", "binds no address"):
         options.own(word[:300], "", [], "")
