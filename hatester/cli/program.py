@@ -7,6 +7,7 @@ their own modules when they run.
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import logging
 import logging.handlers
@@ -212,10 +213,14 @@ class Program(invoke.program.Program):
     @property
     def args(self) -> Lexicon:
         """Return all flags that Invoke asks for; those that are not taken have their defaults."""
-        found = super().initial_context.args
         for name, flag in self.core[0].args.items():
-            found[name] = flag
-        return found
+            self._flags[name] = flag
+        return self._flags
+
+    @functools.cached_property
+    def _flags(self) -> Lexicon:
+        # Invoke asks often, and it takes a while to make them all.
+        return super().initial_context.args
 
     def parse_core(self, argv: list[str] | None) -> None:
         """Parse the flags before the first command."""
