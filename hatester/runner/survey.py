@@ -16,7 +16,7 @@ from hatester.guests.guest import PROGRAM, TALK, Guest, build_root
 from hatester.guests.messages import GuestFault, parse
 from hatester.matrix.plan import Plan
 from hatester.matrix.scenario import ABSENT, AFTER, BEFORE, LOST, MADE, PLAIN
-from hatester.matrix.surroundings import foreign_words
+from hatester.matrix.surroundings.surroundings import foreign_words
 from hatester.runner import config_scenarios
 from hatester.runner.guest_plan import root_content
 from hatester.runner.user_config import Own

@@ -15,9 +15,10 @@ from typing import Any
 from hatester.matrix.binds import datagrams, interfaces, ranges
 from hatester.matrix.haproxy_config import Line, parse
 from hatester.matrix.scenario import AFTER, BEFORE, ROOT
-from hatester.matrix.surroundings import Surroundings, health_checks, surround
+from hatester.matrix.surroundings import health_checks
 from hatester.matrix.surroundings.addresses import names_of_servers
 from hatester.matrix.surroundings.placeholder_files import NOBODY
+from hatester.matrix.surroundings.surroundings import Surroundings, surround
 from hatester.util.errors import UserError
 from hatester.util.paths import is_there
 from hatester.util.pem import BEGIN, PRIVATE, LookAlikes

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from hatester.matrix.surroundings import Surroundings, surround
 from hatester.matrix.surroundings.omissions import COMMENT
+from hatester.matrix.surroundings.surroundings import Surroundings, surround
 
 FILE = "haproxy.cfg"
 WAF = """\

@@ -12,8 +12,8 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key, l
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from hatester.matrix.surroundings import Surroundings, foreign_words, surround
 from hatester.matrix.surroundings.omissions import COMMENT
+from hatester.matrix.surroundings.surroundings import Surroundings, foreign_words, surround
 from hatester.util.errors import UserError
 from hatester.util.pem import LookAlikes
 

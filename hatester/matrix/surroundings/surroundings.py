@@ -1,0 +1,150 @@
+"""Surroundings that the text of a HAProxy configuration asks for and that were not provided.
+
+Files are made up, so that HAProxy starts with an unmodified configuration in a root that has none
+of them. Lines that load a program become comments, with those that use it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hatester.matrix.haproxy_config import Line, options, parse
+from hatester.matrix.surroundings import environment, omissions
+from hatester.matrix.surroundings.addresses import hosts
+from hatester.matrix.surroundings.named_files import Places, folders_of, places_of
+from hatester.matrix.surroundings.omissions import Omissions
+from hatester.matrix.surroundings.placeholder_files import content_of, find_missing, noun_of
+from hatester.util.text import printable
+
+if TYPE_CHECKING:
+    from hatester.util.pem import LookAlikes
+
+_ACCOUNT = re.compile(r"[^\s:,/]{1,32}")
+_FOREIGN = re.compile(r"\bPROFILE=\w+")
+"""The ciphers of the system's policy: only the OpenSSL of RHEL and its relatives knows them."""
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """Surroundings of a configuration, as far as they were not provided."""
+
+    texts: Mapping[str, str]
+    """The configurations by their names; lines that are left out are comments."""
+    made: Mapping[str, str]
+    """Contents by absolute path in HAProxy's root, for where the root has nothing."""
+    folders: tuple[str, ...]
+    """Absolute paths of the folders that have to be there."""
+    users: tuple[str, ...]
+    groups: tuple[str, ...]
+    hosts: tuple[str, ...]
+    """Host names that have to resolve when HAProxy starts."""
+    notes: Mapping[str, str]
+    """The sentences about `made`, by path: those about files that the root has are not true."""
+    said: tuple[str, ...]
+    """A sentence about each thing that is made or left out, without a full stop."""
+
+
+@dataclass(frozen=True)
+class _Configuration:
+    """A configuration that was read."""
+
+    text: str
+    places: Places
+    omissions: Omissions
+
+    @property
+    def lines(self) -> list[Line]:
+        """Return the lines that are not left out, with the values of their variables."""
+        return self.omissions.kept
+
+
+def surround(
+    texts: Mapping[str, str],
+    given: Mapping[str, str],
+    env: Mapping[str, str],
+    look_alikes: LookAlikes | None = None,
+) -> Surroundings:
+    """Return the surroundings that configurations need.
+
+    `texts` are the configurations by their names. `given` has the contents of the user's files, by
+    absolute path in HAProxy's root; `env` has variables with their values. With the `look_alikes`
+    that replaced certificates in `given`, made keys fit these. Raises UserError for
+    variables without a value.
+    """
+    # Cryptography is slow to import, and `plan` needs none.
+    from hatester.util.pem import LookAlikes  # noqa: PLC0415
+
+    parsed = {file: parse(text) for file, text in texts.items()}
+    values = {file: environment.values_of(lines, env) for file, lines in parsed.items()}
+    missing: dict[str, str] = {}
+    for file, lines in parsed.items():
+        for name, where in environment.missing(file, lines, values[file]).items():
+            missing.setdefault(name, where)
+    environment.require(missing)
+    read = {file: _read(file, texts[file], parsed[file], given, values[file]) for file in texts}
+    return _surroundings(read, look_alikes or LookAlikes())
+
+
+def _read(
+    file: str,
+    text: str,
+    lines: Sequence[Line],
+    given: Mapping[str, str],
+    values: Mapping[str, str],
+) -> _Configuration:
+    full = [environment.expand(line, values) for line in lines]
+    places = places_of(full, given)
+    return _Configuration(text, places, omissions.find(file, full, places))
+
+
+def _surroundings(read: Mapping[str, _Configuration], look_alikes: LookAlikes) -> Surroundings:
+    wanted = find_missing((each.places, each.lines) for each in read.values())
+    notes = {path: _describe_made(noun_of(each), path) for path, each in wanted.items()}
+    left_out = (sentence for each in read.values() for sentence in each.omissions.said)
+    folders = (each for one in read.values() for each in folders_of(one.lines, one.places))
+    lines = [line.texts for each in read.values() for line in each.lines]
+    return Surroundings(
+        texts={file: each.omissions.apply(each.text) for file, each in read.items()},
+        made={path: content_of(each, look_alikes) for path, each in wanted.items()},
+        folders=_unique(folders),
+        users=_unique(_accounts("user", read.values())),
+        groups=_unique(_accounts("group", read.values())),
+        hosts=_unique(host for texts in lines for host in hosts(texts)),
+        notes=notes,
+        said=(*left_out, *notes.values()),
+    )
+
+
+def _describe_made(noun: str, path: str) -> str:
+    article = "an" if noun[0] in "aeiou" else "a"
+    return printable(f"made {article} {noun} for {path}")
+
+
+def _unique(found: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(found))
+
+
+def _accounts(keyword: str, read: Iterable[_Configuration]) -> Iterator[str]:
+    """Return the names of the users, or of the groups, that sockets and processes belong to."""
+    for line in (line for each in read for line in each.lines):
+        if line.section == "global" and line.texts[:1] == [keyword]:
+            found = line.texts[1:2]
+        else:
+            found = [value for name, value in options(line.texts) if name == keyword]
+        yield from (name for name in found if _ACCOUNT.fullmatch(name))
+
+
+def foreign_words(text: str) -> list[tuple[int, str]]:
+    """Return words that only some distributions' OpenSSL knows, each with its line's number.
+
+    They are left as they are. Where HAProxy refuses a configuration, they may be the reason.
+    """
+    return [
+        (line.number, word)
+        for line in parse(text)
+        for each in line.texts
+        for word in _FOREIGN.findall(each)
+    ]
