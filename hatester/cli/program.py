@@ -225,7 +225,10 @@ class Program(invoke.program.Program):
     def parse_core(self, argv: list[str] | None) -> None:
         """Parse the flags before the first command."""
         with self._refusals():
+            writes = not sys.dont_write_bytecode
             super().parse_core(argv)
+            # Invoke lets Python write none, so that each start would compile all modules anew.
+            sys.dont_write_bytecode = not writes
             if self.core.remainder and not self.args.complete.value:
                 raise ParseError("No idea what '--' is!")
 

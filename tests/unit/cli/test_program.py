@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -172,3 +173,12 @@ def test_a_mistake_in_the_settings_file_is_a_sentence(
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(sentence)
     assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("writes_none", [False, True])
+def test_whether_python_keeps_compiled_modules_stays(
+    writes_none: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.dont_write_bytecode", writes_none)
+    assert call("--list").returncode == 0
+    assert sys.dont_write_bytecode is writes_none
