@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 from hatester.guests.messages import GuestFault
-from provision.guest.client_records import ClientRecords
+from provision.guest.client_records import ClientRecords, Handshake, KeptRequest, Probe, Session
+from provision.guest.clock import GRID_SECONDS
 from provision.guest.plan import PlannedClients
 
 _ROUNDING = 1e-3
 """Seconds by which times that are rounded may differ."""
+_Request = KeptRequest | Handshake | Probe
 
 
 def require(is_so: object, fault: str) -> None:
@@ -18,48 +21,101 @@ def require(is_so: object, fault: str) -> None:
         raise GuestFault(fault)
 
 
-def require_clients(planned: Sequence[PlannedClients], records: ClientRecords) -> None:
-    """Raise GuestFault where records are of other clients than were planned, or impossible."""
-    by_kind = {
-        "keep-alive": {
-            *(each.destination for each in records.requests),
-            *(each.destination for each in records.idle_ends),
-        },
-        "sessions": {each.destination for each in records.sessions},
-        "tls": {each.destination for each in records.handshakes},
-        "load": {each.destination for each in records.load},
-        "sparse": {each.destination for each in records.sparse},
-    }
-    labels = {each.kind: {to.label for to in each.destinations} for each in planned}
-    for kind, found in by_kind.items():
-        require(
-            max(found, default=-1) < len(records.addresses), f"asked an unknown address by {kind}"
-        )
-        asked = {label for place, label in enumerate(records.addresses) if place in found}
-        require(asked <= labels.get(kind, set()), f"asked other addresses by {kind} than planned")
-    for due, sent, ended in _requests(records):
-        require(
-            due - _ROUNDING <= sent <= ended + _ROUNDING,
-            f"has a request due at {due:g} s, sent at {sent:g} s, and ended at {ended:g} s",
-        )
-    for session in records.sessions:
-        require(
-            session.opened <= session.ended + _ROUNDING,
-            f"has a session from {session.opened:g} s to {session.ended:g} s",
-        )
+def require_clients(
+    planned: Sequence[PlannedClients], records: ClientRecords, seconds: float
+) -> None:
+    """Raise GuestFault where records are of other clients than were planned, or impossible.
+
+    All that was asked in the first `seconds` of the clients has a record.
+    """
+    labels = tuple(dict.fromkeys(to.label for each in planned for to in each.destinations))
+    require(
+        records.addresses == labels or records == ClientRecords(),
+        "has clients of other addresses than planned",
+    )
+    groups = {each.kind: each for each in planned}
+    requests = _requests(records)
+    found: Mapping[str, Sequence[_Request | Session]] = {**requests, "sessions": records.sessions}
+    for kind, each in found.items():
+        group = groups.get(kind)
+        _require_places(kind, each, labels, group)
+        # They begin at a second of the cell that is full, or at a multiple of a longer interval.
+        is_due = group and seconds > 2 * max(GRID_SECONDS, group.interval)
+        require(each or not is_due, f"asked nobody by {kind}, though that was planned")
+    for kind, sent in requests.items():
+        _require_times(kind, sent)
+        if kind in groups:
+            _require_number(groups[kind], sent)
+    _require_kept(records)
+    _require_sessions(records.sessions, groups.get("sessions"))
 
 
 def latest(records: ClientRecords) -> list[float]:
     """Return when each record ended."""
-    ended = [ended for _, _, ended in _requests(records)]
+    ended = [each.ended for sent in _requests(records).values() for each in sent]
     ended += [each.ended for each in records.sessions]
     return ended + [each.at for each in records.idle_ends]
 
 
-def _requests(records: ClientRecords) -> list[tuple[float, float, float]]:
-    """Return when each request was due, sent and ended."""
-    return [
-        *((each.due, each.sent, each.ended) for each in records.requests),
-        *((each.due, each.sent, each.ended) for each in records.handshakes),
-        *((each.due, each.sent, each.ended) for each in (*records.load, *records.sparse)),
-    ]
+def _requests(records: ClientRecords) -> dict[str, Sequence[_Request]]:
+    """Return the requests of each kind."""
+    return {
+        "keep-alive": records.requests,
+        "tls": records.handshakes,
+        "load": records.load,
+        "sparse": records.sparse,
+    }
+
+
+def _require_places(
+    kind: str,
+    found: Sequence[_Request | Session],
+    labels: Sequence[str],
+    group: PlannedClients | None,
+) -> None:
+    places = {labels.index(to.label) for to in group.destinations} if group else set()
+    require(
+        {each.destination for each in found} <= places,
+        f"asked other addresses by {kind} than planned",
+    )
+
+
+def _require_times(kind: str, sent: Sequence[_Request]) -> None:
+    for each in sent:
+        require(
+            each.due - _ROUNDING <= each.sent <= each.ended + _ROUNDING,
+            f"has a request due at {each.due:g} s, sent at {each.sent:g} s, and ended at "
+            f"{each.ended:g} s",
+        )
+    due = [each.due for each in sent]
+    require(due == sorted(due), f"has requests by {kind} that are out of order")
+
+
+def _require_number(group: PlannedClients, sent: Sequence[_Request]) -> None:
+    """Raise GuestFault where an address was asked more often than there was time for."""
+    for count in Counter(each.destination for each in sent).values():
+        turns = sent[-1].due / group.interval + 1 + _ROUNDING
+        require(
+            count <= group.connections * turns,
+            f"asked an address {count} times by {group.kind} in {sent[-1].due:g} s",
+        )
+
+
+def _require_kept(records: ClientRecords) -> None:
+    """Raise GuestFault where more kept connections ended than were made."""
+    made = Counter(each.destination for each in records.requests if each.is_first)
+    ended = Counter(each.destination for each in records.idle_ends)
+    require(ended <= made, "has more ends of kept connections than connections")
+
+
+def _require_sessions(sessions: Sequence[Session], group: PlannedClients | None) -> None:
+    for each in sessions:
+        require(
+            each.opened <= each.ended + _ROUNDING,
+            f"has a session from {each.opened:g} s to {each.ended:g} s",
+        )
+    if group:
+        last = max((each.opened for each in sessions), default=0.0)
+        most = group.connections * (1 + (last / group.every + _ROUNDING if group.every else 0))
+        for count in Counter(each.destination for each in sessions).values():
+            require(count <= most, f"held {count} sessions with an address at {last:g} s")

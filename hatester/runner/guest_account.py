@@ -159,7 +159,7 @@ class Account:
         seen = {process.pid for process in evidence.processes}
         for used in evidence.usage:
             require(used.pid in seen, f"has what process {used.pid} used, which it has not seen")
-        require_clients(plan.clients, evidence.clients)
+        require_clients(plan.clients, evidence.clients, _asked_seconds(evidence))
         self._require_times(evidence)
 
     def _require_starts(self, evidence: Evidence) -> None:
@@ -226,3 +226,11 @@ class Account:
             at <= passed,
             f"has a time of {at:g} s in {where}, of which at most {passed:.0f} s have passed",
         )
+
+
+def _asked_seconds(evidence: Evidence) -> float:
+    """Return for how many seconds clients were there, without the time that a request may take."""
+    starts = [step.at for step in evidence.steps if step.verb == "start"]
+    ends = [each.until for each in evidence.reloads]
+    # Without probes, recording failed.
+    return ends[-1] - starts[0] - evidence.life if evidence.probes and starts and ends else 0.0

@@ -25,6 +25,7 @@ from provision.guest.protocol import (
     TakenStep,
     Usage,
 )
+from tests.factories.client_accounts import make_records
 
 _STEP_SECONDS = 2.0
 _FAILURES: tuple[tuple[Outcome, float], ...] = (("ok", 0.0), ("reset", 0.9), ("refused", 9.0))
@@ -97,7 +98,13 @@ class Account:
             sampling=Sampling(0.05, 100, 0.1, self._end),
             dormant=(Listener(0.0, 1.0, labels[0], (7,), 0),),
             usage=(Usage(1.0, 7, 1 << 24, 0.5, 20),),
+            clients=make_records(plan.clients, self._end, self._outcome_at),
         )
+
+    def _outcome_at(self, at: float) -> Outcome:
+        reloads = self._reloads(len(self._plan.steps))
+        is_hurt = any(self._at[each] <= at < self._at[each] + self._seconds for each in reloads)
+        return self._outcome if is_hurt else "ok"
 
     def _reload(self, number: int) -> Reload:
         step, at = self._plan.steps[number - 1], self._at[number]
@@ -116,9 +123,7 @@ class Account:
                 for number, moment in loads
                 if moment <= at and self._plan.steps[number - 1].verb in ("start", "reload")
             ]
-            reloads = self._reloads(len(self._plan.steps))
-            is_hurt = any(self._at[each] <= at < self._at[each] + self._seconds for each in reloads)
-            outcome: Outcome = self._outcome if is_hurt else "ok"
+            outcome = self._outcome_at(at)
             answer = loaded[-1] if loaded and outcome == "ok" else None
             probes += [Probe(n, at, at, at + 0.001, outcome, None, answer) for n in range(count)]
         return probes

@@ -10,6 +10,7 @@ from typing import Any
 
 from hatester.guests import messages
 from provision.guest.protocol import encode
+from tests.factories.client_lies import CLIENTS
 from tests.factories.guest_accounts import Sent
 from tests.factories.simulated_guests import Action, Lie, honest, sent
 
@@ -178,6 +179,11 @@ def _in_evidence(change: Change) -> Lie:
     return lie
 
 
+def _in_clients(change: Change) -> Change:
+    """Return a change of what clients saw."""
+    return lambda evidence, choice: change(evidence["clients"], choice)
+
+
 def _in_check(change: Change) -> Lie:
     """Return a lie in an event of which a host waits."""
 
@@ -197,6 +203,8 @@ def _be_late(evidence: Content, choice: random.Random) -> None:
             (choice.choice(evidence["processes"]), "end"),
             (evidence["dormant"][0], "end"),
             (evidence["usage"][0], 0),
+            (evidence["clients"]["sessions"][0], 2),
+            (evidence["clients"]["requests"][-1], 3),
             (evidence["probes"][-1], 3),
             (evidence["reloads"][-1], "until"),
             (evidence["log"][-1], 0),
@@ -342,6 +350,7 @@ _CHECKS: tuple[tuple[str, Change, str], ...] = (
 _DISORDER = "out of its turn|in place of|is at step|steps of|twice|ended after|silent|its end"
 LIES: dict[str, tuple[Lie, str]] = {
     **{name: (_in_evidence(change), reason) for name, change, reason in _EVIDENCE},
+    **{name: (_in_evidence(_in_clients(change)), reason) for name, change, reason in CLIENTS},
     **{name: (_in_check(change), reason) for name, change, reason in _CHECKS},
     "disordered": (
         disordered,

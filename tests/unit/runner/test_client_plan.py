@@ -66,25 +66,28 @@ RECORDS = ClientRecords(
 
 
 def test_an_honest_account_is_accepted() -> None:
-    require_clients(PLAN, RECORDS)
+    require_clients(PLAN, RECORDS, 10.0)
+    # Where HAProxy did not start, nobody was asked.
+    require_clients(PLAN, ClientRecords(), 0.0)
     assert max(latest(RECORDS)) == 2.5
 
 
 @pytest.mark.parametrize(
     ("changes", "fault"),
     [
-        ({"idle_ends": (IdleEnd(1, 1.5, None),)}, "asked other addresses by keep-alive"),
+        ({"idle_ends": (IdleEnd(1, 1.5, None),)}, "more ends of kept connections"),
         ({"sparse": (Probe(0, 2.0, 2.0, 2.1, "ok", None, None),)}, "other addresses by sparse"),
-        ({"load": (Probe(2, 2.0, 2.0, 2.1, "ok", None, None),)}, "an unknown address by load"),
+        ({"load": (Probe(2, 2.0, 2.0, 2.1, "ok", None, None),)}, "other addresses by load"),
         ({"load": (Probe(1, 2.0, 1.9, 2.1, "ok", None, None),)}, "due at 2 s, sent at 1.9 s"),
         ({"sessions": (Session(0, 2.0, 1.0, "alive", None, 1),)}, "a session from 2 s to 1 s"),
         (
             {"handshakes": (Handshake(0, 1, 1, None, 1, "ok", None, None, None, None, None),)},
             "asked other addresses by tls",
         ),
-        ({"addresses": ("elsewhere", V44)}, "asked other addresses"),
+        ({"addresses": ("elsewhere", V44)}, "clients of other addresses"),
+        ({"load": ()}, "asked nobody by load"),
     ],
 )
 def test_an_account_of_other_clients_is_not(changes: dict[str, Any], fault: str) -> None:
     with pytest.raises(GuestFault, match=fault):
-        require_clients(PLAN, dataclasses.replace(RECORDS, **changes))
+        require_clients(PLAN, dataclasses.replace(RECORDS, **changes), 10.0)

@@ -20,6 +20,7 @@ from typing import Any, cast
 
 import pytest
 
+from hatester.analysis.run import RunOrigin
 from hatester.guests import messages
 from hatester.guests.vagrant import Vagrant
 from hatester.matrix.models import load_matrix
@@ -39,8 +40,10 @@ MESSAGE_BYTES = 1 << 18
 SECONDS, MANY_SECONDS = 3.0, 60.0
 ALL = make_plan(
     load_matrix(MATRIX),
-    Wanted(["6.1", "5.10"], ["3.0"], ["plain"], ["lost-address"], ["signal", "cli"]),
+    Wanted(["6.1", "5.10"], ["3.0"], ["plain"], ["certificate-renewed"], ["signal", "cli"]),
 )
+CLIENTS = RunOrigin(clients=("keep-alive", "sessions=1", "load=8"))
+"""Beside those by TLS that the scenario has: all kinds but `sparse`."""
 PLAN = replace(ALL, cells=ALL.cells[:3])
 MATERIALS = SimpleNamespace(
     image=lambda _: None,
@@ -84,7 +87,10 @@ class Simulation:
         self._patch.setattr(run, "ThreadPoolExecutor", world.scheduler.pool)
         for module in (messages, guest_account):
             self._patch.setattr(module, "time", world.scheduler)
-        results = begin(self._folder / "results", {}, PLAN.cells, seeds=[seed], probe_interval=0.5)
+        results = begin(
+            self._folder / "results", {}, PLAN.cells,
+            seeds=[seed], probe_interval=0.5, origin=CLIENTS,
+        )  # fmt: skip
         try:
             Run(PLAN, RunOptions(jobs=jobs), cast(Any, MATERIALS), results, Progress()).run()
             cells = json.loads(results.file.read_text())["cells"]
