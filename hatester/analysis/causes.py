@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple, cast
 
-from hatester.analysis.model import (
+from hatester.analysis.outages import find_stretches
+from hatester.analysis.reload_model import (
     AlertCause,
     Cause,
     EndCause,
@@ -14,9 +15,8 @@ from hatester.analysis.model import (
     ListenerCause,
     ReloadResult,
     StartCause,
+    round_seconds,
 )
-from hatester.analysis.parts import round_seconds
-from hatester.analysis.stretches import stretches
 from hatester.analysis.timeline import (
     Holding,
     Phase,
@@ -122,7 +122,7 @@ def _listener_causes(
 
 def _fate(timeline: Timeline, reload: Reload, label: str) -> _Fate:
     """Return an address's fate in the stretch that is not over, else in its longest."""
-    failed = stretches(timeline, reload, label)
+    failed = find_stretches(timeline, reload, label)
     longest = max(failed, key=lambda each: (not each.is_over, each.end - each.start))
     held = holdings(timeline, reload, label)
     found = phases(timeline, held, longest.start, longest.end)

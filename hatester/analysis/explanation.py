@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from hatester.analysis.asking import describe_askers
-from hatester.analysis.model import (
+from hatester.analysis.explanation_of_clients import describe_clients
+from hatester.analysis.explanation_of_notes import describe_askers, describe_notes
+from hatester.analysis.explanation_of_outage import Story, alert, loss
+from hatester.analysis.model import Quality
+from hatester.analysis.outcomes import short_names, worst_reload
+from hatester.analysis.reload_model import (
     Cause,
     EndCause,
     ObstacleCause,
-    Quality,
     ReloadResult,
     StartCause,
     UnansweredCause,
     UnaskedCause,
 )
-from hatester.analysis.notes import describe
-from hatester.analysis.outcomes import short_names, worst_reload
-from hatester.analysis.story import Story, alert, loss, seconds_range
-from hatester.util.text import counted, listed, were
+from hatester.util.text import counted, listed, spread, were
 
 SLOW_SECONDS = 0.5
 """An answer that took longer is worth a word."""
@@ -104,7 +104,8 @@ def explain(reloads: Sequence[ReloadResult], causes: Sequence[Cause], seed: int)
         others = sum(reload.verdict not in UNHARMED for reload in reloads) - 1
         if others:
             said.append(f"{counted(others, 'other reload')} {were(others)} hit too")
-    said += _starts(causes) + describe_askers(reloads) + describe(reloads, names)
+    said += _starts(causes) + describe_askers(reloads) + describe_notes(reloads, names)
+    said += describe_clients(reloads, names)
     said += _slowest(reloads) + _races(reloads)
     for cause in causes:
         if isinstance(cause, EndCause):
@@ -169,7 +170,7 @@ def _races(reloads: Sequence[ReloadResult]) -> list[str]:
     """Return how soon reloads came after the ones with which they raced."""
     gaps = [reload.gap for reload in reloads if reload.gap is not None]
     return (
-        [f"racing reloads came {seconds_range(gaps, 3)} s after the ones before them"]
+        [f"racing reloads came {spread(gaps, 3, ' to ')} s after the ones before them"]
         if gaps
         else []
     )

@@ -11,9 +11,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from hatester.analysis.fates import UNHARMED, find_fate, find_fates
-from hatester.analysis.groups import builds_of, group_cells, join_builds
-from hatester.analysis.model import CellResult, CheckResult
+from hatester.analysis.cell_groups import (
+    UNHARMED,
+    builds_of,
+    find_fate,
+    find_fates,
+    group_cells,
+    join_builds,
+)
+from hatester.analysis.model import CellResult, CheckResult, RunResult
 from hatester.analysis.notes import predicates, share_words
 from hatester.analysis.outcomes import (
     failed_share,
@@ -25,7 +31,6 @@ from hatester.analysis.outcomes import (
     short_names,
     title_builds,
 )
-from hatester.analysis.run import RunResult
 from hatester.matrix.plan import Cell
 from hatester.util.text import listed, number, spread
 
@@ -176,8 +181,7 @@ def _harm(fate: str, typical: Sequence[CellResult], form: int) -> str:
         return f"{('reports', 'report')[form]} success and {what} from then on"
     if fate == "down":
         return f"{what} to the end of the observation"
-    lengths = [longest_outage(cell) for cell in typical]
-    return f"{what} for {spread(f'{min(lengths):.1f}', f'{max(lengths):.1f}')} s"
+    return f"{what} for {spread(map(longest_outage, typical), 1, ' to ')} s"
 
 
 def _variations(

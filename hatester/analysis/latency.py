@@ -9,8 +9,7 @@ import itertools
 import math
 from collections.abc import Iterable, Sequence
 
-from hatester.analysis.effects import Latency, ReloadLatency
-from hatester.analysis.parts import round_seconds
+from hatester.analysis.reload_model import Latency, ReloadLatency, round_seconds
 from hatester.analysis.timeline import Timeline, percentile
 from provision.guest.client_records import Probe
 from provision.guest.protocol import Reload

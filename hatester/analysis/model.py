@@ -1,146 +1,31 @@
-"""The model of a measured cell: everything that its `cell.json` contains.
+"""The model of a run and of its cells: everything that `run.json` and a `cell.json` contain.
 
 All data that is read from disk is parsed into these classes once; later code takes objects.
-Seconds that are called `from`, `to` or end in `_at` or `_failure` are counted from the reload that
-they belong to. A run of cells is in run.py.
+What a reload did, and the causes of a verdict, are in reload_model.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import datetime
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import pydantic
 from pydantic import Field
 
-from hatester.analysis.client_effects import ClientEffect
-from hatester.analysis.effects import OldWorker, Outage, ProcessUse, ReloadLatency, StaleAnswers
-from hatester.analysis.parts import Count, Length, Model, Span
+from hatester.analysis.reload_model import Cause, Count, Length, Model, ReloadResult
 from hatester.analysis.timeline import Timeline
+from hatester.matrix.plan import Task, cell_of
+from provision.guest.message_bounds import Outcome
 
 Verdict = Literal["ok", "unasked", "lossy", "outage", "down", "error"]
-ReloadVerdict = Literal["ok", "unasked", "lossy", "outage", "down"]
-AddressVerdict = Literal["ok", "lossy", "outage", "down"]
-Outcome = Literal["ok", "refused", "reset", "timeout", "unreachable", "empty", "wrong"]
-"""The end of a connection (provision/guest/connections.py)."""
-Owner = Literal["master", "new worker", "old worker", "stranger"]
-Holder = Literal["master", "new worker", "old worker", "new process", "old process", "stranger"]
-"""The holder of a listener in a sentence: without a master, workers are processes."""
 Clock = Literal["virtual", "real"]
 Answer = Literal["named", "any", "tls", "proxy", "proxy-tls", "close", "connect"]
 CellId = Annotated[
     str, Field(pattern=r"^[^/.\x00-\x1f][^/\x00-\x1f]*(/[^/.\x00-\x1f][^/\x00-\x1f]*){4}$")
 ]
 """`kernel/build/setting/scenario/method`; no part can lead out of a folder."""
-
-
-class ListenerHolder(Span):
-    """The process that held the listener of an address for a stretch of time, or nobody."""
-
-    address: str
-    owner: Owner | None = Field(description="Null: nobody listened.")
-    pid: Count | None
-    queue: Count = Field(description="The longest that its accept queue was seen.")
-
-
-class AddressResult(Model):
-    """The result of an address in a reload."""
-
-    expected: bool = Field(description="Whether it should have answered all the while.")
-    verdict: AddressVerdict | None = Field(description="Null where it is not expected.")
-    outage_seconds: Length = Field(
-        description="In all, from the last success before to the first after each stretch."
-    )
-    first_failure: float | None
-    last_failure: float | None
-    probes: Count
-    failures: Mapping[Outcome, Annotated[int, Field(ge=1)]] = Field(
-        description="How many connections failed in which way."
-    )
-    outages: tuple[Outage, ...]
-    slowest: float | None = Field(description="Seconds of the slowest answer.")
-    answers: Mapping[str, Count] = Field(description="How many answers each configuration gave.")
-    is_new: bool = Field(
-        default=False,
-        alias="new",
-        description="Whether it is expected in the end only, by HAProxy's report: the reload bound "
-        "it anew, or it came back.",
-    )
-
-
-class ReloadResult(Model):
-    """The result of a reload."""
-
-    step: Count
-    config: str
-    gap: float | None = Field(
-        description="Seconds after the reload before it, with which it raced; else null."
-    )
-    reported: Literal["success", "failure"] | None = Field(
-        description="HAProxy's report of it; null: none."
-    )
-    reported_at: float | None
-    is_true: bool | None = Field(
-        alias="true", description="Whether the report was true; null: not known."
-    )
-    verdict: ReloadVerdict
-    silent: bool
-    seconds: Length = Field(description="How long it was observed.")
-    steady: bool = Field(
-        description="Whether every address answered, or failed, in one and the same way at the end."
-    )
-    overtaken: bool = Field(
-        description="Whether the next reload was asked for before this one had become steady."
-    )
-    exit_code: int | None = Field(
-        description="Of the command that asked for the reload, where there is one."
-    )
-    answer: str | None = Field(description="The master CLI's.")
-    processes: str | None = Field(
-        description="The answer to `show proc`, where the method has a master CLI."
-    )
-    counters: Mapping[str, int] = Field(description="By how much the kernel's counters grew.")
-    addresses: Mapping[str, AddressResult]
-    listeners: tuple[ListenerHolder, ...]
-    clients: tuple[ClientEffect, ...] = Field(
-        default=(), description="What it did to the clients beside the prober, where there are any."
-    )
-    verb: Literal["reload", "restart"] = "reload"
-    has_no_effect: bool = Field(
-        default=False,
-        alias="no_effect",
-        description="Whether HAProxy did not report it, and none of its processes began.",
-    )
-    refusal: str | None = Field(
-        default=None, description="Why nobody took the request, where nobody did."
-    )
-    logged: Literal["success", "failure"] | None = Field(
-        default=None,
-        description="The word of HAProxy's log, where the asker was given another one.",
-    )
-    latency: ReloadLatency = ReloadLatency()
-    slow: tuple[str, ...] = Field(
-        default=(), description="The addresses whose answers it slowed beyond the bound."
-    )
-    stale: Mapping[str, StaleAnswers] = Field(
-        default={},
-        description="By address, the answers of other configurations than the one of which HAProxy "
-        "had reported success.",
-    )
-    old_workers: tuple[OldWorker, ...] = Field(
-        default=(), description="Where there is no master: the old processes."
-    )
-    master: ProcessUse | None = Field(default=None, description="Null without a master.")
-
-    @property
-    def expected(self) -> dict[str, AddressResult]:
-        """The addresses that should have answered all the while."""
-        return {label: each for label, each in self.addresses.items() if each.expected}
-
-    def counts(self, label: str) -> bool:
-        """Return whether the losses of clients of an address count; the prober may not ask it."""
-        return label not in self.addresses or self.addresses[label].expected
 
 
 class ReplyResult(Model):
@@ -180,83 +65,6 @@ class Quality(Model):
     probes: Count
     interval: float = Field(description="Seconds between two probes of an address.")
     burden: float = Field(description="The share of the guest's processors that watching took.")
-
-
-class ListenerCause(Span):
-    """The holders of the listeners of addresses while these did not answer."""
-
-    what: Literal["listener"]
-    step: Count = Field(description="Of the reload.")
-    addresses: tuple[str, ...]
-    owners: tuple[Holder, ...] = Field(description="None: nobody listened.")
-    before: tuple[Holder, ...] = Field(description="The holders before nobody listened.")
-    after: tuple[Holder, ...] = Field(description="The holders after nobody listened.")
-    dormant: tuple[Holder, ...] = Field(
-        default=(), description="Held a socket that had left LISTEN, while nobody listened."
-    )
-    queue: Count = Field(description="The longest that the accept queue was seen.")
-    uncertainty: Length = Field(description="Seconds by which `from` and `to` may be wrong.")
-
-
-class AlertCause(Model):
-    """The first alert in HAProxy's log on a reload, or on a start that failed."""
-
-    what: Literal["alert"]
-    step: Count | None = Field(description="Of the reload; null: of the start.")
-    text: str
-    bind: str | None = Field(description="The address that it could not bind, if it says so.")
-    reason: str | None = Field(description="Why it could not.")
-
-
-class EndCause(Model):
-    """HAProxy did not start, or was gone later."""
-
-    what: Literal["end"]
-    step: Count | None = Field(description="Before which it was noticed; null: in the end.")
-    reason: str
-    missing: tuple[str, ...] = Field(description="Addresses that were missing at a failed start.")
-
-
-class StartCause(Model):
-    """HAProxy did not start, and the scenario went on."""
-
-    what: Literal["start"]
-    step: Count
-    reason: str
-    missing: tuple[str, ...] = Field(description="Addresses that were missing.")
-
-
-class UnansweredCause(Model):
-    """Addresses that did not answer before any reload; nothing can be said then."""
-
-    what: Literal["unanswered"]
-    outcomes: Mapping[str, Outcome]
-
-
-class UnaskedCause(Model):
-    """An address that should have answered in a reload, and was never asked."""
-
-    what: Literal["unasked"]
-    step: Count
-    address: str
-
-
-class ObstacleCause(Model):
-    """An obstacle to a verdict: a busy host, too much watching, or no reload at all."""
-
-    what: Literal["starved", "heavy", "unobserved"]
-
-
-Cause = Annotated[
-    ListenerCause
-    | AlertCause
-    | EndCause
-    | StartCause
-    | UnansweredCause
-    | UnaskedCause
-    | ObstacleCause,
-    Field(discriminator="what"),
-]
 
 
 class GuestKernel(Model):
@@ -376,3 +184,161 @@ class Measurement:
     cell: CellResult
     timeline: Timeline | None = None
     console: str = ""
+
+
+def _require_moment(text: str) -> str:
+    datetime.datetime.fromisoformat(text)
+    return text
+
+
+Moment = Annotated[
+    str,
+    pydantic.AfterValidator(_require_moment),
+    Field(json_schema_extra={"format": "date-time"}),
+]
+
+
+SCHEMA = 1
+
+
+class HostSummary(Model):
+    """The host of a run."""
+
+    system: str | None = None
+    processors: int | None = None
+    memory_bytes: int | None = None
+    python: str | None = None
+    qemu: str | None = None
+    vagrant: str | None = None
+
+
+class UserConfiguration(Model):
+    """A configuration of the user's own, as HAProxy in a guest understood it."""
+
+    names: tuple[str, ...] = Field(
+        min_length=1,
+        description="The names of the configuration in service and, if it is another, of the one "
+        "loaded then.",
+    )
+    build: str = Field(description="The build that was asked.")
+    binds: Mapping[str, Answer | None] = Field(
+        description="By its label, how each address answers; null where it takes no connection."
+    )
+    groups: Mapping[str, tuple[str, ...]] = Field(
+        description="The addresses that can be lost together, by the name in scenarios."
+    )
+    unwatched: Mapping[str, str] = Field(description="Unwatched addresses, with reasons.")
+    failing: tuple[str, ...] = Field(description="The servers whose checks fail.")
+    said: tuple[str, ...] = Field(description="A sentence for each thing made or left out.")
+    env: Mapping[str, str] = Field(
+        description="The variables of HAProxy's environment that were given."
+    )
+
+
+class Omission(Model):
+    """A cell that was selected and left out of the plan, since it makes no sense."""
+
+    id: CellId
+    reason: str
+
+
+class RunOrigin(Model):
+    """The flags of a run that are needed to resume it, or to measure a cell again."""
+
+    kernels: Mapping[str, str] = Field(
+        default={},
+        description="The values of --kernel for kernels that matrix/kernels.yml does not declare, "
+        "by their names.",
+    )
+    builds: Mapping[str, str] = Field(
+        default={},
+        description="The values of --haproxy for builds that matrix/haproxy.yml does not declare, "
+        "by their names.",
+    )
+    clients: tuple[str, ...] = Field(
+        default=(),
+        description="The clients of --client beside the prober, and load=RATE for that of --load.",
+    )
+    captured: str | None = Field(
+        default=None,
+        description="The captured host that the guests are to be like, by its name in "
+        "matrix/hosts; where there is one.",
+    )
+    differs: tuple[str, ...] = Field(default=(), description="The differences from it.")
+    configuration: UserConfiguration | None = Field(
+        default=None, description="Of a run with --config or --host."
+    )
+
+
+class RunHead(RunOrigin):
+    """All of a run except its cells: the content of `plan.json`."""
+
+    form: Literal[1] = Field(alias="schema")
+    run: str = Field(description="Its name, and its folder's.")
+    started: Moment = Field(description="In UTC.")
+    finished: Moment | None = Field(
+        description="In UTC; null while it runs, and when it was interrupted."
+    )
+    host: HostSummary = Field(description="The host that it ran on.")
+    planned: tuple[CellId, ...] = Field(
+        description="The ids of all cells, in the order in which they run."
+    )
+    seeds: tuple[Count, ...] = Field(
+        min_length=1,
+        description="The seed of each repetition, which replaces chance.",
+    )
+    repeat: int = Field(ge=1, description="How often each cell is measured.")
+    clock: Clock = Field(
+        description="The source of the guests' time: the instructions that each executes, or the "
+        "host's time."
+    )
+    probe_interval: float | None = Field(
+        description="Seconds between two probes of an address; null where each scenario has its "
+        "own."
+    )
+    left_out: tuple[Omission, ...] = Field(description="Selected cells that make no sense.")
+
+    @property
+    def tasks(self) -> list[Task]:
+        """All that is to be measured, in the order in which it is."""
+        cells = [cell_of(id_) for id_ in self.planned]
+        return [(cell, number) for number in range(1, len(self.seeds) + 1) for cell in cells]
+
+
+class RunResult(RunHead):
+    """A run: the content of `run.json`."""
+
+    cells: tuple[CellResult, ...] = Field(
+        description="The cells that were measured, by repetition and in the order of the plan."
+    )
+
+    @property
+    def missing(self) -> list[Task]:
+        """Return what was planned and has not been measured, in the order of the plan."""
+        there = {cell.key for cell in self.cells}
+        return [(cell, number) for cell, number in self.tasks if (cell.id, number) not in there]
+
+    @property
+    def shortfall(self) -> str:
+        """Return how many of the planned measurements there are; nothing if all are there."""
+        missing = len(self.missing)
+        planned = len(self.planned) * len(self.seeds)
+        return f"{planned - missing} of {planned} cells were measured" if missing else ""
+
+    def with_cells(self, cells: Sequence[CellResult]) -> RunResult:
+        """Return the same run with other cells, in the order of the plan."""
+        order = {(cell.id, number): place for place, (cell, number) in enumerate(self.tasks)}
+        ordered = sorted(cells, key=lambda cell: order[cell.key])
+        return self.model_copy(update={"cells": tuple(ordered)})
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema of `run.json`: the content of docs/run.schema.json."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **RunResult.model_json_schema(by_alias=True, mode="validation"),
+        "title": "A run of hatester: results/RUN/run.json",
+        "description": "Fields may be added; those here keep their names and meanings while "
+        "`schema` is 1. Seconds that are called `from`, `to` or end in `_at` or `_failure` are "
+        "counted from the reload that they stand in.",
+    }

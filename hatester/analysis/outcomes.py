@@ -10,13 +10,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hatester.analysis.client_notes import lost
-from hatester.analysis.notes import kinds, notes, share_words
+from hatester.analysis.notes import kinds, lost, notes, share_words
 from hatester.util.text import spread
 
 if TYPE_CHECKING:
-    from hatester.analysis.model import AddressResult, CellResult, ReloadResult
-    from hatester.analysis.run import RunResult
+    from hatester.analysis.model import CellResult, RunResult
+    from hatester.analysis.reload_model import AddressResult, ReloadResult
     from hatester.matrix.plan import Cell
 
 MEANINGS = {
@@ -233,12 +232,9 @@ def losses(cell: CellResult) -> Counter[str]:
 def _line(summary: _Summary, cells: Sequence[CellResult]) -> str:
     words = [summary.verdict]
     if summary.verdict == "lossy":
-        counts = [losses(cell).total() for cell in cells]
-        words.append(spread(str(min(counts)), str(max(counts)), "-"))
+        words.append(spread(losses(cell).total() for cell in cells))
     elif summary.verdict == "outage":
-        longest = [longest_outage(cell) for cell in cells]
-        low, high = f"{min(longest):.1f}", f"{max(longest):.1f}"
-        words.append(f"{spread(low, high, '-')} s")
+        words.append(f"{spread(map(longest_outage, cells), 1)} s")
     if summary.verdict in ("outage", "down"):
         words.append(share_words(map(failed_share, cells)))
     kinds: Counter[str] = sum(map(losses, cells), Counter())

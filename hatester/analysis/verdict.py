@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
 from hatester.analysis.causes import find_causes, find_start_causes
-from hatester.analysis.clients import with_clients
+from hatester.analysis.client_losses import with_clients
 from hatester.analysis.explanation import explain, explain_error, explain_start
-from hatester.analysis.model import (
+from hatester.analysis.model import CheckResult, Judgement, Quality, ReplyResult
+from hatester.analysis.outcomes import worst_reload
+from hatester.analysis.reload_model import (
     Cause,
-    CheckResult,
-    Judgement,
     ObstacleCause,
-    Quality,
-    ReplyResult,
     UnansweredCause,
     UnaskedCause,
+    round_seconds,
 )
-from hatester.analysis.outcomes import worst_reload
-from hatester.analysis.parts import round_seconds
-from hatester.analysis.reloads import expected_addresses, judge_reload, lasting_addresses
+from hatester.analysis.reload_verdict import expected_addresses, judge_reload, lasting_addresses
 from hatester.analysis.timeline import (
     Check,
     Timeline,
@@ -186,12 +182,3 @@ def _quality(timeline: Timeline) -> Quality:
             "burden": round(timeline.burden, 3),
         }
     )
-
-
-def is_same_version(said: str, package: str) -> bool:
-    """Return whether the version that `haproxy -v` prints is that of a package (deb-version(7)).
-
-    HAProxy knows neither the epoch nor that the package was built again (`+b1`).
-    """
-    upstream = package.partition(":")[2] or package
-    return said == re.sub(r"\+b\d+$", "", upstream)

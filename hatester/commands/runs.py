@@ -14,8 +14,7 @@ from pathlib import Path
 from invoke.exceptions import Exit
 from tabulate import tabulate, tabulate_formats
 
-from hatester.analysis import compare, expectation, findings
-from hatester.analysis.answer import answer
+from hatester.analysis import comparison, config_findings, expectation, findings
 from hatester.analysis.expectation import Expectation
 from hatester.analysis.outcomes import OUTCOMES, errors, outcome
 from hatester.artifacts.apt import debian
@@ -153,8 +152,8 @@ def show_stored(run: str, against: str, table_format: str, *, is_recomputed: boo
         _recompute(results)
     changes = None
     if earlier:
-        compared = compare.compare(earlier.cells, results.cells)
-        changes = compare.Against(earlier.run.run, compared)
+        compared = comparison.compare(earlier.cells, results.cells)
+        changes = comparison.Against(earlier.run.run, compared)
     show_run(results, table_format, against=changes)
 
 
@@ -173,11 +172,11 @@ def _recompute(results: Results) -> None:
 
 def compare_runs(before: str, after: str) -> None:
     """Print what differs between two runs, and end with its exit code."""
-    compared = compare.compare(find(RESULTS, before).cells, find(RESULTS, after).cells)
-    print(displayable(compare.text(compared)))
-    if compared.of(compare.Fate.WORSE):
+    compared = comparison.compare(find(RESULTS, before).cells, find(RESULTS, after).cells)
+    print(displayable(comparison.text(compared)))
+    if compared.of(comparison.ChangeKind.WORSE):
         raise Exit(code=NOT_MET)
-    if compared.of(compare.Fate.LOST):
+    if compared.of(comparison.ChangeKind.LOST):
         raise Exit(code=NOT_MEASURED)
 
 
@@ -232,19 +231,19 @@ def show_run(
     results: Results,
     table_format: str,
     expected: Expectation | None = None,
-    against: compare.Against | None = None,
+    against: comparison.Against | None = None,
 ) -> None:
     """Print a run's tables and findings, the cells without a measurement, and the places of files.
 
     The answer about the user's own configuration comes first.
     """
-    answered = answer(results.run)
+    answered = config_findings.find_costs(results.run)
     general = findings.find_general if answered else findings.find
     found = [*answered, *general(results.run)]
     is_coloured = sys.stdout.isatty() and "NO_COLOR" not in os.environ
     tabled = tables.tables(results.run, table_format, is_coloured=is_coloured)
     text = displayable(findings.text(found))
-    changes = f"against {against.run}:\n\n{compare.text(against.comparison)}" if against else ""
+    changes = f"against {against.run}:\n\n{comparison.text(against.comparison)}" if against else ""
     parts = [
         *((text, tabled) if answered else (tabled, text)),
         displayable(changes),

@@ -13,21 +13,14 @@ from urllib.parse import quote
 
 import jinja2
 
-from hatester.analysis.client_notes import fate
-from hatester.analysis.compare import Against
-from hatester.analysis.effects import OldWorker, ReloadLatency
+from hatester.analysis.cell_groups import group_cells
+from hatester.analysis.comparison import Against
 from hatester.analysis.expectation import Expectation
+from hatester.analysis.explanation_of_clients import describe_effect
+from hatester.analysis.explanation_of_notes import describe_use
 from hatester.analysis.findings import Finding
-from hatester.analysis.groups import group_cells
-from hatester.analysis.model import (
-    AddressResult,
-    CellResult,
-    CheckResult,
-    Outcome,
-    Quality,
-    ReloadResult,
-)
-from hatester.analysis.notes import describe_use, share_words
+from hatester.analysis.model import CellResult, CheckResult, Quality
+from hatester.analysis.notes import share_words
 from hatester.analysis.outcomes import (
     LEGEND,
     MEANINGS,
@@ -40,6 +33,7 @@ from hatester.analysis.outcomes import (
     outcome,
     title_builds,
 )
+from hatester.analysis.reload_model import AddressResult, OldWorker, ReloadLatency, ReloadResult
 from hatester.matrix.plan import cell_of
 from hatester.report import junit, markdown
 from hatester.report.glossary import GLOSSARY
@@ -51,6 +45,7 @@ from hatester.results.store import CONSOLE, HAPROXY_LOG, TIMELINE, Results
 from hatester.util.errors import tail
 from hatester.util.jsonfile import Damaged
 from hatester.util.text import for_xml
+from provision.guest.message_bounds import Outcome
 
 LOG_LINES = 100
 STEP_SUMMARY = "GITHUB_STEP_SUMMARY"
@@ -133,7 +128,7 @@ def _environment() -> jinja2.Environment:
         "worker": _worker,
         "quality": _quality,
         "checked": _checked_addresses,
-        "fate": fate,
+        "describe_effect": describe_effect,
         "rows": _rows,
     }
     environment.globals |= {"tint": find_tint, "lines": lines, "glossary": GLOSSARY}

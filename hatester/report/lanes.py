@@ -11,7 +11,7 @@ import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
-from hatester.analysis.model import ReloadResult
+from hatester.analysis.reload_model import ReloadResult
 from hatester.analysis.timeline import Phase, Timeline, holdings, phases
 from provision.guest.protocol import TakenStep
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hatester.analysis import compare
-from hatester.analysis.compare import Against
+from hatester.analysis import comparison
+from hatester.analysis.comparison import Against
 from hatester.analysis.findings import Finding
 from hatester.analysis.outcomes import OUTCOMES, errors, measured, outcome
 from hatester.report import tables
@@ -25,7 +25,7 @@ def render(results: Results, findings: Sequence[Finding], against: Against | Non
     ]
     if against:
         title = f"## Against {for_markdown(against.run)}"
-        parts.append(f"{title}\n\n{_code(compare.text(against.comparison))}")
+        parts.append(f"{title}\n\n{_code(comparison.text(against.comparison))}")
     if complaints := errors(results.cells):
         parts.append(f"## Not measured\n\n{_code(complaints)}")
     if differs := results.run.differs:

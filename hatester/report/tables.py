@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 from tabulate import multiline_formats, tabulate
 
-from hatester.analysis.model import CellResult
+from hatester.analysis.model import CellResult, RunResult
 from hatester.analysis.outcomes import COLOURS, LEGEND, find_tint, is_late, lines, title_builds
-from hatester.analysis.run import RunResult
 from hatester.matrix.plan import Cell
 from hatester.util.text import counted, for_markdown, printable
 

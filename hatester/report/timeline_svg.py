@@ -10,8 +10,9 @@ import itertools
 import math
 from xml.etree.ElementTree import Element, SubElement, tostring
 
-from hatester.analysis.model import CellResult, ListenerCause, ReloadResult
+from hatester.analysis.model import CellResult
 from hatester.analysis.outcomes import worst_reload
+from hatester.analysis.reload_model import ListenerCause, ReloadResult
 from hatester.analysis.timeline import LOADS, Phase, Timeline
 from hatester.report.lanes import Streak, idle_times, marks, owners, streaks
 from hatester.util.text import for_xml, listed

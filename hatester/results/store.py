@@ -17,9 +17,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from hatester.analysis.model import CellResult, Measurement
+from hatester.analysis.model import (
+    SCHEMA,
+    CellResult,
+    HostSummary,
+    Measurement,
+    Omission,
+    RunHead,
+    RunOrigin,
+    RunResult,
+)
 from hatester.analysis.outcomes import measured, outcome
-from hatester.analysis.run import SCHEMA, HostSummary, Omission, RunHead, RunOrigin, RunResult
 from hatester.analysis.timeline import Timeline
 from hatester.analysis.timeline import read as read_timeline
 from hatester.analysis.verdict import judge

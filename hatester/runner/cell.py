@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from hatester.analysis.model import CellResult, GuestBuild, GuestKernel, Judgement, Measurement
-from hatester.analysis.verdict import is_same_version, judge, unmeasured
+from hatester.analysis.verdict import judge, unmeasured
 from hatester.artifacts.disk import Tree
 from hatester.guests.guest import Guest
 from hatester.matrix.plan import Cell
@@ -15,6 +15,7 @@ from hatester.runner import protocol
 from hatester.runner.guest_plan import Order, guest_plan
 from hatester.runner.protocol import Record
 from hatester.util.errors import MeasurementError
+from hatester.util.versions import is_same_version
 
 
 def run_cell(

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
+from hatester.analysis.model import RunOrigin
 from hatester.analysis.outcomes import left_out
-from hatester.analysis.run import RunOrigin
 from hatester.artifacts.apt import Archive
 from hatester.artifacts.builder import Workshop, workshop
 from hatester.guests import host

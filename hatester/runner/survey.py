@@ -10,7 +10,7 @@ from typing import Any
 
 import pydantic
 
-from hatester.analysis.run import UserConfiguration
+from hatester.analysis.model import UserConfiguration
 from hatester.analysis.timeline import STRICT
 from hatester.guests.guest import PROGRAM, TALK, Guest, build_root
 from hatester.guests.messages import GuestFault, parse

@@ -76,8 +76,9 @@ def were(count: int) -> str:
     return "was" if count == 1 else "were"
 
 
-def spread(low: str, high: str, between: str = " to ") -> str:
-    """Return a range of numbers, or the one that both are."""
+def spread(values: Iterable[float], digits: int = 0, between: str = "-") -> str:
+    """Return the least and the greatest number, or the one that both are once rounded."""
+    low, *_, high = (f"{value:.{digits}f}" for value in sorted([*values] * 2))
     return low if low == high else f"{low}{between}{high}"
 
 

@@ -40,5 +40,13 @@ def matches(version: str, beginning: str | None) -> bool:
     return re.match(re.escape(beginning) + r"(?!\d)", _without_epoch(version)) is not None
 
 
+def is_same_version(said: str, package: str) -> bool:
+    """Return True if the version that `haproxy -v` prints is that of a package (deb-version(7)).
+
+    HAProxy knows neither the epoch nor that the package was built again (`+b1`).
+    """
+    return said == re.sub(r"\+b\d+$", "", _without_epoch(package))
+
+
 def _without_epoch(version: str) -> str:
     return version.partition(":")[2] or version

@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hatester.analysis.model import (
-    AddressResult,
     CellResult,
     GuestBuild,
     GuestKernel,
     Judgement,
     Measurement,
     Quality,
-    ReloadResult,
+    RunResult,
 )
-from hatester.analysis.run import RunResult
+from hatester.analysis.outcomes import lines
+from hatester.analysis.reload_model import AddressResult, ReloadResult
 from hatester.analysis.timeline import read
 from hatester.analysis.verdict import unmeasured
 from hatester.matrix.plan import cell_of
@@ -49,6 +49,12 @@ def cell_result(id_: str, judgement: Judgement, repetition: int = 1, **changes: 
             **changes,
         }
     )
+
+
+def table_line(judgement: Judgement) -> str:
+    """Return what a table has for a cell with a judgement."""
+    [line] = lines([cell_result(ID, judgement)])
+    return line
 
 
 def cell(

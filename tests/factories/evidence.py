@@ -65,6 +65,14 @@ def reload(**changes: Any) -> dict[str, Any]:
     } | changes
 
 
+def workers(*workers: tuple[int, float, float]) -> list[dict[str, Any]]:
+    """Return a master, and workers by their pid, first and last moment."""
+    found = [{"pid": MASTER, "kind": "master", "start": 0.0, "end": 6.0}]
+    return found + [
+        {"pid": pid, "kind": "worker", "start": start, "end": end} for pid, start, end in workers
+    ]
+
+
 def listener(label: str, start: float, end: float, *pids: int, queue: int = 0) -> dict[str, Any]:
     return {"address": label, "pids": list(pids), "start": start, "end": end, "queue": queue}
 

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hatester.analysis.model import Measurement
-from hatester.analysis.run import RunOrigin
+from hatester.analysis.model import Measurement, RunOrigin
 from hatester.artifacts import gc
 from hatester.matrix.models import FLAVOURS, METHODS
 from hatester.matrix.plan import cell_of

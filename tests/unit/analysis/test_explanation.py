@@ -8,10 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.factories.cells import table_line
 from tests.factories.evidence import (
+    A43,
     A44,
     A45,
     AT,
+    LABELS,
     MASTER,
     NEW,
     OLD,
@@ -24,6 +27,7 @@ from tests.factories.evidence import (
     held,
     judge,
     reload,
+    workers,
 )
 
 SHORT = "303/161815 (12) : Starting frontend main: cannot bind socket [192.168.42.43:80]"
@@ -322,4 +326,34 @@ def test_whoever_held_the_listeners_it_is_one_sentence(
 def test_a_reload_of_which_haproxy_says_nothing_is_told_though_nothing_was_lost() -> None:
     assert explain(reloads=[reload(reported=None, reported_at=None)]).endswith(
         "were answered, though HAProxy did not say what became of the reload of step 6"
+    )
+
+
+def test_socket_that_is_held_out_of_listen_is_told() -> None:
+    labels = [A44, A45, STATS]
+    source = evidence(
+        {label: [(AT, 9.0, "refused")] for label in labels},
+        listeners=held((0.0, AT, (OLD,)), labels=labels),
+        reloads=[reload(reported="success", reported_at=AT + 0.1)],
+        processes=workers((OLD, 0.0, AT + 2.0), (NEW, AT + 0.1, 6.0)),
+    )
+    source["dormant"] = held((AT + 0.05, AT + 2.0, (OLD,)), (AT + 0.1, 6.0, (NEW,)), labels=labels)
+    found = judge(source)
+    assert [each.dormant for each in found.causes if each.what == "listener"] == [("new worker",)]
+    assert (
+        "(the old worker did before), although the new worker held the sockets, which had all left "
+        "LISTEN, and "
+    ) in found.explanation
+    source["dormant"] = source["dormant"][:2]
+    assert "LISTEN" not in judge(source).explanation
+
+
+def test_address_that_was_bound_anew_and_never_answers_is_told() -> None:
+    success = reload(reported="success", in_the_end=[*LABELS])
+    found = judge(evidence({A43: [(0.0, 9.0, "refused")]}, reloads=[success]))
+    assert table_line(found) == "down refused .43, stale, silent"
+    assert found.reloads[0].addresses[A43].is_new
+    assert found.explanation.startswith(
+        "HAProxy reported success at +2.05 s after the reload of step 6, and .43, which it had "
+        "bound anew, never answered: "
     )

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from hatester.analysis import findings
-from hatester.analysis.effects import Latency, OldWorker, ReloadLatency, StaleAnswers
 from hatester.analysis.findings import Finding
 from hatester.analysis.model import CellResult, CheckResult
+from hatester.analysis.reload_model import Latency, OldWorker, ReloadLatency, StaleAnswers
 from tests.factories.cells import cell, error, run_of
 from tests.factories.evidence import A43, A44, A45, LABELS, OLD, STATS, Failures, everywhere
 

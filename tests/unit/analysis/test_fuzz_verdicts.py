@@ -15,8 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hatester.analysis.findings import find
-from hatester.analysis.model import CellResult, ListenerHolder
+from hatester.analysis.model import CellResult
 from hatester.analysis.outcomes import SEVERITY
+from hatester.analysis.reload_model import ListenerHolder
 from hatester.analysis.timeline import read
 from hatester.report.tables import tables
 from hatester.report.timeline_svg import draw

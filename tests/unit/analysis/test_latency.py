@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from hatester.analysis.latency import SLOW_SECONDS
 from hatester.analysis.model import Judgement
-from hatester.analysis.outcomes import lines
-from tests.factories.cells import ID, cell_result
+from tests.factories.cells import table_line
 from tests.factories.evidence import A44, AT, LABELS, UNTIL, evidence, judge, reload
 
 
@@ -67,7 +66,7 @@ def test_lateness_alone_never_makes_a_reload_slow(late: float, start: float, len
 
 def test_slow_stands_beside_the_verdict() -> None:
     found = slowed(3.0, 3.5, 1.0)
-    assert lines([cell_result(ID, found)]) == ["ok, slow 1.0 s"]
+    assert table_line(found) == "ok, slow 1.0 s"
     assert "; the reload of step 6 slowed answers of .44, to 1.00 s, at most 0.00 s before" in (
         found.explanation
     )

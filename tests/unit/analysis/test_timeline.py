@@ -1,4 +1,4 @@
-"""Timelines: the arithmetic on stretches, owners and lateness."""
+"""Timelines: the arithmetic on owners and lateness."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hatester.analysis.stretches import stretches
 from hatester.analysis.timeline import Holding, cut, holdings, percentile, phases, read
 from tests.factories.evidence import (
     A44,
@@ -26,67 +25,6 @@ from tests.factories.evidence import (
     listener,
     reload,
 )
-
-OUTCOMES = ["refused", "reset", "timeout", "unreachable", "empty", "wrong"]
-
-
-@given(
-    interval=st.sampled_from([0.01, 0.02, 0.05]),
-    start=st.floats(AT + 0.2, AT + 1.0),
-    length=st.floats(0.11, 2.0),
-    outcome=st.sampled_from(OUTCOMES),
-)
-def test_a_stretch_is_right_to_one_interval_at_either_end(
-    interval: float, start: float, length: float, outcome: str
-) -> None:
-    failures = {A44: [(start, start + length, outcome)]}
-    timeline = read(evidence(failures, interval=interval))
-    [found] = stretches(timeline, timeline.reloads[0], A44)
-    assert start - interval <= found.start <= start + 1e-9
-    assert start + length - 1e-9 <= found.end <= start + length + interval
-    assert found.is_over
-
-
-def test_a_stretch_to_the_end_is_not_over_and_ends_with_the_observation() -> None:
-    timeline = read(evidence({A44: [(2.0, 9.0, "refused")]}))
-    [found] = stretches(timeline, timeline.reloads[0], A44)
-    assert (found.end, found.is_over) == (UNTIL, False)
-
-
-def test_an_address_that_failed_already_when_the_reload_was_asked_for_does_from_then_on() -> None:
-    timeline = read(evidence({A44: [(AT - 0.1, 2.0, "refused")]}))
-    [found] = stretches(timeline, timeline.reloads[0], A44)
-    assert found.start == AT
-
-
-def test_the_last_success_before_may_be_just_before_the_reload() -> None:
-    timeline = read(evidence({A44: [(AT, 2.0, "refused")]}))
-    [found] = stretches(timeline, timeline.reloads[0], A44)
-    assert AT - timeline.interval <= found.start < AT
-
-
-def test_single_failures_are_no_stretch() -> None:
-    singles = [(at, at + 0.019, "reset") for at in (2.0, 2.5, UNTIL - 0.02)]
-    timeline = read(evidence({A44: singles}))
-    assert stretches(timeline, timeline.reloads[0], A44) == []
-
-
-def test_a_stretch_that_outlasts_an_overtaken_reload_ends_in_the_next() -> None:
-    first = reload(step=4, until=2.0, steady=False)
-    last = reload(step=5, at=2.01)
-    timeline = read(evidence({A44: [(1.5, 2.5, "refused")]}, reloads=[first, last]))
-    (before,), (after,) = (stretches(timeline, each, A44) for each in timeline.reloads)
-    assert before.end == after.end == pytest.approx(2.5, abs=0.02)
-    assert before.is_over
-    assert after.start == 2.01
-
-
-def test_a_reload_that_was_observed_to_its_end_is_not_mended_by_the_next() -> None:
-    first = reload(step=4, until=2.0)
-    last = reload(step=5, at=2.01)
-    timeline = read(evidence({A44: [(1.5, 2.5, "refused")]}, reloads=[first, last]))
-    [before] = stretches(timeline, timeline.reloads[0], A44)
-    assert (before.end, before.is_over) == (2.0, False)
 
 
 def owners(listeners: Sequence[dict[str, object]]) -> list[Holding]:

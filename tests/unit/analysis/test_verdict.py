@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.factories.cells import table_line
 from tests.factories.evidence import (
     A43,
     A44,
@@ -22,6 +23,8 @@ from tests.factories.evidence import (
 )
 
 EXPECTED = LABELS[1:]
+ALERT = "[ALERT] 1/1 (1) : Starting frontend x: cannot bind socket [192.168.42.43:80]"
+FAILED = {"step": 1, "at": 0.1, "reason": f"status 1: {ALERT}", "missing": ["192.168.42.43:80"]}
 
 
 @pytest.mark.parametrize(
@@ -212,9 +215,8 @@ def ended(**changes: Any) -> dict[str, Any]:
 
 
 def test_failed_start_is_a_result() -> None:
-    alert = "[ALERT] 1/1 (1) : Starting frontend x: cannot bind socket [192.168.42.43:80]"
     timeline = {
-        **evidence(reloads=[], log=[(0.1, alert)]),
+        **evidence(reloads=[], log=[(0.1, ALERT)]),
         "steps": [], "probes": [], "ended": ended(missing=[A43]),
     }  # fmt: skip
     found = judge(timeline)
@@ -231,3 +233,35 @@ def test_end_is_the_result_of_the_reload_before() -> None:
     found = judge({**evidence(), "ended": gone})
     assert (found.verdict, found.ended) == ("down", "later")
     assert "HAProxy had ended before step 8" in found.explanation
+
+
+def test_a_start_that_was_allowed_to_fail_stands_beside_the_verdict() -> None:
+    found = judge(evidence() | {"failed_starts": [FAILED]})
+    assert table_line(found) == "ok, no start"
+    assert (
+        "in step 1, HAProxy did not start while 192.168.42.43:80 was missing: it could not bind "
+        "192.168.42.43:80" in found.explanation
+    )
+
+
+def test_a_story_that_ends_with_failed_starts_is_down() -> None:
+    nothing = evidence(reloads=[]) | {"failed_starts": [FAILED]}
+    assert table_line(judge(nothing)) == "down, no start"
+    gone = ended(is_start=False)
+    assert table_line(judge(nothing | {"ended": gone})) == "down, no start"
+    # A start after a reload, and a stop.
+    last = ended(step=8, reason=ALERT)
+    found = judge(evidence() | {"ended": last})
+    assert table_line(found) == "down, no start"
+    assert (
+        "in step 8, HAProxy did not start: it could not bind 192.168.42.43:80" in found.explanation
+    )
+
+
+def test_replies_are_kept_with_their_commands() -> None:
+    steps = [{"step": 2, "verb": "ask", "what": "show info", "at": 0.5, "commands": []}]
+    replies = [{"step": 2, "at": 0.5, "text": "Name: HAProxy", "exit_code": None, "error": None}]
+    timeline = evidence()
+    timeline["steps"] = [*timeline["steps"], *steps]
+    [reply] = judge(timeline | {"replies": replies}).replies
+    assert (reply.step, reply.command, reply.text) == (2, "show info", "Name: HAProxy")

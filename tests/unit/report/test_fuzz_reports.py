@@ -17,7 +17,7 @@ from markdown_it import MarkdownIt  # which rich brings along
 from markdown_it.token import Token
 
 from hatester.analysis.findings import Finding
-from hatester.analysis.run import HostSummary, Omission
+from hatester.analysis.model import HostSummary, Omission
 from hatester.commands import runs
 from hatester.matrix.plan import Cell
 from hatester.report import html, junit, markdown

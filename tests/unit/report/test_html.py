@@ -12,11 +12,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hatester.analysis.compare import Against, compare
+from hatester.analysis.comparison import Against, compare
 from hatester.analysis.findings import Finding
-from hatester.analysis.model import Measurement
+from hatester.analysis.model import Measurement, Omission
 from hatester.analysis.outcomes import lines
-from hatester.analysis.run import Omission
 from hatester.matrix.plan import Cell, cell_of
 from hatester.report.glossary import GLOSSARY
 from hatester.report.html import render

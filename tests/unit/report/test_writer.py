@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hatester.analysis import expectation, findings
-from hatester.analysis.model import CellResult
-from hatester.analysis.run import HostSummary, Omission
+from hatester.analysis.model import CellResult, HostSummary, Omission
 from hatester.matrix.plan import Cell
 from hatester.report import html, junit, markdown
 from hatester.results.store import Results, begin

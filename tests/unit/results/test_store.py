@@ -9,8 +9,14 @@ from typing import Any
 
 import pytest
 
-from hatester.analysis.model import CellResult, GuestBuild, GuestKernel, Measurement
-from hatester.analysis.run import RunOrigin, schema
+from hatester.analysis.model import (
+    CellResult,
+    GuestBuild,
+    GuestKernel,
+    Measurement,
+    RunOrigin,
+    schema,
+)
 from hatester.analysis.timeline import read
 from hatester.analysis.verdict import judge
 from hatester.matrix.plan import Cell

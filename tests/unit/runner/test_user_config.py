@@ -11,7 +11,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
-from hatester.analysis.run import RunOrigin, UserConfiguration
+from hatester.analysis.model import RunOrigin, UserConfiguration
 from hatester.cli import options
 from hatester.matrix.models import load_matrix
 from hatester.matrix.plan import (

@@ -1,24 +1,23 @@
-"""Reloads: what each did to the addresses that should have answered."""
+"""The verdict on a reload: what it did to the addresses that should have answered."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from hatester.analysis.answers import in_service, last_answer, stale_answers
-from hatester.analysis.asking import has_no_effect
-from hatester.analysis.effects import Outage
 from hatester.analysis.latency import latency, slowed
-from hatester.analysis.model import (
+from hatester.analysis.old_workers import master_use, old_workers
+from hatester.analysis.outages import Stretch, find_stretches
+from hatester.analysis.outcomes import SEVERITY
+from hatester.analysis.reload_model import (
     AddressResult,
     AddressVerdict,
     ListenerHolder,
+    Outage,
     ReloadResult,
+    round_seconds,
 )
-from hatester.analysis.outcomes import SEVERITY
-from hatester.analysis.parts import round_seconds
-from hatester.analysis.processes import master_use, old_workers
-from hatester.analysis.stretches import Stretch, stretches
+from hatester.analysis.stale import in_service, last_answer, stale_answers
 from hatester.analysis.timeline import (
     Timeline,
     cut,
@@ -85,7 +84,7 @@ def judge_reload(timeline: Timeline, reload: Reload, lateness: float) -> ReloadR
             "counters": reload.counters,
             "addresses": addresses,
             "verb": reload.verb,
-            "has_no_effect": has_no_effect(timeline, reload),
+            "has_no_effect": _has_no_effect(timeline, reload),
             "refusal": reload.refusal,
             "logged": reload.logged,
             "listeners": _holders(timeline, reload),
@@ -96,6 +95,17 @@ def judge_reload(timeline: Timeline, reload: Reload, lateness: float) -> ReloadR
             "master": master_use(timeline, reload),
         }
     )
+
+
+def _has_no_effect(timeline: Timeline, reload: Reload) -> bool:
+    """Return whether a reload had no effect at all.
+
+    HAProxy did not report it, though it had the time, and no process of HAProxy's began meanwhile.
+    """
+    own = [each for each in timeline.processes if each.kind != "stranger"]
+    is_unsaid = reload.reported is None and reload.refusal is None and reload.steady
+    has_begun = any(reload.at < each.start <= reload.until for each in own)
+    return is_unsaid and bool(own) and not has_begun
 
 
 def _holders(timeline: Timeline, reload: Reload) -> tuple[ListenerHolder, ...]:
@@ -123,7 +133,7 @@ def _address(
     probes = timeline.sent(label, reload.at, reload.until)
     answered = [probe for probe in probes if probe.is_ok]
     lost = [probe for probe in probes if not probe.is_ok]
-    found = stretches(timeline, reload, label) if is_expected else []
+    found = find_stretches(timeline, reload, label) if is_expected else []
     return AddressResult.model_validate(
         {
             "expected": is_expected,

@@ -6,16 +6,16 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol, TypeVar
 
-from hatester.analysis.client_effects import (
+from hatester.analysis.reload_model import (
     Certificate,
     ClientEffect,
     FreshConnections,
     Handshakes,
     KeptRequests,
+    ReloadResult,
     SessionFates,
+    round_seconds,
 )
-from hatester.analysis.model import ReloadResult
-from hatester.analysis.parts import round_seconds
 from hatester.analysis.timeline import Timeline
 from provision.guest.client_records import Handshake, Session
 from provision.guest.protocol import Reload

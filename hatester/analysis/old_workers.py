@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 
-from hatester.analysis.effects import OldWorker, ProcessUse
-from hatester.analysis.parts import round_seconds
+from hatester.analysis.reload_model import OldWorker, ProcessUse, round_seconds
 from hatester.analysis.timeline import Timeline
 from provision.guest.protocol import Process, Reload
 

@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
-from hatester.analysis.effects import StaleAnswers
+from hatester.analysis.reload_model import StaleAnswers
 from hatester.analysis.timeline import Timeline
 from provision.guest.client_records import Probe
 from provision.guest.protocol import Reload

@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hatester.analysis.model import AddressResult
-from hatester.analysis.outcomes import lines
-from hatester.analysis.stretches import ANSWERS, RUNS
-from tests.factories.cells import ID, cell_result
+from hatester.analysis.outages import ANSWERS, RUNS, find_stretches
+from hatester.analysis.reload_model import AddressResult
+from hatester.analysis.timeline import read
+from tests.factories.cells import table_line
 from tests.factories.evidence import A44, AT, LABELS, UNTIL, everywhere, evidence, judge, reload
 
+OUTCOMES = ["refused", "reset", "timeout", "unreachable", "empty", "wrong"]
 INTERVAL = 0.02
 _FIRST = 10
 """The probes of an address that are sent in a reload before its pattern begins."""
@@ -90,7 +91,66 @@ def test_flicker_that_goes_on_at_the_end_is_down() -> None:
 def test_a_share_is_in_the_table_and_in_the_explanation() -> None:
     windows = [(at / 100, at / 100 + 0.019, "wrong") for at in range(150, 250, 4)]
     found = judge(evidence(everywhere(*windows), reloads=[reload(reported=None)]))
-    assert lines([cell_result(ID, found)]) == ["outage 1.0 s half wrong, no word"]
+    assert table_line(found) == "outage 1.0 s half wrong, no word"
     assert found.explanation.startswith(
         "after the reload of step 6, half of the connections to .44, .45 and :81 failed for 1.00 s"
     )
+
+
+@given(
+    interval=st.sampled_from([0.01, 0.02, 0.05]),
+    start=st.floats(AT + 0.2, AT + 1.0),
+    length=st.floats(0.11, 2.0),
+    outcome=st.sampled_from(OUTCOMES),
+)
+def test_a_stretch_is_right_to_one_interval_at_either_end(
+    interval: float, start: float, length: float, outcome: str
+) -> None:
+    failures = {A44: [(start, start + length, outcome)]}
+    timeline = read(evidence(failures, interval=interval))
+    [found] = find_stretches(timeline, timeline.reloads[0], A44)
+    assert start - interval <= found.start <= start + 1e-9
+    assert start + length - 1e-9 <= found.end <= start + length + interval
+    assert found.is_over
+
+
+def test_a_stretch_to_the_end_is_not_over_and_ends_with_the_observation() -> None:
+    timeline = read(evidence({A44: [(2.0, 9.0, "refused")]}))
+    [found] = find_stretches(timeline, timeline.reloads[0], A44)
+    assert (found.end, found.is_over) == (UNTIL, False)
+
+
+def test_an_address_that_failed_already_when_the_reload_was_asked_for_does_from_then_on() -> None:
+    timeline = read(evidence({A44: [(AT - 0.1, 2.0, "refused")]}))
+    [found] = find_stretches(timeline, timeline.reloads[0], A44)
+    assert found.start == AT
+
+
+def test_the_last_success_before_may_be_just_before_the_reload() -> None:
+    timeline = read(evidence({A44: [(AT, 2.0, "refused")]}))
+    [found] = find_stretches(timeline, timeline.reloads[0], A44)
+    assert AT - timeline.interval <= found.start < AT
+
+
+def test_single_failures_are_no_stretch() -> None:
+    singles = [(at, at + 0.019, "reset") for at in (2.0, 2.5, UNTIL - 0.02)]
+    timeline = read(evidence({A44: singles}))
+    assert find_stretches(timeline, timeline.reloads[0], A44) == []
+
+
+def test_a_stretch_that_outlasts_an_overtaken_reload_ends_in_the_next() -> None:
+    first = reload(step=4, until=2.0, steady=False)
+    last = reload(step=5, at=2.01)
+    timeline = read(evidence({A44: [(1.5, 2.5, "refused")]}, reloads=[first, last]))
+    (before,), (after,) = (find_stretches(timeline, each, A44) for each in timeline.reloads)
+    assert before.end == after.end == pytest.approx(2.5, abs=0.02)
+    assert before.is_over
+    assert after.start == 2.01
+
+
+def test_a_reload_that_was_observed_to_its_end_is_not_mended_by_the_next() -> None:
+    first = reload(step=4, until=2.0)
+    last = reload(step=5, at=2.01)
+    timeline = read(evidence({A44: [(1.5, 2.5, "refused")]}, reloads=[first, last]))
+    [before] = find_stretches(timeline, timeline.reloads[0], A44)
+    assert (before.end, before.is_over) == (2.0, False)

@@ -17,7 +17,7 @@ from hatester.analysis.significance import trend
 _WIDTH = 100
 
 
-class Fate(enum.Enum):
+class ChangeKind(enum.Enum):
     """The change of a cell, in the order of the report.
 
     APPEARED and DISAPPEARED are cells that only the later or only the earlier run has, whatever
@@ -39,7 +39,7 @@ class Change:
     """A cell's repetitions in both runs, and how it changed."""
 
     id: str
-    fate: Fate
+    kind: ChangeKind
     before: Sequence[CellResult]
     after: Sequence[CellResult]
 
@@ -56,10 +56,10 @@ class Comparison:
     conditions: Mapping[str, tuple[str, str]]
 
     @property
-    def changed(self) -> dict[Fate, list[Change]]:
-        """The cells of each fate that is a change."""
-        fates = (fate for fate in Fate if fate not in (Fate.SAME, Fate.NEVER))
-        return {fate: changes for fate in fates if (changes := self.of(fate))}
+    def changed(self) -> dict[ChangeKind, list[Change]]:
+        """The cells of each kind that is a change."""
+        kinds = (kind for kind in ChangeKind if kind not in (ChangeKind.SAME, ChangeKind.NEVER))
+        return {kind: changes for kind in kinds if (changes := self.of(kind))}
 
     @property
     def caution(self) -> str:
@@ -71,20 +71,26 @@ class Comparison:
             "longer by what the host is slow, so that lengths cannot be compared."
         )
 
-    def of(self, fate: Fate) -> list[Change]:
-        return [cell for cell in self.cells if cell.fate == fate]
+    def of(self, kind: ChangeKind) -> list[Change]:
+        return [cell for cell in self.cells if cell.kind == kind]
 
     @property
     def summary(self) -> str:
-        """Return the number of cells of each fate, in one line."""
-        count = Counter(cell.fate for cell in self.cells)
-        worse, same = count[Fate.WORSE], count[Fate.SAME]
-        others = (Fate.APPEARED, Fate.DISAPPEARED, Fate.LOST, Fate.GAINED, Fate.NEVER)
+        """Return the number of cells of each kind, in one line."""
+        count = Counter(cell.kind for cell in self.cells)
+        worse, same = count[ChangeKind.WORSE], count[ChangeKind.SAME]
+        others = (
+            ChangeKind.APPEARED,
+            ChangeKind.DISAPPEARED,
+            ChangeKind.LOST,
+            ChangeKind.GAINED,
+            ChangeKind.NEVER,
+        )
         said = [
             f"{worse} {'cell' if worse == 1 else 'cells'} got worse",
-            f"{count[Fate.BETTER]} better",
-            f"{same} {'is' if same == 1 else 'are'} {Fate.SAME.value}",
-            *(f"{count[fate]} {fate.value}" for fate in others if count[fate]),
+            f"{count[ChangeKind.BETTER]} better",
+            f"{same} {'is' if same == 1 else 'are'} {ChangeKind.SAME.value}",
+            *(f"{count[kind]} {kind.value}" for kind in others if count[kind]),
         ]
         return ", ".join(said)
 
@@ -103,7 +109,7 @@ def compare(before: Sequence[CellResult], after: Sequence[CellResult]) -> Compar
     changes = []
     for id_ in dict.fromkeys([*earlier, *later]):
         was, now = earlier.get(id_, []), later.get(id_, [])
-        changes.append(Change(id_, _fate(was, now), was, now))
+        changes.append(Change(id_, _kind(was, now), was, now))
     return Comparison(changes, _conditions(before, after))
 
 
@@ -114,17 +120,17 @@ def _by_id(cells: Sequence[CellResult]) -> dict[str, list[CellResult]]:
     return repetitions
 
 
-def _fate(before: Sequence[CellResult], after: Sequence[CellResult]) -> Fate:
+def _kind(before: Sequence[CellResult], after: Sequence[CellResult]) -> ChangeKind:
     if not before:
-        return Fate.APPEARED
+        return ChangeKind.APPEARED
     if not after:
-        return Fate.DISAPPEARED
+        return ChangeKind.DISAPPEARED
     was, now = measured(before), measured(after)
     if was and now:
-        return {1: Fate.WORSE, 0: Fate.SAME, -1: Fate.BETTER}[trend(was, now)]
+        return {1: ChangeKind.WORSE, 0: ChangeKind.SAME, -1: ChangeKind.BETTER}[trend(was, now)]
     if was:
-        return Fate.LOST
-    return Fate.GAINED if now else Fate.NEVER
+        return ChangeKind.LOST
+    return ChangeKind.GAINED if now else ChangeKind.NEVER
 
 
 def _conditions(
@@ -156,13 +162,13 @@ def _conditions_of(cells: Sequence[CellResult]) -> dict[str, dict[str, None]]:
 
 
 def text(comparison: Comparison) -> str:
-    """Return the changes in words: cells by their fate, other differences, and the summary.
+    """Return the changes in words: cells by their kind, other differences, and the summary.
 
     Before and after are as in the tables. Cells that only one run has are listed by their ids.
     """
     said = [
-        f"{fate.value}:\n{textwrap.indent(_group(fate, changes), '  ')}"
-        for fate, changes in comparison.changed.items()
+        f"{kind.value}:\n{textwrap.indent(_group(kind, changes), '  ')}"
+        for kind, changes in comparison.changed.items()
     ]
     if comparison.conditions:
         rows = [(name, f"{was} → {now}") for name, (was, now) in comparison.conditions.items()]
@@ -175,12 +181,12 @@ def text(comparison: Comparison) -> str:
     return "\n\n".join([*said, comparison.summary])
 
 
-def _group(fate: Fate, changes: Sequence[Change]) -> str:
-    if fate in (Fate.APPEARED, Fate.DISAPPEARED):
+def _group(kind: ChangeKind, changes: Sequence[Change]) -> str:
+    if kind in (ChangeKind.APPEARED, ChangeKind.DISAPPEARED):
         ids = ", ".join(change.id for change in changes)
         return textwrap.fill(ids, _WIDTH, break_long_words=False, break_on_hyphens=False)
     rows = [(each.id, f"{_line(each.before)} → {_line(each.after)}") for each in changes]
-    if fate != Fate.LOST:
+    if kind != ChangeKind.LOST:
         return _rows(rows)
     return f"{_rows(rows)}\n{errors([cell for each in changes for cell in each.after])}"
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from hatester.analysis.answer import answer
-from hatester.analysis.effects import OldWorker
+from hatester.analysis.config_findings import find_costs
 from hatester.analysis.findings import text
-from hatester.analysis.model import CellResult
-from hatester.analysis.run import UserConfiguration
+from hatester.analysis.model import CellResult, UserConfiguration
+from hatester.analysis.reload_model import OldWorker
 from tests.factories.cells import run_of, shown, unmeasured_cell
 
 CONFIGURATION = {
@@ -39,7 +38,7 @@ def sections(*cells: CellResult, **changes: Any) -> dict[str, tuple[str, ...]]:
     content = json.dumps({**CONFIGURATION, **changes})
     configuration = UserConfiguration.model_validate_json(content)
     run = run_of(*cells).model_copy(update={"configuration": configuration})
-    return {each.about: each.sentences for each in answer(run)}
+    return {each.about: each.sentences for each in find_costs(run)}
 
 
 def test_what_was_watched_and_what_can_be_lost_comes_first() -> None:
@@ -111,8 +110,8 @@ def test_of_several_measurements_the_gravest_counts() -> None:
 
 
 def test_a_run_without_a_configuration_has_no_answer() -> None:
-    assert answer(run_of()) == []
-    assert text(answer(run_of())) == ""
+    assert find_costs(run_of()) == []
+    assert text(find_costs(run_of())) == ""
 
 
 def test_old_workers_that_are_left_are_a_cost() -> None:

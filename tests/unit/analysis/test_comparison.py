@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hatester.analysis.compare import Change, Fate, compare, text
+from hatester.analysis.comparison import Change, ChangeKind, compare, text
 from hatester.analysis.model import CellResult
 from tests.factories.cells import ID, shown, unmeasured_cell
 from tests.factories.evidence import A44
@@ -22,10 +22,10 @@ OK = shown("ok")
 SLOW = OK.model_copy(update={"reloads": (OK.reloads[0].model_copy(update={"slow": (A44,)}),)})
 
 
-def fate(before: Sequence[Any], after: Sequence[Any]) -> Fate:
-    """Return the fate of the one cell that these are repetitions of."""
+def kind(before: Sequence[Any], after: Sequence[Any]) -> ChangeKind:
+    """Return the kind of the one cell that these are repetitions of."""
     [change] = compare(before, after).cells
-    return change.fate
+    return change.kind
 
 
 def lossy(*lost: int, probes: int = 1000) -> Cells:
@@ -41,93 +41,93 @@ def outages(*seconds: float, lateness: float = 0.0) -> Cells:
 @pytest.mark.parametrize(
     ("before", "after", "expected"),
     [
-        ([shown("ok")], outages(2.0), Fate.WORSE),
-        (outages(2.0), [shown("down")], Fate.WORSE),
-        ([shown("down")], [SILENT], Fate.WORSE),
-        ([SILENT], [shown("down")], Fate.BETTER),
-        ([shown("down")], outages(2.0), Fate.BETTER),
-        ([SILENT], [SILENT], Fate.SAME),
-        ([shown("ok")], [SLOW], Fate.WORSE),
-        ([shown("ok"), SLOW], [SLOW], Fate.SAME),
-        ([SLOW], lossy(1), Fate.BETTER),
-        ([SLOW], lossy(100), Fate.WORSE),
-        ([shown("ok")], [shown("ok"), shown("ok"), SILENT], Fate.WORSE),
-        ([shown("ok"), SILENT], [SILENT], Fate.SAME),
-        ([shown("ok"), SILENT], [shown("ok")], Fate.SAME),
-        ([shown("ok"), SILENT], outages(2.0), Fate.SAME),
-        ([*outages(2.0), SILENT], lossy(1), Fate.BETTER),
-        ([shown("ok"), unmeasured_cell()], [unmeasured_cell(), shown("ok")], Fate.SAME),
-        ([shown("ok")], [unmeasured_cell()], Fate.LOST),
-        ([unmeasured_cell()], [SILENT], Fate.GAINED),
-        ([unmeasured_cell()], [unmeasured_cell()], Fate.NEVER),
-        ([], [unmeasured_cell()], Fate.APPEARED),
-        ([SILENT], [], Fate.DISAPPEARED),
+        ([shown("ok")], outages(2.0), ChangeKind.WORSE),
+        (outages(2.0), [shown("down")], ChangeKind.WORSE),
+        ([shown("down")], [SILENT], ChangeKind.WORSE),
+        ([SILENT], [shown("down")], ChangeKind.BETTER),
+        ([shown("down")], outages(2.0), ChangeKind.BETTER),
+        ([SILENT], [SILENT], ChangeKind.SAME),
+        ([shown("ok")], [SLOW], ChangeKind.WORSE),
+        ([shown("ok"), SLOW], [SLOW], ChangeKind.SAME),
+        ([SLOW], lossy(1), ChangeKind.BETTER),
+        ([SLOW], lossy(100), ChangeKind.WORSE),
+        ([shown("ok")], [shown("ok"), shown("ok"), SILENT], ChangeKind.WORSE),
+        ([shown("ok"), SILENT], [SILENT], ChangeKind.SAME),
+        ([shown("ok"), SILENT], [shown("ok")], ChangeKind.SAME),
+        ([shown("ok"), SILENT], outages(2.0), ChangeKind.SAME),
+        ([*outages(2.0), SILENT], lossy(1), ChangeKind.BETTER),
+        ([shown("ok"), unmeasured_cell()], [unmeasured_cell(), shown("ok")], ChangeKind.SAME),
+        ([shown("ok")], [unmeasured_cell()], ChangeKind.LOST),
+        ([unmeasured_cell()], [SILENT], ChangeKind.GAINED),
+        ([unmeasured_cell()], [unmeasured_cell()], ChangeKind.NEVER),
+        ([], [unmeasured_cell()], ChangeKind.APPEARED),
+        ([SILENT], [], ChangeKind.DISAPPEARED),
     ],
 )
 def test_a_cell_is_compared_by_the_outcomes_that_its_repetitions_show(
-    before: Cells, after: Cells, expected: Fate
+    before: Cells, after: Cells, expected: ChangeKind
 ) -> None:
-    assert fate(before, after) == expected
+    assert kind(before, after) == expected
 
 
 @pytest.mark.parametrize(
     ("before", "after", "expected"),
     [
-        (lossy(0), lossy(1, probes=2000), Fate.SAME),
-        (lossy(0), lossy(6), Fate.SAME),
-        (lossy(0), lossy(7), Fate.WORSE),
-        (lossy(1), lossy(9), Fate.SAME),
-        (lossy(1), lossy(10), Fate.WORSE),
-        (lossy(30), lossy(0), Fate.BETTER),
+        (lossy(0), lossy(1, probes=2000), ChangeKind.SAME),
+        (lossy(0), lossy(6), ChangeKind.SAME),
+        (lossy(0), lossy(7), ChangeKind.WORSE),
+        (lossy(1), lossy(9), ChangeKind.SAME),
+        (lossy(1), lossy(10), ChangeKind.WORSE),
+        (lossy(30), lossy(0), ChangeKind.BETTER),
         # Twice as many lost of twice as many probes.
-        (lossy(30), lossy(60, probes=2000), Fate.SAME),
+        (lossy(30), lossy(60, probes=2000), ChangeKind.SAME),
         # The repetitions together show what one of them would not.
-        (lossy(0, 0), lossy(4, 4), Fate.WORSE),
-        (lossy(0, 0, 0, 30), lossy(30, 0, 0, 0), Fate.SAME),
+        (lossy(0, 0), lossy(4, 4), ChangeKind.WORSE),
+        (lossy(0, 0, 0, 30), lossy(30, 0, 0, 0), ChangeKind.SAME),
         # As many as would overflow what is not a whole number.
-        (lossy(400), lossy(600, probes=2000), Fate.BETTER),
-        ([shown(probes=0)], [shown(probes=0)], Fate.SAME),
+        (lossy(400), lossy(600, probes=2000), ChangeKind.BETTER),
+        ([shown(probes=0)], [shown(probes=0)], ChangeKind.SAME),
     ],
 )
 def test_lost_connections_are_a_change_when_they_are_more_than_chance(
-    before: Cells, after: Cells, expected: Fate
+    before: Cells, after: Cells, expected: ChangeKind
 ) -> None:
-    assert fate(before, after) == expected
+    assert kind(before, after) == expected
 
 
 @pytest.mark.parametrize(
     ("before", "after", "expected"),
     [
         # Beyond 4 gaps of 20 ms and a quarter of 2 s.
-        (outages(2.0), outages(2.57), Fate.SAME),
-        (outages(2.0), outages(2.59), Fate.WORSE),
-        (outages(2.59), outages(2.0), Fate.BETTER),
+        (outages(2.0), outages(2.57), ChangeKind.SAME),
+        (outages(2.0), outages(2.59), ChangeKind.WORSE),
+        (outages(2.59), outages(2.0), ChangeKind.BETTER),
         # A prober that was late knows less well when an outage began and ended.
-        (outages(2.0), outages(2.59, lateness=0.1), Fate.SAME),
-        (outages(2.0, lateness=0.1), outages(2.8, lateness=0.1), Fate.SAME),
+        (outages(2.0), outages(2.59, lateness=0.1), ChangeKind.SAME),
+        (outages(2.0, lateness=0.1), outages(2.8, lateness=0.1), ChangeKind.SAME),
         # Repetitions that lie apart show how much they vary, when there are enough.
-        (outages(*[2.0] * 4), outages(*[2.09] * 4), Fate.SAME),
-        (outages(*[2.0] * 4), outages(*[2.09] * 5), Fate.WORSE),
-        (outages(*[2.0] * 5), outages(*[2.07] * 5), Fate.SAME),
-        (outages(*[2.0] * 4, 2.3), outages(*[2.2] * 5), Fate.SAME),
+        (outages(*[2.0] * 4), outages(*[2.09] * 4), ChangeKind.SAME),
+        (outages(*[2.0] * 4), outages(*[2.09] * 5), ChangeKind.WORSE),
+        (outages(*[2.0] * 5), outages(*[2.07] * 5), ChangeKind.SAME),
+        (outages(*[2.0] * 4, 2.3), outages(*[2.2] * 5), ChangeKind.SAME),
         # Those without an outage have no length.
-        ([shown("ok"), *outages(2.0)], [shown("ok"), *outages(4.0)], Fate.WORSE),
+        ([shown("ok"), *outages(2.0)], [shown("ok"), *outages(4.0)], ChangeKind.WORSE),
     ],
 )
 def test_outages_last_longer_when_all_do_beyond_what_is_uncertain(
-    before: Cells, after: Cells, expected: Fate
+    before: Cells, after: Cells, expected: ChangeKind
 ) -> None:
-    assert fate(before, after) == expected
+    assert kind(before, after) == expected
 
 
 @pytest.mark.parametrize(
     ("seconds", "lost", "expected"),
-    [(0.08, 3, Fate.SAME), (0.08, 9, Fate.WORSE), (0.09, 3, Fate.WORSE)],
+    [(0.08, 3, ChangeKind.SAME), (0.08, 9, ChangeKind.WORSE), (0.09, 3, ChangeKind.WORSE)],
 )
 def test_an_outage_as_short_as_its_ends_are_uncertain_counts_by_its_lost_connections(
-    seconds: float, lost: int, expected: Fate
+    seconds: float, lost: int, expected: ChangeKind
 ) -> None:
-    assert fate([shown("ok")], [shown("outage", seconds=seconds, lost=lost)]) == expected
+    assert kind([shown("ok")], [shown("outage", seconds=seconds, lost=lost)]) == expected
 
 
 REPETITIONS = st.one_of(
@@ -148,33 +148,33 @@ REPETITIONS = st.one_of(
 )
 RUNS = st.lists(REPETITIONS, min_size=1, max_size=6)
 MIRRORED = {
-    Fate.WORSE: Fate.BETTER,
-    Fate.BETTER: Fate.WORSE,
-    Fate.LOST: Fate.GAINED,
-    Fate.GAINED: Fate.LOST,
+    ChangeKind.WORSE: ChangeKind.BETTER,
+    ChangeKind.BETTER: ChangeKind.WORSE,
+    ChangeKind.LOST: ChangeKind.GAINED,
+    ChangeKind.GAINED: ChangeKind.LOST,
 }
 
 
 @given(RUNS)
 def test_a_run_is_the_same_as_itself(run: Cells) -> None:
-    assert fate(run, run) in {Fate.SAME, Fate.NEVER}
+    assert kind(run, run) in {ChangeKind.SAME, ChangeKind.NEVER}
 
 
 @given(REPETITIONS, REPETITIONS)
 def test_single_measurements_are_worse_one_way_and_better_the_other(
     one: dict[str, Any], other: dict[str, Any]
 ) -> None:
-    there, back = fate([one], [other]), fate([other], [one])
+    there, back = kind([one], [other]), kind([other], [one])
     assert back == MIRRORED.get(there, there)
 
 
 @given(RUNS, RUNS)
 def test_what_got_better_would_be_worse_the_other_way(before: Cells, after: Cells) -> None:
-    if fate(before, after) == Fate.BETTER:
-        assert fate(after, before) == Fate.WORSE
+    if kind(before, after) == ChangeKind.BETTER:
+        assert kind(after, before) == ChangeKind.WORSE
 
 
-ORDER = [Fate.BETTER, Fate.SAME, Fate.WORSE]
+ORDER = [ChangeKind.BETTER, ChangeKind.SAME, ChangeKind.WORSE]
 HARMS: dict[str, tuple[Callable[..., Cells], st.SearchStrategy[Any]]] = {
     "lost": (lossy, st.integers(0, 60)),
     "seconds": (outages, st.floats(0.5, 9)),
@@ -188,7 +188,7 @@ def test_more_harm_never_makes_it_better(harm: str, data: st.DataObject) -> None
     before = data.draw(st.lists(amounts, min_size=1, max_size=6))
     after = data.draw(st.lists(amounts, min_size=1, max_size=6))
     more = [each + data.draw(amounts) for each in after]
-    found = [fate(make(*before), make(*each)) for each in (after, more)]
+    found = [kind(make(*before), make(*each)) for each in (after, more)]
     assert ORDER.index(found[0]) <= ORDER.index(found[1])
 
 
@@ -233,7 +233,9 @@ def test_where_nothing_changed_there_is_the_summary_alone() -> None:
 
 def test_the_cells_of_a_fate_keep_their_repetitions() -> None:
     before, after = lossy(0, 1), lossy(40)
-    assert compare(before, after).of(Fate.WORSE) == [Change(ID, Fate.WORSE, before, after)]
+    assert compare(before, after).of(ChangeKind.WORSE) == [
+        Change(ID, ChangeKind.WORSE, before, after)
+    ]
 
 
 def test_what_only_one_run_has_is_no_other_condition() -> None:

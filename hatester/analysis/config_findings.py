@@ -1,13 +1,13 @@
-"""The answer of a run about a configuration of the user's own, in words."""
+"""Findings about a configuration of the user's own: what losing its addresses costs."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from hatester.analysis.cell_groups import builds_of, group_cells, join_builds
 from hatester.analysis.findings import EFFECTS, Finding
-from hatester.analysis.groups import builds_of, group_cells, join_builds
-from hatester.analysis.model import CellResult
+from hatester.analysis.model import CellResult, RunResult, UserConfiguration
 from hatester.analysis.notes import predicates
 from hatester.analysis.outcomes import (
     hit_labels,
@@ -16,7 +16,6 @@ from hatester.analysis.outcomes import (
     outcome,
     worst,
 )
-from hatester.analysis.run import RunResult, UserConfiguration
 from hatester.matrix.scenario import ABSENT, BACK, LOST, PLAIN, RELOAD, RELOAD_SAME
 from hatester.util.text import counted, listed, were
 from provision.guest.connections import CONNECT
@@ -31,8 +30,8 @@ _EVENTS = {
 }
 
 
-def answer(run: RunResult) -> list[Finding]:
-    """Return what a run says of its configuration; nothing of a run without one."""
+def find_costs(run: RunResult) -> list[Finding]:
+    """Return what a run says of its configuration; nothing for a run without one."""
     configuration = run.configuration
     if not configuration:
         return []

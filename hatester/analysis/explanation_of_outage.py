@@ -1,4 +1,4 @@
-"""The story of a reload in which addresses did not answer for a stretch of time."""
+"""Clauses of an explanation about the worst reload, with an outage or an address that is down."""
 
 from __future__ import annotations
 
@@ -6,8 +6,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 
-from hatester.analysis.model import AddressResult, AlertCause, Cause, ListenerCause, ReloadResult
 from hatester.analysis.notes import share_words
+from hatester.analysis.reload_model import (
+    AddressResult,
+    AlertCause,
+    Cause,
+    ListenerCause,
+    ReloadResult,
+)
 from hatester.util.text import counted, listed, printable, spread, were
 
 _QUOTE = 120
@@ -76,7 +82,7 @@ class Story:
             stretches = sum(len(each.outages) for each in hit.values())
             several = ", in several stretches" if stretches > len(hit) else ""
             said.append(
-                f"{self._failing(hit)} for {seconds_range(lengths)} s "
+                f"{self._failing(hit)} for {spread(lengths, 2, ' to ')} s "
                 f"(from the last success before to the first after{several})"
             )
         return said
@@ -248,11 +254,6 @@ def alert(causes: Sequence[Cause], step: int | None) -> str:
 def loss(outcome: str, count: int) -> str:
     """Return what became of so many connections, as a predicate."""
     return _LOSSES[outcome].format(were=were(count))
-
-
-def seconds_range(values: Sequence[float], digits: int = 2) -> str:
-    """Return the least and the greatest of some seconds."""
-    return spread(f"{min(values):.{digits}f}", f"{max(values):.{digits}f}")
 
 
 def offset(seconds: float) -> str:

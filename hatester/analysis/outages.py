@@ -1,4 +1,4 @@
-"""Stretches: the times in which an address did not answer, or only a share of its connections did.
+"""The rule for outages: the stretches in which an address did not answer, wholly or in part.
 
 Two rules find them, in an address's probes in the order in which these were sent:
 
@@ -44,7 +44,7 @@ class Stretch:
     share: float = 1.0
 
 
-def stretches(timeline: Timeline, reload: Reload, label: str) -> list[Stretch]:
+def find_stretches(timeline: Timeline, reload: Reload, label: str) -> list[Stretch]:
     """Return the stretches in which an address failed in a reload, in the order of time.
 
     In a reload that was overtaken by the next, one may end after `reload.until`.

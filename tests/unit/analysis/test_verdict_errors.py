@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from hatester.analysis.verdict import is_same_version
 from tests.factories.evidence import (
     A43,
     A44,
@@ -77,19 +76,6 @@ def test_slipping_prober_is_late(late: float, verdict: str) -> None:
         "interval": 0.02,
         "burden": pytest.approx(0.108, abs=0.001),
     }
-
-
-@pytest.mark.parametrize(
-    ("said", "package", "same"),
-    [
-        ("2.2.9-2+deb11u6", "2.2.9-2+deb11u6", True),
-        ("3.2.26-1", "1:3.2.26-1+b2", True),
-        ("3.2.26-1", "3.2.26-2", False),
-        ("2.2.9", "2.2.9-2+deb11u6", False),
-    ],
-)
-def test_version_is_compared_with_the_package(said: str, package: str, same: bool) -> None:
-    assert is_same_version(said, package) is same
 
 
 def test_burden_on_the_virtual_clock() -> None:

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hatester.analysis.findings import find
-from hatester.analysis.model import Judgement, ReloadResult
+from hatester.analysis.model import Judgement
 from hatester.analysis.notes import predicates
-from hatester.analysis.outcomes import lines
-from tests.factories.cells import cell_result, run_of
+from hatester.analysis.reload_model import ReloadResult
+from tests.factories.cells import cell_result, run_of, table_line
 from tests.factories.evidence import A43, A44, A45, AT, UNTIL, everywhere, evidence, judge, reload
 
 SECURE = "192.168.42.44:443"
@@ -41,11 +41,6 @@ def probe(sent: float, outcome: str = "ok", place: int = 1, takes: float = 0.01)
     return [place, sent, sent, sent + takes, outcome, None, None]
 
 
-def words(judgement: Judgement) -> str:
-    [line] = lines([cell_result(ID, judgement)])
-    return line
-
-
 def effects(judgement: Judgement) -> list[Any]:
     [reload] = judgement.reloads
     return list(reload.clients)
@@ -54,7 +49,7 @@ def effects(judgement: Judgement) -> list[Any]:
 def test_cells_without_clients_say_nothing_of_them() -> None:
     judgement = judge(evidence(reloads=[GOOD], answers=ANSWERS))
     assert '"clients"' not in judgement.to_json()
-    assert words(judgement) == "ok"
+    assert table_line(judgement) == "ok"
 
 
 def test_a_lost_request_counts_as_a_lost_connection_of_its_address() -> None:
@@ -64,7 +59,7 @@ def test_a_lost_request_counts_as_a_lost_connection_of_its_address() -> None:
     assert judgement.verdict == "lossy"
     assert judgement.reloads[0].addresses[A44].verdict == "lossy"
     assert judgement.reloads[0].addresses[A45].verdict == "ok"
-    assert words(judgement) == "lossy 1 empty .44, keep-alive 1"
+    assert table_line(judgement) == "lossy 1 empty .44, keep-alive 1"
     assert (
         "1 of 2 requests on kept connections was lost (1 empty) to .44, in 1 of 1 reload"
         in judgement.explanation
@@ -87,7 +82,7 @@ def test_idle_ends_and_last_answers_are_harmless() -> None:
         requests=[request(2.0, is_last=True), request(2.1)],
         idle_ends=[[1, 2.5, None], [1, 2.6, "ECONNRESET"], [1, 0.5, None], [2, 2.5, None]],
     )
-    assert (judgement.verdict, words(judgement)) == ("ok", "ok")
+    assert (judgement.verdict, table_line(judgement)) == ("ok", "ok")
     [kept] = effects(judgement)
     assert (kept.address, kept.requests, kept.closing, kept.idle_ends) == (A44, 2, 1, 2)
     assert "2 requests on kept connections were answered, and 2 idle ones were closed" in (
@@ -97,7 +92,7 @@ def test_idle_ends_and_last_answers_are_harmless() -> None:
 
 def test_a_request_to_an_address_that_is_not_expected_does_not_count() -> None:
     judgement = judged(requests=[request(2.0, "unreachable", place=0)])
-    assert (judgement.verdict, words(judgement)) == ("ok", "ok")
+    assert (judgement.verdict, table_line(judgement)) == ("ok", "ok")
     assert effects(judgement)[0].failures == {"unreachable": 1}
     assert "kept connections" not in judgement.explanation
 
@@ -106,19 +101,19 @@ def test_a_lost_connection_to_an_address_that_the_prober_does_not_ask_counts() -
     judgement = judged(load=[probe(2.0, "reset", place=3), probe(2.1, place=3)])
     assert judgement.verdict == "lossy"
     assert SECURE not in judgement.reloads[0].addresses
-    assert words(judgement) == "lossy 1 reset, load 1"
+    assert table_line(judgement) == "lossy 1 reset, load 1"
 
 
 def test_what_is_worse_stays() -> None:
     judgement = judged(everywhere((AT, AT + 1, "refused")), requests=[request(2.0, "empty")])
     assert judgement.verdict == "outage"
-    assert words(judgement).startswith("outage 1.0 s refused")
-    assert words(judgement).endswith("keep-alive 1")
+    assert table_line(judgement).startswith("outage 1.0 s refused")
+    assert table_line(judgement).endswith("keep-alive 1")
 
 
 def test_a_sparse_answer_that_took_long_is_noted() -> None:
     judgement = judged(sparse=[probe(2.0, takes=3.25, place=3)])
-    assert (judgement.verdict, words(judgement)) == ("ok", "ok, sparse answer 3.2 s")
+    assert (judgement.verdict, table_line(judgement)) == ("ok", "ok, sparse answer 3.2 s")
     assert "a sparse connection waited 3.25 s" in judgement.explanation
     assert predicates([cell_result(ID, judgement)])["late"][0] == (
         "lets a sparse connection wait 3.2 s"
@@ -195,14 +190,14 @@ def test_sessions_are_counted_as_one_by_one(found: list[tuple[float, float, str]
 def test_sessions_that_were_cut_stand_beside_the_verdict() -> None:
     sessions = [[1, 0.1, 3.2, "closed", None, 9]] * 2 + [[2, 0.1, 3.25, "reset", "ECONNRESET", 9]]
     judgement = judged(sessions=[*sessions, [2, 0.1, 6.0, "alive", None, 9]])
-    assert words(judgement) == "ok, 3 of 4 sessions cut after 2.0 s"
+    assert table_line(judgement) == "ok, 3 of 4 sessions cut after 2.0 s"
     assert "the reload of step 6 cut 3 of 4 sessions after 2.0 s" in judgement.explanation
     cut = cell_result(ID, judgement)
     assert predicates([cut]) == {
         "cut": ("cuts 3 of 4 sessions after 2.0 s", "cut 3 of 4 sessions after 2.0 s")
     }
     judgement = judged(sessions=[[2, 0.1, 6.0, "alive", None, 9]])
-    assert words(judgement) == "ok"
+    assert table_line(judgement) == "ok"
     assert "all 1 session survived" in judgement.explanation
 
 
