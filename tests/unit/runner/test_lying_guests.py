@@ -20,7 +20,7 @@ from typing import Any, cast
 
 import pytest
 
-from hatester.analysis.run import RunOrigin
+from hatester.analysis.model import RunOrigin
 from hatester.guests import messages
 from hatester.guests.vagrant import Vagrant
 from hatester.matrix.models import load_matrix
