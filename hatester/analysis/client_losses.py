@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 from hatester.analysis.reload_model import (
@@ -17,11 +17,11 @@ from hatester.analysis.reload_model import (
     round_seconds,
 )
 from hatester.analysis.timeline import Timeline
-from provision.guest.client_records import Handshake, Session
+from provision.guest.client_records import ClientRecords, Handshake, KeptRequest, Probe, Session
 from provision.guest.protocol import Reload
 
 
-class _Sent(Protocol):
+class Sent(Protocol):
     """A record of something that was sent and ended."""
 
     @property
@@ -34,7 +34,18 @@ class _Sent(Protocol):
     def outcome(self) -> str: ...
 
 
-S = TypeVar("S", bound=_Sent)
+Request = KeptRequest | Handshake | Probe
+S = TypeVar("S", bound=Sent)
+
+
+def requests(records: ClientRecords) -> Mapping[str, Sequence[Request]]:
+    """Return the requests by the kind of the clients that made them."""
+    return {
+        "keep-alive": records.requests,
+        "tls": records.handshakes,
+        "load": records.load,
+        "sparse": records.sparse,
+    }
 
 
 def with_clients(timeline: Timeline, reload: Reload, result: ReloadResult) -> ReloadResult:
@@ -100,7 +111,7 @@ def _observed(records: Sequence[S], reload: Reload, index: int) -> list[S]:
     ]
 
 
-def _tally(label: str, sent: Sequence[_Sent]) -> dict[str, Any]:
+def _tally(label: str, sent: Sequence[Sent]) -> dict[str, Any]:
     """Return the fields that all requests have."""
     answered = [each.ended - each.sent for each in sent if each.outcome == "ok"]
     return {

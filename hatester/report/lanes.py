@@ -11,6 +11,7 @@ import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
+from hatester.analysis.client_losses import Sent
 from hatester.analysis.reload_model import ReloadResult
 from hatester.analysis.timeline import Phase, Timeline, holdings, phases
 from provision.guest.protocol import TakenStep
@@ -59,17 +60,23 @@ def marks(steps: Sequence[TakenStep], closest: float) -> list[Mark]:
 
 def streaks(timeline: Timeline, label: str, idle: Sequence[tuple[float, float]]) -> list[Streak]:
     """Return an address's streaks, in order of time; `idle` is when it need not answer."""
-    probes = timeline.by_address.get(label, ())
+    return find_streaks(timeline.by_address.get(label, ()), timeline.interval, idle)
+
+
+def find_streaks(
+    connections: Sequence[Sent], last: float, idle: Sequence[tuple[float, float]]
+) -> list[Streak]:
+    """Return the streaks of connections in order of time; the last one lasts `last` seconds."""
     kinds = [
-        (probe.outcome, not any(start <= probe.sent < end for start, end in idle))
-        for probe in probes
+        (each.outcome, not any(start <= each.sent < end for start, end in idle))
+        for each in connections
     ]
     found: list[Streak] = []
     for (outcome, is_expected), group in itertools.groupby(
-        zip(kinds, probes, strict=True), key=lambda each: each[0]
+        zip(kinds, connections, strict=True), key=lambda each: each[0]
     ):
-        sent = [probe.sent for _, probe in group]
-        found.append(Streak(outcome, is_expected, sent[0], sent[-1] + timeline.interval, len(sent)))
+        sent = [each.sent for _, each in group]
+        found.append(Streak(outcome, is_expected, sent[0], sent[-1] + last, len(sent)))
     return [
         Streak(run.outcome, run.is_expected, run.start, following.start, run.count)
         for run, following in itertools.pairwise(found)

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 from xml.etree.ElementTree import Element, SubElement, tostring
 
 from hatester.analysis.model import CellResult
 from hatester.analysis.outcomes import worst_reload
 from hatester.analysis.reload_model import ListenerCause, ReloadResult
 from hatester.analysis.timeline import LOADS, Phase, Timeline
+from hatester.report.client_lanes import SessionGroup, certificates, client_streaks, sessions
 from hatester.report.lanes import Streak, idle_times, marks, owners, streaks
-from hatester.util.text import for_xml, listed
+from hatester.util.text import counted, for_xml, listed
 from provision.guest.message_bounds import OUTCOMES
 from provision.guest.protocol import Reload
 
@@ -23,6 +25,7 @@ OWNERS = ("new worker", "old worker", "master", "stranger", None)
 _LEGENDS = {
     "HAProxy": ["alert"],
     "connections": [f"run {name}" for name in (*OUTCOMES, "idle")],
+    "sessions": [f"session {end}" for end in ("alive", "closed", "reset", "silent", "unopened")],
     "listener held by": [
         "owner new",
         "owner old",
@@ -37,7 +40,10 @@ _LEGENDS = {
 _WIDTH, _LEFT, _RIGHT = 1120.0, 136.0, 16.0
 _ROW = 18.0
 _SPEECH = 44.0
-_LANE, _BAR, _CALM, _BAND = 46.0, 20.0, 10.0, 7.0
+_LANE, _BAR, _BAND = 46.0, 20.0, 7.0
+_CLIENT_BAR, _INDENT = 10.0, 14.0
+_SESSION, _SESSIONS = 5.0, 60.0
+"""The height of a session, and at most of all of an address."""
 _NARROWEST = 3.0
 """The least width of a streak, so that one lost connection is seen."""
 _CHARACTER = 6.6
@@ -88,6 +94,12 @@ class _Drawing:
             self._draw_speech()
         for label in self.timeline.addresses:
             self._draw_lane(label)
+            self._draw_clients(label, idle_times(self.timeline, self.entries, label))
+        for label in self.timeline.clients.addresses:
+            if label not in self.timeline.addresses:
+                self._draw_name(label, self.y + _BAR / 2 + 4)
+                self.y += _BAR
+                self._draw_clients(label, [])
         self._draw_seconds()
         self._draw_legend()
         return _render(self.svg, _WIDTH, self.y)
@@ -168,22 +180,63 @@ class _Drawing:
                 self._draw_cause(cause)
         self.y += _LANE
 
-    def _draw_run(self, label: str, run: Streak) -> None:
-        height = _CALM if run.outcome == "ok" else _BAR
+    def _draw_run(
+        self, label: str, run: Streak, noun: str = "connection", bar: float = _BAR
+    ) -> None:
+        height = bar / 2 if run.outcome == "ok" else bar
         left, right = self._x(run.start), self._x(run.end)
         group = _add(self.svg, "g", kind=f"run {run.outcome}{'' if run.is_expected else ' idle'}")
         expectation = "" if run.is_expected else "; it was not expected to answer"
-        count = f"{run.count} connection{'s' * (run.count > 1)}"
+        count = counted(run.count, noun)
         when = self._describe_time(run.start, run.end)
         _add(group, "title", f"{label}: {count} {run.outcome}, {when}{expectation}")
-        y = self.y + (_BAR - height) / 2
+        y = self.y + (bar - height) / 2
         _box(group, left, max(right, left + _NARROWEST), y, height)
-        if run.outcome != "ok" and right - left > (len(run.outcome) + 2) * _CHARACTER:
+        has_room = bar == _BAR and right - left > (len(run.outcome) + 2) * _CHARACTER
+        if run.outcome != "ok" and has_room:
             _add(group, "text", run.outcome, x=left + 6, y=self.y + _BAR / 2 + 4)
         if run.is_expected:
             self.legend[f"run {run.outcome}"] = run.outcome
         else:
             self.legend["run idle"] = "not expected to answer"
+
+    def _draw_clients(self, label: str, idle: Sequence[tuple[float, float]]) -> None:
+        """Draw the requests of each kind of client, the certificates shown, and the sessions."""
+        lanes = client_streaks(self.timeline, label, idle)
+        for kind, found in lanes.items():
+            self._draw_name(kind, self.y + _CLIENT_BAR, x=_INDENT)
+            for run in sorted(found, key=lambda run: run.outcome != "ok"):
+                self._draw_run(f"{label} by {kind}", run, "request", _CLIENT_BAR)
+            if kind == "tls":
+                self.y += _ROW
+                for at, name in certificates(self.timeline, label):
+                    self._draw_certificate(label, at, name)
+            self.y += _ROW
+        groups = sessions(self.timeline, label)
+        if groups:
+            self._draw_name("sessions", self.y + _CLIENT_BAR, x=_INDENT)
+            pitch = min(_SESSION, _SESSIONS / len(groups))
+            for group in groups:
+                self._draw_session(label, group, pitch)
+        if lanes or groups:
+            self.y += _ROW / 2
+
+    def _draw_certificate(self, label: str, at: float, name: str) -> None:
+        """Draw the name of a certificate from where it is shown."""
+        mark = _add(self.svg, "text", f"▸ {name}", x=self._x(at), y=self.y + _CLIENT_BAR)
+        mark.set("class", "certificate")
+        _add(mark, "title", f"{label} shows {name}, from {self._describe_time(at, at)} on")
+
+    def _draw_session(self, label: str, group: SessionGroup, pitch: float) -> None:
+        """Draw the life of sessions as a line, in the colour of their end."""
+        kind = f"session {group.end}"
+        line = _box(self.svg, self._x(group.opened), self._x(group.ended), self.y, pitch * 0.7)
+        line.set("class", kind)
+        count = counted(group.number, "session")
+        when = self._describe_time(group.opened, group.ended)
+        _add(line, "title", f"{label}: {count} {group.end}, {when}")
+        self.legend[kind] = group.end
+        self.y += pitch
 
     def _draw_owners(self, label: str, phase: Phase) -> None:
         """Draw owners, one above the other where several held the listener at once."""

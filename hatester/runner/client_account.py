@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from hatester.analysis.client_losses import Request, requests
 from hatester.guests.messages import GuestFault
-from provision.guest.client_records import ClientRecords, Handshake, KeptRequest, Probe, Session
+from provision.guest.client_records import ClientRecords, Session
 from provision.guest.clock import GRID_SECONDS
 from provision.guest.plan import PlannedClients
 
 _ROUNDING = 1e-3
 """Seconds by which times that are rounded may differ."""
-_Request = KeptRequest | Handshake | Probe
 
 
 def require(is_so: object, fault: str) -> None:
@@ -34,15 +34,15 @@ def require_clients(
         "has clients of other addresses than planned",
     )
     groups = {each.kind: each for each in planned}
-    requests = _requests(records)
-    found: Mapping[str, Sequence[_Request | Session]] = {**requests, "sessions": records.sessions}
+    made = requests(records)
+    found: Mapping[str, Sequence[Request | Session]] = {**made, "sessions": records.sessions}
     for kind, each in found.items():
         group = groups.get(kind)
         _require_places(kind, each, labels, group)
         # They begin at a second of the cell that is full, or at a multiple of a longer interval.
         is_due = group and seconds > 2 * max(GRID_SECONDS, group.interval)
         require(each or not is_due, f"asked nobody by {kind}, though that was planned")
-    for kind, sent in requests.items():
+    for kind, sent in made.items():
         _require_times(kind, sent)
         if kind in groups:
             _require_number(groups[kind], sent)
@@ -52,24 +52,14 @@ def require_clients(
 
 def latest(records: ClientRecords) -> list[float]:
     """Return when each record ended."""
-    ended = [each.ended for sent in _requests(records).values() for each in sent]
+    ended = [each.ended for sent in requests(records).values() for each in sent]
     ended += [each.ended for each in records.sessions]
     return ended + [each.at for each in records.idle_ends]
 
 
-def _requests(records: ClientRecords) -> dict[str, Sequence[_Request]]:
-    """Return the requests of each kind."""
-    return {
-        "keep-alive": records.requests,
-        "tls": records.handshakes,
-        "load": records.load,
-        "sparse": records.sparse,
-    }
-
-
 def _require_places(
     kind: str,
-    found: Sequence[_Request | Session],
+    found: Sequence[Request | Session],
     labels: Sequence[str],
     group: PlannedClients | None,
 ) -> None:
@@ -80,7 +70,7 @@ def _require_places(
     )
 
 
-def _require_times(kind: str, sent: Sequence[_Request]) -> None:
+def _require_times(kind: str, sent: Sequence[Request]) -> None:
     for each in sent:
         require(
             each.due - _ROUNDING <= each.sent <= each.ended + _ROUNDING,
@@ -91,7 +81,7 @@ def _require_times(kind: str, sent: Sequence[_Request]) -> None:
     require(due == sorted(due), f"has requests by {kind} that are out of order")
 
 
-def _require_number(group: PlannedClients, sent: Sequence[_Request]) -> None:
+def _require_number(group: PlannedClients, sent: Sequence[Request]) -> None:
     """Raise GuestFault where an address was asked more often than there was time for."""
     for count in Counter(each.destination for each in sent).values():
         turns = sent[-1].due / group.interval + 1 + _ROUNDING

@@ -29,6 +29,7 @@ from tests.factories.evidence import (
 )
 from tests.factories.runs import ALERT, OWNERS, STEPS
 
+SPARSE = "192.168.42.46:80"
 SVG = "{http://www.w3.org/2000/svg}"
 
 
@@ -209,3 +210,40 @@ def test_the_holders_that_are_a_cause_are_framed() -> None:
     assert len(frames) == 3 * len({frame.partition(", ")[0] for frame in frames}) > 0
     assert any(each.startswith("a cause of the verdict: held by master, ") for each in frames)
     assert titles(drawn(evidence()), "cause") == []
+
+
+def with_clients(**records: Sequence[Any]) -> Element:
+    """Return the drawing of a cell with records of clients of .44, and of one that is not asked."""
+    clients = {"addresses": [A44, SPARSE], **records}
+    return drawn({**evidence(), "clients": clients, "certificates": {"aa": "old.pem"}})
+
+
+def test_requests_that_clients_lost_are_marks_in_lanes_of_their_own() -> None:
+    lost = [0, 2.0, 2.0, 2.1, "reset", "ECONNRESET", None, False, True]
+    kept = [[0, 1.0, 1.0, 1.1, "ok", None, None, True, False], lost]
+    seldom = [[1, 3.0, 3.0, 8.0, "timeout", None, None]]
+    svg = with_clients(requests=kept, sparse=seldom)
+    assert [each.partition(",")[0] for each in titles(svg, "reset")] == [
+        f"{A44} by keep-alive: 1 request reset"
+    ]
+    assert titles(svg, "timeout")[0].startswith(f"{SPARSE} by sparse: 1 request timeout")
+    assert {"keep-alive", "sparse", SPARSE} <= {*words(svg)}
+
+
+def test_certificates_are_named_where_they_are_first_shown() -> None:
+    shaken = [
+        [0, at, at, at, at, "ok", None, None, mark, None, None]
+        for at, mark in ((0.5, "aa"), (1.0, "aa"), (2.0, "bb"), (3.0, None))
+    ]
+    assert titles(with_clients(handshakes=shaken), "certificate") == [
+        f"{A44} shows old.pem, from 0.50 s on",
+        f"{A44} shows bb, from 2.00 s (+0.80 s after the reload of step 6) on",
+    ]
+
+
+def test_sessions_that_end_together_are_one_line() -> None:
+    held = [[0, 0.5, 5.9, "alive", None, 9], *[[0, 0.5, 3.2, "reset", "ECONNRESET", 5]] * 2]
+    svg = with_clients(sessions=held)
+    assert titles(svg, "reset") == [f"{A44}: 2 sessions reset, 0.50 to 3.20 s"]
+    assert titles(svg, "alive") == [f"{A44}: 1 session alive, 0.50 to 5.90 s"]
+    assert {"sessions", "alive", "reset"} <= {*words(svg)}
