@@ -20,7 +20,7 @@ from hatester.artifacts.haproxy import build_version, make_build
 from hatester.artifacts.kernel import Kit, kit_version, make_kit
 from hatester.artifacts.ssh_keys import Keys, find_keys
 from hatester.artifacts.system import make_system
-from hatester.matrix.models import Matrix
+from hatester.matrix.declarations import Matrix
 from hatester.util import process
 from hatester.util.errors import MeasurementError
 from hatester.util.locks import shared

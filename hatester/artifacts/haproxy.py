@@ -24,7 +24,7 @@ from hatester.artifacts.apt import Archive, Package, required_version
 from hatester.artifacts.deb import installed_members, read_deb
 from hatester.artifacts.disk import BINARY, Content, Member, Tree, make_tree
 from hatester.artifacts.haproxy_binary import Program, Root, read_program, version_of
-from hatester.matrix.models import Build
+from hatester.matrix.declarations import Build
 from hatester.util.errors import MeasurementError, UserError
 from hatester.util.paths import is_there
 from hatester.util.text import brief

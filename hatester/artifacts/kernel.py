@@ -21,7 +21,7 @@ import pydantic
 from hatester.artifacts import cache, disk
 from hatester.artifacts.apt import Archive
 from hatester.artifacts.kernel_source import find_source, kernel_release, unpack_of_suite
-from hatester.matrix.models import Kernel
+from hatester.matrix.declarations import Kernel
 from hatester.util import process
 from hatester.util.errors import MeasurementError
 from hatester.util.paths import PROVISION

@@ -19,8 +19,8 @@ from hatester.artifacts.apt import Archive, Package, debian
 from hatester.artifacts.deb import Deb, read_deb, unpack
 from hatester.artifacts.download import fetch
 from hatester.artifacts.snapshot_archive import snapshot_kernel
+from hatester.matrix.declarations import Kernel
 from hatester.matrix.kernel_spec import IMAGE, Kernels, SuiteKernel, fitting, flavour_of
-from hatester.matrix.models import Kernel
 from hatester.util.errors import MeasurementError, UserError
 from hatester.util.files import checksum
 from hatester.util.paths import is_there

@@ -15,7 +15,7 @@ from hatester.capture import allow_list
 from hatester.capture.forms import Names
 from hatester.capture.stand_ins import Kind
 from hatester.matrix.haproxy_config import Line, parse, words
-from hatester.matrix.surroundings import environment
+from hatester.matrix.surroundings import environment_variables
 from hatester.matrix.surroundings.named_files import Named, Places, named, places_of
 
 OTHER = "other"
@@ -108,8 +108,8 @@ class Copy:
     def configuration(self, text: str) -> str:
         """Return the copy of a configuration, in which each line has the number that it had."""
         lines = parse(text)
-        self._values = environment.values_of(lines, self.env)
-        full = [environment.expand(line, self._values) for line in lines]
+        self._values = environment_variables.values_of(lines, self.env)
+        full = [environment_variables.expand(line, self._values) for line in lines]
         places = places_of(full, {})
         self._places = replace(places, folders={"": self.origin, **places.folders})
         return "\n".join(map(self._copy_line, full))

@@ -18,7 +18,7 @@ import pydantic
 import yaml
 
 from hatester.capture.stand_ins import StandIn
-from hatester.matrix.models import NAME, Line, Method, Name, SysctlName, Version
+from hatester.matrix.declarations import NAME, Line, Method, Name, SysctlName, Version
 from hatester.matrix.scenario import WrittenAddress
 from hatester.util.errors import UserError
 from hatester.util.locks import locked

@@ -24,8 +24,8 @@ from hatester.commands.plan import require_described
 from hatester.guests import host, machines
 from hatester.guests.vagrant import declare_machines
 from hatester.matrix.build_spec import with_described
+from hatester.matrix.declarations import FLAVOURS, NAME, Matrix, load_matrix
 from hatester.matrix.kernel_spec import with_kernels
-from hatester.matrix.models import FLAVOURS, NAME, Matrix, load_matrix
 from hatester.matrix.plan import Wanted
 from hatester.util.errors import MeasurementError, UserError
 from hatester.util.paths import HOSTS, MACHINES, MATRIX, RESULTS

@@ -6,7 +6,7 @@ import re
 import shutil
 from pathlib import Path
 
-from hatester.matrix.models import NAME
+from hatester.matrix.declarations import NAME
 from hatester.util.errors import UserError
 from hatester.util.files import remove
 from hatester.util.paths import COMMAND, DECLARATIONS, MATRIX, OWN_MATRIX

@@ -9,8 +9,8 @@ from dataclasses import asdict
 
 from hatester.analysis.outcomes import left_out
 from hatester.matrix.conflicts import find_conflicts
+from hatester.matrix.declarations import Matrix, load_matrix
 from hatester.matrix.kernel_spec import Kernels, with_kernels
-from hatester.matrix.models import Matrix, load_matrix
 from hatester.matrix.plan import Plan, Wanted, make_plan
 from hatester.runner.estimate import estimate
 from hatester.util.paths import MATRIX, RESULTS

@@ -25,8 +25,8 @@ from hatester.cli.program import INTERRUPTED, NOT_MEASURED, NOT_MET, SKIP_COMMIT
 from hatester.commands.plan import kernels_of, log_estimate, plan_cells, require_described
 from hatester.guests import host, machines
 from hatester.guests.vagrant import Vagrant
+from hatester.matrix.declarations import load_matrix
 from hatester.matrix.kernel_spec import with_kernels, with_names
-from hatester.matrix.models import load_matrix
 from hatester.matrix.plan import Wanted, cell_of, plan_of, without_unfit
 from hatester.matrix.scenario import load_scenario
 from hatester.report import html, reproducer, tables

@@ -16,9 +16,9 @@ from typing import Annotated
 
 import pydantic
 
+from hatester.matrix.declarations import Setting
 from hatester.matrix.haproxy_config import options, parse
-from hatester.matrix.models import Setting
-from hatester.matrix.surroundings import environment
+from hatester.matrix.surroundings import environment_variables
 from hatester.util.text import brief, quoted
 from provision.guest.connections import CONNECT, NAMED, PROXY, PROXY_TLS, TLS, kernel_name
 
@@ -181,8 +181,8 @@ class _BindLine:
 def _bind_lines(text: str, env: Mapping[str, str], keyword: str = "bind") -> Iterator[_BindLine]:
     """Yield the lines that bind addresses for clients; peers, which are other HAProxys, are not."""
     lines = parse(text)
-    values = environment.values_of(lines, env)
-    for line in (environment.expand(each, values) for each in lines):
+    values = environment_variables.values_of(lines, env)
+    for line in (environment_variables.expand(each, values) for each in lines):
         if line.texts[:1] == [keyword] and len(line.texts) > 1 and line.section != "peers":
             yield _BindLine(line.section, line.texts[1].split(","), line.texts)
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from hatester.matrix import image_reference
-from hatester.matrix.models import Build, Matrix
+from hatester.matrix.declarations import Build, Matrix
 from hatester.util.errors import UserError
 from hatester.util.paths import is_there, resolve_path
 from hatester.util.text import brief, file_name, printable

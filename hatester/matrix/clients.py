@@ -11,7 +11,7 @@ import pydantic
 
 from hatester.matrix.binds import Configuration, Place, parse_bind, parse_binds
 from hatester.matrix.haproxy_config import parse
-from hatester.matrix.surroundings import environment
+from hatester.matrix.surroundings.environment_variables import expand, values_of
 from hatester.util.errors import UserError
 from hatester.util.text import choices, counted, quoted
 from hatester.util.validation import Declaration, require, sentence
@@ -127,9 +127,9 @@ def modes(configuration: Configuration) -> dict[str, str]:
     inherited = "tcp"
     named: dict[str, str] = {}
     lines = parse(configuration.text)
-    values = environment.values_of(lines, configuration.env)
+    values = values_of(lines, configuration.env)
     for _, section in itertools.groupby(lines, key=lambda line: line.start):
-        every = [texts for line in section if (texts := environment.expand(line, values).texts)]
+        every = [texts for line in section if (texts := expand(line, values).texts)]
         head = every[0] if every else [""]
         mode = "tcp" if head[0] == "defaults" else inherited
         if "from" in head[:-1]:

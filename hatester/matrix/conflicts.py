@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from hatester.matrix.binds import Bind
-from hatester.matrix.models import Setting
+from hatester.matrix.declarations import Setting
 from hatester.matrix.plan import Plan
 from hatester.matrix.scenario import Scenario
 from hatester.matrix.scenario_state import World

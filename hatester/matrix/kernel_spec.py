@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from hatester.matrix.models import FLAVOURS, Kernel, Matrix
+from hatester.matrix.declarations import FLAVOURS, Kernel, Matrix
 from hatester.matrix.plan import Wanted
 from hatester.util.errors import MeasurementError, UserError
 from hatester.util.paths import is_there

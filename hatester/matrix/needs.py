@@ -7,7 +7,7 @@ from typing import Annotated
 
 import pydantic
 
-from hatester.matrix.models import METHODS, Methods
+from hatester.matrix.declarations import METHODS, Methods
 from hatester.util.text import quoted
 from hatester.util.validation import Declaration
 from hatester.util.versions import is_older

@@ -9,7 +9,7 @@ from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 
 from hatester.matrix.build_spec import with_described, with_pairs
-from hatester.matrix.models import METHODS, Build, Matrix, Setting
+from hatester.matrix.declarations import METHODS, Build, Matrix, Setting
 from hatester.matrix.needs import is_within
 from hatester.matrix.scenario import Scenario, load_scenario
 from hatester.util.errors import UserError

@@ -23,8 +23,8 @@ from hatester.matrix.binds import (
     stats_socket,
 )
 from hatester.matrix.clients import Clients, require_sense
+from hatester.matrix.declarations import NAME, Line, Setting, SysctlName
 from hatester.matrix.haproxy_config import parse
-from hatester.matrix.models import NAME, Line, Setting, SysctlName
 from hatester.matrix.needs import Needs
 from hatester.matrix.scenario_state import World
 from hatester.matrix.steps import (
@@ -42,8 +42,8 @@ from hatester.util.errors import UserError
 from hatester.util.text import brief, quoted
 from hatester.util.validation import Declaration, load, require, text_form, text_of
 from provision.guest.connections import HOST
+from provision.guest.haproxy_root import ETC
 from provision.guest.plan import REPORT_SECONDS
-from provision.guest.root import ETC
 
 BEFORE, AFTER = "before", "after"
 """The names of the configurations in the scenarios that are made."""

@@ -19,7 +19,7 @@ from typing import Annotated, ClassVar, Literal, TypeGuard
 import pydantic
 
 from hatester.matrix.binds import parse_bind
-from hatester.matrix.models import Line
+from hatester.matrix.declarations import Line
 from hatester.util.text import quoted
 from hatester.util.validation import Declaration
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from hatester.analysis.model import CellResult
 from hatester.analysis.outcomes import outcome
-from hatester.matrix.models import Setting
+from hatester.matrix.declarations import Setting
 from hatester.matrix.scenario import MADE, ROOT, Scenario
 from hatester.matrix.steps import Run
 from hatester.report.run_script import NAME, TEMPLATES, Script, templates

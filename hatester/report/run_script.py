@@ -12,7 +12,7 @@ from typing import NamedTuple
 import jinja2
 
 from hatester.matrix.binds import Bind
-from hatester.matrix.models import Setting
+from hatester.matrix.declarations import Setting
 from hatester.matrix.scenario import Scenario, planned_socket
 from hatester.matrix.steps import (
     RACING,

@@ -34,8 +34,8 @@ from hatester.guests import host, machines
 from hatester.guests.checkpoint import Starter
 from hatester.guests.guest import Guest
 from hatester.guests.vagrant import Vagrant
+from hatester.matrix.declarations import load_matrix
 from hatester.matrix.kernel_spec import with_kernels
-from hatester.matrix.models import load_matrix
 from hatester.matrix.plan import Plan, Wanted, make_plan
 from hatester.results.store import Results, find
 from hatester.runner.cell import run_cell

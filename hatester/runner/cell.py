@@ -11,9 +11,9 @@ from hatester.analysis.verdict import judge, unmeasured
 from hatester.artifacts.disk import Tree
 from hatester.guests.guest import Guest
 from hatester.matrix.plan import Cell
-from hatester.runner import protocol
+from hatester.runner import guest_protocol
 from hatester.runner.guest_plan import Order, guest_plan
-from hatester.runner.protocol import Record
+from hatester.runner.guest_protocol import Record
 from hatester.util.errors import MeasurementError
 from hatester.util.versions import is_same_version
 
@@ -36,7 +36,7 @@ def run_cell(
     record = Record.of(plan, order, guest.engine.clock)
     begun = guest.console.position()
     try:
-        protocol.measure(guest, plan, order.scenario.binds, record, at_step)
+        guest_protocol.measure(guest, plan, order.scenario.binds, record, at_step)
         _require_versions(record, guest.image.kit.release, tree.version)
     except MeasurementError as error:
         record.fail(str(error))

@@ -15,7 +15,7 @@ from typing import Any
 
 from hatester.artifacts import cache
 from hatester.guests import host
-from hatester.matrix.models import Kernel
+from hatester.matrix.declarations import Kernel
 from hatester.matrix.plan import Plan, Task
 from hatester.runner.queue import Schedule
 from hatester.util.paths import LATEST

@@ -11,8 +11,8 @@ import pydantic
 from hatester.analysis.timeline import STRICT
 from hatester.guests.guest import RACE, Guest
 from hatester.guests.messages import SILENCE_SECONDS, Channel, GuestFault, Lines, parse
-from hatester.runner.client_account import require
-from hatester.runner.guest_account import Account
+from hatester.runner.client_verification import require
+from hatester.runner.guest_verification import Account
 from hatester.util.errors import MeasurementError
 from provision.guest.plan import Plan
 from provision.guest.protocol import LAST_EVENTS, Alive, Event

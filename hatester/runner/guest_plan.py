@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 
 from hatester.guests.guest import build_root
 from hatester.matrix.clients import Clients
-from hatester.matrix.models import Setting
+from hatester.matrix.declarations import Setting
 from hatester.matrix.scenario import MADE, Checks, Scenario, path_in_root
 from hatester.matrix.steps import Check, Reload, Restart, Run, Start, Wait
-from hatester.runner.client_plan import destination, plan_clients, plan_datagrams
+from hatester.runner.guest_clients import destination, plan_clients, plan_datagrams
 from hatester.runner.guest_steps import planned_steps
 from hatester.runner.seed import draw
 from provision.guest.plan import (

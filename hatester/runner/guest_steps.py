@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Sequence
 
 from hatester.guests.guest import build_root
-from hatester.matrix.models import Setting
+from hatester.matrix.declarations import Setting
 from hatester.matrix.scenario import Presence, Scenario, path_in_root, planned_socket, presence
 from hatester.matrix.steps import (
     Add,

@@ -25,7 +25,7 @@ from hatester.matrix.plan import Plan, Task
 from hatester.results.store import Results
 from hatester.runner.cell import not_measured, run_cell
 from hatester.runner.guest_plan import Order
-from hatester.runner.protocol import TaintedGuest
+from hatester.runner.guest_protocol import TaintedGuest
 from hatester.runner.queue import Batch, Schedule
 from hatester.util import process
 from hatester.util.errors import MeasurementError

@@ -12,7 +12,7 @@ from hatester.guests.guest import build_root
 from hatester.guests.host import choose_engine
 from hatester.matrix.plan import Cell, Plan
 from hatester.runner.guest_plan import Order
-from hatester.runner.protocol import TaintedGuest, held
+from hatester.runner.guest_protocol import TaintedGuest, held
 from hatester.util.errors import MeasurementError
 from hatester.util.paths import PROJECT
 from hatester.util.progress import Progress

@@ -20,8 +20,8 @@ from hatester.guests.checkpoint import single_guest
 from hatester.guests.vagrant import Vagrant
 from hatester.matrix.build_spec import with_given
 from hatester.matrix.clients import read_clients, require_sense
+from hatester.matrix.declarations import Matrix
 from hatester.matrix.kernel_spec import Kernels, with_kernels, with_names
-from hatester.matrix.models import Matrix
 from hatester.matrix.plan import (
     Plan,
     Wanted,
@@ -36,7 +36,7 @@ from hatester.matrix.scenario import ADVISED
 from hatester.results.folder import require_place
 from hatester.results.store import Results, begin, find
 from hatester.runner import config_scenarios
-from hatester.runner.like_host import Likeness, likeness
+from hatester.runner.guest_like_host import Likeness, likeness
 from hatester.runner.run import Run, RunOptions
 from hatester.runner.survey import Surveyed, survey_configuration, without_needless
 from hatester.runner.user_config import Own

@@ -23,7 +23,7 @@ from hatester.util.errors import UserError
 from hatester.util.paths import is_there
 from hatester.util.pem import BEGIN, PRIVATE, LookAlikes
 from hatester.util.validation import text_of
-from provision.guest.root import ETC, RESOLVER
+from provision.guest.haproxy_root import ETC, RESOLVER
 
 _MOST_FILES, _MOST_BYTES = 500, 5_000_000
 _ETC = f"{ETC}/"

@@ -8,7 +8,7 @@ from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any
 
-from provision.guest.client_loop import Loop
+from provision.guest.client_event_loop import Loop
 from provision.guest.client_records import ClientRecords, Probe
 from provision.guest.clock import GRID_SECONDS, following
 from provision.guest.connections import Target

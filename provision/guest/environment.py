@@ -14,8 +14,8 @@ from pathlib import Path
 from provision.guest import transcript
 from provision.guest.errors import GuestError
 from provision.guest.haproxy import HAProxy
+from provision.guest.haproxy_root import place_of
 from provision.guest.packet_filter import PacketFilter
-from provision.guest.root import place_of
 
 _SYSCTLS = Path("/proc/sys")
 _INTERFACES = Path("/sys/class/net")

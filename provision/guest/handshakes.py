@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import ssl
 
-from provision.guest.client_loop import Link, Loop
+from provision.guest.client_event_loop import Link, Loop
 from provision.guest.client_records import Handshake
 from provision.guest.connections import Target, failure, find_answering, request
 

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
-from provision.guest import root, transcript
+from provision.guest import haproxy_root, transcript
 from provision.guest.connections import ABSTRACT, UNPADDED, Target, request
 from provision.guest.errors import GuestError, HAProxyEnded
 from provision.guest.kernel import (
@@ -159,7 +159,7 @@ class HAProxy:
         _SHORT.unlink(missing_ok=True)
         _SHORT.symlink_to(self.tree)
         self.env = dict(content.env)
-        return root.furnish(self.tree, content)
+        return haproxy_root.furnish(self.tree, content)
 
     def _mount(self) -> None:
         changes = LOG.parent / "changes"
@@ -190,7 +190,7 @@ class HAProxy:
         """
         address, answer = where.address, where.answer
         if address.startswith("/"):
-            address = str(_SHORT / root.place_of(self.tree, address).relative_to(self.tree))
+            address = str(_SHORT / haproxy_root.place_of(self.tree, address).relative_to(self.tree))
         elif address.startswith(ABSTRACT):
             # src/proto_uxst.c binds the whole of sun_path.
             address = f"\0{address[len(ABSTRACT) :]}".ljust(_PATH_BYTES, "\0")

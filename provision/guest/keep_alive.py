@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import http.client
 
-from provision.guest.client_loop import Link, Loop
+from provision.guest.client_event_loop import Link, Loop
 from provision.guest.client_records import IdleEnd, KeptRequest
 from provision.guest.connections import NAMED, Target, failure, find_answering
 from provision.guest.http_answer import read_answer

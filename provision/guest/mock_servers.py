@@ -22,10 +22,10 @@ from typing import TextIO
 from provision.guest import kernel, transcript
 from provision.guest.environment import ip
 from provision.guest.errors import GuestError
+from provision.guest.haproxy_root import place_of
 from provision.guest.kernel import pids
 from provision.guest.mock_replies import Talk, resolve
 from provision.guest.plan import PlannedStep, ServerAnswers
-from provision.guest.root import place_of
 
 _NAMED = "198.18.0.0/15"
 """The addresses of names (`mock_replies.py`) and of the resolver."""

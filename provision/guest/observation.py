@@ -10,7 +10,7 @@ from provision.guest.kernel import counter_growth, is_asleep, read_counters
 from provision.guest.plan import REPORT_SECONDS, PlannedStep
 from provision.guest.protocol import Reload, cut
 from provision.guest.recorder import View
-from provision.guest.requests import ReloadRequest
+from provision.guest.reload_requests import ReloadRequest
 
 SILENT_SECONDS = 2.0
 """The addresses are watched so long after HAProxy's last message: silent failures show then."""

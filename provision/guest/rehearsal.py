@@ -13,9 +13,11 @@ import stat
 from dataclasses import replace
 from pathlib import Path
 
+from provision.guest.cell_setup import CellSetup
 from provision.guest.connections import NAMED
 from provision.guest.errors import GuestError
 from provision.guest.events import Events
+from provision.guest.haproxy_root import RESOLVER
 from provision.guest.mock_servers import MockServers
 from provision.guest.packet_filter import PacketFilter
 from provision.guest.plan import (
@@ -26,9 +28,7 @@ from provision.guest.plan import (
     RootContent,
     ServerAnswers,
 )
-from provision.guest.root import RESOLVER
 from provision.guest.sequence import Sequence
-from provision.guest.stage import Stage
 
 _ADDRESS = "192.168.42.43"
 _CONFIGURATION = f"""
@@ -59,7 +59,7 @@ def run(trees: list[Path]) -> None:
     for tree in trees:
         _load(tree)
         plan = _plan(tree)
-        Sequence(plan, io.StringIO("\n\n"), Events(io.StringIO()), Stage.of(plan)).run()
+        Sequence(plan, io.StringIO("\n\n"), Events(io.StringIO()), CellSetup.of(plan)).run()
     with contextlib.suppress(GuestError):  # a kernel without veth plays none
         _play()
     with contextlib.suppress(GuestError):  # a kernel without nftables drops none

@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import NoReturn, TextIO
 
 from provision.guest import cleanliness, transcript
+from provision.guest.cell_setup import CellSetup
 from provision.guest.clock import ROUND_SECONDS, following, grid
 from provision.guest.connections import Target
 from provision.guest.errors import GuestError, HAProxyEnded
 from provision.guest.events import Events
 from provision.guest.haproxy import Place, log_lines
-from provision.guest.inquiries import ask_haproxy, run_command
 from provision.guest.observation import (
     DIGITS,
     SETTLE_SECONDS,
@@ -50,8 +50,8 @@ from provision.guest.protocol import (
     cut,
 )
 from provision.guest.recorder import Recorder
-from provision.guest.requests import ReloadRequest
-from provision.guest.stage import Stage
+from provision.guest.reload_requests import ReloadRequest
+from provision.guest.scenario_commands import ask_haproxy, run_command
 
 _LEAD_SECONDS = 0.05
 """For what a step has to prepare before its moment."""
@@ -65,7 +65,7 @@ def run(plan: Plan, commands: TextIO, events: TextIO) -> None:
     if found := cleanliness.traces():
         said.report(Tainted(tuple(map(cut, found))))
         return
-    sequence = Sequence(plan, commands, said, Stage.of(plan))
+    sequence = Sequence(plan, commands, said, CellSetup.of(plan))
     try:
         sequence.run()
     except GuestError as error:
@@ -82,14 +82,14 @@ def _too_long(*_: object) -> NoReturn:
 class Sequence:
     """A plan on its way. All times are seconds on the cell's clock."""
 
-    def __init__(self, plan: Plan, commands: TextIO, events: Events, stage: Stage) -> None:
+    def __init__(self, plan: Plan, commands: TextIO, events: Events, setup: CellSetup) -> None:
         self.plan = plan
         self.commands = commands
         self.events = events
-        self.stage = stage
-        self.clock = stage.clock
-        self.method = stage.method
-        self.environment = stage.environment
+        self.setup = setup
+        self.clock = setup.clock
+        self.method = setup.method
+        self.environment = setup.environment
         self.grid = grid(plan.probe_interval)
         self.targets: list[Target] = []
         self.recorder: Recorder | None = None
@@ -141,8 +141,8 @@ class Sequence:
             self.targets = [haproxy.target(each, site) for each in self.plan.destinations]
             undo.callback(self.environment.end)
             self.environment.make()
-            undo.callback(self.stage.servers.end)
-            self.stage.servers.start(haproxy.tree)
+            undo.callback(self.setup.servers.end)
+            self.setup.servers.start(haproxy.tree)
             self._set_sysctls()
             self.events.report(Begin(os.uname().release, haproxy.version))
             undo.callback(self._end_recording)
@@ -256,7 +256,7 @@ class Sequence:
             )
         self.turn = following(self.clock.now(), 0.0, self.grid)
         self.clock.sleep_until(self.turn)
-        self.recorder = self.recorder or self.stage.record(self.targets)
+        self.recorder = self.recorder or self.setup.record(self.targets)
         self.is_settled = self.is_stopped = False
         self.mark = self.turn
 
@@ -291,7 +291,7 @@ class Sequence:
 
     def _change(self, number: int, step: PlannedStep, at: float) -> None:
         """Take a step that changes something, or asks."""
-        method, servers, what = self.method, self.stage.servers, step.what or ""
+        method, servers, what = self.method, self.setup.servers, step.what or ""
         actions: dict[str, Callable[[], object]] = {
             "stop": self._stop,
             "second": lambda: method.haproxy.launch_second(step.text),
@@ -352,7 +352,7 @@ class Sequence:
         found = {}
         # An address that hangs comes last, so that it cannot delay the rest.
         for target in sorted([self.targets[i] for i in step.order], key=self._hangs):
-            result = self.stage.connect(target, self.plan.connection_seconds)
+            result = self.setup.connect(target, self.plan.connection_seconds)
             result["at"] = round(result.pop("started") - self.clock.origin - self.mark, DIGITS)
             found[target.label] = CheckedConnection(**result)
         self.unreported_checks.append(GuestCheck(number, self.reloaded, found))

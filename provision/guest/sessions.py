@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from provision.guest.client_loop import Link, Loop
+from provision.guest.client_event_loop import Link, Loop
 from provision.guest.client_records import Session
 from provision.guest.connections import Target, failure
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+from provision.guest.cell_setup import CellSetup
 from provision.guest.clock import Clock
 from provision.guest.connections import Target
 from provision.guest.events import Events
@@ -25,9 +26,8 @@ from provision.guest.plan import (
 )
 from provision.guest.prober import News
 from provision.guest.recorder import Recorder, View
-from provision.guest.requests import ReloadRequest
+from provision.guest.reload_requests import ReloadRequest
 from provision.guest.sequence import Sequence
-from provision.guest.stage import Stage
 
 SUCCESS = "[NOTICE] (1) : Loading success."
 FAILURE = "[WARNING] (1) : Loading failure!"
@@ -112,9 +112,9 @@ class MadeUpHost:
         found = map(json.loads, self._events.getvalue().splitlines())
         return [event for event in found if event["event"] != "alive"]
 
-    def sequence(self, plan: Plan, stage: Stage) -> Sequence:
+    def sequence(self, plan: Plan, setup: CellSetup) -> Sequence:
         """Return the sequence of a plan that reports to this host."""
-        return Sequence(plan, self.answers, Events(self._events), stage)
+        return Sequence(plan, self.answers, Events(self._events), setup)
 
 
 class MadeUpGuest:
@@ -142,7 +142,7 @@ class MadeUpGuest:
         """Return the moments at which something was done."""
         return [at for at, each in self.done if each == what]
 
-    def stage(self) -> Stage:
+    def setup(self) -> CellSetup:
         """Return what a sequence acts on."""
         names = (
             "make", "end", "add", "remove", "occupy", "free", "break_", "mend", "drop", "pass_",
@@ -151,7 +151,7 @@ class MadeUpGuest:
             set_sysctl=lambda name, value: self.do(f"sysctl {name}={value}"),
             **{name: self._doing(name) for name in names},
         )
-        return Stage(
+        return CellSetup(
             self.clock,
             cast(Any, _Method(self)),
             cast(Any, environment),

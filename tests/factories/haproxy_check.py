@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from hatester.artifacts import cache
-from provision.guest import root
+from provision.guest import haproxy_root
 from provision.guest.plan import RootContent
 
 SECONDS = 20
@@ -80,7 +80,7 @@ def _ask(scratch: Path, plan: Plan) -> str:
     try:
         subprocess.run(["mount", "--bind", "/dev", tree / "dev"], check=True)
         content = RootContent(**plan["root"])
-        root.furnish(tree, content)
+        haproxy_root.furnish(tree, content)
         (tree / "etc/haproxy/haproxy.cfg").write_text(plan["text"])
         command = ["timeout", str(SECONDS), "chroot", str(tree), *_COMMAND]
         done = subprocess.run(

@@ -15,7 +15,7 @@ from hatester.artifacts.apt import Archive
 from hatester.artifacts.builder import Workshop
 from hatester.artifacts.mirrors import find_mirrors
 from hatester.artifacts.ssh_keys import find_keys
-from hatester.matrix.models import load_matrix
+from hatester.matrix.declarations import load_matrix
 from hatester.util.paths import MATRIX
 from tests.factories.live_run import QUICK, comes_through, newest
 from tests.factories.project import invoke

@@ -31,15 +31,15 @@ from hatester.guests.guest import Guest, build_root
 from hatester.guests.host import Engine
 from hatester.guests.vagrant import Vagrant
 from hatester.matrix.binds import Configuration
+from hatester.matrix.declarations import NAME, Build, Kernel, Setting
 from hatester.matrix.image_reference import reference
-from hatester.matrix.models import NAME, Build, Kernel, Setting
 from hatester.matrix.plan import Cell
 from hatester.results.store import Results
 from hatester.util import process
 from hatester.util.errors import MeasurementError, UserError
 from hatester.util.settings import Settings, read_settings
 from provision.guest import transcript
-from provision.guest.methods import systemd_variable, systemd_words
+from provision.guest.reload_methods import systemd_variable, systemd_words
 from tests.factories.cells import run_of, shown
 from tests.factories.hostile import ADDRESSES, NAMES, examples, names, refused
 from tests.factories.kernels import make_deb

@@ -23,12 +23,12 @@ from hatester.capture.host import load_host, name_of, write_host
 from hatester.cli import options
 from hatester.cli.options import duration
 from hatester.matrix.build_spec import with_described
+from hatester.matrix.declarations import METHODS, NAME, Setting, load_matrix
 from hatester.matrix.kernel_spec import Kernels, SuiteKernel, with_kernels
-from hatester.matrix.models import METHODS, NAME, Setting, load_matrix
 from hatester.matrix.plan import Wanted, cell_of, make_plan
 from hatester.matrix.scenario import Scenario, load_scenario
+from hatester.runner.guest_like_host import likeness
 from hatester.runner.guest_plan import Order, guest_plan
-from hatester.runner.like_host import likeness
 from hatester.runner.user_config import load_own
 from hatester.util.errors import MeasurementError
 from hatester.util.paths import MATRIX

@@ -10,7 +10,7 @@ import pytest
 
 from hatester.analysis.model import Measurement, RunOrigin
 from hatester.artifacts import gc
-from hatester.matrix.models import FLAVOURS, METHODS
+from hatester.matrix.declarations import FLAVOURS, METHODS
 from hatester.matrix.plan import cell_of
 from hatester.results.store import begin
 from hatester.runner import bench

@@ -22,7 +22,7 @@ from hatester.artifacts.ssh_keys import find_keys
 from hatester.guests.checkpoint import single_guest
 from hatester.guests.guest import Guest
 from hatester.guests.host import choose_engine
-from hatester.matrix.models import load_matrix
+from hatester.matrix.declarations import load_matrix
 from hatester.runner import config_scenarios
 from hatester.runner.survey import survey_configuration
 from hatester.runner.user_config import load_own

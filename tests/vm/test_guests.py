@@ -28,7 +28,7 @@ from hatester.guests.checkpoint import KIND, Starter
 from hatester.guests.guest import Guest, start
 from hatester.guests.vagrant import Vagrant
 from hatester.matrix.binds import Bind
-from hatester.matrix.models import load_matrix
+from hatester.matrix.declarations import load_matrix
 from hatester.util import process
 from hatester.util.errors import MeasurementError
 from hatester.util.paths import MATRIX

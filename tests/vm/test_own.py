@@ -17,7 +17,7 @@ from hatester.artifacts.ssh_keys import find_keys
 from hatester.guests import qmp
 from hatester.guests.checkpoint import single_guest
 from hatester.guests.host import choose_engine
-from hatester.matrix.models import load_matrix
+from hatester.matrix.declarations import load_matrix
 from hatester.util.paths import MATRIX
 from hatester.util.progress import Progress
 from tests.factories.live_run import comes_through, machines_of, newest

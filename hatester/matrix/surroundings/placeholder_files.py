@@ -24,7 +24,7 @@ from hatester.matrix.surroundings.named_files import (
     find_named_in_list,
     named,
 )
-from provision.guest.root import RESOLVER
+from provision.guest.haproxy_root import RESOLVER
 
 if TYPE_CHECKING:
     from hatester.util.pem import LookAlikes

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hatester.matrix.haproxy_config import Line, options, parse
-from hatester.matrix.surroundings import environment, omissions
+from hatester.matrix.surroundings import environment_variables, omissions
 from hatester.matrix.surroundings.addresses import hosts
 from hatester.matrix.surroundings.named_files import Places, folders_of, places_of
 from hatester.matrix.surroundings.omissions import Omissions
@@ -78,12 +78,12 @@ def surround(
     from hatester.util.pem import LookAlikes  # noqa: PLC0415
 
     parsed = {file: parse(text) for file, text in texts.items()}
-    values = {file: environment.values_of(lines, env) for file, lines in parsed.items()}
+    values = {file: environment_variables.values_of(lines, env) for file, lines in parsed.items()}
     missing: dict[str, str] = {}
     for file, lines in parsed.items():
-        for name, where in environment.missing(file, lines, values[file]).items():
+        for name, where in environment_variables.missing(file, lines, values[file]).items():
             missing.setdefault(name, where)
-    environment.require(missing)
+    environment_variables.require(missing)
     read = {file: _read(file, texts[file], parsed[file], given, values[file]) for file in texts}
     return _surroundings(read, look_alikes or LookAlikes())
 
@@ -95,7 +95,7 @@ def _read(
     given: Mapping[str, str],
     values: Mapping[str, str],
 ) -> _Configuration:
-    full = [environment.expand(line, values) for line in lines]
+    full = [environment_variables.expand(line, values) for line in lines]
     places = places_of(full, given)
     return _Configuration(text, places, omissions.find(file, full, places))
 

@@ -9,7 +9,7 @@ import pytest
 
 from hatester.artifacts.apt import Archive
 from hatester.artifacts.haproxy import RECIPE, build_version, make_build
-from hatester.matrix.models import Build
+from hatester.matrix.declarations import Build
 from hatester.util.errors import MeasurementError
 from tests.factories.elf import elf, haproxy
 

@@ -11,7 +11,7 @@ import pytest
 from hatester.artifacts import kernel
 from hatester.artifacts.apt import Archive
 from hatester.artifacts.kernel import BOOT_MODULES, INIT, RECIPE, USED, Kit, make_kit
-from hatester.matrix.models import Kernel
+from hatester.matrix.declarations import Kernel
 from hatester.util.errors import MeasurementError, UserError
 from tests.factories.kernels import (
     RELEASE,

@@ -13,8 +13,8 @@ import pytest
 from hatester.capture.capture import capture
 from hatester.capture.host import write_host
 from hatester.matrix.scenario import MADE
+from hatester.runner.guest_like_host import own_of
 from hatester.runner.guest_plan import root_content
-from hatester.runner.like_host import own_of
 from hatester.runner.user_config import Own
 from hatester.util.text import printable
 from tests.factories import haproxy_check

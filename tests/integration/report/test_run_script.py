@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hatester.matrix.models import METHODS, load_matrix
+from hatester.matrix.declarations import METHODS, load_matrix
 from hatester.matrix.scenario import load_scenario
 from hatester.report.run_script import Script
 from hatester.util.paths import MATRIX

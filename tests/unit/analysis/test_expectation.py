@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from hatester.analysis.expectation import Expectation, load, text
 from hatester.analysis.outcomes import OUTCOMES
-from hatester.matrix.models import load_matrix
+from hatester.matrix.declarations import load_matrix
 from hatester.matrix.plan import Wanted, make_plan
 from hatester.results.store import find
 from hatester.util.errors import UserError

@@ -15,7 +15,7 @@ from hatester.artifacts.gc import PARTS, Fate, Item, Swept, clean
 from hatester.artifacts.mirrors import Mirrors
 from hatester.commands.artifacts import age, cleaned, size
 from hatester.guests.machines import find_roots
-from hatester.matrix.models import load_matrix
+from hatester.matrix.declarations import load_matrix
 from hatester.util import locks
 from hatester.util.errors import UserError
 from hatester.util.paths import MATRIX

@@ -14,7 +14,7 @@ from hatester.artifacts import gc
 from hatester.cli.flag_help import CHOICES
 from hatester.commands import init, listing
 from hatester.guests import host
-from hatester.matrix.models import FLAVOURS, METHODS, load_matrix
+from hatester.matrix.declarations import FLAVOURS, METHODS, load_matrix
 from hatester.runner import bench
 from hatester.runner.run import Keep
 from hatester.util.paths import MATRIX, PROJECT

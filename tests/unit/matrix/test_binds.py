@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hatester.matrix.binds import Bind, Configuration, parse_bind
-from hatester.matrix.models import Setting
+from hatester.matrix.declarations import Setting
 
 TEXT = """\
 global

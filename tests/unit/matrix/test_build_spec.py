@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hatester.matrix.build_spec import with_described, with_given
-from hatester.matrix.models import Build, load_matrix
+from hatester.matrix.declarations import Build, load_matrix
 from hatester.util.errors import UserError
 from hatester.util.paths import MATRIX
 

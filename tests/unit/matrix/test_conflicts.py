@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hatester.matrix.conflicts import find_conflicts
-from hatester.matrix.models import load_matrix
+from hatester.matrix.declarations import load_matrix
 from hatester.matrix.plan import Wanted, make_plan
 from hatester.util.paths import MATRIX
 

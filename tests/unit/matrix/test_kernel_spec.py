@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from hatester.artifacts.apt import Archive
 from hatester.artifacts.kernel_source import local_release, suite_kernels
+from hatester.matrix.declarations import NAME, Kernel, Matrix, load_matrix
 from hatester.matrix.kernel_spec import Kernels, SuiteKernel, parse, with_kernels, with_names
-from hatester.matrix.models import NAME, Kernel, Matrix, load_matrix
 from hatester.matrix.plan import Wanted, make_plan
 from hatester.util.errors import MeasurementError, UserError
 from hatester.util.paths import MATRIX

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hatester.matrix.models import load_matrix
+from hatester.matrix.declarations import load_matrix
 from hatester.matrix.needs import Needs, is_within
 from hatester.matrix.plan import Wanted, make_plan
 from hatester.util.errors import UserError

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hatester.matrix.models import METHODS, Build, Matrix, Selection, Setting, load_matrix
+from hatester.matrix.declarations import METHODS, Build, Matrix, Selection, Setting, load_matrix
 from hatester.matrix.plan import Cell, Wanted, make_plan, unfit
 from hatester.util.errors import UserError
 from hatester.util.paths import MATRIX

@@ -16,7 +16,7 @@ from provision.guest.observation import (
     Observation,
 )
 from provision.guest.plan import REPORT_SECONDS, PlannedStep
-from provision.guest.requests import ReloadRequest
+from provision.guest.reload_requests import ReloadRequest
 from tests.factories.guest import FAILURE, PAUSED, SUCCESS, MadeUpClock, MadeUpRecorder
 
 STEP = PlannedStep("reload", None, what="with", present=["a"], in_the_end=["a"])

@@ -30,7 +30,7 @@ def host() -> MadeUpHost:
 
 def run(guest: MadeUpGuest, host: MadeUpHost, *steps: dict[str, Any], **further: Any) -> Any:
     """Run a sequence; return its evidence."""
-    sequence = host.sequence(plan(*steps, **further), guest.stage())
+    sequence = host.sequence(plan(*steps, **further), guest.setup())
     sequence.run()
     return json.loads(encode(sequence.evidence()))
 

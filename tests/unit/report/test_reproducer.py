@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hatester.matrix.models import Setting
+from hatester.matrix.declarations import Setting
 from hatester.matrix.scenario import Scenario, load_scenario
 from hatester.report.reproducer import export
 from hatester.report.run_script import Script

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import strategies as st
 
-from hatester.matrix.models import Setting, load_matrix
+from hatester.matrix.declarations import Setting, load_matrix
 from hatester.matrix.scenario import load_scenario
 from hatester.runner.guest_plan import (
     PROBE_INTERVAL,

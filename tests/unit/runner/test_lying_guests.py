@@ -23,10 +23,10 @@ import pytest
 from hatester.analysis.model import RunOrigin
 from hatester.guests import messages
 from hatester.guests.vagrant import Vagrant
-from hatester.matrix.models import load_matrix
+from hatester.matrix.declarations import load_matrix
 from hatester.matrix.plan import Wanted, make_plan
 from hatester.results.store import begin
-from hatester.runner import guest_account, protocol, run
+from hatester.runner import guest_protocol, guest_verification, run
 from hatester.runner.run import Run, RunOptions
 from hatester.util import process
 from hatester.util.files import remove
@@ -77,7 +77,9 @@ class Simulation:
         monkeypatch.setattr(messages, "MESSAGE_BYTES", MESSAGE_BYTES)
         monkeypatch.setattr(messages, "SEQUENCE_BYTES", 2 * MESSAGE_BYTES)
         no_ports: contextlib.nullcontext[Any] = contextlib.nullcontext({})
-        monkeypatch.setattr(protocol, "qmp", SimpleNamespace(forward_ports=lambda *_: no_ports))
+        monkeypatch.setattr(
+            guest_protocol, "qmp", SimpleNamespace(forward_ports=lambda *_: no_ports)
+        )
 
     def run(self, seed: int, lies: dict[str, Lie], jobs: int) -> tuple[Cells, World]:
         """Return the cells of a run by their keys, and the world in which it was."""
@@ -85,7 +87,7 @@ class Simulation:
         starter = SimpleNamespace(start=world.start)
         self._patch.setattr(run, "Starter", lambda *_: starter)
         self._patch.setattr(run, "ThreadPoolExecutor", world.scheduler.pool)
-        for module in (messages, guest_account):
+        for module in (messages, guest_verification):
             self._patch.setattr(module, "time", world.scheduler)
         results = begin(
             self._folder / "results", {}, PLAN.cells,

@@ -12,12 +12,12 @@ import pytest
 
 from hatester.analysis.model import CellResult, Measurement
 from hatester.guests.vagrant import Vagrant
-from hatester.matrix.models import load_matrix
+from hatester.matrix.declarations import load_matrix
 from hatester.matrix.plan import Cell, Wanted, make_plan
 from hatester.results.store import begin
 from hatester.runner.cell import not_measured
 from hatester.runner.guest_plan import Order
-from hatester.runner.protocol import TaintedGuest
+from hatester.runner.guest_protocol import TaintedGuest
 from hatester.runner.run import LOSSES, Run, RunOptions
 from hatester.util.errors import MeasurementError
 from hatester.util.paths import MATRIX

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from hatester.analysis.model import RunOrigin, UserConfiguration
 from hatester.cli import options
-from hatester.matrix.models import load_matrix
+from hatester.matrix.declarations import load_matrix
 from hatester.matrix.plan import (
     BLANK,
     Wanted,

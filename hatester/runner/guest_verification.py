@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from hatester.analysis.timeline import require_sound
 from hatester.guests.messages import GuestFault
-from hatester.runner.client_account import latest, require, require_clients
+from hatester.runner.client_verification import latest, require, require_clients
 from hatester.util.text import brief
 from provision.guest.plan import Plan, PlannedStep
 from provision.guest.protocol import (

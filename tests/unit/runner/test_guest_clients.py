@@ -10,8 +10,8 @@ import pytest
 from hatester.guests.messages import GuestFault
 from hatester.matrix.clients import read_clients
 from hatester.matrix.scenario import load_scenario
-from hatester.runner.client_account import latest, require_clients
-from hatester.runner.client_plan import plan_clients
+from hatester.runner.client_verification import latest, require_clients
+from hatester.runner.guest_clients import plan_clients
 from hatester.util.paths import MATRIX
 from provision.guest.client_records import (
     ClientRecords,

@@ -14,9 +14,9 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from hatester.artifacts.apt import Archive
 from hatester.artifacts.mirrors import Mirrors
 from hatester.capture.host import Host, write_host
-from hatester.matrix.models import Build, Kernel, load_matrix
+from hatester.matrix.declarations import Build, Kernel, load_matrix
 from hatester.matrix.plan import Wanted
-from hatester.runner.like_host import Likeness, likeness
+from hatester.runner.guest_like_host import Likeness, likeness
 from hatester.util.errors import MeasurementError, UserError
 from hatester.util.paths import MATRIX
 
@@ -83,7 +83,7 @@ def market(monkeypatch: pytest.MonkeyPatch) -> dict[str, set[Any]]:
         if (suite, version) not in there["builds"]:
             raise MeasurementError("there is none")
 
-    monkeypatch.setattr("hatester.runner.like_host.kit_version", kit_version)
+    monkeypatch.setattr("hatester.runner.guest_like_host.kit_version", kit_version)
     monkeypatch.setattr("hatester.artifacts.haproxy.of_suite", of_suite)
     return there
 

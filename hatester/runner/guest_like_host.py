@@ -14,8 +14,8 @@ from hatester.artifacts.apt import Archive
 from hatester.artifacts.kernel import kit_version
 from hatester.capture.host import CONFIGURATION, Host, copy_of, load_host
 from hatester.capture.stand_ins import Maker
+from hatester.matrix.declarations import NAME, Build, Kernel, Matrix, Setting
 from hatester.matrix.kernel_spec import flavour_of, is_release
-from hatester.matrix.models import NAME, Build, Kernel, Matrix, Setting
 from hatester.matrix.plan import Wanted
 from hatester.matrix.scenario import ROOT
 from hatester.runner.user_config import Own

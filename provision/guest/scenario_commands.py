@@ -7,9 +7,9 @@ import subprocess
 
 from provision.guest import transcript
 from provision.guest.errors import GuestError
-from provision.guest.methods import Signal
+from provision.guest.haproxy_root import place_of
 from provision.guest.protocol import Reply, cut
-from provision.guest.root import place_of
+from provision.guest.reload_methods import Signal
 from provision.guest.runtime_api import ask
 
 _SOCKET_SECONDS = 5.0

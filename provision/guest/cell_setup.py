@@ -1,4 +1,4 @@
-"""The stage of a cell: the parts of a guest that its sequence uses."""
+"""The setup of a cell: the parts of the guest that its sequence uses, made from its plan."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from provision.guest.clock import Clock
 from provision.guest.connections import Target, connect
 from provision.guest.environment import Environment
 from provision.guest.haproxy import HAProxy
-from provision.guest.methods import Signal, method_of
 from provision.guest.mock_servers import MockServers, stopped_servers
 from provision.guest.plan import Plan
 from provision.guest.recorder import Recorder
+from provision.guest.reload_methods import Signal, method_of
 
 
-class Stage(NamedTuple):
+class CellSetup(NamedTuple):
     """The parts of a guest that a sequence uses."""
 
     clock: Clock
@@ -29,7 +29,7 @@ class Stage(NamedTuple):
     connect: Callable[[Target, float], dict[str, Any]] = connect
 
     @classmethod
-    def of(cls, plan: Plan) -> Stage:
+    def of(cls, plan: Plan) -> CellSetup:
         """Return what a plan asks for, in this guest, after its rest."""
         clock = Clock.after_rest(plan.rest)
         haproxy = HAProxy(Path(plan.tree), list(plan.arguments), plan.nofile)

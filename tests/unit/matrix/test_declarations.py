@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hatester.matrix.models import load_matrix
+from hatester.matrix.declarations import load_matrix
 from hatester.util.errors import UserError
 from hatester.util.paths import MATRIX
 from hatester.util.validation import MOST_CHARACTERS

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from provision.guest.haproxy_root import RESOLVER, furnish, place_of
 from provision.guest.mock_replies import address_of
 from provision.guest.plan import RootContent
-from provision.guest.root import RESOLVER, furnish, place_of
 
 
 def content(**further: Any) -> RootContent:

@@ -15,7 +15,7 @@ from provision.guest.haproxy import LOG, PID_FILE, HAProxy, Place, last_lines
 from provision.guest.kernel import bind, unmount
 from provision.guest.plan import Plan
 from provision.guest.protocol import cut
-from provision.guest.requests import (
+from provision.guest.reload_requests import (
     CliRequest,
     CommandRequest,
     RefusedRequest,
