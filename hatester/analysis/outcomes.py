@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hatester.analysis.notes import kinds, lost, notes, share_words
-from hatester.util.text import spread
+from hatester.util.text import listed, spread
 
 if TYPE_CHECKING:
     from hatester.analysis.model import CellResult, RunResult
@@ -30,6 +30,8 @@ MEANINGS = {
 OUTCOMES = tuple(name for name in MEANINGS if name != "error")
 """The outcomes of a measured cell, the worst last. Where a cell is `down`, HAProxy did not claim
 success; where it is `silent`, it did."""
+_MOST_IDS = 4
+"""Of cells that were left out for one reason: matrices leave out hundreds."""
 MISSING = "missing"
 """Stands where an outcome would, for a cell that was planned and is not measured (yet)."""
 SEVERITY = tuple(name for name in OUTCOMES if name != "silent")
@@ -274,15 +276,18 @@ def errors(cells: Iterable[CellResult]) -> str:
 
 
 def left_out(cells: Iterable[tuple[Cell, str]]) -> str:
-    """Return why cells were left out of a plan: each reason once, with its cells."""
-    return _reasons("left out", [(cell.id, reason) for cell, reason in cells])
+    """Return why cells were left out of a plan: each reason once, with some of its cells."""
+    return _reasons("left out", [(cell.id, reason) for cell, reason in cells], _MOST_IDS)
 
 
-def _reasons(what: str, reasons: Iterable[tuple[str, str]]) -> str:
-    return "\n".join(
-        f"{what}: {', '.join(ids)}\n  because {reason}"
-        for reason, ids in by_reason(reasons).items()
-    )
+def _reasons(what: str, reasons: Iterable[tuple[str, str]], most: int | None = None) -> str:
+    found = []
+    for reason, ids in by_reason(reasons).items():
+        shown = ids if most is None or len(ids) <= most else ids[: most - 1]
+        more = [f"{len(ids) - len(shown)} more"] if len(shown) < len(ids) else []
+        parts = listed([*shown, *more]) if more else ", ".join(shown)
+        found.append(f"{what}: {parts}\n  because {reason}")
+    return "\n".join(found)
 
 
 def by_reason(reasons: Iterable[tuple[str, str]]) -> dict[str, list[str]]:

@@ -77,6 +77,15 @@ def test_cells_that_were_left_out_are_told_by_reason() -> None:
     )
 
 
+def test_of_many_cells_that_were_left_out_the_first_are_named() -> None:
+    cells = [(Cell("6.1", f"2.{n}", "plain", "x", "cli"), "no CLI") for n in range(9)]
+    assert left_out(cells) == (
+        "left out: 6.1/2.0/plain/x/cli, 6.1/2.1/plain/x/cli, 6.1/2.2/plain/x/cli and 6 more\n"
+        "  because no CLI"
+    )
+    assert "6.1/2.3/plain/x/cli\n" in left_out(cells[:4])
+
+
 def test_short_names_are_used_only_where_they_are_clear() -> None:
     assert short_names(LABELS) == {LABELS[0]: ".44", LABELS[1]: ".45", LABELS[2]: ":81"}
     ambiguous = ["10.0.0.1:80", "10.0.0.1:443"]
