@@ -17,14 +17,7 @@ from hatester.analysis.reload_model import (
     StartCause,
     round_seconds,
 )
-from hatester.analysis.timeline import (
-    Holding,
-    Phase,
-    Timeline,
-    dormant_holdings,
-    holdings,
-    phases,
-)
+from hatester.analysis.timeline import Holding, Phase, Timeline, dormant_holdings, holdings, phases
 from provision.guest.protocol import Ended, FailedStart, Reload
 
 # Bounded, since the next pattern takes time with the square of the length.

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from tabulate import tabulate
 
+from hatester.analysis.cell_groups import group_cells
 from hatester.analysis.model import CellResult
 from hatester.analysis.outcomes import LEGEND, errors, lines, measured
 from hatester.analysis.significance import trend
@@ -105,19 +106,12 @@ class Against:
 
 def compare(before: Sequence[CellResult], after: Sequence[CellResult]) -> Comparison:
     """Return the changes from the cells of one run to those of another."""
-    earlier, later = _by_id(before), _by_id(after)
+    earlier, later = (group_cells(each, lambda cell: cell.id) for each in (before, after))
     changes = []
     for id_ in dict.fromkeys([*earlier, *later]):
         was, now = earlier.get(id_, []), later.get(id_, [])
         changes.append(Change(id_, _kind(was, now), was, now))
     return Comparison(changes, _conditions(before, after))
-
-
-def _by_id(cells: Sequence[CellResult]) -> dict[str, list[CellResult]]:
-    repetitions: dict[str, list[CellResult]] = {}
-    for cell in cells:
-        repetitions.setdefault(cell.id, []).append(cell)
-    return repetitions
 
 
 def _kind(before: Sequence[CellResult], after: Sequence[CellResult]) -> ChangeKind:

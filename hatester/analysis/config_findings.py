@@ -9,13 +9,7 @@ from hatester.analysis.cell_groups import builds_of, group_cells, join_builds
 from hatester.analysis.findings import EFFECTS, Finding
 from hatester.analysis.model import CellResult, RunResult, UserConfiguration
 from hatester.analysis.notes import predicates
-from hatester.analysis.outcomes import (
-    hit_labels,
-    longest_outage,
-    losses,
-    outcome,
-    worst,
-)
+from hatester.analysis.outcomes import hit_labels, longest_outage, losses, outcome, worst
 from hatester.matrix.scenario import ABSENT, BACK, LOST, PLAIN, RELOAD, RELOAD_SAME
 from hatester.util.text import counted, listed, were
 from provision.guest.connections import CONNECT

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import pydantic
 
+from hatester.analysis.cell_groups import group_cells
 from hatester.analysis.model import CellResult
 from hatester.analysis.outcomes import OUTCOMES, measured, outcome
 from hatester.analysis.significance import trend
@@ -101,10 +102,8 @@ def _is_no_folder(path: Path) -> bool:
 
 def _shown(cells: Sequence[CellResult], planned: Sequence[str]) -> Expectation:
     """Return every outcome that the repetitions of a cell show in a stored run."""
-    shown: dict[str, list[CellResult]] = {}
-    for cell in measured(cells):
-        if cell.id in planned:
-            shown.setdefault(cell.id, []).append(cell)
+    wanted = (cell for cell in measured(cells) if cell.id in planned)
+    shown = group_cells(wanted, lambda cell: cell.id)
     outcomes = {
         id_: tuple(sorted(set(map(outcome, several)), key=OUTCOMES.index))
         for id_, several in shown.items()

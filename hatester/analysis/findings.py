@@ -156,7 +156,7 @@ def _behaviour(
 
 
 def _lossy(fate: str, cells: Sequence[CellResult]) -> list[CellResult]:
-    """Return the cells that lost single connections, where no worse befell them."""
+    """Return the cells that lost single connections and nothing worse."""
     return [cell for cell in cells if fate in UNHARMED and cell.verdict == "lossy"]
 
 

@@ -18,11 +18,7 @@ from hatester.analysis.reload_model import (
     round_seconds,
 )
 from hatester.analysis.stale import in_service, last_answer, stale_answers
-from hatester.analysis.timeline import (
-    Timeline,
-    cut,
-    holdings,
-)
+from hatester.analysis.timeline import Timeline, cut, holdings
 from provision.guest.client_records import Probe
 from provision.guest.protocol import Reload
 

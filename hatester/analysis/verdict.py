@@ -18,11 +18,7 @@ from hatester.analysis.reload_model import (
     round_seconds,
 )
 from hatester.analysis.reload_verdict import expected_addresses, judge_reload, lasting_addresses
-from hatester.analysis.timeline import (
-    Check,
-    Timeline,
-    percentile,
-)
+from hatester.analysis.timeline import Check, Timeline, percentile
 
 _BEFORE_SECONDS = 1.0
 _TAKEN_SECONDS = 0.05

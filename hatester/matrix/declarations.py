@@ -13,14 +13,7 @@ from hatester.matrix import image_reference
 from hatester.util.errors import UserError
 from hatester.util.paths import DECLARATIONS, resolve_path
 from hatester.util.text import choices, quoted
-from hatester.util.validation import (
-    Declaration,
-    checked,
-    content,
-    load,
-    require,
-    text_form,
-)
+from hatester.util.validation import Declaration, checked, content, load, require, text_form
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9.+_-]{0,99}$"
 """Names stand in cell ids, file names and `vagrant up NAME`."""

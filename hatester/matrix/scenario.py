@@ -217,11 +217,7 @@ def load_scenario(folder: Path) -> Scenario:
     if not re.fullmatch(NAME, folder.name):
         raise UserError(f"{folder}: the name of a scenario has letters, digits and .+_- only.")
     content = load(path, _File)
-    files = {
-        file.relative_to(folder).as_posix(): text_of(file)
-        for file in sorted(folder.rglob("*"))
-        if file.is_file()
-    }
+    files = _read_files(folder)
     del files[path.name]
     stems = [name[:-4] for name in files if name.endswith(".cfg") and "/" not in name]
     for name in content.binds:
@@ -253,6 +249,12 @@ def load_scenario(folder: Path) -> Scenario:
     require_sense(scenario.clients, scenario.configurations.values(), f"{path}: clients")
     _check_story(path, content, scenario)
     return scenario
+
+
+def _read_files(folder: Path) -> dict[str, str]:
+    """Return the texts of all files below a folder, by their paths there."""
+    files = (file for file in sorted(folder.rglob("*")) if file.is_file())
+    return {file.relative_to(folder).as_posix(): text_of(file) for file in files}
 
 
 def _require_binds(folder: Path, scenario: Scenario) -> None:

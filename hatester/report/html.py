@@ -41,6 +41,7 @@ from hatester.report.html_filters import Filters
 from hatester.report.tables import engines, grids
 from hatester.report.timeline_svg import draw, find_beginning
 from hatester.results.folder import keep, read, writing
+from hatester.results.repeat_command import repeat_command
 from hatester.results.store import CONSOLE, HAPROXY_LOG, TIMELINE, Results
 from hatester.util.errors import tail
 from hatester.util.jsonfile import Damaged
@@ -238,7 +239,7 @@ def _story(results: Results, entry: CellResult) -> Story:
     drawing, beginning, trouble = _draw(results, entry)
     return Story(
         entry=entry,
-        command=results.command(entry),
+        command=repeat_command(results, entry),
         drawing=drawing,
         beginning=beginning,
         trouble=trouble,

@@ -15,6 +15,7 @@ from hatester.analysis.model import CellResult
 from hatester.analysis.outcomes import lines, outcome
 from hatester.matrix.plan import Cell, cell_of
 from hatester.report import tables
+from hatester.results.repeat_command import repeat_command
 from hatester.results.store import Results
 from hatester.util.text import for_xml
 
@@ -33,7 +34,7 @@ def render(results: Results, expectation: Expectation | None) -> str:
         cells = [cell for group in grid.cells.values() for cell in group]
         suite = _add_suite(root, grid.title)
         for cell in cells:
-            _add_case(suite, cell, results.command(cell), expectation)
+            _add_case(suite, cell, repeat_command(results, cell), expectation)
         _count(suite)
     if not run.cells:
         suite = _add_suite(root, "run")

@@ -9,6 +9,7 @@ from hatester.analysis.comparison import Against
 from hatester.analysis.findings import Finding
 from hatester.analysis.outcomes import OUTCOMES, errors, measured, outcome
 from hatester.report import tables
+from hatester.results.repeat_command import repeat_command
 from hatester.results.store import Results
 from hatester.util.text import counted, for_markdown, for_xml
 
@@ -65,7 +66,7 @@ def _again(results: Results) -> str:
         cells = measured(each for group in grid.cells.values() for each in group)
         found = max(cells, key=lambda cell: OUTCOMES.index(outcome(cell)), default=None)
         if found and outcome(found) not in ("ok", "unasked", "lossy"):
-            worst[results.command(found)] = None
+            worst[repeat_command(results, found)] = None
     return "\n".join([*worst][:_MOST_COMMANDS])
 
 

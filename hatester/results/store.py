@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import datetime
 import logging
-import shlex
 import time
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from functools import partial
@@ -31,8 +30,7 @@ from hatester.analysis.outcomes import measured, outcome
 from hatester.analysis.timeline import Timeline
 from hatester.analysis.timeline import read as read_timeline
 from hatester.analysis.verdict import judge
-from hatester.matrix.plan import FLAGS, Cell, Task
-from hatester.matrix.scenario import AFTER, BEFORE, ROOT
+from hatester.matrix.plan import Cell, Task
 from hatester.results.folder import (
     PLAN,
     RUN,
@@ -52,7 +50,6 @@ from hatester.util import locks
 from hatester.util.errors import UserError
 from hatester.util.files import UNFINISHED, remove, usable
 from hatester.util.jsonfile import Damaged, parsed
-from hatester.util.paths import COMMAND
 from provision.guest.protocol import encode
 
 log = logging.getLogger(__name__)
@@ -236,39 +233,6 @@ class Results:
                     self._put(again)
                     changed.append(cell.id)
         return Recomputed(changed, kept)
-
-    def command(self, cell: CellResult) -> str:
-        """Return the command that measures a cell again, as a line for a shell."""
-        words = [*COMMAND.split(), "matrix"]
-        names = dict(zip(FLAGS.values(), cell.id.split("/"), strict=True))
-        if self.run.captured:
-            words += ["--host", self.run.captured, "--only", cell.id]
-            names.clear()
-        elif self.scenarios.exists():
-            words += self._configuration(names.pop(FLAGS["scenarios"]))
-            words += ["--only", cell.id]
-        described = {FLAGS["kernels"]: self.run.kernels, FLAGS["haproxy"]: self.run.builds}
-        for flag, name in names.items():
-            words += [flag, described.get(flag, {}).get(name, name)]
-        if interval := self.run.probe_interval:
-            words += ["--probe-interval", f"{interval:g}s"]
-        for client in self.run.clients:
-            rate = client.removeprefix("load=")
-            words += ["--client", client] if rate == client else ["--load", f"{rate}/s"]
-        words += ["--seed", str(cell.seed), "--clock", cell.clock or self.run.clock]
-        return shlex.join(words)
-
-    def _configuration(self, scenario: str) -> list[str]:
-        """Return the flags for the configurations of a scenario, with the files they need."""
-        folder = self.scenarios / scenario
-        words = ["--config", str(folder / f"{BEFORE}.cfg"), "--after", str(folder / f"{AFTER}.cfg")]
-        root = folder / ROOT
-        for file in sorted(each for each in root.rglob("*") if each.is_file()):
-            words += ["--file", f"/{file.relative_to(root).as_posix()}={file}"]
-        configuration = self.run.configuration
-        for name, value in (configuration.env if configuration else {}).items():
-            words += ["--env", f"{name}={value}"]
-        return words
 
     def finish(self) -> None:
         """Record that the run came to its end, which an interrupted run does not."""

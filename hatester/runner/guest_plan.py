@@ -15,12 +15,7 @@ from hatester.matrix.steps import Check, Reload, Restart, Run, Start, Wait
 from hatester.runner.guest_clients import destination, plan_clients, plan_datagrams
 from hatester.runner.guest_steps import planned_steps
 from hatester.runner.seed import draw
-from provision.guest.plan import (
-    REPORT_SECONDS,
-    Plan,
-    RootContent,
-    ServerAnswers,
-)
+from provision.guest.plan import REPORT_SECONDS, Plan, RootContent, ServerAnswers
 
 CONNECTION_SECONDS = 5.0
 """Of one connection, a check's or a probe's: longer than HAProxy's bind retries, so that their end

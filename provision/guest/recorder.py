@@ -23,15 +23,7 @@ from provision.guest.errors import GuestError
 from provision.guest.haproxy import LOG, is_own
 from provision.guest.listeners import Sampler
 from provision.guest.prober import News, Prober, Runs
-from provision.guest.protocol import (
-    Listener,
-    LogLine,
-    Probing,
-    Process,
-    Sampling,
-    Usage,
-    cut,
-)
+from provision.guest.protocol import Listener, LogLine, Probing, Process, Sampling, Usage, cut
 
 SAMPLING_SECONDS = 0.05
 """Between two looks at the listening sockets."""

@@ -16,7 +16,7 @@ TWICE = (*QUICK, "--jobs", "1", "--repeat", "2", "--probe-interval", "100ms")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_run_that_is_told_to_end_keeps_what_it_measured_and_can_be_resumed(
+def test_a_run_that_is_reported_to_end_keeps_what_it_measured_and_can_be_resumed(
     checkout: Path, number: signal.Signals
 ) -> None:
     with running(checkout, *TWICE) as matrix:

@@ -34,6 +34,7 @@ from hatester.matrix.binds import Configuration
 from hatester.matrix.declarations import NAME, Build, Kernel, Setting
 from hatester.matrix.image_reference import reference
 from hatester.matrix.plan import Cell
+from hatester.results.repeat_command import repeat_command
 from hatester.results.store import Results
 from hatester.util import process
 from hatester.util.errors import MeasurementError, UserError
@@ -107,7 +108,7 @@ def test_measuring_again_can_be_pasted(
     for run in ({"builds": builds}, {"captured": host}):
         content = run_of().model_copy(update=run)
         results = Results(Path("/no/such folder"), content)
-        again = shlex.split(results.command(measured))
+        again = shlex.split(repeat_command(results, measured))
         assert again[:3] == ["./bootstrap", "invoke", "matrix"]
         assert again[-4:] == ["--seed", "3", "--clock", "real"]
         assert (host if "captured" in run else name) in again

@@ -53,7 +53,7 @@ steps:
 
 @pytest.fixture(scope="module")
 def cells(checkout: Path) -> dict[str, dict[str, Any]]:
-    """Each way to reload, a scenario of one's own, and a kernel whose suite is not to be had."""
+    """Each way to reload, a scenario of one's own, and a kernel whose suite does not exist."""
     with (checkout / "matrix/kernels.yml").open("a") as file:
         file.write('  "gone": {suite: nosuch}\n')
     own = shutil.copytree(
@@ -188,7 +188,7 @@ def test_2_2_accepts_nothing_and_resets_and_3_0_has_nobody_listen(cells: dict[st
         assert any(each["owner"] is None for each in new["listeners"] if each["address"] == label)
 
 
-def test_an_address_that_returns_is_served_or_its_loss_is_told(cells: dict[str, Any]) -> None:
+def test_an_address_that_returns_is_served_or_its_loss_is_reported(cells: dict[str, Any]) -> None:
     measured = cell(cells, "3.0", scenario="address-returns")
     # Either bind succeeded within the retries, and what was inherited is dead (haproxy 2.6 to
     # 3.4), or it came too late for them: never is it all well.

@@ -46,7 +46,7 @@ def test_a_shell_is_in_a_guest_that_has_taken_just_the_steps_that_were_asked_for
         (("--kernel", "6.1", "--setting", "none"), 129),
     ],
 )
-def test_a_bisection_is_told_good_bad_skip_or_stop(
+def test_a_bisection_is_reported_good_bad_skip_or_stop(
     checkout: Path, words: tuple[str, ...], code: int
 ) -> None:
     kernels = checkout / "matrix/kernels.yml"

@@ -203,7 +203,7 @@ def test_what_is_no_json_is_named(site: Web) -> None:
         fetch_json(f"{site.url}/bad")
 
 
-def test_without_a_terminal_progress_is_told_as_lines(
+def test_without_a_terminal_progress_is_reported_as_lines(
     site: Web, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(download, "LINE_SECONDS", 0.0)

@@ -98,7 +98,7 @@ def test_content_is_kept_in_memory(tmp_path: Path, scratch: Path) -> None:
     assert source.content(scratch).version == "2.8.1"
 
 
-def test_a_lack_is_told(tmp_path: Path, scratch: Path) -> None:
+def test_a_lack_is_reported(tmp_path: Path, scratch: Path) -> None:
     with pytest.raises(MeasurementError, match=r"/none\*\.deb is missing$"):
         local_packages(archive(), [f"{tmp_path}/none*.deb"], None)
     with pytest.raises(MeasurementError, match=r"/a\*\*b\.deb is missing$"):

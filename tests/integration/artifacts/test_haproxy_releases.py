@@ -75,7 +75,7 @@ def test_a_server_that_cannot_be_reached_is_for_the_user_to_mend() -> None:
         (None, "2.6.25", ("-", "cannot be made")),
     ],
 )
-def test_what_is_behind_is_told(
+def test_what_is_behind_is_reported(
     version: str | None, release: str | None, expected: tuple[str, str]
 ) -> None:
     known = {"2.6": release} if release else {}

@@ -188,7 +188,7 @@ def test_read_only_folders_are_removed(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_an_image_of_no_use_is_told_why(
+def test_an_image_of_no_use_is_reported_why(
     tmp_path: Path, contents: dict[str, bytes], sentence: str
 ) -> None:
     made = layout(tmp_path, files(contents))
@@ -295,7 +295,7 @@ def test_registry_image_is_fetched_once(tmp_path: Path, registry: tuple[str, Reg
     assert content(reference, tmp_path).version == "1.8.27"
 
 
-def test_a_tag_that_does_not_exist_is_told(registry: tuple[str, Registry]) -> None:
+def test_a_tag_that_does_not_exist_is_reported(registry: tuple[str, Registry]) -> None:
     address, _ = registry
     with pytest.raises(MeasurementError, match=r"haproxy:1\.8\.99 cannot be fetched: .*1\.8\.99"):
         oci.fetch(f"docker://{address}/ha/haproxy:1.8.99")

@@ -102,7 +102,7 @@ def test_kernel_of_several_packages(site: Web, tmp_path: Path) -> None:
     ]
 
 
-def test_what_the_archive_lacks_is_told(site: Web, tmp_path: Path) -> None:
+def test_what_the_archive_lacks_is_reported(site: Web, tmp_path: Path) -> None:
     with pytest.raises(MeasurementError, match=rf"has no kernel {RELEASE}; it must be all of what"):
         found(site)
     offer(site, kernel_deb(tmp_path, RELEASE, "6.1.76-1"), architecture="i386")
@@ -125,7 +125,7 @@ def test_file_with_another_digest_is_refused(site: Web, tmp_path: Path) -> None:
     "answer",
     ['{"result": 1}', "[]", "null", '{"result": [{}]}', '{"result": [{"binary_version": "../x"}]}'],
 )
-def test_an_answer_of_another_form_is_told(site: Web, answer: str) -> None:
+def test_an_answer_of_another_form_is_reported(site: Web, answer: str) -> None:
     site.files[f"/mr/binary/linux-image-{RELEASE}/"] = answer.encode()
     with pytest.raises(MeasurementError, match="has another form than the snapshot archive's"):
         found(site)

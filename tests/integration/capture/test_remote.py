@@ -82,7 +82,7 @@ def test_this_host_is_captured(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_what_may_not_be_read_is_told(tmp_path: Path) -> None:
+def test_what_may_not_be_read_is_reported(tmp_path: Path) -> None:
     for name in ("file", "folder"):
         (tmp_path / name).mkdir() if name == "folder" else (tmp_path / name).touch()
         (tmp_path / name).chmod(0)

@@ -102,7 +102,7 @@ def test_outcomes(behaviour: str, outcome: tuple[Any, ...]) -> None:
         assert outcomes(probing.stop()) == {outcome}
 
 
-def test_it_tells_what_it_cost() -> None:
+def test_it_reports_what_it_cost() -> None:
     probing = Probing(target(closed_port()))
     probing.wait_for(0.3)
     probing.stop()

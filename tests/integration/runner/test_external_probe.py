@@ -26,7 +26,7 @@ from tests.factories.servers import BEHAVIOURS, HEAD, Behaviour, closed_port, se
         ("is silent", "timeout"),
     ],
 )
-def test_each_way_to_answer_is_told_apart(
+def test_each_way_to_answer_is_reported_apart(
     behaviour: str, outcome: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(external_probe, "SECONDS", 0.3 if outcome == "timeout" else 10)
@@ -35,7 +35,7 @@ def test_each_way_to_answer_is_told_apart(
         assert external_probe.request(port) == outcome
 
 
-def test_all_addresses_are_looked_at_and_told_apart() -> None:
+def test_all_addresses_are_looked_at_and_distinguished() -> None:
     good, bad = Bind("192.168.42.44", 80), Bind("192.168.42.45", 80)
     with server(BEHAVIOURS["answers"]) as port, ThreadPoolExecutor() as pool:
         found = external_probe.look(pool, {good: port, bad: closed_port()})

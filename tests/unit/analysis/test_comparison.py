@@ -221,7 +221,7 @@ AFTER = [
 ]
 
 
-def test_a_comparison_is_told_as_in_the_golden_file() -> None:
+def test_a_comparison_is_reported_as_in_the_golden_file() -> None:
     assert f"{text(compare(BEFORE, AFTER))}\n" == GOLDEN.read_text()
 
 

@@ -144,7 +144,7 @@ def test_a_run_of_other_cells_expects_nothing(tmp_path: Path) -> None:
 OUTCOMES_BY_ID: Mapping[str, tuple[str, ...]] = {PLANNED[0]: ("ok", "lossy"), PLANNED[1]: ("down",)}
 
 
-def test_differences_are_told_with_their_reasons() -> None:
+def test_differences_are_reported_with_their_reasons() -> None:
     differences = Expectation(OUTCOMES_BY_ID, {}).differences(
         [
             shown("outage", seconds=2.0, id_=PLANNED[0]),

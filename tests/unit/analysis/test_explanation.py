@@ -113,7 +113,7 @@ def test_nothing_is_made_up_of_listeners_that_were_not_observed() -> None:
     )
 
 
-def test_addresses_of_different_fates_are_told_one_after_the_other() -> None:
+def test_addresses_of_different_fates_are_reported_one_after_the_other() -> None:
     listeners = held((0.0, 6.0, (OLD,)), labels=[A45, STATS]) + held((0.0, 1.2, (OLD,)))[:1]
     text = explain({A44: [(1.22, 9.0, "refused")], A45: [(2.0, 2.5, "reset")]}, listeners=listeners)
     assert text == (
@@ -125,7 +125,7 @@ def test_addresses_of_different_fates_are_told_one_after_the_other() -> None:
     )
 
 
-def test_lengths_that_differ_are_told_as_a_range_and_stretches_as_several() -> None:
+def test_lengths_that_differ_are_reported_as_a_range_and_stretches_as_several() -> None:
     text = explain({A44: [(2.0, 2.5, "reset"), (3.0, 3.5, "reset")], A45: [(2.0, 2.2, "reset")]})
     assert ".44 and .45 did not answer for 0.22 to 1.04 s" in text
     assert "(from the last success before to the first after, in several stretches)" in text
@@ -220,7 +220,7 @@ def test_when_all_is_well_it_is_said_what_was_asked_and_answered() -> None:
     assert well == "all 600 connections to 3 addresses were answered"
 
 
-def test_where_nothing_was_lost_what_haproxy_reported_is_told_all_the_same() -> None:
+def test_where_nothing_was_lost_what_haproxy_reported_is_reported_all_the_same() -> None:
     reloads = [reload(step=4, until=2.0), reload(step=5, at=2.1), reload(step=7, at=5.3, until=5.6)]
     reloads[2]["reported"] = "success"
     assert explain(reloads=reloads).endswith(
@@ -251,12 +251,12 @@ def test_other_reloads_that_were_hit_are_counted() -> None:
     assert text.endswith("; 2 other reloads were hit too")
 
 
-def test_single_losses_beside_an_outage_are_told() -> None:
+def test_single_losses_beside_an_outage_are_reported() -> None:
     text = explain({A44: [(2.0, 3.0, "reset")], A45: [(1.5, 1.519, "reset")]})
     assert "; single connections to .45 were lost as well" in text
 
 
-def test_slow_answers_and_addresses_that_had_not_settled_are_told() -> None:
+def test_slow_answers_and_addresses_that_had_not_settled_are_reported() -> None:
     reloads = [reload(reported="success", config="without", steady=False)]
     assert explain(takes=0.75, reloads=reloads) == (
         "all 600 connections to 3 addresses were answered; the slowest answer took 0.75 s; "
@@ -278,7 +278,7 @@ def test_a_reload_that_was_overtaken_is_not_said_to_be_unsettled() -> None:
         ((0.25, 0.0374), "; racing reloads came 0.037 to 0.250 s after the ones before them"),
     ],
 )
-def test_how_soon_racing_reloads_came_is_told(gaps: tuple[float | None, ...], said: str) -> None:
+def test_how_soon_racing_reloads_came(gaps: tuple[float | None, ...], said: str) -> None:
     reloads = [
         reload(step=step, at=at, until=at + 1, config="without", reported="success", gap=gap)
         for step, at, gap in zip((4, 5), (1.2, 2.2), gaps, strict=True)
@@ -323,13 +323,13 @@ def test_whoever_held_the_listeners_it_is_one_sentence(
     assert "-0.00" not in text
 
 
-def test_a_reload_of_which_haproxy_says_nothing_is_told_though_nothing_was_lost() -> None:
+def test_a_reload_of_which_haproxy_says_nothing_is_reported_though_nothing_was_lost() -> None:
     assert explain(reloads=[reload(reported=None, reported_at=None)]).endswith(
         "were answered, though HAProxy did not say what became of the reload of step 6"
     )
 
 
-def test_socket_that_is_held_out_of_listen_is_told() -> None:
+def test_socket_that_is_held_out_of_listen_is_reported() -> None:
     labels = [A44, A45, STATS]
     source = evidence(
         {label: [(AT, 9.0, "refused")] for label in labels},
@@ -348,7 +348,7 @@ def test_socket_that_is_held_out_of_listen_is_told() -> None:
     assert "LISTEN" not in judge(source).explanation
 
 
-def test_address_that_was_bound_anew_and_never_answers_is_told() -> None:
+def test_address_that_was_bound_anew_and_never_answers_is_reported() -> None:
     success = reload(reported="success", in_the_end=[*LABELS])
     found = judge(evidence({A43: [(0.0, 9.0, "refused")]}, reloads=[success]))
     assert table_line(found) == "down refused .43, stale, silent"

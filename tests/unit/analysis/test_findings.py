@@ -35,7 +35,7 @@ def sentences(found: list[Finding], about: str) -> tuple[str, ...]:
     return next((each.sentences for each in found if each.about == about), ())
 
 
-def test_builds_that_do_the_same_are_told_together() -> None:
+def test_builds_that_do_the_same_are_reported_together() -> None:
     found = find(
         [*cells("3.0", REFUSED), *cells("2.2", RESET), *cells("2.10", REFUSED), error("7.3", "2.2")]
     )
@@ -46,7 +46,7 @@ def test_builds_that_do_the_same_are_told_together() -> None:
     assert sentences(found, "kernels") == ("with 3 of 4, the same becomes of the addresses",)
 
 
-def test_silence_and_what_stays_down_are_told_apart() -> None:
+def test_silence_and_what_stays_down_are_reported_apart() -> None:
     found = find([*cells("2.2", DEAD), *cells("3.0", DEAD, reported="success")])
     assert sentences(found, "lost-address by signal") == (
         "HAProxy 2.2 refuses every address to the end of the observation, on all three kernels",
@@ -54,7 +54,7 @@ def test_silence_and_what_stays_down_are_told_apart() -> None:
     )
 
 
-def test_settings_and_methods_are_told_by_what_they_change() -> None:
+def test_settings_and_methods_are_reported_by_what_they_change() -> None:
     found = find(
         [
             *cells("2.2", REFUSED), *cells("3.0", REFUSED),
@@ -74,7 +74,7 @@ def test_settings_and_methods_are_told_by_what_they_change() -> None:
     )
 
 
-def test_without_the_baseline_the_first_way_is_what_others_are_told_against() -> None:
+def test_without_the_baseline_the_first_way_is_what_others_are_reported_against() -> None:
     found = find([*cells("2.2", REFUSED, method="cli"), *cells("2.2", {}, method="systemd")])
     assert sentences(found, "lost-address by cli") == (
         "HAProxy 2.2 refuses every address for 2.0 s, on all three kernels",
@@ -218,7 +218,7 @@ def test_notes_beside_a_verdict_are_findings() -> None:
     )
 
 
-def test_the_share_of_an_outage_is_told() -> None:
+def test_the_share_of_an_outage_is_reported() -> None:
     windows = [(at / 100, at / 100 + 0.019, "wrong") for at in range(150, 250, 4)]
     assert sentences(find(cells("2.2", everywhere(*windows))), "lost-address by signal") == (
         "HAProxy 2.2 answers wrongly on every address (half of the connections) for 1.0 s, on all "

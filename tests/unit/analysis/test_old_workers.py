@@ -5,16 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.factories.cells import table_line
-from tests.factories.evidence import (
-    AT,
-    MASTER,
-    NEW,
-    OLD,
-    evidence,
-    judge,
-    reload,
-    workers,
-)
+from tests.factories.evidence import AT, MASTER, NEW, OLD, evidence, judge, reload, workers
 
 ENDED = AT + 2.0
 """The end of the old worker in a reload that succeeds."""
@@ -39,7 +30,7 @@ def test_old_worker_ends_and_what_it_used_is_kept() -> None:
     assert table_line(found) == "ok"
 
 
-def test_old_worker_that_is_left_is_told() -> None:
+def test_old_worker_that_is_left_is_reported() -> None:
     source = evidence(processes=workers((OLD, 0.0, 6.0), (OLD + 1, 0.5, 6.0), (NEW, AT + 0.1, 6.0)))
     source["usage"] = [[5.0, OLD, 9_400_000, 1.5, 7]]
     found = judge(source)

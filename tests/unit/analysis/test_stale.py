@@ -8,14 +8,7 @@ import pytest
 
 from hatester.analysis.model import Judgement
 from tests.factories.cells import table_line
-from tests.factories.evidence import (
-    A44,
-    AT,
-    LABELS,
-    evidence,
-    judge,
-    reload,
-)
+from tests.factories.evidence import A44, AT, LABELS, evidence, judge, reload
 
 
 def stray(share: int, name: str = "stray", **changes: Any) -> Judgement:

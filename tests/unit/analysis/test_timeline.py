@@ -77,7 +77,7 @@ def test_an_address_that_never_had_a_listener_is_one_gap() -> None:
     assert owners([other]) == [Holding(A44, None, None, AT, UNTIL, 0)]
 
 
-def test_what_the_last_sample_saw_held_is_not_told_to_be_let_go_after_it() -> None:
+def test_what_the_last_sample_saw_held_is_not_let_go_after_it() -> None:
     listeners = [listener(A44, 0.3, UNTIL - 0.3, OLD), listener(LABELS[2], 0.3, 3.0, OLD)]
     seen = [{"pid": OLD, "kind": "worker", "start": 0.0, "end": UNTIL - 0.3}]
     timeline = read(evidence(listeners=listeners, processes=seen))

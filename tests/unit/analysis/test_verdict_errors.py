@@ -6,17 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.factories.evidence import (
-    A43,
-    A44,
-    A45,
-    AT,
-    STATS,
-    everywhere,
-    evidence,
-    judge,
-    reload,
-)
+from tests.factories.evidence import A43, A44, A45, AT, STATS, everywhere, evidence, judge, reload
 
 
 def test_without_a_reload_nothing_was_measured() -> None:

@@ -68,7 +68,7 @@ def fill_disk_by_a_tool() -> None:
 
 
 @pytest.mark.parametrize("fill", [fill_disk, fill_disk_by_a_tool])
-def test_a_full_disk_is_told_by_whatever_it_was_noticed_and_leaves_nothing(
+def test_a_full_disk_is_reported_by_whatever_it_was_noticed_and_leaves_nothing(
     root: Path, fill: Callable[[], None]
 ) -> None:
     def make(folder: Path) -> None:

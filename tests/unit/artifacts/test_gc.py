@@ -80,7 +80,7 @@ def test_a_dry_run_says_the_same_and_removes_nothing_also_while_the_cache_is_in_
     assert not folder.exists()
 
 
-def test_of_two_who_clean_at_once_one_is_told(results: Path) -> None:
+def test_of_two_who_clean_at_once_one_is_reported(results: Path) -> None:
     with (
         locks.taken(cache.use_lock(), "It is in use."),
         pytest.raises(UserError, match="The cache is in use"),
@@ -139,7 +139,7 @@ def test_an_entry_whose_lock_is_held_stays(name: str, lock: str, results: Path, 
     assert not any((root / name).parent.iterdir())
 
 
-def test_what_hatester_did_not_make_stays_and_is_told(
+def test_what_hatester_did_not_make_stays_and_is_reported(
     results: Path, root: Path, tmp_path: Path
 ) -> None:
     for name in ("foo", "kernels/mine", "kernels/.git"):
@@ -168,7 +168,7 @@ def test_what_a_sparse_file_takes_of_the_disk_counts(results: Path, root: Path) 
     assert 100_000 <= fate.item.size < 1_000_000
 
 
-def test_what_cannot_be_removed_is_told_and_costs_nothing_else(
+def test_what_cannot_be_removed_is_reported_and_costs_nothing_else(
     results: Path, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in (KERNEL, OTHER):
@@ -287,12 +287,12 @@ def test_the_table_is_as_in_the_golden_file() -> None:
         (8_700_000_000, "8.1 GiB"), (3 << 40, "3.0 TiB"), (5000 << 40, "5000.0 TiB"),
     ],
 )  # fmt: skip
-def test_bytes_are_told_in_the_unit_that_fits(count: int, expected: str) -> None:
+def test_bytes_are_reported_in_the_unit_that_fits(count: int, expected: str) -> None:
     assert size(count) == expected
 
 
 @given(st.floats(0, 1e9))
-def test_an_age_is_told_in_whole_units_of_which_there_are_some(seconds: float) -> None:
+def test_an_age_is_reported_in_whole_units_of_which_there_are_some(seconds: float) -> None:
     number, unit = age(seconds).split()
     length = {"s": 1, "min": 60, "h": 3600, "d": 86400}[unit]
     assert int(number) * length <= seconds < (int(number) + 1) * length

@@ -117,7 +117,7 @@ def test_a_library_for_another_architecture_is_passed_over(tmp_path: Path) -> No
         ({"": haproxy(loader=LOADER)}, f"/usr/local/sbin/haproxy needs {LOADER}, which is missing"),
     ],
 )
-def test_a_lack_is_told_in_one_sentence(
+def test_a_lack_is_reported_in_one_sentence(
     tmp_path: Path, files: dict[str, bytes], sentence: str
 ) -> None:
     placed = {path or "/usr/local/sbin/haproxy": content for path, content in files.items()}
@@ -139,7 +139,7 @@ def test_no_broken_binary_is_answered_with_a_traceback(
         program(folder, files)
 
 
-def test_content_tells_programs_apart(tmp_path: Path) -> None:
+def test_content_distinguishes_programs(tmp_path: Path) -> None:
     files = {"/usr/local/sbin/haproxy": haproxy(needed=["libx.so"]), "/lib/libx.so": elf()}
     first = program(tmp_path, files)
     assert program(tmp_path, files).digest == first.digest

@@ -41,7 +41,7 @@ def test_a_host_is_captured_as_it_is() -> None:
     }
 
 
-def test_a_host_that_tells_little_is_captured_by_what_it_tells() -> None:
+def test_a_host_that_says_little_is_captured_by_what_it_says() -> None:
     host = MadeUpHost(facts={"release": "6.1.0\n", "machine": "aarch64\n"})
     found = capture(host).host
     assert (found.kernel.architecture, found.system.id, found.system.suite) == (
@@ -77,7 +77,7 @@ def test_without_a_unit_the_process_says_how_it_is_reloaded(
     assert (found.unit.reload, found.files) == (reload, ("/etc/haproxy/haproxy.cfg",))
 
 
-def test_a_haproxy_that_is_no_package_tells_its_version_itself() -> None:
+def test_a_haproxy_that_is_no_package_says_its_version_itself() -> None:
     host = MadeUpHost()
     host.facts["package"] = "config-files 2.2.9-2"
     host.facts["version"] = "HA-Proxy version 1.8.26 2020/08/03\nCopyright ..."
@@ -85,29 +85,33 @@ def test_a_haproxy_that_is_no_package_tells_its_version_itself() -> None:
     assert (found.version, found.package) == ("1.8.26", None)
 
 
+FILES = {
+    "/etc/haproxy/haproxy.cfg": "global\n  crt-base /etc/ssl\n",
+    "/etc/haproxy/conf.d/20.cfg": "frontend b\n  bind :443 ssl crt-list /etc/haproxy/list\n",
+    "/etc/haproxy/conf.d/10.cfg": (
+        "frontend a\n  bind :444 ssl crt folder crt denied.pem crt empty.pem\n"
+        "  http-request deny if { src -f /etc/deny.lst } "
+        "{ path,map_reg(/etc/r.map) -m found }\n"
+    ),
+    "/etc/haproxy/conf.d/README": "not a configuration",
+    "/etc/haproxy/list": "a.pem [ca-file /etc/ca.pem ciphers X] a.example.org !b.example.org\n",
+    "/etc/ssl/a.pem": certificate("a.example.org", "b.example.org"),
+    "/etc/ssl/folder/b.pem": certificate("b.example.org"),
+    "/etc/ssl/folder/b.pem.ocsp": "not a certificate",
+    "/etc/ssl/empty.pem": "no block\n",
+    "/etc/ca.pem": certificate("ca") * 3,
+    "/etc/deny.lst": "192.0.2.1\n# nobody\n\n192.0.2.2\n",
+    "/etc/r.map": "^/a b\n" * 7,
+}
+"""Configurations, and the files that they name."""
+
+
 def test_files_keep_their_kind_and_number() -> None:
     host = MadeUpHost(denied=("/etc/ssl/denied.pem",))
     host.facts["processes"] = process(
         412, "haproxy", "-Ws", "-f", "/etc/haproxy/haproxy.cfg", "-f", "/etc/haproxy/conf.d"
     )
-    host.files |= {
-        "/etc/haproxy/haproxy.cfg": "global\n  crt-base /etc/ssl\n",
-        "/etc/haproxy/conf.d/20.cfg": "frontend b\n  bind :443 ssl crt-list /etc/haproxy/list\n",
-        "/etc/haproxy/conf.d/10.cfg": (
-            "frontend a\n  bind :444 ssl crt folder crt denied.pem crt empty.pem\n"
-            "  http-request deny if { src -f /etc/deny.lst } "
-            "{ path,map_reg(/etc/r.map) -m found }\n"
-        ),
-        "/etc/haproxy/conf.d/README": "not a configuration",
-        "/etc/haproxy/list": "a.pem [ca-file /etc/ca.pem ciphers X] a.example.org !b.example.org\n",
-        "/etc/ssl/a.pem": certificate("a.example.org", "b.example.org"),
-        "/etc/ssl/folder/b.pem": certificate("b.example.org"),
-        "/etc/ssl/folder/b.pem.ocsp": "not a certificate",
-        "/etc/ssl/empty.pem": "no block\n",
-        "/etc/ca.pem": certificate("ca") * 3,
-        "/etc/deny.lst": "192.0.2.1\n# nobody\n\n192.0.2.2\n",
-        "/etc/r.map": "^/a b\n" * 7,
-    }
+    host.files |= FILES
     captured = capture(host)
     found = captured.host
     folder = "/etc/haproxy"
@@ -177,7 +181,7 @@ def test_words_of_ones_own_are_cut_off_versions() -> None:
 
 
 @pytest.mark.parametrize("text", ["nonsense", "{}", "[1]", '[{"addr_info": [{}]}]', "null"])
-def test_addresses_that_make_no_sense_are_told(text: str) -> None:
+def test_addresses_that_make_no_sense_are_reported(text: str) -> None:
     host = MadeUpHost()
     host.facts["addresses"] = text
     found = capture(host).host

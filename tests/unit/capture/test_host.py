@@ -97,7 +97,7 @@ def test_a_mistake_names_the_file_and_the_entry(
     assert len(str(caught.value).splitlines()) == 1
 
 
-def test_a_host_that_was_not_captured_is_told_with_the_choices(folder: Path) -> None:
+def test_a_host_that_was_not_captured_is_reported_with_the_choices(folder: Path) -> None:
     with pytest.raises(UserError) as caught:
         load_host(folder, "lb2")
     assert str(caught.value) == "--host: there is no 'lb2'; did you mean lb1? (there are: lb1)."

@@ -40,7 +40,7 @@ def test_a_drop_in_takes_back_what_is_above_it() -> None:
     assert parse_unit("[Unit]\nExecStart=/a\nnonsense").words({}) == []
 
 
-def test_the_arguments_are_told_from_what_a_reload_adds() -> None:
+def test_the_arguments_are_reported_from_what_a_reload_adds() -> None:
     words = "haproxy -W -C /srv -f a.cfg -f /etc/b -p /run/x -S /s -x sockpair@3 -sf 12 13 -L n"
     found = parse_arguments([*words.split(), "--", "c.cfg"])
     assert found.configurations == ("/srv/a.cfg", "/etc/b", "/srv/c.cfg")

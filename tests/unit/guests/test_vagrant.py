@@ -18,7 +18,7 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / ".hatester/machines.json"
 
 
-def test_machines_stand_beside_those_that_were_told_before(file: Path) -> None:
+def test_machines_stand_beside_those_that_were_declared_before(file: Path) -> None:
     declare_machines(file, {"6.1": {"release": "old"}, "6.12": MACHINE})
     declare_machines(file, {"6.1": MACHINE})
     assert json.loads(file.read_text()) == {"6.1": MACHINE, "6.12": MACHINE}

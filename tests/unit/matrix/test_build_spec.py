@@ -119,7 +119,7 @@ def test_a_folder_with_a_colon_cannot_have_images(
         ("./" + "x" * 300, "--haproxy HERE/xxx"),
     ],
 )
-def test_a_wrong_word_is_told_in_one_sentence(folder: Path, word: str, sentence: str) -> None:
+def test_a_wrong_word_is_reported_in_one_sentence(folder: Path, word: str, sentence: str) -> None:
     with pytest.raises(UserError) as caught:
         with_described(DECLARED, [word])
     assert str(caught.value).startswith(sentence.replace("HERE", str(folder)))

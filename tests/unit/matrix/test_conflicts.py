@@ -53,7 +53,7 @@ def test_a_start_that_may_fail_is_no_conflict(tmp_path: Path) -> None:
     assert conflicts(tmp_path, steps) == []
 
 
-def test_of_the_shipped_scenarios_one_tells_of_a_conflict() -> None:
+def test_of_the_shipped_scenarios_one_has_a_conflict() -> None:
     [found] = find_conflicts(make_plan(load_matrix(MATRIX, "full"), Wanted()))
     assert found.startswith("start-on-the-backup-node: step 1")
     assert found.endswith("(setting: plain).")

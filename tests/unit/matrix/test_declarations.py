@@ -144,7 +144,7 @@ def test_a_build_comes_from_anywhere_and_paths_begin_at_the_file(
         ("../matrix/full", "--matrix: there is no '../matrix/full'"),
     ],
 )
-def test_a_wrong_matrix_is_told_with_the_choices(name: str, sentence: str) -> None:
+def test_a_wrong_matrix_is_reported_with_the_choices(name: str, sentence: str) -> None:
     with pytest.raises(UserError) as caught:
         load_matrix(MATRIX, name)
     assert str(caught.value).startswith(sentence)
@@ -292,7 +292,7 @@ AXES = pytest.mark.parametrize("axis", ["kernels", "haproxy", "settings", "scena
 
 
 @AXES
-def test_a_selected_name_that_is_not_declared_is_told_with_the_choices(
+def test_a_selected_name_that_is_not_declared_is_reported_with_the_choices(
     folder: Path, axis: str
 ) -> None:
     (folder / "default.yml").write_text(selection(**{axis: "[6.2]"}))

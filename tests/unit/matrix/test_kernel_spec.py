@@ -144,7 +144,7 @@ def test_local_files_are_called_by_their_release(
     assert matrix.kernels["6.9.2"].vmlinuz == tmp_path / "vmlinuz"
 
 
-def test_two_different_kernels_by_one_name_are_told(tmp_path: Path) -> None:
+def test_two_different_kernels_by_one_name_are_reported(tmp_path: Path) -> None:
     (tmp_path / "vmlinuz").write_bytes(bzimage(RELEASE))
     with pytest.raises(UserError, match=r"two different kernels by the name 6\.9\.1-mine; declare"):
         chosen(f"{tmp_path}/x.deb", f"{tmp_path}/vmlinuz", kernels=without_packages)
@@ -185,7 +185,7 @@ def test_a_word_that_leads_to_no_kernel_gets_a_sentence(
     assert len(str(caught.value).splitlines()) == 1
 
 
-def test_a_suite_that_the_mirror_lacks_is_told_with_the_names_that_there_are() -> None:
+def test_a_suite_that_the_mirror_lacks_is_reported_with_the_names_that_there_are() -> None:
     def lacking(suite: str) -> Sequence[SuiteKernel]:
         raise MeasurementError(f"the mirror has no suite {suite}")
 

@@ -118,7 +118,7 @@ def test_the_cells_are_the_union_of_the_selections(selections: list[Selection]) 
     assert kernels == sorted(kernels, key=plan.kernels.index)
 
 
-def test_only_what_was_asked_for_is_told_as_left_out() -> None:
+def test_only_what_was_asked_for_is_reported_as_left_out() -> None:
     wanted = Wanted(
         settings=["plain", "migrate-req"], scenarios=["lost-address"],
         only=["*/3.0/*"], skip=["6.1/*"],
@@ -161,7 +161,7 @@ def test_a_kernel_that_declares_no_version_keeps_its_cells() -> None:
         ),
     ],
 )
-def test_a_wrong_name_is_told_with_the_choices(wanted: Wanted, sentence: str) -> None:
+def test_a_wrong_name_is_reported_with_the_choices(wanted: Wanted, sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
         make_plan(DEFAULT, wanted)
 

@@ -89,7 +89,7 @@ def test_every_scenario_has_its_story_here() -> None:
 
 
 @pytest.mark.parametrize("name", STORIES)
-def test_a_scenario_tells_its_story(name: str) -> None:
+def test_a_scenario_says_its_story(name: str) -> None:
     scenario = load(name)
     assert ", ".join(describe(step) for step in scenario.steps) == STORIES[name]
     assert scenario.description

@@ -28,7 +28,7 @@ from tests.factories import cells
 from tests.factories.cells import cell_result
 from tests.factories.evidence import AT, evidence, held, judge, reload
 from tests.factories.hostile import examples
-from tests.unit.report.test_html import Reader
+from tests.factories.html_reader import Reader
 
 MARKS = (
     "<script>alert(1)</script>", "</pre></style></svg>", "<!-- ", "]]>", "&amp;", "&#60;", "'\"",
@@ -46,15 +46,12 @@ PLAIN = "plain"
 MARKDOWN = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 
 
-def run_of(text: str) -> Results:
-    """Return a run with a text wherever a run may have any; nothing of it is on disk."""
+def timeline_of(text: str) -> dict[str, Any]:
+    """Return evidence with a text wherever it may have any."""
     label = f"{text}:80"
-    address = {
+    return {
         **evidence(interval=0.1, end=3.0),
         "configurations": {text: [label], "with": [label]},
-    }
-    timeline: dict[str, Any] = {
-        **address,
         "addresses": [label],
         "probes": [
             [0, at / 10, at / 10, at / 10, "reset" if 13 < at < 20 else "ok", None, text]
@@ -67,9 +64,13 @@ def run_of(text: str) -> Results:
         "checks": [{"step": 1, "reload": None, "at": 0.0, "outcomes": {label: "reset"},
                     "outside": {label: "empty"}}],
     }  # fmt: skip
+
+
+def run_of(text: str) -> Results:
+    """Return a run with a text wherever a run may have any; nothing of it is on disk."""
     # The model takes no control characters in ids.
     name = re.sub("[\x00-\x1f]", "", text)
-    judgement = judge(timeline)
+    judgement = judge(timeline_of(text))
     cell = cell_result(f"k{name}/b{name}/s{name}/c{name}/m{name}", judgement)
     cell = cell.model_copy(
         update={

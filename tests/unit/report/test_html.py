@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
@@ -21,53 +20,15 @@ from hatester.report.glossary import GLOSSARY
 from hatester.report.html import render
 from hatester.report.tables import grids
 from hatester.results.folder import store
+from hatester.results.repeat_command import repeat_command
 from hatester.results.store import Results, begin
 from hatester.runner.cell import not_measured
 from tests.factories.evidence import A44, MASTER, OLD, PROCESSES, STATS, evidence
+from tests.factories.html_reader import Reader
 from tests.factories.runs import EVIDENCE, measured, stored, varied
 
 CELL = Cell("6.1", "2.2", "plain", "lost-address", "signal")
-VOID = {"meta", "input", "br"}
 HOSTILE = "</style></pre><script>alert(1)</script><img src=x onerror=alert(1)>&\"'{{ 7*7 }}\x00\x1b"
-
-
-class Reader(HTMLParser):
-    """The elements and the text of a page. Fails where elements are not nested."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.words: list[str] = []
-        self._open: list[str] = []
-        self.feed(page)
-        self.close()
-        assert self._open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self._open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self._open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if self._open[-1:] != ["style"]:
-            self.words.append(data)
-
-    @property
-    def text(self) -> str:
-        return " ".join(" ".join(self.words).split())
-
-    def all(self, tag: str, kind: str = "") -> list[dict[str, str | None]]:
-        return [
-            attributes
-            for name, attributes in self.elements
-            if name == tag and kind in ("", *(attributes.get("class") or "").split())
-        ]
 
 
 @pytest.fixture
@@ -112,7 +73,7 @@ def test_a_story_has_the_evidence(tmp_path: Path) -> None:
     expected = page.text.casefold()
     for clause in entry.explanation.split("; "):
         assert clause.casefold() in expected
-    assert run.command(entry) in page.text
+    assert repeat_command(run, entry) in page.text
     assert f"{A44} outage 2.02 s 200 100 refused" in page.text
     assert "HAProxy reported failure at +2.05 s, which was true" in page.text
     assert "+2.00 s after the reload of step 6" in page.text
@@ -131,7 +92,7 @@ def test_what_haproxy_reported_wrongly_is_said_so(tmp_path: Path) -> None:
     assert "reported success at +2.05 s, which was not true" in Reader(render(run, [])).text
 
 
-def test_latency_and_processes_of_a_reload_are_told(tmp_path: Path) -> None:
+def test_latency_and_processes_of_a_reload_are_reported(tmp_path: Path) -> None:
     source = evidence(processes=[*PROCESSES[:2], {**PROCESSES[2], "end": 9.0}])
     source["usage"] = [[3.0, OLD, 9_000_000, 0.5, 7], [3.0, MASTER, 8_000_000, 0.1, 5]]
     page = Reader(render(stored(tmp_path, [measured(CELL, source)]), []))
@@ -159,7 +120,7 @@ def test_counters_that_grew_are_named(tmp_path: Path) -> None:
     assert "ListenOverflows" not in text
 
 
-def test_addresses_that_are_well_are_told_together(tmp_path: Path) -> None:
+def test_addresses_that_are_well_are_reported_together(tmp_path: Path) -> None:
     text = Reader(render(stored(tmp_path, [measured(CELL, EVIDENCE["lossy"])]), [])).text
     assert f"{A44} lossy 200 1 reset" in text
     assert f"192.168.42.45:80, {STATS} ok 400" in text
@@ -187,7 +148,7 @@ def test_repetitions_of_a_cell_are_one_story_with_several_drawings(tmp_path: Pat
     assert [f"Seed {seed} " in page.text for seed in (3, 8, 2)] == [True, True, False]
 
 
-def test_cells_without_a_result_are_told_with_the_reason(run: Results) -> None:
+def test_cells_without_a_result_are_reported_with_the_reason(run: Results) -> None:
     text = Reader(render(run, [])).text
     assert "Not measured no image 6.1/3.0/plain/address-returns/signal" in text
     assert "no-fd-passing needs HAProxy 3.0 6.1/2.2/no-fd-passing/lost-address/signal" in text
@@ -204,7 +165,7 @@ def test_cells_without_a_result_are_told_with_the_reason(run: Results) -> None:
         (None, "timeline.json is missing."),
     ],
 )
-def test_a_cell_without_a_timeline_is_told_as_far_as_it_goes(
+def test_a_cell_without_a_timeline_is_reported_as_far_as_it_goes(
     tmp_path: Path, timeline: str | None, expected: str
 ) -> None:
     run = stored(tmp_path, [measured(CELL, EVIDENCE["outage"])])
@@ -228,7 +189,7 @@ def test_evidence_that_is_not_as_it_was_written_is_not_shown(tmp_path: Path) -> 
     assert "outage 2.0 s refused" in page.text
 
 
-def test_a_cell_that_never_began_is_told_so(tmp_path: Path) -> None:
+def test_a_cell_that_never_began_is_reported_so(tmp_path: Path) -> None:
     page = Reader(render(stored(tmp_path, [not_measured(CELL, 1, "no image")]), []))
     assert "Nothing of it was stored: the cell never began." in page.text
 

@@ -104,7 +104,7 @@ def test_steps_alike_in_quick_succession_are_one_mark() -> None:
     ]
 
 
-def test_owners_are_told_in_the_words_of_each_reload() -> None:
+def test_owners_are_reported_in_the_words_of_each_reload() -> None:
     listeners = held((0.0, 1.3, (OLD,)), (1.3, 3.0, (MASTER,)), (3.0, 9.0, (NEW,)))
     second = reload(step=8, at=6.0, until=8.0)
     found = owners(read(evidence(listeners=listeners, reloads=[reload(), second])), A44)
@@ -117,7 +117,7 @@ def test_owners_are_told_in_the_words_of_each_reload() -> None:
     assert [phase.end for phase in found][-2:] == [6.0, 9.0]
 
 
-def test_nothing_is_told_of_listeners_after_the_last_sample() -> None:
+def test_nothing_is_reported_of_listeners_after_the_last_sample() -> None:
     listeners = [listener(A44, 0.0, 5.0, OLD)]
     processes = [{"pid": OLD, "kind": "worker", "start": 0.0, "end": 5.0}]
     made = evidence(listeners=listeners, processes=processes, reloads=[reload(until=5.9)])

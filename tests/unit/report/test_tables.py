@@ -60,7 +60,7 @@ def test_kinds_in_another_order_are_the_same_result() -> None:
     assert tables(run_of(first, second)).endswith("outage 2.3 s refused+reset 2/2")
 
 
-def test_errors_of_the_same_reason_are_told_together() -> None:
+def test_errors_of_the_same_reason_are_reported_together() -> None:
     assert errors([error("6.1", "2.2"), error("6.1", "2.4")]) == (
         "not measured: 6.1/2.2/plain/lost-address/signal, 6.1/2.4/plain/lost-address/signal\n"
         "  because the mirror has no suite bullseye"
@@ -68,7 +68,7 @@ def test_errors_of_the_same_reason_are_told_together() -> None:
     assert errors(CELLS[:2]) == ""
 
 
-def test_cells_that_were_left_out_are_told_by_reason() -> None:
+def test_cells_that_were_left_out_are_reported_by_reason() -> None:
     cells = [Cell("6.1", build, "plain", "lost-address", "cli") for build in ("1.8", "2.2")]
     reasons = ["it has no reload on its CLI", "it has no reload on its CLI"]
     assert left_out(list(zip(cells, reasons, strict=True))) == (

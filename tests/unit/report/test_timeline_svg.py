@@ -92,7 +92,7 @@ def test_one_lost_connection_of_a_long_cell_can_be_seen() -> None:
     assert width(drawn(made), "reset", STATS) >= 3
 
 
-def test_what_was_not_expected_to_answer_is_told_apart() -> None:
+def test_what_was_not_expected_to_answer_is_reported_apart() -> None:
     svg = drawn(evidence({A44: [(AT, AT + 2, "refused")]}))
     [idle] = titles(svg, "idle")
     assert idle.startswith(f"{A43}: 300 connections unreachable")
@@ -128,7 +128,7 @@ def test_without_a_master_there_are_processes_and_no_workers() -> None:
     assert "old worker" not in words(drawn(made))
 
 
-def test_steps_are_told_by_number_verb_and_object() -> None:
+def test_steps_are_reported_by_number_verb_and_object() -> None:
     svg = drawn(evidence())
     assert {"1 start without", "6 reload with", "7 check"} <= set(words(svg))
     assert titles(svg, "change")[0].startswith("step 7: check, 3.20 s (+2.00 s after")

@@ -9,18 +9,12 @@ from typing import Any
 
 import pytest
 
-from hatester.analysis.model import (
-    CellResult,
-    GuestBuild,
-    GuestKernel,
-    Measurement,
-    RunOrigin,
-    schema,
-)
+from hatester.analysis.model import CellResult, GuestBuild, GuestKernel, Measurement, schema
 from hatester.analysis.timeline import read
 from hatester.analysis.verdict import judge
 from hatester.matrix.plan import Cell
 from hatester.results.folder import store
+from hatester.results.repeat_command import repeat_command
 from hatester.results.store import begin, find
 from hatester.runner.cell import not_measured
 from hatester.util.errors import UserError
@@ -186,24 +180,8 @@ def test_what_is_left_is_what_was_planned_and_is_not_there(tmp_path: Path) -> No
     assert results.left(["outage", "down"]) == results.left()
     # A cell that was not measured has no clock of its own.
     for cell, clock in zip(results.cells, ("virtual", "real"), strict=True):
-        command = results.command(cell)
+        command = repeat_command(results, cell)
         assert command.endswith(f" --probe-interval 0.05s --seed {cell.seed} --clock {clock}")
-
-
-def test_clients_of_flags_are_there_when_it_is_measured_again(tmp_path: Path) -> None:
-    origin = RunOrigin(clients=("sessions=4", "load=500"))
-    results = begin(tmp_path, {}, [CELL], origin=origin)
-    results.add(not_measured(CELL, 1, "no image"))
-    found = find(tmp_path, "latest")
-    assert found.run.clients == origin.clients
-    assert " --client sessions=4 --load 500/s " in found.command(found.cells[0])
-
-
-def test_a_kernel_that_no_file_declares_is_measured_again_by_what_led_to_it(tmp_path: Path) -> None:
-    results = begin(tmp_path, {}, [CELL], origin=RunOrigin(kernels={CELL.kernel: "trixie:6.16.*"}))
-    results.add(not_measured(CELL, 1, "no image"))
-    command = find(tmp_path, "latest").command(results.cells[0])
-    assert f"--kernel 'trixie:6.16.*' --haproxy {CELL.build} " in command
 
 
 def test_what_is_measured_again_takes_the_place_of_what_was_there(tmp_path: Path) -> None:
@@ -224,16 +202,6 @@ def test_what_was_measured_is_not_lost_to_an_error(tmp_path: Path) -> None:
     results.add(not_measured(CELL, 1, "no image"))
     assert contents(results.folder) == before
     assert results.left(["error"]) == []
-
-
-def test_a_build_that_the_flag_described_is_described_again(tmp_path: Path) -> None:
-    given = {"haproxy-1.8.26": "docker://haproxy:1.8.26"}
-    cell = dataclasses.replace(CELL, build="haproxy-1.8.26")
-    results = begin(tmp_path, {}, [cell], origin=RunOrigin(builds=given))
-    found = find(tmp_path, results.folder.name)
-    assert found.run.builds == given
-    command = found.command(not_measured(cell, 1, "").cell)
-    assert "--haproxy docker://haproxy:1.8.26 " in command
 
 
 def test_run_json_is_brought_up_to_date_now_and_then_and_in_the_end(

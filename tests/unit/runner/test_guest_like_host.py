@@ -152,7 +152,7 @@ def test_a_kernel_is_looked_for_in_the_snapshot_archive_before_another_one_is_ta
     )
 
 
-def test_all_that_differs_is_told(tmp_path: Path, market: dict[str, set[Any]]) -> None:
+def test_all_that_differs_is_reported(tmp_path: Path, market: dict[str, set[Any]]) -> None:
     captured = host(
         kernel={"release": "6.8.0-31-generic", "architecture": "arm64"},
         system={"id": "ubuntu", "suite": "noble"},

@@ -10,11 +10,7 @@ from hypothesis import strategies as st
 
 from hatester.matrix.declarations import Setting, load_matrix
 from hatester.matrix.scenario import load_scenario
-from hatester.runner.guest_plan import (
-    PROBE_INTERVAL,
-    Order,
-    guest_plan,
-)
+from hatester.runner.guest_plan import PROBE_INTERVAL, Order, guest_plan
 from hatester.runner.seed import draw
 from hatester.util.paths import MATRIX
 from provision.guest.plan import RACING, Destination, Plan

@@ -45,6 +45,12 @@ class Guest:
 
 
 Measure = Callable[[Guest, Cell], CellResult]
+MATERIALS = SimpleNamespace(
+    image=lambda _: None,
+    tree=lambda _: SimpleNamespace(version="1"),
+    those_of=dict.fromkeys,
+    keys=None,
+)
 
 
 @pytest.fixture
@@ -66,14 +72,10 @@ def measured(
     ) -> tuple[list[dict[str, Any]], list[str]]:
         started: list[str] = []
 
-        class Starter:
-            def __init__(self, *_: object) -> None:
-                pass
-
-            def start(self, machine: str) -> Guest:
-                start(machine)
-                started.append(machine)
-                return Guest(machine)
+        def start_guest(machine: str) -> Guest:
+            start(machine)
+            started.append(machine)
+            return Guest(machine)
 
         def run_cell(
             guest: Guest, cell: Cell, repetition: int, order: Order, *_: object
@@ -82,17 +84,12 @@ def measured(
             changes = {"repetition": repetition, "seed": order.seed}
             return Measurement(found.model_copy(update=changes))
 
-        monkeypatch.setattr("hatester.runner.run.Starter", Starter)
+        starter = SimpleNamespace(start=start_guest)
+        monkeypatch.setattr("hatester.runner.run.Starter", lambda *_: starter)
         monkeypatch.setattr("hatester.runner.run.run_cell", run_cell)
         plan = make_plan(load_matrix(MATRIX), Wanted(kernels, scenarios=["lost-address"]))
-        materials = SimpleNamespace(
-            image=lambda _: None,
-            tree=lambda _: SimpleNamespace(version="1"),
-            those_of=dict.fromkeys,
-            keys=None,
-        )
         results = begin(tmp_path / "results", {}, plan.cells, seeds=seeds)
-        Run(plan, RunOptions(jobs=1), cast(Any, materials), results, Progress()).run()
+        Run(plan, RunOptions(jobs=1), cast(Any, MATERIALS), results, Progress()).run()
         stored = json.loads(results.file.read_text())
         assert len(stored["cells"]) == len(plan.cells) * len(seeds)
         return stored["cells"], started

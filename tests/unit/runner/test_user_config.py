@@ -23,6 +23,7 @@ from hatester.matrix.plan import (
     without_scenarios,
 )
 from hatester.matrix.scenario import load_scenario, presence
+from hatester.results.repeat_command import repeat_command
 from hatester.results.store import begin
 from hatester.runner.config_scenarios import scenarios, write
 from hatester.runner.guest_plan import Order, guest_plan, root_content
@@ -166,7 +167,7 @@ def test_another_configuration_is_reloaded_as_well_as_the_same(tmp_path: Path) -
     ]
 
 
-def test_the_guest_is_told_of_all_that_a_configuration_needs(tmp_path: Path) -> None:
+def test_the_guest_is_reported_of_all_that_a_configuration_needs(tmp_path: Path) -> None:
     made(tmp_path)
     scenario = load_scenario(tmp_path / "reload")
     setting = load_matrix(MATRIX).settings["plain"]
@@ -261,7 +262,7 @@ def test_what_measures_a_cell_again_names_all_that_was_given(tmp_path: Path) -> 
     results = begin(tmp_path, {}, [cell_of(id_)], origin=origin)
     write(results.scenarios, OWN, scenarios(OWN, SURVEY, SURVEY))
     folder = results.scenarios / "reload"
-    words = shlex.split(results.command(shown(id_=id_, seed=0)))
+    words = shlex.split(repeat_command(results, shown(id_=id_, seed=0)))
     given = {flag: word for flag, word in itertools.pairwise(words) if flag.startswith("--")}
     assert given["--config"] == str(folder / "before.cfg")
     assert given["--after"] == str(folder / "after.cfg")

@@ -16,7 +16,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "folder/lock"
 
 
-def test_a_lock_is_not_waited_for_without_end_and_who_has_it_is_told(
+def test_a_lock_is_not_waited_for_without_end_and_who_has_it_is_named(
     path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(locks, "LOCK_SECONDS", 0.3)

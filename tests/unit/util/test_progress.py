@@ -38,7 +38,7 @@ def test_without_a_terminal_each_event_is_a_line(capsys: pytest.CaptureFixture[s
     )
 
 
-def test_what_fails_since_the_run_was_told_to_end_is_not_told(
+def test_what_fails_since_the_run_was_asked_to_end_is_not_reported(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     log.mute_progress()

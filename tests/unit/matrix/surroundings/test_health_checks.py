@@ -87,7 +87,7 @@ def test_a_site_that_is_known_is_asked_for(line: str, name: str) -> None:
     assert site([f"frontend x\n    {line}\n"]) == name
 
 
-def test_haproxy_is_the_first_of_its_peers_unless_it_is_told() -> None:
+def test_haproxy_is_the_first_of_its_peers_unless_it_has_a_name() -> None:
     text = "peers x\n  bind :10000\n  peer lb1 192.0.2.1:10000\n  peer lb2 192.0.2.2:10000\n"
     assert peers(text) == ["lb1", "lb2"]
     assert peers(f"global\n    localpeer lb2\n{text}") == []
