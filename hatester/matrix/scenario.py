@@ -22,7 +22,7 @@ from hatester.matrix.binds import (
     parse_bind,
     stats_socket,
 )
-from hatester.matrix.clients import Clients, require_sense
+from hatester.matrix.clients import Clients, modes, require_sense
 from hatester.matrix.declarations import NAME, Line, Setting, SysctlName
 from hatester.matrix.haproxy_config import parse
 from hatester.matrix.needs import Needs
@@ -41,7 +41,7 @@ from hatester.matrix.steps import (
 from hatester.util.errors import UserError
 from hatester.util.text import brief, quoted
 from hatester.util.validation import Declaration, load, require, text_form, text_of
-from provision.guest.connections import HOST
+from provision.guest.connections import ANY, HOST, NAMED
 from provision.guest.haproxy_root import ETC
 from provision.guest.plan import REPORT_SECONDS
 
@@ -186,6 +186,15 @@ class Scenario:
             for bind in configuration.binds:
                 found.setdefault(bind.label, bind)
         return tuple(each for each in found.values() if each.label not in self.clients.unwatched)
+
+    @property
+    def web(self) -> tuple[Bind, ...]:
+        """Return the binds that are watched and speak HTTP without TLS or a PROXY header."""
+        mode: dict[str, str] = {}
+        for configuration in self.configurations.values():
+            mode |= modes(configuration)
+        plain = (bind for bind in self.binds if bind.answer in (NAMED, ANY))
+        return tuple(bind for bind in plain if mode.get(bind.label) == "http")
 
     @property
     def upgrades(self) -> list[Upgrade]:

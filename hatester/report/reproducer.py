@@ -10,12 +10,13 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+from hatester.analysis.explanation_of_clients import describe_effect
 from hatester.analysis.model import CellResult
 from hatester.analysis.outcomes import outcome
 from hatester.matrix.declarations import Setting
 from hatester.matrix.scenario import MADE, ROOT, Scenario
 from hatester.matrix.steps import Run
-from hatester.report.run_script import NAME, TEMPLATES, Script, templates
+from hatester.report.run_script import KEEP_ALIVE, NAME, TEMPLATES, Script, templates
 from hatester.report.timeline_svg import draw
 from hatester.results.folder import keep, read, writing
 from hatester.results.store import HAPROXY_LOG, Results
@@ -94,14 +95,18 @@ def _contents(
             f" --sysctl {shlex.quote(f'{name}={value}')}" for name, value in script.sysctls.items()
         ),
         "unasked": script.unasked,
-        "has_clients": any(reload.clients for reload in cell.reloads),
+        "effects": [(reload, each) for reload in cell.reloads for each in reload.clients],
+        "describe_effect": describe_effect,
+        "has_kept": script.has_kept,
         "is_upgraded": bool(scenario.upgrades),
     }
     # The image of a container has one HAProxy.
     image = {} if scenario.upgrades else {"Dockerfile": _render("Dockerfile", values)}
+    kept = {KEEP_ALIVE: (TEMPLATES / KEEP_ALIVE).read_text()} if script.has_kept else {}
     return {
         **texts,
         **image,
+        **kept,
         NAME: script.text,
         "README.md": _render("reproducer.md", values),
         **_evidence(results, cell),

@@ -38,6 +38,8 @@ from hatester.matrix.steps import (
 )
 
 NAME = "run.sh"
+KEEP_ALIVE = "keep_alive.py"
+"""The client that keeps its connections, where a scenario has such clients."""
 TEMPLATES = Path(__file__).parent / "templates"
 _MODES = {
     "signal": "-W",
@@ -98,6 +100,7 @@ class Script:
                 verbs={step.verb for step in self.scenario.steps},
                 interfaces=[self._link, *self._further_links],
                 expected=self.expected,
+                keep_alive=KEEP_ALIVE if self.has_kept else "",
                 steps=list(self._lines()),
             )
         )
@@ -111,6 +114,11 @@ class Script:
     def unasked(self) -> list[str]:
         """Return the labels of the addresses that curl cannot ask."""
         return [bind.label for bind in self.scenario.binds if not _is_asked(bind)]
+
+    @property
+    def has_kept(self) -> bool:
+        """True if it has clients that keep their connections."""
+        return bool(self.scenario.clients.keep_alive and self.scenario.web)
 
     @property
     def _link(self) -> Interface:
@@ -140,6 +148,7 @@ class Script:
             yield from self._commands(number, step, network)
             if isinstance(step, Start) and not is_watched:
                 yield from (f"watch_address {words} &" for words in self._questions())
+                yield from self._kept()
                 is_watched = True
             if isinstance(step, Start | Restart | Reload):
                 is_settled = False
@@ -187,6 +196,19 @@ class Script:
                 scheme = "https" if "tls" in bind.answer else "http"
                 words = [bind.label, *_OPTIONS[bind.answer], f"{scheme}://{host}:{bind.port}/"]
                 yield shlex.join(words)
+
+    def _kept(self) -> Iterator[str]:
+        """Yield the commands of the clients that keep their connections."""
+        if kept := self.scenario.clients.keep_alive:
+            for bind in self.scenario.web * kept.connections:
+                words = [
+                    bind.label,
+                    bind.target,
+                    f"{bind.port}",
+                    f"{kept.interval}",
+                    f"{kept.latency}",
+                ]
+                yield f"python3 {KEEP_ALIVE} {shlex.join(words)} >>seen/kept &"
 
 
 class _Network:

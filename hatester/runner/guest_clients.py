@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterable
 
 from hatester.matrix.binds import Bind, datagrams, parse_bind
-from hatester.matrix.clients import Clients, modes
+from hatester.matrix.clients import Clients
 from hatester.matrix.scenario import Scenario
 from provision.guest.clients import WEBSOCKET
 from provision.guest.connections import ANY, CONNECT, NAMED, TLS
@@ -40,16 +40,14 @@ def plan_clients(clients: Clients, scenario: Scenario) -> list[PlannedClients]:
     where the mode is `http`.
     """
     every: dict[str, Bind] = {}
-    mode: dict[str, str] = {}
     for configuration in scenario.configurations.values():
         every = {**{bind.label: bind for bind in configuration.binds}, **every}
-        mode |= modes(configuration)
 
     def asked(binds: Iterable[Bind], answer: str | None = None) -> list[Destination]:
         return [destination(bind, scenario, answer) for bind in binds]
 
     plain = [bind for bind in scenario.binds if bind.answer in (NAMED, ANY)]
-    web = [bind for bind in plain if mode.get(bind.label) == "http"]
+    web = scenario.web
     found: list[PlannedClients] = []
     if kept := clients.keep_alive:
         found.append(

@@ -7,7 +7,7 @@
 # HAPROXY is the binary, NEW the one to which it is upgraded.{% else %}
 # Usage, as root: ./run.sh [HAPROXY]
 #
-# HAPROXY is the binary, by default the one in $PATH.{% endif %} The script needs ip, curl and socat. It runs in
+# HAPROXY is the binary, by default the one in $PATH.{% endif %} The script needs ip, curl{{ ", python3" if keep_alive }} and socat. It runs in
 # a network namespace of its own; HERE=1 keeps it in the present one, as in a container.
 # A line per step goes to standard output; the logs and every request are in ./seen.
 set -eu
@@ -274,3 +274,12 @@ echo
 "$haproxy" -v | head -n 1
 uname -sr
 judge
+{% if keep_alive %}
+echo
+echo "Requests on kept connections:"
+awk '
+    { count[$2]++ }
+    $3 != 0 { lost[$2]++ }
+    END { for (label in count) printf "%s: %d of %d failed\n", label, lost[label], count[label] }
+' seen/kept | sort
+{% endif %}

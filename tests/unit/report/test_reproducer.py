@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from hatester.analysis.reload_model import KeptRequests
 from hatester.matrix.declarations import Setting
 from hatester.matrix.scenario import Scenario, load_scenario
 from hatester.report.reproducer import export
@@ -109,6 +110,26 @@ def test_steps_have_commands_of_their_own() -> None:
     assert "run_command 'kill -STOP $PID'" in script("master-stopped")
     assert "ask_haproxy /run/haproxy-admin.sock 'show servers state'" in script("server-stopped")
     assert "drop_packets 10.0.0.6" in script("server-unreachable")
+
+
+def test_kept_connections_have_a_client(run: Results, tmp_path: Path) -> None:
+    lost = KeptRequests(
+        kind="keep-alive", address="192.168.42.43:80", requests=10, failures={"empty": 2},
+        closing=0, idle_ends=1,
+    )  # fmt: skip
+    [reload, *others] = run.cells[0].reloads
+    hurt = reload.model_copy(update={"clients": (lost,)})
+    cell = run.cells[0].model_copy(update={"reloads": (hurt, *others)})
+    export(run, cell, scenario("idle-keepalive-closed"), Setting(), tmp_path / "kept")
+    text = (tmp_path / "kept/run.sh").read_text()
+    client = "python3 keep_alive.py 192.168.42.43:80 192.168.42.43 80 0.1 0.02 >>seen/kept &"
+    assert text.count(client) == 2
+    assert "import http.client" in (tmp_path / "kept/keep_alive.py").read_text()
+    row = "| 192.168.42.43:80 | keep-alive | 10 | 2 empty, 1 closed while idle |"
+    assert f"| step {reload.step} {row}" in (tmp_path / "kept/README.md").read_text()
+    export(run, cell, scenario(), Setting(), tmp_path / "none")
+    assert not (tmp_path / "none/keep_alive.py").exists()
+    assert "has none of these clients" in (tmp_path / "none/README.md").read_text()
 
 
 def test_upgrade_takes_a_second_binary(run: Results, tmp_path: Path) -> None:
