@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from hatester.analysis.explanation_of_notes import mention_others
 from hatester.analysis.notes import (
     CLIENTS,
     LATE_SECONDS,
@@ -61,8 +62,9 @@ def _held(reloads: Sequence[ReloadResult]) -> list[str]:
         seconds = max(each.watched for reload in held for each in sessions(reload))
         return [f"all {counted(older, 'session')} survived ({seconds:.1f} s after a reload)"]
     worst = max(hit, key=cut_share)
-    others = f", and so did {counted(len(hit) - 1, 'other reload')}" if len(hit) > 1 else ""
-    return [f"the reload of step {worst.step} cut {' '.join(cut_words(worst))}{others}"]
+    return [
+        f"the reload of step {worst.step} cut {' '.join(cut_words(worst))}{mention_others(hit)}"
+    ]
 
 
 def _shown(reloads: Sequence[ReloadResult]) -> list[str]:

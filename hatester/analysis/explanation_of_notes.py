@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from hatester.analysis.notes import share_of, slowest_in, stale_in, workers_left
 from hatester.analysis.reload_model import ProcessUse, ReloadResult
 from hatester.util.text import counted, listed, printable
+from provision.guest.runtime_api import CLI_RESULT
 
-_ANSWER = re.compile(r"^Success=(?P<is_success>[01])", re.MULTILINE)
 _QUOTE = 120
 
 
@@ -28,7 +27,7 @@ def _stale(reloads: Sequence[ReloadResult], names: Mapping[str, str]) -> list[st
     return [
         f"HAProxy reported success of the reload of step {worst.step}, and a second later "
         f"{listed(others)} went on to give {share} answers of {_names(worst.stale, names)}"
-        + _others(hit)
+        + mention_others(hit)
     ]
 
 
@@ -41,7 +40,7 @@ def _slow(reloads: Sequence[ReloadResult], names: Mapping[str, str]) -> list[str
     than = f", at most {before.most:.2f} s before" if before else ""
     return [
         f"the reload of step {worst.step} slowed answers of {_names(worst.slow, names)}, "
-        f"to {slowest_in(worst):.2f} s{than}{_others(hit)}"
+        f"to {slowest_in(worst):.2f} s{than}{mention_others(hit)}"
     ]
 
 
@@ -68,7 +67,8 @@ def _names(labels: Iterable[str], names: Mapping[str, str]) -> str:
     return listed(names.get(label, label) for label in labels)
 
 
-def _others(hit: Sequence[ReloadResult]) -> str:
+def mention_others(hit: Sequence[ReloadResult]) -> str:
+    """Return that reloads beside the described one did the same; nothing where it is alone."""
     return f", and so did {counted(len(hit) - 1, 'other reload')}" if len(hit) > 1 else ""
 
 
@@ -99,7 +99,7 @@ def _complaints(reload: ReloadResult) -> list[str]:
     elif reload.reported is None and reload.answer and reload.answer.strip():
         said.append(f'the master CLI answered "{printable(reload.answer.strip()[:_QUOTE])}"')
     if reload.logged:
-        answer = _ANSWER.search(reload.answer or "")
+        answer = CLI_RESULT.search(reload.answer or "")
         asker = f"the master CLI answered {answer[0]}" if answer else "the asker heard otherwise"
         said.append(f"{asker}, though HAProxy logged {reload.logged}")
     return said

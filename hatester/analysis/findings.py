@@ -1,6 +1,6 @@
 """Findings: sentences about a run's cells together.
 
-Combinations share a sentence where most of their cells share a fate (fates.py).
+Combinations share a sentence where most of their cells share a fate (cell_groups.py).
 """
 
 from __future__ import annotations

@@ -7,8 +7,8 @@ start, so the model is imported for types alone.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from hatester.util.text import counted, spread
 
@@ -31,102 +31,108 @@ CLIENTS = {
     "sparse": ("sparse connection", ""),
 }
 """Nouns for the connections of clients, by their kind."""
-_FIXED = {
-    "no start": ("fails to start at first", "fail to start at first"),
-    "no effect": ("ignores a reload", "ignore a reload"),
-    "not taken": ("does not take a request for a reload", "do not take a request for a reload"),
-}
-"""Notes without figures, with what builds do."""
 _WHOLE, _HALF = 0.95, (0.45, 0.55)
+
+
+class _Note(NamedTuple):
+    """A kind of note: which cells have it, its words in a table, and what builds do.
+
+    `words` and `does` are for cells that all have it; `verbs` for one build and for several.
+    """
+
+    is_there: Callable[[CellResult], bool]
+    words: Callable[[Sequence[CellResult]], str]
+    verbs: tuple[str, str]
+    does: Callable[[Sequence[CellResult]], str]
+
+
+def _note_of_losses(kind: str, noun: str, which: str) -> _Note:
+    """Return the note about lost requests of a kind of clients."""
+    return _Note(
+        lambda cell: bool(lost(cell.reloads, kind)),
+        lambda cells: f"{kind} {spread(lost(cell.reloads, kind).total() for cell in cells)}",
+        ("loses", "lose"),
+        lambda cells: (
+            f"{counted(max(lost(c.reloads, kind).total() for c in cells), noun)} {which}".rstrip()
+        ),
+    )
+
+
+_NOTES = {
+    "no start": _Note(
+        lambda cell: bool(cell.failed_starts) and cell.ended != "start",
+        lambda _: "no start",
+        ("fails", "fail"),
+        lambda _: "to start at first",
+    ),
+    "no effect": _Note(
+        lambda cell: any(each.has_no_effect for each in cell.reloads),
+        lambda _: "no effect",
+        ("ignores", "ignore"),
+        lambda _: "a reload",
+    ),
+    "not taken": _Note(
+        lambda cell: any(each.refusal is not None for each in cell.reloads),
+        lambda _: "not taken",
+        ("does not take", "do not take"),
+        lambda _: "a request for a reload",
+    ),
+    "stale": _Note(
+        lambda cell: any(each.stale for each in cell.reloads),
+        lambda cells: f"stale {share_words(map(stale_share, cells))}".rstrip(),
+        ("leaves", "leave"),
+        lambda cells: f"{share_of(map(stale_share, cells))} answers to another configuration",
+    ),
+    "slow": _Note(
+        lambda cell: any(each.slow for each in cell.reloads),
+        lambda cells: f"slow {spread(map(slowest, cells), 1)} s",
+        ("slows", "slow"),
+        lambda cells: f"answers to {max(map(slowest, cells)):.1f} s",
+    ),
+    "left": _Note(
+        lambda cell: bool(workers_left(cell.reloads)),
+        lambda cells: (
+            f"{spread(map(_count_left, cells))} old "
+            f"{'worker' if max(map(_count_left, cells)) == 1 else 'workers'} left"
+        ),
+        ("leaves", "leave"),
+        lambda cells: counted(max(map(_count_left, cells)), "old worker"),
+    ),
+    **{kind: _note_of_losses(kind, *nouns) for kind, nouns in CLIENTS.items()},
+    "cut": _Note(
+        lambda cell: any(each.cut for reload in cell.reloads for each in sessions(reload)),
+        lambda cells: " cut ".join(cut_words(_worst(cells))),
+        ("cuts", "cut"),
+        lambda cells: " ".join(cut_words(_worst(cells))),
+    ),
+    "late": _Note(
+        lambda cell: latest(cell.reloads) > LATE_SECONDS,
+        lambda cells: f"sparse answer {spread((latest(c.reloads) for c in cells), 1)} s",
+        ("lets", "let"),
+        lambda cells: f"a sparse connection wait {max(latest(c.reloads) for c in cells):.1f} s",
+    ),
+}
 
 
 def kinds(cell: CellResult) -> tuple[str, ...]:
     """Return which notes stand beside a cell's verdict, such as `stale`."""
-    found = {
-        "no start": bool(cell.failed_starts) and cell.ended != "start",
-        "no effect": any(each.has_no_effect for each in cell.reloads),
-        "not taken": any(each.refusal is not None for each in cell.reloads),
-        "stale": any(each.stale for each in cell.reloads),
-        "slow": any(each.slow for each in cell.reloads),
-        "left": bool(workers_left(cell.reloads)),
-    }
-    said = (name for name, is_so in found.items() if is_so)
-    return (*said, *_client_kinds(cell))
-
-
-def _client_kinds(cell: CellResult) -> tuple[str, ...]:
-    """Return the kinds of clients that have a note in a table, and why."""
-    found = [kind for kind in CLIENTS if lost(cell.reloads, kind)]
-    if any(each.cut for reload in cell.reloads for each in sessions(reload)):
-        found.append("cut")
-    if latest(cell.reloads) > LATE_SECONDS:
-        found.append("late")
-    return tuple(found)
+    return tuple(kind for kind, note in _NOTES.items() if note.is_there(cell))
 
 
 def notes(cells: Sequence[CellResult]) -> list[str]:
     """Return the words for cells that have the same kinds of notes."""
-    said = []
-    for kind in kinds(cells[0]):
-        if kind == "stale":
-            said.append(f"stale {share_words(map(stale_share, cells))}".rstrip())
-        elif kind == "slow":
-            said.append(f"slow {spread(map(slowest, cells), 1)} s")
-        elif kind in _FIXED:
-            said.append(kind)
-        elif kind == "left":
-            counts = [len(workers_left(cell.reloads)) for cell in cells]
-            workers = "worker" if max(counts) == 1 else "workers"
-            said.append(f"{spread(counts)} old {workers} left")
-        else:
-            said.append(_client_note(kind, cells))
-    return said
-
-
-def _client_note(kind: str, cells: Sequence[CellResult]) -> str:
-    """Return the same as `notes`, for one kind of clients' notes."""
-    if kind == "cut":
-        of, after = cut_words(_worst(cells))
-        return f"{of} cut {after}"
-    if kind == "late":
-        return f"sparse answer {spread((latest(cell.reloads) for cell in cells), 1)} s"
-    return f"{kind} {spread(lost(cell.reloads, kind).total() for cell in cells)}"
+    return [_NOTES[kind].words(cells) for kind in kinds(cells[0])]
 
 
 def predicates(cells: Sequence[CellResult]) -> dict[str, tuple[str, str]]:
     """Return what builds do, by the kind of note, as a verb for one build and for several."""
     found = {}
     for kind in dict.fromkeys(kind for cell in cells for kind in kinds(cell)):
-        hit = [cell for cell in cells if kind in kinds(cell)]
-        if kind == "stale":
-            what = f"{share_of(map(stale_share, hit))} answers to another configuration"
-            found[kind] = (f"leaves {what}", f"leave {what}")
-        elif kind in _FIXED:
-            found[kind] = _FIXED[kind]
-        elif kind == "slow":
-            what = f"answers to {max(map(slowest, hit)):.1f} s"
-            found[kind] = (f"slows {what}", f"slow {what}")
-        elif kind == "left":
-            count = max(len(workers_left(cell.reloads)) for cell in hit)
-            what = counted(count, "old worker")
-            found[kind] = (f"leaves {what}", f"leave {what}")
-        else:
-            found[kind] = _client_predicate(kind, hit)
+        note = _NOTES[kind]
+        does = note.does([cell for cell in cells if note.is_there(cell)])
+        one, several = note.verbs
+        found[kind] = (f"{one} {does}", f"{several} {does}")
     return found
-
-
-def _client_predicate(kind: str, cells: Sequence[CellResult]) -> tuple[str, str]:
-    """Return the same as `predicates`, for one kind of clients' notes."""
-    if kind == "cut":
-        what = " ".join(cut_words(_worst(cells)))
-        return f"cuts {what}", f"cut {what}"
-    if kind == "late":
-        what = f"a sparse connection wait {max(latest(cell.reloads) for cell in cells):.1f} s"
-        return f"lets {what}", f"let {what}"
-    noun, which = CLIENTS[kind]
-    count = max(lost(cell.reloads, kind).total() for cell in cells)
-    what = f"{counted(count, noun)} {which}".rstrip()
-    return f"loses {what}", f"lose {what}"
 
 
 def share_words(shares: Iterable[float]) -> str:
@@ -169,6 +175,10 @@ def slowest_in(reload: ReloadResult) -> float:
 def workers_left(reloads: Sequence[ReloadResult]) -> list[OldWorker]:
     """Return the old workers that were left in the end."""
     return [each for each in reloads[-1].old_workers if each.is_left] if reloads else []
+
+
+def _count_left(cell: CellResult) -> int:
+    return len(workers_left(cell.reloads))
 
 
 def lost(reloads: Sequence[ReloadResult], kind: str | None = None) -> Counter[str]:

@@ -13,6 +13,8 @@ GRID_SECONDS = 0.1
 """The least time between two moments; a multiple of the kernel's ticks (1, 4 or 10 ms)."""
 ROUND_SECONDS = 1.0
 """The time between the moments at which a cell goes on after its host was busy."""
+DIGITS = 5
+"""The digits of seconds that are kept: finer than all measurements here."""
 _ROUNDING = 1e-6
 
 

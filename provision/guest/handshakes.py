@@ -11,9 +11,9 @@ import ssl
 
 from provision.guest.client_event_loop import Link, Loop
 from provision.guest.client_records import Handshake
+from provision.guest.clock import DIGITS
 from provision.guest.connections import Target, failure, find_answering, request
 
-_DIGITS = 5
 _BYTES = 65536
 
 
@@ -141,12 +141,12 @@ class _Secured:
         times = (self._due, self.sent, self._secured, self._client.loop.now())
         record = (
             self._client.index,
-            *(None if each is None else round(each, _DIGITS) for each in times),
+            *(None if each is None else round(each, DIGITS) for each in times),
             outcome,
             error,
             name,
             hashlib.sha256(shown).hexdigest() if shown else None,
             self._tls.session_reused if self._offered and self._secured is not None else None,
-            round(self._offered[1], _DIGITS) if self._offered else None,
+            round(self._offered[1], DIGITS) if self._offered else None,
         )
         self._client.take(self, Handshake._make(record))

@@ -12,10 +12,9 @@ import http.client
 
 from provision.guest.client_event_loop import Link, Loop
 from provision.guest.client_records import IdleEnd, KeptRequest
+from provision.guest.clock import DIGITS
 from provision.guest.connections import NAMED, Target, failure, find_answering
 from provision.guest.http_answer import read_answer
-
-_DIGITS = 5
 
 
 class KeptConnection:
@@ -70,7 +69,7 @@ class KeptConnection:
     def _end(self, error: OSError | None) -> None:
         if self._asked is None:
             name = failure(error)[1] if error else None
-            end = IdleEnd(self._index, round(self._loop.now(), _DIGITS), name)
+            end = IdleEnd(self._index, round(self._loop.now(), DIGITS), name)
             link = self._link
             self._loop.at(self._loop.now() + self._latency, lambda: self._notice(link, end))
         elif error:
@@ -109,7 +108,7 @@ class KeptConnection:
     def _note(self, outcome: str, error: str | None, name: str | None, is_last: bool) -> None:
         assert self._asked is not None
         (due, sent, is_first), self._asked = self._asked, None
-        times = (round(each, _DIGITS) for each in (due, sent, self._loop.now()))
+        times = (round(each, DIGITS) for each in (due, sent, self._loop.now()))
         self.requests.append(
             KeptRequest._make((self._index, *times, outcome, error, name, is_first, is_last))
         )

@@ -28,7 +28,6 @@ from provision.guest.kernel import (
 Socket = tuple[str, str, int]
 """Label, inode and accept queue of a listening socket; the queue of a UNIX socket is not known."""
 
-_DIGITS = 5
 _OFFSET_SECONDS = 0.013
 """The offset of its samples from the prober's probes."""
 _ANY = ("0.0.0.0", "::")
@@ -93,14 +92,14 @@ class Sampler:
                 "sampling": {
                     "interval": self.interval,
                     "samples": samples,
-                    "cpu_seconds": round(time.process_time(), _DIGITS),
-                    "seconds": round(time.monotonic() - start, _DIGITS),
+                    "cpu_seconds": round(time.process_time(), clock.DIGITS),
+                    "seconds": round(time.monotonic() - start, clock.DIGITS),
                 },
             }
         )
 
     def _sample(self) -> None:
-        now = round(time.monotonic() - self.origin, _DIGITS)
+        now = round(time.monotonic() - self.origin, clock.DIGITS)
         sockets = self._listening_sockets()
         holders = self._owners.holders({inode for _, inode, _ in sockets}, now)
         self._listeners.add([(*socket, holders[socket[1]]) for socket in sockets], now)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from provision.guest.clock import DIGITS
 from provision.guest.haproxy import Report, word
 from provision.guest.kernel import counter_growth, is_asleep, read_counters
 from provision.guest.plan import REPORT_SECONDS, PlannedStep
@@ -23,8 +24,6 @@ IDLE_SECONDS = 0.275
 UNANSWERED_SECONDS = 0.5
 """No address answers for so long while HAProxy retries to bind."""
 _PAUSE = re.compile(r"\bPaus(?:ing|ed) (?:frontend|proxy|listener)")  # src/proxy.c: pause_proxy
-DIGITS = 5
-"""The digits of seconds that are kept: finer than all measurements here."""
 
 
 class Idleness:

@@ -29,7 +29,6 @@ Runs = dict[int, tuple[str, float, float]]
 """For each target its last outcome, since when its probes end in that, and when the last did."""
 
 _NEWS_SECONDS = 0.1
-_DIGITS = 5
 # An answer is taken when it is complete, all at once: to wake up for each part of it takes long.
 # It has to fit into the receive buffer, or it never is. Where any byte will do, the first is
 # enough. The kernel reports errors unasked (epoll_ctl(2)).
@@ -204,8 +203,8 @@ class Prober:
     def _evidence(self, start: float) -> dict[str, Any]:
         """Put into its form only at the end, when that keeps no probe waiting."""
         cost = {
-            "cpu_seconds": round(time.process_time(), _DIGITS),
-            "seconds": round(time.monotonic() - start, _DIGITS),
+            "cpu_seconds": round(time.process_time(), clock.DIGITS),
+            "seconds": round(time.monotonic() - start, clock.DIGITS),
             "processors": os.cpu_count(),
         }
         probes = [
@@ -215,7 +214,7 @@ class Prober:
         return {"probes": probes, "probing": cost}
 
     def _since(self, moment: float) -> float:
-        return round(moment - self.origin, _DIGITS)
+        return round(moment - self.origin, clock.DIGITS)
 
 
 def _events_of(target: Target) -> int:

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, ClassVar
 from provision.guest import kernel
 from provision.guest.client_records import ClientRecords, Probe
 from provision.guest.clients import Clients
-from provision.guest.clock import Clock, following
+from provision.guest.clock import DIGITS, Clock, following
 from provision.guest.connections import Target
 from provision.guest.errors import GuestError
 from provision.guest.haproxy import LOG, is_own
@@ -35,7 +35,6 @@ _PR_SET_PDEATHSIG = 1  # prctl(2)
 _IN_MODIFY = 2  # inotify(7)
 _EVENT_BYTES = 4096  # more than a few events have
 _STANDARD_ERROR = 2
-_DIGITS = 5
 
 
 class View(ABC):
@@ -74,7 +73,7 @@ class View(ABC):
     def add_log(self, data: bytes) -> bool:
         """Add what was written to the log; True if that ends a line."""
         *lines, self._rest = (self._rest + data).split(b"\n")
-        now = round(self.now(), _DIGITS)
+        now = round(self.now(), DIGITS)
         texts = [cut(line.decode("utf-8", "replace")) for line in lines]
         self.log += [(now, text) for text in texts]
         if any(map(is_own, texts)):

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import socket
 import subprocess
 from collections.abc import Callable, Sequence
 
 from provision.guest.haproxy import Report, word
-
-_ANSWER = re.compile(r"^Success=(?P<is_success>[01])", re.MULTILINE)
+from provision.guest.runtime_api import CLI_RESULT
 
 Lines = Sequence[tuple[float, str]]
 """Lines of HAProxy's log, each with the moment at which it was seen."""
@@ -93,7 +91,7 @@ class CliRequest(ReloadRequest):
         with contextlib.suppress(OSError):  # nothing yet, or the master has begun anew
             while chunk := self._connection.recv(65536):
                 self.answer += chunk.decode("utf-8", "replace")
-        found = _ANSWER.search(self.answer)
+        found = CLI_RESULT.search(self.answer)
         if found:
             self._answered = self._answered or now
             return ("success" if found["is_success"] == "1" else "failure"), self._answered

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import re
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,8 @@ _DOWN = "0"  # SRV_ST_STOPPED of include/haproxy/server-t.h
 _PORTS = 65536
 _CONFIGURED = 2
 """The bit of a server's check state that says that it is checked (CHK_ST_CONFIGURED)."""
+CLI_RESULT = re.compile(r"^Success=(?P<is_success>[01])", re.MULTILINE)
+"""The line of the master CLI's answer that has the result of a reload."""
 
 
 def send(path: Path, command: str, seconds: float) -> socket.socket:

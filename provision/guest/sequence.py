@@ -18,18 +18,12 @@ from typing import NoReturn, TextIO
 
 from provision.guest import cleanliness, transcript
 from provision.guest.cell_setup import CellSetup
-from provision.guest.clock import ROUND_SECONDS, following, grid
+from provision.guest.clock import DIGITS, ROUND_SECONDS, following, grid
 from provision.guest.connections import Target
 from provision.guest.errors import GuestError, HAProxyEnded
 from provision.guest.events import Events
 from provision.guest.haproxy import Place, log_lines
-from provision.guest.observation import (
-    DIGITS,
-    SETTLE_SECONDS,
-    STEADY_SECONDS,
-    Idleness,
-    Observation,
-)
+from provision.guest.observation import SETTLE_SECONDS, STEADY_SECONDS, Idleness, Observation
 from provision.guest.plan import RACING, Plan, PlannedStep
 from provision.guest.protocol import (
     Begin,

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from provision.guest.client_event_loop import Link, Loop
 from provision.guest.client_records import Session
+from provision.guest.clock import DIGITS
 from provision.guest.connections import Target, failure
 
-_DIGITS = 5
 _UPGRADE = (
     "GET / HTTP/1.1\r\nHost: {site}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
     "Sec-WebSocket-Key: aGF0ZXN0ZXIgc2Vzc2lvbg==\r\nSec-WebSocket-Version: 13\r\n\r\n"
@@ -61,7 +61,7 @@ class HeldSession:
         at, end, error = self._end or (self._loop.now(), "alive", None)
         if not self._answers and (self._end or not self._is_open):
             end = "unopened"
-        times = (round(self._opened, _DIGITS), round(at, _DIGITS))
+        times = (round(self._opened, DIGITS), round(at, DIGITS))
         return Session._make((self._index, *times, end, error, self._answers))
 
     def _say(self, data: bytes) -> None:

@@ -54,9 +54,20 @@ def server(behaviour: Behaviour, port: int = 0) -> Iterator[int]:
     """Serve at a port of 127.0.0.1: each connection is read once and then treated so."""
 
     def treat(connection: socket.socket) -> None:
+        connection.recv(65536)
+        behaviour(connection)
+
+    with accepting(treat, port) as own:
+        yield own
+
+
+@contextlib.contextmanager
+def accepting(treat: Behaviour, port: int = 0) -> Iterator[int]:
+    """Accept at a port of 127.0.0.1; each connection is treated in a thread, and closed."""
+
+    def finish(connection: socket.socket) -> None:
         with connection, contextlib.suppress(OSError):
-            connection.recv(65536)
-            behaviour(connection)
+            treat(connection)
 
     with socket.create_server(("127.0.0.1", port), backlog=1024) as listener:
 
@@ -66,7 +77,7 @@ def server(behaviour: Behaviour, port: int = 0) -> Iterator[int]:
                     connection, _ = listener.accept()
                 except OSError:
                     return
-                threading.Thread(target=treat, args=(connection,), daemon=True).start()
+                threading.Thread(target=finish, args=(connection,), daemon=True).start()
 
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()

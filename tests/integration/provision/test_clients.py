@@ -22,7 +22,7 @@ from provision.guest.connections import ANY, CONNECT, NAMED, Target
 from provision.guest.mock_replies import Talk
 from provision.guest.mock_servers import tls_context
 from provision.guest.plan import Destination, PlannedClients, ServerAnswers
-from tests.factories.servers import BEHAVIOURS, closed_port, reset_at_end, server
+from tests.factories.servers import BEHAVIOURS, accepting, closed_port, reset_at_end, server
 
 INTERVAL = 0.02
 LIFE = 0.3
@@ -220,27 +220,16 @@ def test_sessions_may_be_websockets() -> None:
 def tls_server(pem: str, port: int, wanted: int) -> Iterator[Heard]:
     heard, context = Heard(wanted), tls_context(pem)
 
-    with socket.create_server(("127.0.0.1", port), backlog=1024) as listener:
+    def treat(connection: socket.socket) -> None:
+        heard.count()
+        connection.settimeout(5)
+        with context.wrap_socket(connection, server_side=True) as secured:
+            secured.recv(65536)
+            secured.sendall(LAST)
+            secured.unwrap()
 
-        def serve() -> None:
-            while True:
-                try:
-                    connection, _ = listener.accept()
-                except OSError:
-                    return
-                heard.count()
-                with contextlib.suppress(OSError):
-                    connection.settimeout(5)
-                    with context.wrap_socket(connection, server_side=True) as secured:
-                        secured.recv(65536)
-                        secured.sendall(LAST)
-                        secured.unwrap()
-
-        thread = threading.Thread(target=serve, daemon=True)
-        thread.start()
+    with accepting(treat, port):
         yield heard
-        listener.shutdown(socket.SHUT_RDWR)
-    thread.join(10)
 
 
 def test_which_certificate_is_shown_and_whether_sessions_are_resumed() -> None:
