@@ -55,7 +55,7 @@ _OPTIONS = {
     "proxy": ("--haproxy-protocol",),
     "proxy-tls": ("--haproxy-protocol",),
 }
-"""curl's options for the answers (`provision/guest/answers.py`) that it can ask for."""
+"""curl's options for the answers (`provision/guest/connections.py`) that it can ask for."""
 
 
 class Interface(NamedTuple):

@@ -10,8 +10,10 @@ from hatester.analysis.model import (
     CellResult,
     GuestBuild,
     GuestKernel,
+    HostSummary,
     Judgement,
     Measurement,
+    Omission,
     Quality,
     RunResult,
 )
@@ -200,6 +202,22 @@ def run_of(*cells: CellResult, planned: Sequence[str] = ()) -> RunResult:
             "cells": cells,
         }
     )
+
+
+def unwritten(*cells: CellResult, planned: Sequence[str] = ()) -> Results:
+    """Return a run as it is stored; nothing is written."""
+    content = run_of(*cells, planned=planned).model_copy(
+        update={
+            "run": "20261125-120000",
+            "started": "2026-11-25T12:00:00+00:00",
+            "host": HostSummary(qemu="QEMU emulator version 7.2"),
+            "clock": "virtual",
+            "left_out": (
+                Omission(id="5.10/2.2/migrate-req/hitless/signal", reason="it makes no sense"),
+            ),
+        }
+    )
+    return Results(Path("results/20261125-120000"), content)
 
 
 def stored(parent: Path, *cells: CellResult, planned: Sequence[str] = ()) -> Results:

@@ -51,6 +51,16 @@ def test_each_test_that_a_page_names_exists(page: Path) -> None:
         assert [*PROJECT.glob(f"tests/**/{name}")], name
 
 
+def test_each_module_that_a_text_names_exists() -> None:
+    folders = ("hatester", "provision", "tests", "docs")
+    texts = [path for folder in folders for path in PROJECT.glob(f"{folder}/**/*.[pm][yd]")]
+    for path in [*texts, *PAGES]:
+        for name in re.findall(r"\b(?:hatester|provision|tests)/[\w/]+\.py\b", path.read_text()):
+            assert (PROJECT / name).is_file(), f"{path}: {name}"
+    for name in re.findall(r"`(\w+/[\w/]+\.py)`", (PROJECT / "CONTRIBUTING.md").read_text()):
+        assert (PROJECT / name).is_file() or (PROJECT / "hatester" / name).is_file(), name
+
+
 def _headings(page: Path) -> list[str]:
     """Return the anchors that GitHub gives to the headings of a page."""
     titles = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
