@@ -35,8 +35,8 @@ def effects(cell: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def test_kept_connections_get_one_more_answer_up_to_2_3(cells: dict[str, Any]) -> None:
+    # Fresh connections may be lost: each process has sockets of its own.
     cell = cells["6.1/2.2/plain/idle-keepalive-closed/signal"]
-    assert cell["verdict"] == "ok"
     assert all(each["closing"] and not each.get("failures") for each in effects(cell))
 
 
