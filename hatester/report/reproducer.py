@@ -74,10 +74,6 @@ def _contents(
     results: Results, cell: CellResult, scenario: Scenario, setting: Setting
 ) -> dict[str, str]:
     """Return the files of a reproducer by their names."""
-    texts = {name: text for name, text in scenario.files.items() if not name.endswith(".cfg")}
-    for name, configuration in scenario.configurations.items():
-        # HAProxy looks for what is not absolute in the folder in which it was started.
-        texts[f"{name}.cfg"] = configuration.under(setting).replace("/etc/haproxy/", "")
     script = Script(
         id=cell.id,
         scenario=scenario,
@@ -104,13 +100,22 @@ def _contents(
     image = {} if scenario.upgrades else {"Dockerfile": _render("Dockerfile", values)}
     kept = {KEEP_ALIVE: (TEMPLATES / KEEP_ALIVE).read_text()} if script.has_kept else {}
     return {
-        **texts,
+        **_configurations(scenario, setting),
         **image,
         **kept,
         NAME: script.text,
         "README.md": _render("reproducer.md", values),
         **_evidence(results, cell),
     }
+
+
+def _configurations(scenario: Scenario, setting: Setting) -> dict[str, str]:
+    """Return the configurations of a scenario, under a setting, and the files that they name."""
+    texts = {name: text for name, text in scenario.files.items() if not name.endswith(".cfg")}
+    for name, configuration in scenario.configurations.items():
+        # HAProxy looks for what is not absolute in the folder in which it was started.
+        texts[f"{name}.cfg"] = configuration.under(setting).replace("/etc/haproxy/", "")
+    return texts
 
 
 def _render(name: str, values: dict[str, Any]) -> str:
