@@ -101,7 +101,7 @@ class _Fate(NamedTuple):
 def _listener_causes(
     timeline: Timeline, reload: Reload, result: ReloadResult
 ) -> list[ListenerCause]:
-    """Return who held the listeners of what was down or out, for addresses of one fate at once."""
+    """Return the holders of the listeners of addresses that were down or out, by common fate."""
     found: list[ListenerCause] = []
     for verdict in ("down", "outage"):
         labels = [label for label, each in result.expected.items() if each.verdict == verdict]

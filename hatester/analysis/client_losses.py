@@ -72,7 +72,7 @@ def with_clients(timeline: Timeline, reload: Reload, result: ReloadResult) -> Re
 
 
 def client_effects(timeline: Timeline, reload: Reload) -> tuple[ClientEffect, ...]:
-    """Return what a reload did to clients, by kind and address; nothing where none was asked."""
+    """Return the effects of a reload on clients, by kind and address; none without clients."""
     return tuple(
         effect
         for index, label in enumerate(timeline.clients.addresses)
@@ -103,7 +103,7 @@ def _effects(timeline: Timeline, reload: Reload, index: int, label: str) -> Iter
 
 
 def _observed(records: Sequence[S], reload: Reload, index: int) -> list[S]:
-    """Return what was sent to an address while a reload was observed."""
+    """Return the records that were sent to an address while a reload was observed."""
     return [
         each
         for each in records
@@ -129,7 +129,7 @@ def _handshakes(
     shaken: Sequence[Handshake],
     every: Sequence[Handshake],
 ) -> Handshakes:
-    """Return what a reload did to connections by TLS; `every` has those at other times as well."""
+    """Return the effect of a reload on connections by TLS; `every` has those at other times too."""
     secured = [each.secured - each.sent for each in shaken if each.secured is not None]
     shown = [each for each in shaken if each.certificate]
     before = [each.certificate for each in every if each.certificate and each.ended <= reload.at]
@@ -162,7 +162,7 @@ def _handshakes(
 def _fates(
     timeline: Timeline, reload: Reload, label: str, sessions: Sequence[Session]
 ) -> SessionFates | None:
-    """Return what became of the sessions that were older than a reload, if there were any."""
+    """Return the fates of the sessions that were older than a reload, if there were any."""
     following = [each.at for each in timeline.reloads if each.at > reload.at]
     last = max((each.ended for each in timeline.clients.sessions), default=0.0)
     end = min(following, default=max(last, reload.until))

@@ -25,7 +25,7 @@ _EVENTS = {
 
 
 def find_costs(run: RunResult) -> list[Finding]:
-    """Return what a run says of its configuration; nothing for a run without one."""
+    """Return the findings about a run's own configuration; none for a run without one."""
     configuration = run.configuration
     if not configuration:
         return []
@@ -40,7 +40,7 @@ def find_costs(run: RunResult) -> list[Finding]:
 
 
 def _describe_scope(configuration: UserConfiguration) -> tuple[str, ...]:
-    """Return what was asked of the configuration, and which addresses it can lose."""
+    """Return the extent of the measurement, and the addresses that the configuration can lose."""
     binds, unwatched = configuration.binds, configuration.unwatched
     every = dict.fromkeys((*binds, *unwatched))
     reasons: dict[str, list[str]] = {}
@@ -82,7 +82,7 @@ def _event(
     words: str,
     by_scenario: Mapping[str, Sequence[CellResult]],
 ) -> list[Finding]:
-    """Return what an event costs, for addresses at once of which it costs the same."""
+    """Return the costs of an event; addresses with the same costs share a finding."""
     alike: dict[tuple[str, ...], list[Sequence[str]]] = {}
     for name, addresses in groups.items():
         if cells := by_scenario.get(f"{event}-{name}"):
@@ -98,7 +98,7 @@ def _together(addresses: Sequence[str]) -> str:
 
 
 def _costs(cells: Sequence[CellResult]) -> tuple[str, ...]:
-    """Return what cells of one scenario cost, by builds, and what settings make of that."""
+    """Return the costs in cells of one scenario, by build, and the effects of settings on them."""
     by_setting = group_cells(cells, lambda cell: cell.setting)
     base = PLAIN if PLAIN in by_setting else next(iter(by_setting))
     plain = _by_build(by_setting[base])
@@ -124,7 +124,7 @@ def _costs(cells: Sequence[CellResult]) -> tuple[str, ...]:
 
 
 def _by_build(cells: Sequence[CellResult]) -> dict[str, str]:
-    """Return what each build costs, in the order of their versions."""
+    """Return the cost of each build, in the order of their versions."""
     return {
         build: _cost([cell for cell in cells if cell.haproxy.name == build])
         for build in builds_of(cells)
@@ -141,7 +141,7 @@ def _sentences(costs: Mapping[str, str], prefix: str) -> list[str]:
 
 
 def _cost(cells: Sequence[CellResult]) -> str:
-    """Return what the gravest of the same cells cost, on other kernels and with other seeds."""
+    """Return the cost in the gravest of cells that differ in kernel and seed alone."""
     gravest = worst(cells)
     worse = [cell for cell in cells if outcome(cell) == gravest]
     count = f", in {len(worse)} of {len(cells)} measurements" if len(worse) < len(cells) else ""

@@ -76,7 +76,7 @@ def _again(repetition: int) -> str:
 def load(
     given: str, planned: Sequence[str], cells_of: Callable[[str], Sequence[CellResult]]
 ) -> Expectation:
-    """Return what `given` expects of the planned cells, by their ids; there is at least one.
+    """Return the expectation that `given` has of the planned cells; there is at least one cell.
 
     `given` is a file of patterns, or a stored run that is to be met: its folder, its `run.json`,
     or its name, such as `latest`; `cells_of` finds the cells of a run. Raises UserError naming what

@@ -142,7 +142,7 @@ def _tally(reloads: Sequence[ReloadResult], names: Mapping[str, str]) -> str:
 
 
 def _reservations(reloads: Sequence[ReloadResult], causes: Sequence[Cause]) -> str:
-    """Return what HAProxy reported although nothing much was lost."""
+    """Return HAProxy's reports that do not fit the losses, or that are missing."""
     steps: dict[tuple[str, str, str], list[int]] = {}
     for reload in reloads:
         doubt = ", which was not true" if reload.is_true is False else ""

@@ -29,7 +29,7 @@ def describe_clients(reloads: Sequence[ReloadResult], names: Mapping[str, str]) 
 
 
 def _lost(reloads: Sequence[ReloadResult], kind: str, names: Mapping[str, str]) -> str:
-    """Return what became of the requests of a kind of clients."""
+    """Return the losses of a kind of clients, of all their requests."""
     sent = requests(reloads, kind)
     made = sum(each.requests for each in sent)
     if not made:
@@ -52,7 +52,7 @@ def _lost(reloads: Sequence[ReloadResult], kind: str, names: Mapping[str, str]) 
 
 
 def _held(reloads: Sequence[ReloadResult]) -> list[str]:
-    """Return what became of sessions."""
+    """Return the number of sessions that were cut, or that all survived."""
     held = [reload for reload in reloads if sessions(reload)]
     if not held:
         return []
@@ -109,7 +109,7 @@ def _datagrams(reloads: Sequence[ReloadResult]) -> list[str]:
 
 
 def describe_effect(effect: ClientEffect) -> str:
-    """Return what a reload did to the clients of one kind of an address, as a few words."""
+    """Return the effect of a reload on the clients of one kind of an address, in a few words."""
     if effect.kind == "sessions":
         if not effect.cut or effect.first is None or effect.last is None:
             return f"all alive for {effect.watched:.1f} s"

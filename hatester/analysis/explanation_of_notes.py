@@ -56,7 +56,7 @@ def _left(reloads: Sequence[ReloadResult]) -> list[str]:
 
 
 def describe_use(use: ProcessUse) -> str:
-    """Return what a process used of the guest."""
+    """Return the memory, processor time and open files of a process in words."""
     return (
         f"with {use.memory / 1e6:.0f} MB, {use.cpu_seconds:.2f} s of processor time and "
         f"{counted(use.files, 'open file')}"

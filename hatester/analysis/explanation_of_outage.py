@@ -99,7 +99,7 @@ class Story:
         return min(each.outages[-1].start for each in self.down.values())
 
     def _silence(self) -> str:
-        """Return what became of the addresses that are down once HAProxy had reported success."""
+        """Return the fate of the addresses that are down since HAProxy reported success."""
         start = self._start()
         since = f"from {offset(start)} on" if start > self._reported_at() else "from then on"
         anew = all(each.is_new for each in self.down.values())
@@ -128,7 +128,7 @@ class Story:
         return self.reload.reported_at or 0.0
 
     def _holders(self, hit: Mapping[str, AddressResult]) -> list[str]:
-        """Return who held the listeners meanwhile, for addresses of the same fate at once."""
+        """Return the holders of the listeners meanwhile; addresses of one fate share a clause."""
         of_hit = (each for each in self.causes if each.addresses[0] in hit)
         groups = {labels: [*group] for labels, group in groupby(of_hit, lambda c: c.addresses)}
         known = {label for labels in groups for label in labels}
@@ -194,7 +194,7 @@ class Story:
         return f"nobody listened {where}{time}"
 
     def _report(self) -> list[str]:
-        """Return what HAProxy wrote and reported of the reload, and whether that was true."""
+        """Return HAProxy's alert and its report of the reload, and whether that was true."""
         said = [self.alert] if self.alert else []
         if self.reload.reported is None and self.reload.refusal is None:
             until = " before the next" if self.reload.overtaken else ""
@@ -226,7 +226,7 @@ def _describe_neighbours(cause: ListenerCause) -> str:
 
 
 def _describe_dormant(cause: ListenerCause) -> str:
-    """Return who held a socket that did not listen any more."""
+    """Return the holders of a socket that did not listen any more."""
     if not cause.dormant:
         return ""
     what = "the socket" if len(cause.addresses) == 1 else "the sockets"
@@ -252,7 +252,7 @@ def alert(causes: Sequence[Cause], step: int | None) -> str:
 
 
 def loss(outcome: str, count: int) -> str:
-    """Return what became of so many connections, as a predicate."""
+    """Return the end of so many connections as a predicate."""
     return _LOSSES[outcome].format(were=were(count))
 
 

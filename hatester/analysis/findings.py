@@ -72,7 +72,7 @@ class _Alike(NamedTuple):
 
 
 def find(run: RunResult) -> list[Finding]:
-    """Return what a run's cells say together: by scenario, about kernels, and about chance."""
+    """Return all findings of a run: by scenario, about kernels, and about chance."""
     cells, planned = _titled(run)
     scenarios = group_cells(cells, lambda cell: cell.scenario)
     found = [_scenario(name, group, planned) for name, group in scenarios.items()]
@@ -80,7 +80,7 @@ def find(run: RunResult) -> list[Finding]:
 
 
 def find_general(run: RunResult) -> list[Finding]:
-    """Return what a run's cells say about the kernels, and about chance."""
+    """Return the findings of a run about kernels, and about chance."""
     cells, planned = _titled(run)
     kernels = {cell.kernel for cell in planned}
     found = (_kernels(cells, len(kernels)), _chance(cells), _single_checks(cells))
@@ -111,7 +111,7 @@ def text(found: Sequence[Finding]) -> str:
 
 
 def _scenario(name: str, cells: Sequence[CellResult], planned: Sequence[Cell]) -> Finding:
-    """Return what happens in a scenario, and what other settings and methods make of it."""
+    """Return the behaviour of builds in a scenario, and the effects of settings and methods."""
     ways = group_cells(cells, _way)
     base = BASELINE if BASELINE in ways else next(iter(ways))
     others = {way: group for way, group in ways.items() if way != base}
@@ -161,7 +161,7 @@ def _lossy(fate: str, cells: Sequence[CellResult]) -> list[CellResult]:
 
 
 def _harm(fate: str, typical: Sequence[CellResult], form: int) -> str:
-    """Return what builds do to connections; the verb has the form 0 for one build, else 1."""
+    """Return the harm that builds do to connections; `form` is 0 for one build, else 1."""
     if fate in UNHARMED:
         lose = ("loses", "lose")[form]
         lossy = _lossy(fate, typical)

@@ -314,7 +314,7 @@ class RunResult(RunHead):
 
     @property
     def missing(self) -> list[Task]:
-        """Return what was planned and has not been measured, in the order of the plan."""
+        """Return the planned tasks that have not been measured, in the order of the plan."""
         there = {cell.key for cell in self.cells}
         return [(cell, number) for cell, number in self.tasks if (cell.id, number) not in there]
 

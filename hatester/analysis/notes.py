@@ -125,7 +125,7 @@ def notes(cells: Sequence[CellResult]) -> list[str]:
 
 
 def predicates(cells: Sequence[CellResult]) -> dict[str, tuple[str, str]]:
-    """Return what builds do, by the kind of note, as a verb for one build and for several."""
+    """Return predicates about builds by the kind of note: for one build, and for several."""
     found = {}
     for kind in dict.fromkeys(kind for cell in cells for kind in kinds(cell)):
         note = _NOTES[kind]
@@ -195,7 +195,7 @@ def latest(reloads: Sequence[ReloadResult]) -> float:
 
 
 def requests(reloads: Sequence[ReloadResult], kind: str | None = None) -> list[Requests]:
-    """Return what became of the requests of clients that count (of one kind, or of all)."""
+    """Return the results of clients' requests that count (of one kind, or of all)."""
     return [
         each
         for reload in reloads
@@ -205,7 +205,7 @@ def requests(reloads: Sequence[ReloadResult], kind: str | None = None) -> list[R
 
 
 def sessions(reload: ReloadResult) -> list[SessionFates]:
-    """Return what became of the sessions of each address in a reload."""
+    """Return the fates of the sessions of each address in a reload."""
     return [each for each in reload.clients if each.kind == "sessions"]
 
 

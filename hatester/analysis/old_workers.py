@@ -34,7 +34,7 @@ def old_workers(timeline: Timeline, reload: Reload) -> tuple[OldWorker, ...]:
 
 
 def master_use(timeline: Timeline, reload: Reload) -> ProcessUse | None:
-    """Return what the master used when a reload's observation ended."""
+    """Return the master's use of the guest at the end of a reload's observation."""
     masters = [each for each in timeline.processes if each.kind == "master"]
     there = (each for each in masters if _lasts(timeline, each, reload.until))
     return next((_use(timeline, each, reload.until) for each in there), None)
@@ -46,7 +46,7 @@ def _lasts(timeline: Timeline, process: Process, until: float) -> bool:
 
 
 def _use(timeline: Timeline, process: Process, until: float) -> ProcessUse | None:
-    """Return what a process used when it was last looked at before a time."""
+    """Return a process's use of the guest when it was last looked at before a time."""
     looks = [
         each
         for each in timeline.usage

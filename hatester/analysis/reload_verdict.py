@@ -52,7 +52,7 @@ def _is_dead(timeline: Timeline, reload: Reload, label: str) -> bool:
 
 
 def judge_reload(timeline: Timeline, reload: Reload, lateness: float) -> ReloadResult:
-    """Return what a reload did; `lateness` is the prober's greatest."""
+    """Return the result of a reload; `lateness` is the prober's greatest."""
     lasting, expected = lasting_addresses(timeline, reload), expected_addresses(timeline, reload)
     addresses = {
         label: _address(timeline, reload, label, label in expected, label in lasting)
@@ -105,7 +105,7 @@ def _has_no_effect(timeline: Timeline, reload: Reload) -> bool:
 
 
 def _holders(timeline: Timeline, reload: Reload) -> tuple[ListenerHolder, ...]:
-    """Return who held the addresses' listeners from the reload to the end of its observation."""
+    """Return the holders of the listeners from the reload to the end of its observation."""
     return tuple(
         ListenerHolder.model_validate(
             {
@@ -125,7 +125,7 @@ def _holders(timeline: Timeline, reload: Reload) -> tuple[ListenerHolder, ...]:
 def _address(
     timeline: Timeline, reload: Reload, label: str, is_expected: bool, is_lasting: bool
 ) -> AddressResult:
-    """Return what an address did in a reload. Only one that is expected can have an outage."""
+    """Return the result of an address. Only one that is expected can have an outage."""
     probes = timeline.sent(label, reload.at, reload.until)
     answered = [probe for probe in probes if probe.is_ok]
     lost = [probe for probe in probes if not probe.is_ok]

@@ -199,7 +199,7 @@ def holdings(timeline: Timeline, reload: Reload, label: str) -> list[Holding]:
 
 
 def dormant_holdings(timeline: Timeline, reload: Reload, label: str) -> list[Holding]:
-    """Return who held sockets of an address that had left LISTEN, named as of a reload."""
+    """Return the holders of an address's sockets that had left LISTEN, named as of a reload."""
     return _holdings(timeline, reload, label, _of_address(timeline.dormant, label))
 
 

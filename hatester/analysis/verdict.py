@@ -126,7 +126,7 @@ def _before(timeline: Timeline, at: float) -> float:
 
 
 def _obstacle(timeline: Timeline, quality: Quality) -> Cause | None:
-    """Return what keeps a cell from being judged, if anything does."""
+    """Return the obstacle that keeps a cell from being judged, if there is one."""
     if quality.verdict in ("starved", "heavy"):
         return ObstacleCause(what=quality.verdict)
     if not timeline.reloads:

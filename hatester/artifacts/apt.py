@@ -173,7 +173,7 @@ class Archive:
         return self._known(suite, name, _PACKAGES, lambda: self._solve(suite, packages))
 
     def resolve_files(self, suite: str, files: Sequence[Path], *packages: str) -> list[Package]:
-        """Return what the package `files` of this host depend on, and `packages`, in a suite.
+        """Return the packages that `files` of this host depend on, and `packages`, in a suite.
 
         Raises MeasurementError when the suite lacks some of it.
         """

@@ -89,7 +89,7 @@ def unpack(file: Path, tree: Path) -> None:
 
 
 def installed_members(package: Path) -> Iterator[disk.Member]:
-    """Yield what a package installs, by the names of a merged /usr and without directories."""
+    """Yield the members of a package except directories, by the names of a merged /usr."""
     with subprocess.Popen(
         ["dpkg-deb", "--fsys-tarfile", package],
         stdout=subprocess.PIPE,

@@ -110,7 +110,7 @@ class Program:
 
     @property
     def digest(self) -> str:
-        """Return what distinguishes it from any other."""
+        """Return the digest that distinguishes it from any other."""
         digest = hashlib.sha256()
         for path, content in [(BINARY, self.binary), *sorted(self.files.items())]:
             digest.update(f"{path} {len(content)}\n".encode())

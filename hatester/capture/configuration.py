@@ -216,7 +216,7 @@ class Copy:
         return _name_for_report(texts[0]) if texts else "crt-list"
 
     def _value(self, token: str, text: str) -> str | None:
-        """Return what stands for a word, where a pattern has a token; None if it does not fit."""
+        """Return the stand-in for a word, where a pattern has a token; None if it does not fit."""
         if not token.startswith("<"):
             return text if text in token.split("|") else None
         form = token.strip("<>")

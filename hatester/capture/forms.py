@@ -91,7 +91,7 @@ class Names:
         return own if _PLAIN_INTERFACE.fullmatch(own) else self.of("interface", own)
 
     def value(self, form: str, text: str) -> str | None:
-        """Return what stands for a value of a form; None if it does not have the form."""
+        """Return the stand-in for a value of a form; None if it does not have the form."""
         if form in _SECTIONS:
             return self.of(form, text)
         if form in _PATTERNS:

@@ -86,7 +86,7 @@ def _walk(
 
 
 def _values(context: ParserContext, flag: str, word: str) -> Iterable[str]:
-    """Return what a flag of a command takes, except for files."""
+    """Return the values that a flag of a command takes, except for files."""
     command = str(context.name)
     if choices := CHOICES.get(f"{command} {flag}") or CHOICES.get(flag):
         return choices

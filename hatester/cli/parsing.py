@@ -52,7 +52,7 @@ def require_values(tokens: Sequence[str], contexts: Any) -> None:
 
 
 def explain(error: ParseError, commands: Sequence[str]) -> str:
-    """Return what Invoke refuses, what may have been meant, and where help is."""
+    """Return the word that Invoke refuses, a guess at the right one, and where help is."""
     context, text = error.context, str(error)
     name = context.name if context and context.name else ""
     place = f"{name}: " if name else ""

@@ -233,7 +233,7 @@ def _renew(archive: Archive, suites: Iterable[str | None]) -> None:
 def _had(
     make: Callable[[str], Thing], names: Iterable[str]
 ) -> tuple[dict[str, Thing], list[MeasurementError]]:
-    """Return what could be made, by name, and the reasons for the rest."""
+    """Return the artifacts that could be made, by name, and the reasons for the rest."""
     things, lacks = {}, []
     for name in names:
         try:

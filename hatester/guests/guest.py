@@ -326,7 +326,7 @@ class Guest:
             return False
 
     def traces(self) -> list[str]:
-        """Return what it has that it did not have when it was prepared, and what it lacks since.
+        """Return the changes since it was prepared: all that it has in addition, or lacks.
 
         Raises MeasurementError when it does not say.
         """

@@ -113,7 +113,7 @@ def virtual_cpus(qemu: str) -> int:
 
 
 def findings() -> Iterator[Finding]:
-    """Yield what a run needs of this host, except the network."""
+    """Yield a finding on each need of a run from this host, except the network."""
     for command, purpose in COMMANDS.items():
         path = shutil.which(command)
         yield Finding(command, path is not None, path or f"is not installed; it {purpose}; {SETUP}")

@@ -168,7 +168,7 @@ def _disk(word: str) -> Iterator[Path]:
 
 
 def find_roots() -> Roots:
-    """Return what machines use: those that run, were kept, or were started by hand.
+    """Return the roots that machines use: those that run, were kept, or were started by hand.
 
     Raises UserError where the declaration of a machine that was started by hand cannot be read.
     """

@@ -46,7 +46,7 @@ class Channel(Protocol):
         """Have `recv` raise TimeoutError after so many seconds."""
 
     def recv(self, size: int) -> bytes:
-        """Return what has come, or nothing at the end."""
+        """Return the bytes that have come, or nothing at the end."""
 
 
 class Lines:

@@ -188,7 +188,7 @@ def options(texts: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 
 def comparisons(texts: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
-    """Return what a line compares, such as `hdr(host)`, each with its patterns.
+    """Return the samples that a line compares, such as `hdr(host)`, each with its patterns.
 
     That is what an `acl` line has, and what stands in braces in a condition (HAProxy's
     configuration manual, section 7.1).

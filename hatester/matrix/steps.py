@@ -54,7 +54,7 @@ _DURATION = pydantic.TypeAdapter(Duration)
 
 
 def _until(value: object) -> object:
-    """Return what a step waits for, or for how many seconds."""
+    """Return the event that a step waits for, or the seconds."""
     try:
         return value if value in UNTIL else _DURATION.validate_python(value)
     except pydantic.ValidationError as error:

@@ -177,7 +177,7 @@ def _latency(latency: ReloadLatency) -> str:
 
 
 def _worker(worker: OldWorker) -> str:
-    """Return what became of an old worker, and what it used."""
+    """Return the end of an old worker, and its use of the guest."""
     until = "was still there" if worker.ended_at is None else f"ended at {worker.ended_at:+.2f} s"
     use = f", {describe_use(worker.use)}" if worker.use else ""
     return f"{until}, {worker.age:.1f} s old{use}"

@@ -103,7 +103,7 @@ class Results:
         return self.run.seeds[repetition - 1]
 
     def left(self, again: Container[str] = ()) -> list[Task]:
-        """Return what is to be measured: what is missing or unproven, or has an outcome `again`."""
+        """Return the tasks that are missing or unproven, or have an outcome `again`."""
         there = {cell.key for cell in self.cells if outcome(cell) not in again}
         there -= self._unproven
         return [(cell, number) for cell, number in self.run.tasks if (cell.id, number) not in there]

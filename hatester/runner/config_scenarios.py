@@ -123,7 +123,7 @@ def _story(description: str, steps: Steps) -> dict[str, Any]:
 
 
 def _common(own: Own, before: Answer, after: Answer) -> dict[str, Any]:
-    """Return what all scenarios have: the guest's addresses, and what is around HAProxy."""
+    """Return the keys that all scenarios share: the guest's addresses, HAProxy's surroundings."""
     bound = list(dict.fromkeys((*_addresses(before), *_addresses(after))))
     further = [each for each in own.addresses if each.partition("/")[0] not in bound]
     through = {

@@ -60,7 +60,7 @@ def planned_steps(scenario: Scenario, setting: Setting, upgrade_to: str) -> list
 
 
 def _what(step: Step, interface: str) -> str | None:
-    """Return what a step applies to, in the guest's words."""
+    """Return the object of a step, in the guest's words."""
     match step:
         case Check() | Stop():
             return None

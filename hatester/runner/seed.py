@@ -29,7 +29,7 @@ class Draw:
 
 
 def draw(seed: int, steps: int, targets: int) -> Draw:
-    """Return what a seed decides in a cell of so many steps and targets."""
+    """Return the decisions of a seed in a cell of so many steps and targets."""
     delays, orders = Random(f"delays {seed}"), Random(f"orders {seed}")
     place = (0.5 + seed * _GOLDEN_RATIO) % 1
     return Draw(

@@ -138,7 +138,7 @@ def _sign(file: IO[str]) -> Iterator[None]:
 
 
 def holder(path: Path) -> str:
-    """Return who holds a lock file alone, to begin a list with: `pid 123, `, or nothing."""
+    """Return the sole holder of a lock file, to begin a list with: `pid 123, `, or nothing."""
     return f"pid {pid}, " if (pid := _holder(path)) else ""
 
 

@@ -138,7 +138,7 @@ def processors() -> int:
 
 
 def owner_environment() -> dict[str, str]:
-    """Return what a process needs in its environment to be found when this one has been killed."""
+    """Return the variables by which a child is found when this process has been killed."""
     return {OWNER: str(os.getpid())}
 
 

@@ -83,7 +83,7 @@ def spread(values: Iterable[float], digits: int = 0, between: str = "-") -> str:
 
 
 def choices(name: str, known: Sequence[str]) -> str:
-    """Return what there is, for a user who named something else, and a guess at what was meant."""
+    """Return the choices for a user who named something else, with the closest one."""
     close = difflib.get_close_matches(name, known, n=1)
     guess = f"; did you mean {close[0]}?" if close else ""
     return printable(f"{guess} (there are: {', '.join(known) or 'none'})")

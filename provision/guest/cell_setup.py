@@ -30,7 +30,7 @@ class CellSetup(NamedTuple):
 
     @classmethod
     def of(cls, plan: Plan) -> CellSetup:
-        """Return what a plan asks for, in this guest, after its rest."""
+        """Return the setup that a plan asks for, in this guest, after its rest."""
         clock = Clock.after_rest(plan.rest)
         haproxy = HAProxy(Path(plan.tree), list(plan.arguments), plan.nofile)
         haproxy.unit = dict(plan.unit)

@@ -30,7 +30,7 @@ def save() -> None:
 
 
 def traces() -> list[str]:
-    """Return what has changed in the guest since it was saved; nothing in a clean one."""
+    """Return the changes in the guest since it was saved; none in a clean one."""
     return differences(json.loads(BASELINE.read_text()), read_state())
 
 

@@ -63,7 +63,7 @@ class Clients:
         return found
 
     def records(self, received: Mapping[str, Mapping[str, Any]]) -> ClientRecords:
-        """Return what the processes have sent, by their names, as a part of Evidence."""
+        """Return the records that the processes have sent, as a part of Evidence."""
         fresh: dict[str, Any] = {}
         for group in self._planned:
             if group.kind in FRESH:

@@ -61,7 +61,7 @@ _PROXY = b"PROXY UNKNOWN\r\n"
 
 @functools.cache
 def request(answer: str, host: str = HOST) -> bytes:
-    """Return what is sent to an address that answers in a way of `ANSWERS`."""
+    """Return the bytes that are sent to an address that answers in a way of `ANSWERS`."""
     header = _PROXY if answer in (PROXY, PROXY_TLS) else b""
     if answer in (TLS, PROXY_TLS):
         return header + _client_hello(host)
@@ -126,7 +126,7 @@ class Target(NamedTuple):
 
     @property
     def place(self) -> tuple[str, int] | str:
-        """Return what connect(2) takes."""
+        """Return the argument of connect(2)."""
         return (self.address, self.port) if self.port else self.address
 
     def open(self) -> socket.SocketType:

@@ -80,7 +80,7 @@ class ProcessTable:
         return holders(among)
 
     def usage(self, pid: int) -> tuple[int, float, int] | None:
-        """Return what a process uses (`usage`)."""
+        """Return the use that a process makes of the guest (`usage`)."""
         return usage(pid)
 
     def follow(self, pid: int) -> bool:

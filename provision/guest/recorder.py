@@ -102,7 +102,7 @@ class View(ABC):
         return self.now() - self._answered
 
     def seen(self, masters: Container[int], second: int | None) -> Mapping[str, Any]:
-        """Return what was seen as fields of Evidence, after the end.
+        """Return all observations as fields of Evidence, after the end.
 
         `masters` are HAProxy's, `second` is another HAProxy.
         """
@@ -271,7 +271,7 @@ class _Child:
         there.close()
 
     def receive(self, seconds: float) -> Any:
-        """Return what it sends at its end. Raises GuestError when that takes too long."""
+        """Return the records that it sends last. Raises GuestError when that takes too long."""
         try:
             if self.connection.poll(seconds + _END_SECONDS):
                 return self.connection.recv()

@@ -57,7 +57,7 @@ class HeldSession:
             self._finish("silent", None)
 
     def record(self) -> Session:
-        """Return what became of it."""
+        """Return its record."""
         at, end, error = self._end or (self._loop.now(), "alive", None)
         if not self._answers and (self._end or not self._is_open):
             end = "unopened"
@@ -107,5 +107,5 @@ class Sessions:
                 self._loop.every(self._interval, self._loop.now(), session.speak)
 
     def records(self) -> list[Session]:
-        """Return what became of all."""
+        """Return the record of each session."""
         return [each.record() for each in self._held]

@@ -47,7 +47,7 @@ class Checks:
 
 
 def read(texts: Iterable[str]) -> Checks:
-    """Return what the checks in configurations need."""
+    """Return the needs of the checks in configurations."""
     found = Checks()
     for text in texts:
         sections = list(_sections(text))

@@ -73,7 +73,7 @@ def _is_rule(line: Line) -> bool:
 
 
 def find(file: str, lines: Sequence[Line], places: Places) -> Omissions:
-    """Return what has to be left out of a configuration.
+    """Return the lines that have to be left out of a configuration.
 
     `lines` have the values of their variables.
     """

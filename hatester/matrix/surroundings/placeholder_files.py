@@ -157,7 +157,7 @@ class _Search:
 
 
 def find_missing(configurations: Iterable[tuple[Places, Sequence[Line]]]) -> dict[str, Wanted]:
-    """Return what is known of each missing file of configurations, by absolute path."""
+    """Return the facts about each missing file of configurations, by absolute path."""
     search = _Search()
     for places, lines in configurations:
         names = compared_names(lines)
