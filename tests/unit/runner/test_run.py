@@ -55,12 +55,9 @@ MATERIALS = SimpleNamespace(
 
 @pytest.fixture
 def measured(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., tuple[list[dict[str, Any]], list[str]]]:
-    """Return a function that runs cells, with `measure` in the place of a guest.
-
-    It returns the cells as measured, and the guests that were started for them.
-    """
+    """Return a function that runs cells by `measure`, and returns them and the guests it started."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(Vagrant, "destroy", lambda *_, **__: None)
 
@@ -77,22 +74,22 @@ def measured(
             started.append(machine)
             return Guest(machine)
 
+        starter = SimpleNamespace(start=start_guest)
+
         def run_cell(
             guest: Guest, cell: Cell, repetition: int, order: Order, *_: object
         ) -> Measurement:
-            found = measure(guest, cell)
             changes = {"repetition": repetition, "seed": order.seed}
-            return Measurement(found.model_copy(update=changes))
+            return Measurement(measure(guest, cell).model_copy(update=changes))
 
-        starter = SimpleNamespace(start=start_guest)
         monkeypatch.setattr("hatester.runner.run.Starter", lambda *_: starter)
         monkeypatch.setattr("hatester.runner.run.run_cell", run_cell)
         plan = make_plan(load_matrix(MATRIX), Wanted(kernels, scenarios=["lost-address"]))
         results = begin(tmp_path / "results", {}, plan.cells, seeds=seeds)
         Run(plan, RunOptions(jobs=1), cast(Any, MATERIALS), results, Progress()).run()
-        stored = json.loads(results.file.read_text())
-        assert len(stored["cells"]) == len(plan.cells) * len(seeds)
-        return stored["cells"], started
+        cells = json.loads(results.file.read_text())["cells"]
+        assert len(cells) == len(plan.cells) * len(seeds)
+        return cells, started
 
     return do
 
