@@ -57,7 +57,7 @@ MATERIALS = SimpleNamespace(
 def measured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., tuple[list[dict[str, Any]], list[str]]]:
-    """Return a function that runs cells by `measure`, and returns them and the guests it started."""
+    """Return a function that runs cells by `measure`; it returns them and the guests started."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(Vagrant, "destroy", lambda *_, **__: None)
 
