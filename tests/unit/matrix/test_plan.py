@@ -58,8 +58,8 @@ def test_flags_select_and_a_name_given_twice_counts_once() -> None:
 
 def test_a_flag_replaces_its_axis_in_every_selection() -> None:
     plan = make_plan(FULL, Wanted(kernels=["6.1"], haproxy=["3.2"], methods=["cli"]))
-    # All scenarios are plain; three have all settings, and two have two more.
-    assert len(plan.cells) == len(FULL.scenarios) + 3 * (len(FULL.settings) - 1) + 2 * 2
+    # All scenarios are plain; three have all settings, and three have two more.
+    assert len(plan.cells) == len(FULL.scenarios) + 3 * (len(FULL.settings) - 1) + 3 * 2
     assert {cell.method for cell in plan.cells} == {"cli"}
 
 

@@ -42,6 +42,9 @@ STORIES = {
     "sparse": "start with, check, remove 192.168.42.43, reload without, "
     + 4 * "reload with, "
     + "wait 4, check",
+    "hung-worker": "start with, check, run read worker </proc/$PID/task/$PID/children; "
+    "kill -STOP $worker after 4.5, reload with after 4.5, run pkill -KILL -P $PID --runstates T after 2, "
+    "wait 5, check",
     "quic": "start with, check, " + 3 * "reload with, " + "check",
     "certificate-renewed": "start with, check, reload renewed, check, reload renewed, check",
     "sessions-cut": "start with, check, " + 4 * "reload with, " + "check",
