@@ -43,8 +43,8 @@ STORIES = {
     + 4 * "reload with, "
     + "wait 4, check",
     "hung-worker": "start with, check, run read worker </proc/$PID/task/$PID/children; "
-    "kill -STOP $worker after 4.5, reload with after 4.5, run pkill -KILL -P $PID --runstates T after 2, "
-    "wait 5, check",
+    "kill -STOP $worker after 4.5, reload with after 4.5, "
+    "run pkill -KILL -P $PID --runstates T after 2, wait 5, check",
     "quic": "start with, check, " + 3 * "reload with, " + "check",
     "certificate-renewed": "start with, check, reload renewed, check, reload renewed, check",
     "sessions-cut": "start with, check, " + 4 * "reload with, " + "check",
