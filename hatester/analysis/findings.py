@@ -20,7 +20,7 @@ from hatester.analysis.cell_groups import (
     join_builds,
 )
 from hatester.analysis.model import CellResult, CheckResult, RunResult
-from hatester.analysis.notes import predicates, share_words
+from hatester.analysis.notes import kinds, predicates, share_words
 from hatester.analysis.outcomes import (
     failed_share,
     failure_kinds,
@@ -127,7 +127,7 @@ def _behaviours(cells: Sequence[CellResult], planned: Sequence[Cell]) -> list[st
     every = builds_of(cells)
     alike: dict[_Alike, list[str]] = {}
     for build, fate in find_fates(cells).items():
-        typical = [c for c in cells if _build(c) == build and find_fate(c) == fate]
+        typical = _typical([c for c in cells if _build(c) == build], fate)
         is_lossy = bool(_lossy(fate, typical))
         ways = _kinds(typical) if fate not in UNHARMED else ()
         key = _Alike(fate, is_lossy, _scope(typical), ways, tuple(predicates(typical)))
@@ -146,13 +146,23 @@ def _behaviour(
     planned: Sequence[Cell],
 ) -> str:
     """Return the sentence for builds that do the same."""
-    typical = [cell for cell in cells if find_fate(cell) == fate]
+    typical = _typical(cells, fate)
     form = 0 if len(builds) == 1 else 1
     beside = "".join(f", and {forms[form]}" for forms in predicates(typical).values())
     sentence = f"{join_builds(builds, every)} {_harm(fate, typical, form)}{beside}"
     if _lossy(fate, typical):
         return sentence
     return f"{sentence}, {_join_kernels(typical, cells, planned)}"
+
+
+def _typical(cells: Sequence[CellResult], fate: str) -> list[CellResult]:
+    """Return the cells of a fate; of those without harm, the ones with the most common notes."""
+    alike = [cell for cell in cells if find_fate(cell) == fate]
+    if fate not in UNHARMED:
+        return alike
+    counts = Counter(map(kinds, alike))
+    most = max(counts, key=lambda each: (counts[each], len(each)))
+    return [cell for cell in alike if kinds(cell) == most]
 
 
 def _lossy(fate: str, cells: Sequence[CellResult]) -> list[CellResult]:
@@ -257,8 +267,11 @@ def _kernels(cells: Sequence[CellResult], planned: int) -> Finding:
 
 
 def _strange(by_kernel: Mapping[str, Sequence[CellResult]]) -> tuple[tuple[str, ...], str]:
-    """Return the kernels whose cells share no fate with those of most, and one of the others."""
-    fates = {name: frozenset(map(find_fate, group)) for name, group in by_kernel.items()}
+    """Return the kernels whose cells share no fate or notes with those of most, and another one."""
+    fates = {
+        name: frozenset((find_fate(cell), kinds(cell)) for cell in group)
+        for name, group in by_kernel.items()
+    }
     [(most, _)] = Counter(fates.values()).most_common(1)
     strange = tuple(name for name, fate in fates.items() if not fate & most)
     return strange, next(name for name, fate in fates.items() if fate == most)
@@ -284,7 +297,7 @@ def _chance(cells: Sequence[CellResult]) -> Finding:
 
 def _seeds(cells: Sequence[CellResult]) -> str:
     """Return the seeds with which a cell lost something."""
-    seeds = [str(cell.seed) for cell in cells if cell.verdict != "ok"]
+    seeds = [str(c.seed) for c in cells if c.verdict != "ok" or find_fate(c) != "well"]
     return f"with {'seed' if len(seeds) == 1 else 'seeds'} {listed(seeds)}"
 
 

@@ -218,6 +218,30 @@ def test_notes_beside_a_verdict_are_findings() -> None:
     )
 
 
+def test_a_kernel_with_another_note_is_unlike_the_others() -> None:
+    worker = OldWorker(pid=OLD, age=9.0, ended_at=None, is_left=True, use=None)
+    found = cells("2.2", {})
+    for place, update in enumerate(
+        ({"old_workers": (worker,)}, {"slow": (A44,)}, {"slow": (A44,)})
+    ):
+        [reload] = found[place].reloads
+        changed = (reload.model_copy(update=update),)
+        found[place] = found[place].model_copy(update={"reloads": changed})
+    [unlike, _] = sentences(find(found), "kernels")
+    assert unlike.startswith("Linux 5.10 is unlike the others in lost-address by signal, plain")
+    [sentence] = sentences(find(found), "lost-address by signal")
+    assert sentence.startswith("HAProxy 2.2 loses nothing, and slows answers")
+    assert sentence.endswith("on Linux 6.1 and 6.12")
+
+
+def test_seeds_of_notes_are_named() -> None:
+    [reload] = cell("6.1", "2.2", {}).reloads
+    noted = {"reloads": (reload.model_copy(update={"slow": (A44,)}),)}
+    both = [cell("6.1", "2.2", {}), cell("6.1", "2.2", {}, repetition=2).model_copy(update=noted)]
+    [sentence] = sentences(find(both), "not the same with each seed")
+    assert sentence.endswith(f"(with seed {both[1].seed})")
+
+
 def test_the_share_of_an_outage_is_reported() -> None:
     windows = [(at / 100, at / 100 + 0.019, "wrong") for at in range(150, 250, 4)]
     assert sentences(find(cells("2.2", everywhere(*windows))), "lost-address by signal") == (
