@@ -116,10 +116,11 @@ class Run:
             with ThreadPoolExecutor(count, "guest") as pool:
                 workers = [pool.submit(self._work) for _ in range(count)]
                 try:
-                    wait(workers, return_when=FIRST_EXCEPTION)
+                    first, _ = wait(workers, return_when=FIRST_EXCEPTION)
                 finally:
                     self._end(workers, folder)
-            for worker in workers:
+            # The reason is that of the first; the others only hear that it is over.
+            for worker in (*first, *workers):
                 worker.result()
             self.results.finish()
         return self.vagrant if machines.is_kept(folder) else None
