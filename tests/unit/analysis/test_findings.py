@@ -221,9 +221,9 @@ def test_notes_beside_a_verdict_are_findings() -> None:
 def test_a_kernel_with_another_note_is_unlike_the_others() -> None:
     worker = OldWorker(pid=OLD, age=9.0, ended_at=None, is_left=True, use=None)
     found = cells("2.2", {})
-    for place, update in enumerate(
-        ({"old_workers": (worker,)}, {"slow": (A44,)}, {"slow": (A44,)})
-    ):
+    left: dict[str, Any] = {"old_workers": (worker,)}
+    slow: dict[str, Any] = {"slow": (A44,)}
+    for place, update in enumerate((left, slow, slow)):
         [reload] = found[place].reloads
         changed = (reload.model_copy(update=update),)
         found[place] = found[place].model_copy(update={"reloads": changed})
