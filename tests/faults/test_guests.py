@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import shlex
 import signal
 import time
@@ -35,6 +37,16 @@ def kill(matrix: Matrix) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
+def kill_guests_of(matrix: Matrix, kernel: str) -> None:
+    """Kill the guests of a kernel that measure a cell; one more than --jobs may be there."""
+    name = re.compile(rf"-name\0hatester-({re.escape(kernel)}(?:-\d+)?)\0")
+    for pid in matrix.qemu:
+        with contextlib.suppress(OSError):
+            found = name.search(Path(f"/proc/{pid}/cmdline").read_text())
+            if found and matrix.is_at_work(found[1]):
+                os.kill(pid, signal.SIGKILL)
+
+
 def inside(command: str) -> Callable[[Matrix], None]:
     def inflict(matrix: Matrix) -> None:
         # In the background, since many of them take away the way by which they came.
@@ -49,19 +61,18 @@ FILL = (
     " cat /dev/zero >>$folder/filling; done"
 )
 FAULTS = {
-    "panic": (inside("echo c >/proc/sysrq-trigger"), "QEMU has ended", 2),
-    "killed": (kill, "QEMU has ended", 2),
-    "stopped": (stop, "silent for", 2),
-    "no network": (inside("ip link set hatester0 down"), "silent for", 2),
-    "sshd killed": (inside("pkill -9 sshd"), "program ended", 2),
-    "program killed": (inside("pkill -9 -f opt/hatester/gues[t]"), "program ended", 2),
+    "panic": (inside("echo c >/proc/sysrq-trigger"), "QEMU has ended"),
+    "killed": (kill, "QEMU has ended"),
+    "stopped": (stop, "silent for"),
+    "no network": (inside("ip link set hatester0 down"), "silent for"),
+    "sshd killed": (inside("pkill -9 sshd"), "program ended"),
+    "program killed": (inside("pkill -9 -f opt/hatester/gues[t]"), "program ended"),
     # HAProxy may come through it, but no other cell begins there.
-    "full disk": (inside(FILL), "", 2),
-    "clock set back": (inside("date -s '2 days ago'"), "", 1),
-    "out of memory": (inside("echo 999 >/proc/self/oom_score_adj; exec tail /dev/zero"), "", 1),
+    "full disk": (inside(FILL), ""),
+    "clock set back": (inside("date -s '2 days ago'"), ""),
+    "out of memory": (inside("echo 999 >/proc/self/oom_score_adj; exec tail /dev/zero"), ""),
 }
-"""Faults of a guest; the message, where the fault certainly costs the cell; and how many
-guests there are then, at least."""
+"""Faults of a guest, and the message, where the fault certainly costs the cell."""
 FEW = ["panic"]
 
 
@@ -71,7 +82,7 @@ FEW = ["panic"]
 def test_a_guest_that_is_lost_is_replaced_and_its_cell_tried_once_more(
     checkout: Path, fault: str
 ) -> None:
-    inflict, message, guests = FAULTS[fault]
+    inflict, message = FAULTS[fault]
     with running(checkout, *WORDS) as matrix:
         matrix.wait_for("guest 6.1: going on")
         awaited("a cell", lambda: matrix.is_at_work("6.1"), 120)
@@ -79,7 +90,6 @@ def test_a_guest_that_is_lost_is_replaced_and_its_cell_tried_once_more(
         assert matrix.end(600) == 0, matrix.text
     assert message in matrix.text
     assert "once more" in matrix.text or not message
-    assert matrix.count("guest 6.1: going on") >= guests
     cells = newest(checkout)["cells"]
     assert len(cells) == 2
     # Of HAProxy, it says nothing.
@@ -92,14 +102,12 @@ def test_a_kernel_whose_guests_are_lost_again_and_again_is_given_up_and_the_othe
 ) -> None:
     with running(checkout, *WORDS[:-1], "4", "--kernel", "5.10") as matrix:
         while not matrix.has_ended:
-            if matrix.is_at_work("6.1"):
-                kill(matrix)
+            kill_guests_of(matrix, "6.1")
             time.sleep(POLL_SECONDS)
         assert matrix.end(60) == 3, matrix.text
     cells = newest(checkout)["cells"]
     lost = [cell["error"] for cell in cells if cell["id"].startswith("6.1/")]
     assert all(lost)
-    # Two cells, each tried twice, and the rest not at all.
-    assert sum("guests of this kernel were lost one after another" in each for each in lost) == 2
+    assert any("guests of this kernel were lost one after another" in each for each in lost)
     others = [comes_through(cell) for cell in cells if cell["id"].startswith("5.10/")]
     assert (len(lost), others) == (4, [True] * 4)
