@@ -12,7 +12,7 @@ from hatester.util.text import choices, quoted
 
 _VARIABLE = "INVOKE_HATESTER_"
 _FILE = "invoke.yaml: hatester"
-_URL = "http://deb.debian.org/debian"
+_URL = "http://mirror.example.org/debian"
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from hatester.util.paths import PROJECT
 from tests.factories.bad_input import require_refusal
 from tests.factories.project import call
 
-URL = "expected a URL such as http://deb.debian.org/debian"
+URL = "expected a URL such as http://mirror.example.org/debian"
 NO_CACHE = "The cache folder /dev/null/hatester cannot be made: Not a directory."
 VARIABLES = [
     ("INVOKE_HATESTER_MIROR", "x", "plan", "there is no such setting; did you mean mirror?"),
@@ -69,7 +69,7 @@ def test_a_bad_variable_gets_one_sentence(
         ("x: 1\n", "invoke.yaml: there is no key 'x' (there is: hatester)."),
         ("hatester: {}\nx: 1\n", "invoke.yaml: there is no key 'x' (there is: hatester)."),
         ("hatester: {1: x}\n", "invoke.yaml: hatester: 1: there is no such setting"),
-        ("hatester: {mirror: 5}\n", "mirror: expected a URL such as http://deb.debian.org/debian"),
+        ("hatester: {mirror: 5}\n", "mirror: expected a URL such as http://mirror.example.org/debian"),
         ("hatester: {mirror: x}\n", "invoke.yaml: hatester: mirror: expected a URL such as "),
         ("hatester: {releases: ftp://x}\n", "releases: expected a URL such as "),
         ("a: [\n", "invoke.yaml, line 2: it is not YAML: "),
