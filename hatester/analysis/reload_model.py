@@ -290,7 +290,7 @@ class ReloadResult(Model):
         "had reported success.",
     )
     old_workers: tuple[OldWorker, ...] = Field(
-        default=(), description="Where there is no master: the old processes."
+        default=(), description="Without a master: the old processes."
     )
     master: ProcessUse | None = Field(default=None, description="Null without a master.")
 

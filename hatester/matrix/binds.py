@@ -52,6 +52,8 @@ class Bind:
     """The one through which alone it can be reached (the option `interface`)."""
     answer: str = NAMED
     """The answer that counts as one, as `provision/guest/connections.py` has it."""
+    is_transparent: bool = False
+    """True if its line lets HAProxy bind an address that is not there (`transparent`)."""
 
     @property
     def label(self) -> str:
@@ -278,7 +280,12 @@ class Configuration:
             for each in line.addresses:
                 for bind in parse_binds(each):
                     bind.require_address()
-                    whole = replace(bind, interface=line.interface, answer=line.answer)
+                    whole = replace(
+                        bind,
+                        interface=line.interface,
+                        answer=line.answer,
+                        is_transparent="transparent" in line.texts,
+                    )
                     found.setdefault(bind.label, whole)
         return tuple(found.values())
 

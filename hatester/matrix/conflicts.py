@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 from hatester.matrix.binds import Bind
 from hatester.matrix.declarations import Setting
@@ -29,30 +29,38 @@ def find_conflicts(plan: Plan) -> list[str]:
 
 
 def _conflicts(scenario: Scenario, setting: Setting) -> Iterator[str]:
-    world = scenario.world(setting.sysctls)
+    sysctls = {**scenario.conditions.sysctls, **setting.sysctls}
+    is_transparent = "transparent" in setting.bind
+    world = scenario.world(sysctls)
     bound: tuple[Bind, ...] = ()
     for number, step in enumerate(scenario.steps, start=1):
         if isinstance(step, Start | Restart | Reload):
             bound = scenario.configurations[step.configuration].binds
-        if problem := _problem(step, bound, world, setting):
+        needed = [
+            each
+            for each in bound
+            if not (is_transparent or each.is_transparent or _is_nonlocal(each, sysctls))
+        ]
+        if problem := _problem(step, bound, needed, world):
             yield f"step {number}, {step}: {problem}"
         world.take(step)
 
 
-def _problem(step: Step, bound: tuple[Bind, ...], world: World, setting: Setting) -> str | None:
-    if isinstance(step, Start | Restart) and getattr(step, "may", None) is None:
-        absent = [each for each in bound if each.can_be_missing and each.address not in world.there]
-        if missing := [each.label for each in absent if not _binds_anyway(each, setting)]:
+def _problem(step: Step, bound: Sequence[Bind], needed: Sequence[Bind], world: World) -> str | None:
+    """Return why a step must fail; `needed` are the binds whose address has to be there."""
+    may_fail = isinstance(step, Start) and step.may == "fail"
+    if isinstance(step, Start | Restart) and not may_fail:
+        absent = [each for each in needed if each.can_be_missing]
+        if missing := [each.label for each in absent if each.address not in world.there]:
             return f"{', '.join(missing)} is not there, so HAProxy does not start"
     if isinstance(step, Occupy) and (holders := [b for b in bound if _meets(b, step.what)]):
         return f"HAProxy listens at {holders[0].label}, so no other process can"
     return None
 
 
-def _binds_anyway(bind: Bind, setting: Setting) -> bool:
-    """Return whether a setting lets HAProxy bind an address that is not there."""
-    version = 6 if ":" in bind.address else 4
-    return "transparent" in setting.bind or setting.sysctls.get(_NONLOCAL[version]) == "1"
+def _is_nonlocal(bind: Bind, sysctls: Mapping[str, str]) -> bool:
+    """Return whether the kernel lets anyone bind an address that is not there."""
+    return sysctls.get(_NONLOCAL[6 if ":" in bind.address else 4]) == "1"
 
 
 def _meets(bind: Bind, what: str) -> bool:

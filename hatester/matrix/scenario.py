@@ -317,7 +317,7 @@ def _configuration(name: str, text: str, content: _File) -> Configuration:
 
 def _check_story(path: Path, content: _File, scenario: Scenario) -> None:
     """Raise UserError for a step that is impossible where it stands, with its number."""
-    world = scenario.world()
+    world = scenario.world(scenario.conditions.sysctls)
     for number, entry in content.steps.items():
         for step in entry.steps:
             try:

@@ -18,8 +18,8 @@ NOTES = {
     "stale": "HAProxy had reported success, and a second later another configuration went on to "
     "answer a share of an address's connections",
     "slow": "the reload lengthened an answer by more than 0.25 s, beyond what the prober was late",
-    "left": "a worker, or a process where there is no master, was there at the end although a "
-    "newer one had replaced it",
+    "left": "a worker that a newer one had replaced was still there at the end (without a master, "
+    "a process)",
 }
 """What stands beside a verdict."""
 

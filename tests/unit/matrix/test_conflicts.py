@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from hatester.matrix.binds import Configuration
 from hatester.matrix.conflicts import find_conflicts
 from hatester.matrix.declarations import load_matrix
 from hatester.matrix.plan import Wanted, make_plan
@@ -34,6 +35,17 @@ def test_an_absent_address_at_the_start_is_foreseen(tmp_path: Path) -> None:
 @pytest.mark.parametrize("setting", ["nonlocal-bind", "transparent"])
 def test_a_setting_may_allow_to_bind_it(tmp_path: Path, setting: str) -> None:
     assert conflicts(tmp_path, "start: with; reload: with", setting) == []
+
+
+def test_the_scenario_may_allow_to_bind_it(tmp_path: Path) -> None:
+    steps = "start: with; reload: with\nsysctls: {net.ipv4.ip_nonlocal_bind: '1'}"
+    assert conflicts(tmp_path, steps) == []
+
+
+def test_a_bind_may_be_transparent() -> None:
+    text = "frontend x\n bind 10.0.0.1:80 transparent\n bind 10.0.0.2:80\n"
+    found = Configuration("x", text).binds
+    assert [each.is_transparent for each in found] == [True, False]
 
 
 @pytest.mark.parametrize("what", ["192.168.42.44:80", "'*:80'", "192.168.42.44:81"])
