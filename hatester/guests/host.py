@@ -222,7 +222,7 @@ def qemu_version() -> str:
 
 
 def processor() -> list[str]:
-    """Return what distinguishes this host's processor from others."""
+    """Return the model and the features of this host's processor, as /proc/cpuinfo has them."""
     text = Path("/proc/cpuinfo").read_text()
     return sorted(
         set(re.findall(r"^(?:model name|stepping|microcode|flags)\s*:.*", text, re.MULTILINE))

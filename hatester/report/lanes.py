@@ -132,7 +132,7 @@ def _takes(what: str, label: str) -> bool:
 
 
 def owners(timeline: Timeline, label: str) -> list[Phase]:
-    """Return who held an address's listener, one after another, in the words that fit each reload.
+    """Return the successive owners of an address's listener, in words that fit each reload.
 
     Owners before the first reload are in that one's words. After the last sample of the listeners,
     they are not known.

@@ -105,7 +105,7 @@ class Subject:
         self.starter.vagrant.destroy(vm_name=self.kernel)
 
     def measure(self, guest: Guest) -> None:
-        """Return the figures of these parts, and log each as soon as it is measured."""
+        """Measure the first cell of the plan in a guest."""
         cell = self.plan.cells[0]
         setting, scenario = (
             self.plan.matrix.settings[cell.setting],

@@ -74,9 +74,9 @@ class Schedule:
             self._guests[kernel] -= 1
 
     def give_up(self, kernel: str) -> list[Task]:
-        """Return what must be given up since a guest of a kernel cannot be started or is lost.
+        """Return the tasks to give up since a guest of a kernel cannot be started or is lost.
 
-        That is nothing while another guest of it works; that one then gets no help.
+        There are none while another guest of it works; that one then gets no help.
         """
         with self._lock:
             if self._guests[kernel] > 1:

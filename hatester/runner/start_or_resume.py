@@ -202,7 +202,7 @@ def _begin(
 
 
 def _origin(plan: Plan, new: NewRun, surveyed: Surveyed | None) -> RunOrigin:
-    """Return what `run.json` needs so that the run can be resumed and explained."""
+    """Return the part of `run.json` by which the run can be resumed and explained."""
     return RunOrigin(
         clients=new.clients,
         kernels=dict(plan.matrix.described_kernels),

@@ -54,7 +54,7 @@ def cell_result(id_: str, judgement: Judgement, repetition: int = 1, **changes: 
 
 
 def table_line(judgement: Judgement) -> str:
-    """Return what a table has for a cell with a judgement."""
+    """Return the line of a table for a cell with a judgement."""
     [line] = lines([cell_result(ID, judgement)])
     return line
 

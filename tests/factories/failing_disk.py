@@ -108,7 +108,7 @@ class Disk:
         return images
 
     def image(self, has_name: Choice = no, has_content: Choice = no) -> Image:
-        """Return what is on the disk after a cut, by choice for each folder and for each file."""
+        """Return the disk after a cut, by choice for each folder and for each file."""
         with self._unwatched():
             there = {path.lstat().st_ino: path for path in (self.root, *self.root.rglob("*"))}
             image: Image = {}

@@ -143,7 +143,7 @@ class MadeUpGuest:
         return [at for at, each in self.done if each == what]
 
     def setup(self) -> CellSetup:
-        """Return what a sequence acts on."""
+        """Return the objects that a sequence acts on."""
         names = (
             "make", "end", "add", "remove", "occupy", "free", "break_", "mend", "drop", "pass_",
         )  # fmt: skip

@@ -46,7 +46,7 @@ def lack() -> str:
 
 
 def check(image: Path, plans: Sequence[Plan]) -> list[str]:
-    """Return what HAProxy says about each plan; an empty text if it accepts the configuration.
+    """Return HAProxy's complaint about each plan; an empty text if it accepts the configuration.
 
     A plan has the `text` of a configuration, and the `root` that it needs, as of RootContent.
     """
@@ -69,7 +69,7 @@ def _main(image: str) -> None:
 
 
 def _ask(scratch: Path, plan: Plan) -> str:
-    """Return what the build says of one plan, in a root of its own."""
+    """Return the build's complaint about one plan, in a root of its own."""
     tree = scratch / "root"
     layers = [scratch / name for name in ("upper", "work")]
     for folder in (*layers, tree):

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
 
 from hatester.artifacts import cache
 from hatester.artifacts.ssh_keys import find_keys
@@ -86,7 +87,7 @@ class Matrix:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env={**os.environ, MARK: str(checkout), **env},
+            env={**os.environ, MARK: str(checkout), "PYTHONFAULTHANDLER": "1", **env},
         )
         self.said: list[str] = []
         self.printed = ""
@@ -126,11 +127,22 @@ class Matrix:
         self.process.send_signal(number)
 
     def end(self, seconds: float = 600) -> int:
-        """Return its exit code, once it has ended and all of its output has been read."""
-        code = self.process.wait(seconds)
+        """Return its exit code, once it has ended and all of its output has been read.
+
+        Fails if it does not end in time, with the stacks of its threads (`faulthandler`).
+        """
+        try:
+            code = self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.process.send_signal(signal.SIGABRT)
+            self._read_to_end()
+            pytest.fail(f"it did not end within {seconds:.0f} s:\n{self.text}")
+        self._read_to_end()
+        return code
+
+    def _read_to_end(self) -> None:
         for reader in self._readers:
             reader.join(10)
-        return code
 
     @property
     def text(self) -> str:

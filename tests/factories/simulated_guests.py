@@ -136,7 +136,7 @@ class SimulatedChannel:
             self._actions = iter(self._guest.act(Plan.of(data.decode())))
 
     def recv(self, size: int) -> bytes:
-        """Return what the guest sends next, when it does."""
+        """Return the next bytes from the guest, when it sends them."""
         scheduler, deadline = self._guest.scheduler, self._guest.scheduler.now + self._timeout
         while not self._rest:
             action = None if self._is_over else next(self._actions, b"")
@@ -201,7 +201,7 @@ class SimulatedGuest(Guest):
         yield
 
     def act(self, plan: Plan) -> Iterable[Action]:
-        """Return what it does with a plan."""
+        """Return its actions on a plan."""
         key = cell_key(self._kernel, plan)
         account = Account(plan, RELEASE, random.Random(key)).events()
         lie = self._world.lies.get(key)
@@ -238,7 +238,7 @@ class World:
 
 
 def cell_key(kernel: str, plan: Plan) -> str:
-    """Return what distinguishes the cells of a run in a guest: kernel, build and method."""
+    """Return a cell's key among those of its run: kernel, build and method."""
     return f"{kernel}/{Path(plan.tree).name}/{plan.method}"
 
 

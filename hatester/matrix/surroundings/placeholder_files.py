@@ -77,7 +77,7 @@ class Wanted:
 
 
 def noun_of(wanted: Wanted) -> str:
-    """Return what a file is called in a sentence."""
+    """Return the noun for a file in a sentence."""
     for keyword, (noun, _) in _PEM.items():
         if keyword in wanted.keywords:
             return noun
