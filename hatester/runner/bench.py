@@ -107,12 +107,7 @@ class Subject:
     def measure(self, guest: Guest) -> None:
         """Measure the first cell of the plan in a guest."""
         cell = self.plan.cells[0]
-        setting, scenario = (
-            self.plan.matrix.settings[cell.setting],
-            self.plan.scenarios[cell.scenario],
-        )
-        order = Order(cell.build, setting, scenario, cell.method)
-        tree = self.starter.trees[cell.build]
+        order, tree = Order.of(self.plan, cell), self.starter.trees[cell.build]
         run_cell(guest, cell, 1, order, tree, at_step=lambda _: None)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from hatester.guests.guest import build_root
+from hatester.matrix import plan as plans
 from hatester.matrix.clients import Clients
 from hatester.matrix.declarations import Setting
 from hatester.matrix.scenario import MADE, Checks, Scenario, path_in_root
@@ -50,6 +51,17 @@ class Order:
     """Seconds; None for the scenario's own, or else PROBE_INTERVAL."""
     clients: Clients = field(default_factory=Clients)
     """Clients in addition to the scenario's own, or in their place."""
+
+    @classmethod
+    def of(cls, plan: plans.Plan, cell: plans.Cell) -> Order:
+        """Return the order for a cell of a plan."""
+        return cls(
+            build=cell.build,
+            setting=plan.matrix.settings[cell.setting],
+            scenario=plan.scenarios[cell.scenario],
+            method=cell.method,
+            upgrade_to=plan.matrix.builds[cell.build].upgrade_to or "",
+        )
 
 
 def guest_plan(order: Order, clock: str) -> Plan:

@@ -10,7 +10,7 @@ import threading
 from collections import Counter, deque
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hatester.analysis.model import Measurement
@@ -243,14 +243,10 @@ class Run:
             tree = self.materials.tree(cell.build)
         except MeasurementError as error:
             return self._not_measured(task, str(error))
-        order = Order(
-            build=cell.build,
-            setting=self.plan.matrix.settings[cell.setting],
-            scenario=self.plan.scenarios[cell.scenario],
-            method=cell.method,
+        order = replace(
+            Order.of(self.plan, cell),
             seed=self.results.seed(repetition),
             probe_interval=self.results.run.probe_interval,
-            upgrade_to=self.plan.matrix.builds[cell.build].upgrade_to or "",
             clients=read_clients(self.results.run.clients),
         )
         steps = order.scenario.steps

@@ -26,13 +26,7 @@ def open_shell(plan: Plan, shop: Workshop, steps: int, progress: Progress) -> No
     Raises MeasurementError when it cannot be taken there.
     """
     [cell] = plan.cells
-    order = Order(
-        build=cell.build,
-        setting=plan.matrix.settings[cell.setting],
-        scenario=plan.scenarios[cell.scenario],
-        method=cell.method,
-        upgrade_to=plan.matrix.builds[cell.build].upgrade_to or "",
-    )
+    order = Order.of(plan, cell)
     builds, engine = plan.builds, choose_engine("real")
     try:
         with (
