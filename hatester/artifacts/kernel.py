@@ -11,8 +11,7 @@ import logging
 import lzma
 import re
 import shutil
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
@@ -38,6 +37,7 @@ BOOT_MODULES = ("virtio_pci", "virtio_blk", "virtio_net", "virtio_rng", "ext4")
 USED = ("dummy", "overlay")
 """Modules that every scenario needs: for interfaces with addresses, and a writable root."""
 _UNPACK = {".ko.gz": ("gzip", "-d", "-q"), ".ko.zst": ("zstd", "-d", "-q", "--rm")}
+_INSMOD = re.compile(r"^insmod (.+?\.ko(?:\.xz)?)(?:\s|$)", re.MULTILINE)
 _VERMAGIC = re.compile(rb"vermagic=([!-~]+)")
 
 
@@ -120,7 +120,7 @@ def _make(tree: Path, init: bytes, folder: Path) -> str:
     kernel.rename(folder / "vmlinuz")
     _index(modules, tree)
     for path in load_order(modules, USED):
-        _plain_content(modules / path, release)
+        _plain_content(path, release)
     _make_initrd(modules, tree / "bin/busybox", init, folder)
     disk.make_ext4(tree / "lib/modules", folder / "modules.ext4")
     shutil.rmtree(tree)
@@ -158,8 +158,7 @@ def _make_initrd(modules: Path, busybox: Path, init: bytes, folder: Path) -> Non
     (root / "init").chmod(0o755)
     order = load_order(modules, BOOT_MODULES)
     for path in order:
-        content = _plain_content(modules / path, modules.name)
-        (root / "modules" / _plain_name(path)).write_bytes(content)
+        (root / "modules" / _plain_name(path)).write_bytes(_plain_content(path, modules.name))
     (root / "modules/order").write_text("".join(_plain_name(path) + "\n" for path in order))
     command = "cd initrd.d && find . | cpio --quiet --create --format=newc --owner=0:0 >../initrd"
     process.run(["sh", "-euc", command], seconds=disk.SECONDS, cwd=folder)
@@ -179,73 +178,22 @@ def _plain_content(file: Path, release: str) -> bytes:
     return content
 
 
-def _plain_name(path: str) -> str:
-    return Path(path).name.removesuffix(".xz")
+def _plain_name(file: Path) -> str:
+    return file.name.removesuffix(".xz")
 
 
-def load_order(modules: Path, names: Sequence[str]) -> list[str]:
-    """Return the module files to load for `names`, each after those that it needs.
+def load_order(modules: Path, names: Sequence[str]) -> list[Path]:
+    """Return the module files to load for `names`, each after those that it needs (modprobe(8)).
 
     Built-in ones are left out. Raises MeasurementError when the kernel lacks one of `names`.
     """
-    needs = _needs(modules)
-    by_name = {module_name(path): path for path in needs}
-    built_in = {module_name(path) for path in _lines(modules / "modules.builtin")}
-    soft = _soft_needs(modules, by_name)
-    order: dict[str, None] = {}
+    order: dict[Path, None] = {}
     for name in names:
-        if name in by_name:
-            for path in _with_needs(by_name[name], needs, soft):
-                order[path] = None
-        elif name not in built_in:
-            raise MeasurementError(f"the kernel {modules.name} has no {name}")
+        # No configuration of this host's takes part.
+        command = ["modprobe", "-d", modules.parents[2], "-S", modules.name, "-C", "/dev/null"]
+        try:
+            steps = process.run([*command, "--show-depends", name], seconds=disk.SECONDS)
+        except process.CommandError as error:
+            raise MeasurementError(f"the kernel {modules.name} has no {name}") from error
+        order |= dict.fromkeys(map(Path, _INSMOD.findall(steps)))
     return list(order)
-
-
-def module_name(path: str) -> str:
-    """Return the name of a module by its file, compressed or not."""
-    return Path(path).name.partition(".ko")[0].replace("-", "_")
-
-
-def _with_needs(
-    path: str, needs: Mapping[str, Sequence[str]], soft: Mapping[str, Sequence[str]]
-) -> Iterator[str]:
-    """Yield a module after all that it needs, and after its softdeps (modprobe.d(5)).
-
-    Without the one for a checksum, ext4 mounts nothing.
-    """
-    for need in (*needs[path], path):
-        for asked in soft.get(module_name(need), ()):
-            yield from needs[asked]
-            yield asked
-        yield need
-
-
-def _needs(modules: Path) -> dict[str, list[str]]:
-    """Return the module files that each one needs, in the order in which they are loaded."""
-    needs = {}
-    for line in _lines(modules / "modules.dep"):
-        path, _, dependencies = line.partition(":")
-        # modules.dep has the nearest dependency first.
-        needs[path] = dependencies.split()[::-1]
-    return needs
-
-
-def _soft_needs(modules: Path, by_name: Mapping[str, str]) -> dict[str, list[str]]:
-    """Return the module files that each module asks for, as far as they exist."""
-    aliases = defaultdict(list)
-    for line in _lines(modules / "modules.alias"):
-        alias, _, name = line.removeprefix("alias ").partition(" ")
-        aliases[alias.replace("-", "_")].append(name)
-    soft = {}
-    for line in _lines(modules / "modules.softdep"):
-        name, _, asked = line.removeprefix("softdep ").partition(" pre: ")
-        wanted = [each.replace("-", "_") for each in asked.partition(" post: ")[0].split()]
-        meant = [name for each in wanted for name in (each, *aliases[each])]
-        soft[name] = [by_name[each] for each in meant if each in by_name]
-    return soft
-
-
-def _lines(file: Path) -> list[str]:
-    lines = file.read_text(errors="replace").splitlines() if file.is_file() else []
-    return [line for line in lines if not line.startswith("#")]

@@ -23,9 +23,9 @@ def bzimage(release: str) -> bytes:
     return bytes(header)
 
 
-def module(release: str) -> bytes:
-    """Return an object file that has only a module's information."""
-    info = f"vermagic={release} SMP mod_unload \0".encode()
+def module(release: str, *further: str) -> bytes:
+    """Return an object file that has only a module's information, such as `alias=NAME`."""
+    info = "\0".join((f"vermagic={release} SMP mod_unload ", *further, "")).encode()
     names = b"\0.modinfo\0.shstrtab\0"
     header = struct.pack(
         "<16sHHIQQQIHHHHHH",

@@ -49,6 +49,12 @@ def in_initrd(kit: Kit) -> set[str]:
     return set(listed.stdout.decode().split())
 
 
+def read_initrd(kit: Kit, path: str) -> bytes:
+    command = ["cpio", "--extract", "--to-stdout", "--quiet", path]
+    initrd = kit.initrd.read_bytes()
+    return subprocess.run(command, input=initrd, capture_output=True, check=True).stdout
+
+
 def in_modules(kit: Kit, path: str) -> str:
     command = ["debugfs", "-R", f"cat /{RELEASE}/{path}", str(kit.modules)]
     return subprocess.run(command, capture_output=True, check=True, text=True).stdout
@@ -117,11 +123,20 @@ def test_init_content_names_the_kit(
     init.write_text("#!/bin/busybox sh\n")
     other = made(archive, packages=[package])
     assert other.folder != first.folder
-    command = ["cpio", "--extract", "--to-stdout", "--quiet", "init"]
-    unpacked = subprocess.run(
-        command, input=other.initrd.read_bytes(), capture_output=True, check=True
-    )
-    assert unpacked.stdout == init.read_bytes()
+    assert read_initrd(other, "init") == init.read_bytes()
+
+
+def test_module_is_loaded_after_those_that_it_asks_for(archive: Archive, tmp_path: Path) -> None:
+    files = {
+        "ext4": module(RELEASE, "softdep=pre: crypto-crc32c unheard-of post: virtio_net"),
+        "crc32c-generic": module(RELEASE, "alias=crypto-crc32c", "softdep=pre: hash"),
+        "hash": module(RELEASE),
+        "virtio_pci": module(RELEASE, "softdep=pre: hash"),
+    }
+    kit = made(archive, **built(tmp_path / "out", **files))
+    assert read_initrd(kit, "modules/order").decode().split() == [
+        "hash.ko", "virtio_pci.ko", "crc32c-generic.ko", "ext4.ko",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("suffix", ["gz", "zst", "xz"])
