@@ -36,6 +36,7 @@ RECIPE = 1
 """The form of package lists, and of apt's answers by them. Raise it with a change in this file
 that gives other lists or answers, or another form of them. All lists are fetched again then."""
 APT_SECONDS = 600.0
+_LISTS = ".lists.json"
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 
 
@@ -46,52 +47,6 @@ class Package:
     name: str
     version: str
     sha256: str
-
-
-@dataclass(frozen=True)
-class _Lists:
-    """The lists of one suite among those of all suites, in the folder `lists` of `root`.
-
-    apt does not notice damage: from a truncated list it reads the packages before the cut. It
-    does not fetch a list again while the mirror has nothing newer.
-    """
-
-    root: Path
-    suite: str
-
-    @property
-    def _manifest(self) -> Manifest:
-        # apt names them by their URL (URItoFileName of apt-pkg/contrib/strutl.cc).
-        pattern = f"*_dists_{self.suite}_*"
-        return Manifest(self.root / f"{self.suite}.lists.json", self.root / "lists", pattern)
-
-    def note(self) -> None:
-        """Note what has just been fetched."""
-        self._manifest.write()
-
-    def are_untouched(self) -> bool:
-        """Return True if nothing points to a change since then."""
-        return self._manifest.is_untouched()
-
-    def are_whole(self) -> bool:
-        """Return True if they are what was fetched; otherwise delete them, and log it.
-
-        To be called by one at a time.
-        """
-        manifest = self._manifest
-        try:
-            manifest.verify()
-        except Damaged as error:
-            gone = [manifest.file, *manifest.folder.glob(manifest.pattern)]
-            if any(path.exists() for path in gone):
-                log.warning(
-                    f"{manifest.folder} is not what was fetched: {error}; what it has of "
-                    f"{self.suite} is thrown away, and fetched again"
-                )
-            for path in gone:
-                remove(path)
-            return False
-        return True
 
 
 _PACKAGES = pydantic.TypeAdapter(list[Package])
@@ -148,7 +103,7 @@ class Archive:
 
     def _fetch_lists(self, suite: str) -> None:
         for lists in self._lists(suite):
-            lists.are_whole()
+            _are_whole(lists)
         try:
             self._apt(suite, "apt-get", "-q", "update")
         except process.CommandError as error:
@@ -161,7 +116,7 @@ class Archive:
                 f"{_reason(error.output)}."
             ) from error
         for lists in self._lists(suite):
-            lists.note()
+            lists.write()
         self._stamp(suite).touch()
 
     def resolve(self, suite: str, *packages: str) -> list[Package]:
@@ -184,17 +139,22 @@ class Archive:
         """Fetch the lists of a suite if there are none, or they are damaged."""
         with usable(self._root):
             cache.use(self._root)
-            if not self._has_lists(suite, _Lists.are_untouched):
+            if not self._has_lists(suite, Manifest.is_untouched):
                 with self._lock():
                     # Another thread may have fetched them meanwhile.
-                    if not self._has_lists(suite, _Lists.are_whole):
+                    if not self._has_lists(suite, _are_whole):
                         self._fetch_lists(suite)
 
-    def _has_lists(self, suite: str, test: Callable[[_Lists], bool]) -> bool:
+    def _has_lists(self, suite: str, test: Callable[[Manifest], bool]) -> bool:
         return self._stamp(suite).exists() and all(map(test, self._lists(suite)))
 
-    def _lists(self, suite: str) -> list[_Lists]:
-        return [_Lists(self._root, name) for name in _with_base(suite)]
+    def _lists(self, suite: str) -> list[Manifest]:
+        """Return the manifests of a suite's lists and its base's, among the lists of all suites."""
+        # apt names lists by their URL (URItoFileName of apt-pkg/contrib/strutl.cc).
+        return [
+            Manifest(self._root / f"{name}{_LISTS}", self._root / "lists", f"*_dists_{name}_*")
+            for name in _with_base(suite)
+        ]
 
     def _known(
         self, suite: str, name: str, form: pydantic.TypeAdapter[list[T]], ask: Callable[[], list[T]]
@@ -325,6 +285,27 @@ class Archive:
             self._configured.add(suite)
         configuration = {"APT_CONFIG": str(self._root / f"{suite}.conf")}
         return process.run(command, seconds=APT_SECONDS, env=configuration, cwd=cwd)
+
+
+def _are_whole(lists: Manifest) -> bool:
+    """Return True if lists are what was fetched; otherwise delete them, and log it.
+
+    apt does not notice damage: from a truncated list it reads the packages before the cut. It does
+    not fetch a list again while the mirror has nothing newer. To be called by one at a time.
+    """
+    try:
+        lists.verify()
+    except Damaged as error:
+        gone = [lists.file, *lists.folder.glob(lists.pattern)]
+        if any(path.exists() for path in gone):
+            log.warning(
+                f"{lists.folder} is not what was fetched: {error}; what it has of "
+                f"{lists.file.name.removesuffix(_LISTS)} is thrown away, and fetched again"
+            )
+        for path in gone:
+            remove(path)
+        return False
+    return True
 
 
 def _is_as_new(known: Path, fetched: Path) -> bool:

@@ -24,7 +24,6 @@ from hatester.matrix.declarations import Matrix
 from hatester.util import process
 from hatester.util.errors import MeasurementError
 from hatester.util.locks import shared
-from hatester.util.process import processors
 
 
 @dataclass(frozen=True)
@@ -133,15 +132,11 @@ def _had(versions: Mapping[str, Future[str]]) -> dict[str, str]:
     }
 
 
-def makers() -> int:
-    """Return how many things to make at once: some wait for the network while others compute."""
-    return processors() + 2
-
-
 @contextlib.contextmanager
 def side_by_side() -> Iterator[Executor]:
     """Open threads for making things; neither a thread nor a command of one stays behind."""
-    pool = ThreadPoolExecutor(makers())
+    # Some wait for the network while others compute.
+    pool = ThreadPoolExecutor(process.processors() + 2)
     try:
         yield pool
     except BaseException:

@@ -299,50 +299,34 @@ def disk_bytes(path: Path) -> int:
 
 def _needs(saved: Path) -> list[str]:
     """Return the entries that a saved guest needs, as `kernels/NAME`; none if it is damaged."""
-    try:
+    with contextlib.suppress(KeyError, TypeError, OSError, ValueError):
         return list(_json(saved / "ready.json")["needs"])
-    except (KeyError, TypeError, OSError, ValueError):
-        return []
+    return []
 
 
 def _describe_entry(part: str, path: Path) -> str:
     """Return an entry's own description; its name, where it has none."""
-    try:
-        return _DESCRIPTIONS[part](path)
-    except (KeyError, TypeError, OSError, ValueError):
-        return path.name
-
-
-def _kernel(path: Path) -> str:
-    known = _json(path / "kit.json")
-    return f"Linux {known['release']} ({known['version']})"
-
-
-def _ready(path: Path) -> str:
-    known = _json(path / "ready.json")
-    return f"Linux {known['release']} with HAProxy {', '.join(known['builds'])}"
-
-
-def _lists(path: Path) -> str:
-    suites = sorted(each.stem for each in path.glob("*.fetched"))
-    return f"package lists of {', '.join(suites) or 'no suite'}"
-
-
-def _run(path: Path) -> str:
-    known = _json(path / "run.json")
-    planned = len(known["planned"]) * known["repeat"]
-    end = "" if known["finished"] else ", unfinished"
-    return f"{path.name}: {len(known['cells'])} of {planned} cells{end}"
-
-
-_DESCRIPTIONS: dict[str, Callable[[Path], str]] = {
-    SAVED: _ready,
-    "kernels": _kernel,
-    "builds": lambda path: f"HAProxy {_json(path / 'build.json')['version']}",
-    "downloads": lambda path: f"{path.name[:16]}…{path.suffix}",
-    "apt": _lists,
-    RESULTS: _run,
-}
+    with contextlib.suppress(KeyError, TypeError, OSError, ValueError):
+        match part:
+            case "ready":
+                known = _json(path / "ready.json")
+                return f"Linux {known['release']} with HAProxy {', '.join(known['builds'])}"
+            case "kernels":
+                known = _json(path / "kit.json")
+                return f"Linux {known['release']} ({known['version']})"
+            case "builds":
+                return f"HAProxy {_json(path / 'build.json')['version']}"
+            case "downloads":
+                return f"{path.name[:16]}…{path.suffix}"
+            case "apt":
+                suites = sorted(each.stem for each in path.glob("*.fetched"))
+                return f"package lists of {', '.join(suites) or 'no suite'}"
+            case "results":
+                known = _json(path / "run.json")
+                planned = len(known["planned"]) * known["repeat"]
+                end = "" if known["finished"] else ", unfinished"
+                return f"{path.name}: {len(known['cells'])} of {planned} cells{end}"
+    return path.name
 
 
 def _json(file: Path) -> Any:

@@ -15,7 +15,6 @@ import shutil
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import pydantic
 
@@ -49,19 +48,6 @@ class _Description(pydantic.BaseModel):
     """The content of `build.json`."""
 
     version: str
-
-
-class Source(Protocol):
-    """The origin of a build. `ingredients`, as JSON, distinguish its content from any other."""
-
-    @property
-    def title(self) -> str: ...
-
-    @property
-    def ingredients(self) -> object: ...
-
-    def content(self, scratch: Path) -> Content:
-        """Return the content of its tree; `scratch` is for what has to be unpacked."""
 
 
 @dataclass(frozen=True)
@@ -130,6 +116,13 @@ class _Binary:
 
     def content(self, scratch: Path) -> Content:
         return self.program.content
+
+
+Source = SuitePackages | LocalPackages | _Binary | oci.Image
+"""The origin of a build: its title, its ingredients (see `cache.digest`), its content.
+
+`content(scratch)` returns the content of its tree, unpacked in the folder `scratch` as needed.
+"""
 
 
 def of_suite(archive: Archive, suite: str, version: str | None) -> SuitePackages:

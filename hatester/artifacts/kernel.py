@@ -190,9 +190,11 @@ def load_order(modules: Path, names: Sequence[str]) -> list[Path]:
     order: dict[Path, None] = {}
     for name in names:
         # No configuration of this host's takes part.
-        command = ["modprobe", "-d", modules.parents[2], "-S", modules.name, "-C", "/dev/null"]
+        options = ["-d", str(modules.parents[2]), "-S", modules.name, "-C", "/dev/null"]
         try:
-            steps = process.run([*command, "--show-depends", name], seconds=disk.SECONDS)
+            steps = process.run(
+                ["modprobe", *options, "--show-depends", name], seconds=disk.SECONDS
+            )
         except process.CommandError as error:
             raise MeasurementError(f"the kernel {modules.name} has no {name}") from error
         order |= dict.fromkeys(map(Path, _INSMOD.findall(steps)))

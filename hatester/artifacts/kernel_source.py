@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from hatester.artifacts.apt import Archive, Package, debian
 from hatester.artifacts.deb import Deb, read_deb, unpack
@@ -38,21 +38,6 @@ _BEGINNING = 0x10000
 _MAGIC, _MAGIC_AT = b"HdrS", 0x202
 _VERSION_AT, _VERSION_FROM = 0x20E, 0x200
 _RELEASE = re.compile(rb"[0-9][!-.0-~]{0,63}")
-
-
-class Source(Protocol):
-    """A kernel that is available."""
-
-    @property
-    def version(self) -> str:
-        """Return the version of its package, or its release where it has none."""
-
-    @property
-    def ingredients(self) -> Any:
-        """Return its ingredients, as JSON."""
-
-    def unpack(self, tree: Path) -> None:
-        """Extract it to a folder."""
 
 
 def find_source(archive: Archive, kernel: Kernel) -> Source:
@@ -181,6 +166,12 @@ class OfFiles:
         for folder, _, names in os.walk(self.modules):
             files = (Path(folder, name) for name in sorted(names))
             yield from (file for file in files if file.is_file() and not file.is_symlink())
+
+
+Source = OfSuite | OfPackages | OfFiles
+"""A kernel that is available: the version of its package, or its release where it has none; its
+ingredients (see `cache.digest`). `unpack(tree)` extracts it to a folder.
+"""
 
 
 def _modules(kernel: Path, modules: Path | None) -> tuple[Path, str]:

@@ -43,9 +43,6 @@ class Fact(NamedTuple):
     seen: tuple[int, ...] = ()
     """The inode, the time of modification and the time of change, both in nanoseconds."""
 
-    def is_like(self, other: Fact) -> bool:
-        return self[:3] == other[:3]
-
     def __str__(self) -> str:
         if self.kind == _LINK:
             return f"{self.kind} to {self.content}"
@@ -153,7 +150,7 @@ def _require_alike(noted: Mapping[str, Fact], found: Mapping[str, Fact]) -> None
         if name not in noted:
             raise Damaged(f"{name} was added")
         was, now = noted[name], found[name]
-        if not was.is_like(now):
+        if was[:3] != now[:3]:
             is_alike = str(was) == str(now)
             raise Damaged(f"{name} has changed" if is_alike else f"{name} is {now}, and was {was}")
 

@@ -44,18 +44,10 @@ def _host_mirrors() -> tuple[str | None, str | None]:
     """Return the host's own mirrors, from apt's configuration (apt-get(8), indextargets)."""
     release = platform.freedesktop_os_release()
     codename = release.get("VERSION_CODENAME") if release.get("ID") == "debian" else None
-    lines = process.run(
-        [
-            "apt-get",
-            "indextargets",
-            "--format",
-            "$(REPO_URI)|$(RELEASE)|$(ORIGIN)|$(COMPONENT)",
-            "Created-By: Packages",
-        ],
-        seconds=SECONDS,
-    ).splitlines()
+    form = "$(REPO_URI)|$(RELEASE)|$(ORIGIN)|$(COMPONENT)"
+    command = ["apt-get", "indextargets", "--format", form, "Created-By: Packages"]
     main = security = None
-    for line in lines:
+    for line in process.run(command, seconds=SECONDS).splitlines():
         uri, suite, origin, component = line.split("|")
         # A host that has not run `apt-get update` yet does not know an origin.
         is_debian = origin == "Debian" or (not origin and suite.split("-")[0] == codename)
@@ -70,19 +62,10 @@ def _host_mirrors() -> tuple[str | None, str | None]:
 
 def _default_mirrors() -> tuple[str | None, str | None]:
     """Return mmdebstrap's default mirrors, which it writes down before it starts."""
+    hook = '--setup-hook=cat "$1/etc/apt/sources.list"; exit 1'
+    options = ("--quiet", "--mode=unshare", "--variant=custom", hook)
     try:
-        said = process.run(
-            [
-                "mmdebstrap",
-                "--quiet",
-                "--mode=unshare",
-                "--variant=custom",
-                '--setup-hook=cat "$1/etc/apt/sources.list"; exit 1',
-                "bookworm",
-                "/dev/null",
-            ],
-            seconds=SECONDS,
-        )
+        said = process.run(["mmdebstrap", *options, "bookworm", "/dev/null"], seconds=SECONDS)
     except process.CommandError as error:
         said = error.output
     uris = re.findall(r"^deb (?:\[.*?\] )?(\S+) bookworm(-security)? ", said, re.MULTILINE)

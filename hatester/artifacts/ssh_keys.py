@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import stat
-from dataclasses import dataclass
 from pathlib import Path
 
 from hatester.artifacts import cache
@@ -23,39 +22,19 @@ ForwardAgent no
 """
 
 
-@dataclass(frozen=True)
 class Keys:
-    """The folder of the two key pairs, and of the files by which ssh(1) verifies the guests."""
+    """The two key pairs in `folder`, and the files by which ssh(1) verifies the guests."""
 
-    folder: Path
-
-    @property
-    def private(self) -> Path:
-        return self.folder / "id_ed25519"
-
-    @property
-    def public(self) -> Path:
-        return self.folder / "id_ed25519.pub"
-
-    @property
-    def host_private(self) -> Path:
-        return self.folder / "host_ed25519"
-
-    @property
-    def host_public(self) -> Path:
-        return self.folder / "host_ed25519.pub"
-
-    @property
-    def known_hosts(self) -> Path:
-        return self.folder / "known_hosts"
-
-    @property
-    def ssh_config(self) -> Path:
-        """Return the file for `ssh -F`: a guest with another host key is not entered.
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.private, self.public = folder / "id_ed25519", folder / "id_ed25519.pub"
+        self.host_private, self.host_public = folder / "host_ed25519", folder / "host_ed25519.pub"
+        self.known_hosts = folder / "known_hosts"
+        self.ssh_config = folder.parent / "ssh_config"
+        """The file for `ssh -F`: a guest with another host key is not entered.
 
         It lies beside the keys, since it says where they are, and they can be moved.
         """
-        return self.folder.parent / "ssh_config"
 
 
 def find_keys() -> Keys:

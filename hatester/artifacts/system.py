@@ -13,8 +13,8 @@ import stat
 import tarfile
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import psutil
 
@@ -43,17 +43,12 @@ MMDEBSTRAP_SECONDS = 900.0
 _SCRATCH = "hatester-system-"
 
 
-@dataclass(frozen=True)
-class _OwnFile:
+class _OwnFile(NamedTuple):
     """A file of ours in a system: its path there, its mode, its content."""
 
     path: str
     mode: int
     content: bytes
-
-    @property
-    def ingredients(self) -> object:
-        return self.path, self.mode, hashlib.sha256(self.content).hexdigest()
 
 
 def make_system(archive: Archive, suite: str, keys: Keys) -> Path:
@@ -65,7 +60,7 @@ def make_system(archive: Archive, suite: str, keys: Keys) -> Path:
     files = _own_files(keys)
     ingredients = {
         "packages": [(p.name, p.version, p.sha256) for p in packages],
-        "files": [file.ingredients for file in files],
+        "files": [(f.path, f.mode, hashlib.sha256(f.content).hexdigest()) for f in files],
         "needless": NEEDLESS,
         "size": DISK_SIZE,
     }
