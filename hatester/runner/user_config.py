@@ -117,7 +117,7 @@ class Own:
         lines = (line.texts for text in self.texts.values() for line in parse(text))
         verified = (name for line in lines for name in names_of_servers(line))
         names = [self.site, *self.around.hosts, *verified]
-        return self.look_alikes.private_key() + self.look_alikes.server_certificate(names, NOBODY)
+        return self.look_alikes.private_key() + self.look_alikes.certificate(names, NOBODY)
 
     @property
     def peer(self) -> str:

@@ -10,7 +10,7 @@ import hashlib
 import json
 import math
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,8 +19,7 @@ import pydantic
 from hatester.util.files import quarantine, usable, write_whole
 from hatester.util.text import brief
 
-SEAL = "sha256"
-_CONTENT = "content"
+_SEAL, _CONTENT = "sha256", "content"
 
 T = TypeVar("T")
 Number = TypeVar("Number", int, float)
@@ -28,28 +27,6 @@ Number = TypeVar("Number", int, float)
 
 class Damaged(Exception):
     """The reason why data cannot be trusted: it follows a file's name, or is a sentence."""
-
-
-def seal(content: Mapping[str, Any]) -> str:
-    """Return a JSON object, which must not be empty, with its seal."""
-    opened = json.dumps(content, indent=1, allow_nan=False).removesuffix("\n}") + ",\n"
-    return opened + _seal(opened.encode()).decode()
-
-
-def _seal(before: bytes) -> bytes:
-    return f' "{SEAL}": "{hashlib.sha256(before).hexdigest()}"\n}}\n'.encode()
-
-
-def unseal(data: bytes) -> dict[str, Any]:
-    """Return a JSON object without its seal. Raises Damaged unless the seal fits."""
-    content = parsed(data)
-    if SEAL not in content:
-        raise Damaged("has no checksum")
-    before, mark, _ = data.rpartition(f' "{SEAL}": '.encode())
-    if not mark or data != before + _seal(before):
-        raise Damaged("is not as it was written")
-    del content[SEAL]
-    return content
 
 
 def parsed(data: bytes) -> dict[str, Any]:
@@ -80,10 +57,16 @@ def _refuse(constant: str) -> object:
     raise ValueError(f"{constant} is not a number")
 
 
+def _seal(before: bytes) -> bytes:
+    return f' "{_SEAL}": "{hashlib.sha256(before).hexdigest()}"\n}}\n'.encode()
+
+
 def write(path: Path, content: Any) -> None:
     """Write something that JSON can hold. Raises UserError where it cannot be written."""
+    whole = json.dumps({_CONTENT: content}, indent=1, allow_nan=False)
+    opened = whole.removesuffix("\n}") + ",\n"
     with usable(path):
-        write_whole(path, seal({_CONTENT: content}))
+        write_whole(path, opened + _seal(opened.encode()).decode())
 
 
 def read(path: Path, form: pydantic.TypeAdapter[T]) -> T:
@@ -95,8 +78,15 @@ def read(path: Path, form: pydantic.TypeAdapter[T]) -> T:
     # A pipe would have it wait for ever.
     if not stat.S_ISREG(path.lstat().st_mode):
         raise Damaged("is not a file")
+    data = path.read_bytes()
+    content = parsed(data)
+    if _SEAL not in content:
+        raise Damaged("has no checksum")
+    before, _, _ = data.rpartition(f' "{_SEAL}": '.encode())
+    if data != before + _seal(before):
+        raise Damaged("is not as it was written")
     try:
-        return form.validate_python(unseal(path.read_bytes()).get(_CONTENT))
+        return form.validate_python(content.get(_CONTENT))
     except pydantic.ValidationError as error:
         raise Damaged("has another form") from error
 

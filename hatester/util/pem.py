@@ -66,19 +66,19 @@ class LookAlikes:
                 blocks.append(self.private_key() if "KEY" in label else "")
         return "".join(blocks)
 
-    def certificate(self, names: Sequence[str]) -> str:
-        """Return a certificate of at least one host name, as PEM."""
-        return self._sign(_subject(names[0]), [x509.DNSName(name) for name in names])
+    def certificate(self, names: Sequence[str], issuer: str = "") -> str:
+        """Return a certificate of at least one host name, as PEM, for which `issuer` vouches.
 
-    def server_certificate(self, names: Sequence[str], issuer: str) -> str:
-        """Return a certificate of at least one host name that the one of `issuer` vouches for."""
-        subject = _subject(names[0])
+        Without one, the certificate vouches for itself.
+        """
         every = [x509.DNSName(name) for name in dict.fromkeys(names)]
-        return self._sign(subject, every, _subject(issuer))
+        return self._sign(_subject(names[0]), every, _subject(issuer or names[0]))
 
     def revocations(self, issuer: str) -> str:
         """Return an empty list of revoked certificates, as PEM."""
-        return self._empty_list(_subject(issuer))
+        now = datetime.datetime.now(datetime.timezone.utc)
+        builder = x509.CertificateRevocationListBuilder(_subject(issuer), now, now + _DAYS)
+        return builder.sign(self.key, hashes.SHA256()).public_bytes(Encoding.PEM).decode()
 
     def _certificate(self, block: str) -> str:
         """Return the look-alike of a certificate."""
@@ -86,17 +86,14 @@ class LookAlikes:
             subject, names = _names(x509.load_pem_x509_certificate(block.encode()))
         except _UNREADABLE:
             subject, names = _subject(_STRANGER), []
-        return self._sign(subject, names)
+        return self._sign(subject, names, issuer=subject)
 
     def _sign(
-        self,
-        subject: x509.Name,
-        names: Sequence[x509.GeneralName],
-        issuer: x509.Name | None = None,
+        self, subject: x509.Name, names: Sequence[x509.GeneralName], issuer: x509.Name
     ) -> str:
         now = datetime.datetime.now(datetime.timezone.utc)
         builder = (
-            x509.CertificateBuilder(issuer or subject, subject, self.key.public_key())
+            x509.CertificateBuilder(issuer, subject, self.key.public_key())
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - datetime.timedelta(days=1))
             .not_valid_after(now + _DAYS)
@@ -107,19 +104,13 @@ class LookAlikes:
         return builder.sign(self.key, hashes.SHA256()).public_bytes(Encoding.PEM).decode()
 
     def _revocations(self, block: str) -> str:
+        """Return the look-alike of a list of revoked certificates."""
         try:
-            [*names] = x509.load_pem_x509_crl(block.encode()).issuer.get_attributes_for_oid(
-                NameOID.COMMON_NAME
-            )
-            issuer = _subject(str(names[0].value) if names else _STRANGER)
+            crl = x509.load_pem_x509_crl(block.encode())
+            common = crl.issuer.get_attributes_for_oid(NameOID.COMMON_NAME)
+            return self.revocations(str(common[0].value) if common else _STRANGER)
         except _UNREADABLE:
-            issuer = _subject(_STRANGER)
-        return self._empty_list(issuer)
-
-    def _empty_list(self, issuer: x509.Name) -> str:
-        now = datetime.datetime.now(datetime.timezone.utc)
-        builder = x509.CertificateRevocationListBuilder(issuer, now, now + _DAYS)
-        return builder.sign(self.key, hashes.SHA256()).public_bytes(Encoding.PEM).decode()
+            return self.revocations(_STRANGER)
 
     def private_key(self) -> str:
         """Return the fresh private key, as PEM."""
