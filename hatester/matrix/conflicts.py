@@ -29,7 +29,7 @@ def find_conflicts(plan: Plan) -> list[str]:
 
 
 def _conflicts(scenario: Scenario, setting: Setting) -> Iterator[str]:
-    sysctls = {**scenario.conditions.sysctls, **setting.sysctls}
+    sysctls = {**scenario.sysctls, **setting.sysctls}
     is_transparent = "transparent" in setting.bind
     world = scenario.world(sysctls)
     bound: tuple[Bind, ...] = ()

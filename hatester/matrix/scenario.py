@@ -6,16 +6,15 @@ import functools
 import itertools
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import pydantic
 
 from hatester.matrix.binds import (
     Bind,
     Configuration,
-    InterfaceAddress,
     Place,
     interface_address,
     interfaces,
@@ -45,6 +44,7 @@ from provision.guest.connections import ANY, HOST, NAMED
 from provision.guest.haproxy_root import ETC
 from provision.guest.plan import REPORT_SECONDS
 
+_FILE = "scenario.yml"
 BEFORE, AFTER = "before", "after"
 """The names of the configurations in the scenarios that are made."""
 
@@ -64,22 +64,22 @@ ROOT, MADE = "root/", "made/"
 the build has no file there."""
 
 
-def _interface_address(text: object) -> InterfaceAddress:
+def _interface_address(text: object) -> str:
     try:
-        return interface_address(str(text))
+        return str(interface_address(str(text)))
     except ValueError as error:
         raise ValueError(f"{quoted(text)} is not an address such as 192.168.42.43/32") from error
 
 
-WrittenAddress = Annotated[InterfaceAddress, pydantic.BeforeValidator(_interface_address)]
+WrittenAddress = Annotated[str, pydantic.BeforeValidator(_interface_address)]
 
 
-def _different(addresses: tuple[InterfaceAddress, ...]) -> tuple[InterfaceAddress, ...]:
+def _different(addresses: tuple[str, ...]) -> tuple[str, ...]:
     seen = set()
-    for each in addresses:
-        if each.ip in seen:
-            raise ValueError(f"{each.ip} comes twice")
-        seen.add(each.ip)
+    for ip in (interface_address(each).ip for each in addresses):
+        if ip in seen:
+            raise ValueError(f"{ip} comes twice")
+        seen.add(ip)
     return addresses
 
 
@@ -114,27 +114,30 @@ class Checks(Declaration):
     certificate: str = ""
 
 
-class Conditions(Declaration):
-    """The conditions under which a scenario's HAProxy runs, beside those of a setting.
+class Scenario(Declaration):
+    """A reload sequence: the content of scenario.yml, and the files beside it.
 
-    HAProxy has `report_within` seconds for its report of a reload.
+    `sysctls`, `nofile` and `arguments` are added to a setting's. HAProxy has `report_within`
+    seconds for its report of a reload. `addresses`, with their prefix lengths, are on `interface`
+    at its beginning: dummy0, or veth0, where IPv6 duplicate address detection runs. `interfaces`
+    are further ones with their addresses. `probe_interval` is the seconds between two probes of an
+    address, where it asks for its own. `stated` are the binds of configurations, with the answers
+    that count, where these need not be read from them. `servers` are the addresses, such as
+    10.0.0.5:8080, at which mock servers answer HAProxy, and its checks as `checks` says. `site` is
+    the name that HAProxy is asked for, `peer` its own name among its peers. `env` has variables of
+    its environment. `needs` are the versions and the reload methods that it is for.
     """
 
     sysctls: Mapping[SysctlName, Line] = {}
     nofile: Annotated[int, pydantic.Field(gt=0)] | None = None
     arguments: tuple[Line, ...] = ()
     report_within: Annotated[Duration, pydantic.Field(ge=1)] = REPORT_SECONDS
-
-
-class _File(Conditions):
-    """The content of scenario.yml."""
-
     description: str
     interface: Literal["dummy0", "veth0"] = "dummy0"
     addresses: WrittenAddresses
     interfaces: Mapping[InterfaceName, WrittenAddresses] = {}
     probe_interval: Annotated[float, pydantic.Field(ge=0.005, le=1)] | None = None
-    binds: Mapping[str, Mapping[Place, Answer]] = {}
+    stated: Mapping[str, Mapping[Place, Answer]] = pydantic.Field(default={}, alias="binds")
     servers: tuple[Place, ...] = ()
     checks: Checks = Checks()
     clients: Clients = Clients()
@@ -143,40 +146,50 @@ class _File(Conditions):
     env: Mapping[VariableName, str] = {}
     root: Root = Root()
     needs: Needs = Needs()
-    steps: Entries
+    entries: Entries = pydantic.Field(alias="steps")
+    _folder: Path = pydantic.PrivateAttr()
 
+    def model_post_init(self, context: Any, /) -> None:
+        """Note the folder of scenario.yml."""
+        self._folder = context["folder"]
 
-@dataclass(frozen=True)
-class Scenario:
-    """A reload sequence.
+    @property
+    def name(self) -> str:
+        return self._folder.name
 
-    `addresses`, with their prefix lengths, are on `interface` at its beginning: dummy0, or veth0,
-    where IPv6 duplicate address detection runs. `files` is what lies beside scenario.yml, by name.
-    `probe_interval` is the seconds between two probes of an address, where it asks for its own.
-    `interfaces` are further ones with their addresses. `servers` are the addresses, such as
-    10.0.0.5:8080, at which mock servers answer HAProxy, and its checks as `checks` says. `site` is
-    the name that HAProxy is asked for, `peer` its own name among its peers. `env` has variables of
-    its environment. `needs` are the versions and the reload methods that it is for.
-    """
+    @functools.cached_property
+    def files(self) -> dict[str, str]:
+        """The texts of all files below the folder except scenario.yml, by their paths there."""
+        files = (file for file in sorted(self._folder.rglob("*")) if file.is_file())
+        texts = {file.relative_to(self._folder).as_posix(): text_of(file) for file in files}
+        del texts[_FILE]
+        return texts
 
-    name: str
-    description: str
-    interface: str
-    addresses: tuple[str, ...]
-    probe_interval: float | None
-    steps: tuple[Step, ...]
-    configurations: Mapping[str, Configuration]
-    files: Mapping[str, str]
-    servers: tuple[str, ...] = ()
-    interfaces: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    checks: Checks = field(default_factory=Checks)
-    site: str = HOST
-    peer: str = ""
-    env: Mapping[str, str] = field(default_factory=dict)
-    root: Root = field(default_factory=Root)
-    clients: Clients = field(default_factory=Clients)
-    needs: Needs = field(default_factory=Needs)
-    conditions: Conditions = field(default_factory=Conditions)
+    @functools.cached_property
+    def configurations(self) -> dict[str, Configuration]:
+        """The configurations beside scenario.yml, by their names without `.cfg`."""
+        return {
+            name.removesuffix(".cfg"): self._configuration(name.removesuffix(".cfg"), text)
+            for name, text in self.files.items()
+            if name.endswith(".cfg") and "/" not in name
+        }
+
+    def _configuration(self, name: str, text: str) -> Configuration:
+        """Return a configuration, with its stated binds, if there are any."""
+        if name not in self.stated:
+            return Configuration(name, text, env=self.env)
+        through = interfaces(text, self.env)
+        binds = [(parse_bind(place), answer) for place, answer in self.stated[name].items()]
+        stated = (
+            replace(bind, interface=through.get(bind.label), answer=answer)
+            for bind, answer in binds
+        )
+        return Configuration(name, text, tuple(stated))
+
+    @functools.cached_property
+    def steps(self) -> tuple[Step, ...]:
+        """The steps, each as often as it happens."""
+        return tuple(step for entry in self.entries.values() for step in entry.steps)
 
     @functools.cached_property
     def binds(self) -> tuple[Bind, ...]:
@@ -222,48 +235,17 @@ class Scenario:
 
 def load_scenario(folder: Path) -> Scenario:
     """Read a scenario. Raises UserError naming its file, the step and the choices."""
-    path = folder / "scenario.yml"
+    path = folder / _FILE
     if not re.fullmatch(NAME, folder.name):
         raise UserError(f"{folder}: the name of a scenario has letters, digits and .+_- only.")
-    content = load(path, _File)
-    files = _read_files(folder)
-    del files[path.name]
-    stems = [name[:-4] for name in files if name.endswith(".cfg") and "/" not in name]
-    for name in content.binds:
-        require(name, stems, f"{path}: binds")
-    scenario = Scenario(
-        name=folder.name,
-        description=content.description,
-        interface=content.interface,
-        addresses=tuple(str(address) for address in content.addresses),
-        probe_interval=content.probe_interval,
-        steps=tuple(step for entry in content.steps.values() for step in entry.steps),
-        configurations={
-            stem: _configuration(stem, files[f"{stem}.cfg"], content) for stem in stems
-        },
-        files=files,
-        servers=content.servers,
-        interfaces={name: tuple(map(str, each)) for name, each in content.interfaces.items()},
-        checks=content.checks,
-        site=content.site,
-        peer=content.peer,
-        env=content.env,
-        root=content.root,
-        clients=content.clients,
-        needs=content.needs,
-        conditions=Conditions(**{key: getattr(content, key) for key in Conditions.model_fields}),
-    )
+    scenario = load(path, Scenario)
+    for name in scenario.stated:
+        require(name, scenario.configurations, f"{path}: binds")
     _require_binds(folder, scenario)
     _require_files(folder, scenario)
     require_sense(scenario.clients, scenario.configurations.values(), f"{path}: clients")
-    _check_story(path, content, scenario)
+    _check_story(path, scenario)
     return scenario
-
-
-def _read_files(folder: Path) -> dict[str, str]:
-    """Return the texts of all files below a folder, by their paths there."""
-    files = (file for file in sorted(folder.rglob("*")) if file.is_file())
-    return {file.relative_to(folder).as_posix(): text_of(file) for file in files}
 
 
 def _require_binds(folder: Path, scenario: Scenario) -> None:
@@ -302,23 +284,10 @@ def _read_words(texts: Sequence[str]) -> Sequence[str]:
     return [] if is_made else [text for text in texts if text.startswith("/etc/haproxy/")]
 
 
-def _configuration(name: str, text: str, content: _File) -> Configuration:
-    """Return a configuration, with what its scenario says that it binds, if it says so."""
-    answers = content.binds.get(name)
-    if answers is None:
-        return Configuration(name, text, env=content.env)
-    through = interfaces(text, content.env)
-    binds = [(parse_bind(text), answer) for text, answer in answers.items()]
-    stated = (
-        replace(bind, interface=through.get(bind.label), answer=answer) for bind, answer in binds
-    )
-    return Configuration(name, text, tuple(stated))
-
-
-def _check_story(path: Path, content: _File, scenario: Scenario) -> None:
+def _check_story(path: Path, scenario: Scenario) -> None:
     """Raise UserError for a step that is impossible where it stands, with its number."""
-    world = scenario.world(scenario.conditions.sysctls)
-    for number, entry in content.steps.items():
+    world = scenario.world(scenario.sysctls)
+    for number, entry in scenario.entries.items():
         for step in entry.steps:
             try:
                 world.take(step)

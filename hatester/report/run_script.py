@@ -84,7 +84,6 @@ class Script:
     @property
     def text(self) -> str:
         """Return the script."""
-        own = self.scenario.conditions
         return (
             templates()
             .get_template(NAME)
@@ -93,10 +92,10 @@ class Script:
                 description=self.scenario.description,
                 method=self.method,
                 mode=_MODES[self.method],
-                arguments=shlex.join([*own.arguments, *self.setting.arguments]),
+                arguments=shlex.join([*self.scenario.arguments, *self.setting.arguments]),
                 takeover=shlex.join(self.setting.takeover),
                 sysctls=[(name, shlex.quote(value)) for name, value in self.sysctls.items()],
-                nofile=self.setting.nofile or own.nofile,
+                nofile=self.setting.nofile or self.scenario.nofile,
                 verbs={step.verb for step in self.scenario.steps},
                 interfaces=[self._link, *self._further_links],
                 expected=self.expected,
@@ -108,7 +107,7 @@ class Script:
     @property
     def sysctls(self) -> dict[str, str]:
         """Return the sysctls of the scenario and of its setting."""
-        return {**self.scenario.conditions.sysctls, **self.setting.sysctls}
+        return {**self.scenario.sysctls, **self.setting.sysctls}
 
     @property
     def unasked(self) -> list[str]:

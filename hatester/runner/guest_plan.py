@@ -78,10 +78,10 @@ def guest_plan(order: Order, clock: str) -> Plan:
         method=order.method,
         arguments=_arguments(order),
         takeover=list(order.setting.takeover),
-        report_seconds=scenario.conditions.report_within,
-        sysctls={**scenario.conditions.sysctls, **order.setting.sysctls},
+        report_seconds=scenario.report_within,
+        sysctls={**scenario.sysctls, **order.setting.sysctls},
         lenient=order.setting.lenient,
-        nofile=order.setting.nofile or scenario.conditions.nofile,
+        nofile=order.setting.nofile or scenario.nofile,
         unit=dict(order.setting.unit),
         interface=scenario.interface,
         interfaces={name: list(addresses) for name, addresses in interfaces.items()},
@@ -115,7 +115,7 @@ def _arguments(order: Order) -> list[str]:
     )
     foreground = ["-db"] if is_daemon and order.method in ("signal", "cli") else []
     peer = ["-L", order.scenario.peer] if order.scenario.peer else []
-    return [*order.scenario.conditions.arguments, *order.setting.arguments, *foreground, *peer]
+    return [*order.scenario.arguments, *order.setting.arguments, *foreground, *peer]
 
 
 def root_content(
@@ -146,7 +146,7 @@ def plan_seconds(scenario: Scenario) -> int:
     for step in scenario.steps:
         seconds += step.after if isinstance(step.after, float) else 0.0
         if isinstance(step, Reload | Restart):
-            seconds += RELOAD_SECONDS + scenario.conditions.report_within - REPORT_SECONDS
+            seconds += RELOAD_SECONDS + scenario.report_within - REPORT_SECONDS
         elif isinstance(step, Start | Run):
             seconds += START_SECONDS
         elif isinstance(step, Wait) and isinstance(step.until, float):

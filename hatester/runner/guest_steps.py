@@ -32,7 +32,7 @@ from provision.guest.plan import PlannedStep
 
 def planned_steps(scenario: Scenario, setting: Setting, upgrade_to: str) -> list[PlannedStep]:
     """Return the steps under a setting; `upgrade_to` is the build of an upgrade that names none."""
-    there = presence(scenario, {**scenario.conditions.sysctls, **setting.sysctls})
+    there = presence(scenario, {**scenario.sysctls, **setting.sysctls})
     found = []
     for number, step in enumerate(scenario.steps, start=1):
         before = scenario.steps[: number - 1]

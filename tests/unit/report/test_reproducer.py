@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -150,7 +149,7 @@ def test_what_was_not_measured_is_refused(run: Results, tmp_path: Path) -> None:
 
 
 def test_servers_of_a_guest_are_refused(run: Results, tmp_path: Path) -> None:
-    needy = replace(scenario(), servers=("10.0.0.5:8080",))
+    needy = scenario().model_copy(update={"servers": ("10.0.0.5:8080",)})
     with pytest.raises(UserError, match=r"needs servers \(10\.0\.0\.5:8080\)"):
         export(run, run.cells[0], needy, Setting(), tmp_path / "new")
 

@@ -135,7 +135,7 @@ def test_a_step_that_races_is_sent_as_such_and_needs_no_time_of_its_own() -> Non
 def test_the_user_decides_how_often_to_probe_else_the_scenario(
     own: float | None, wanted: float | None, interval: float
 ) -> None:
-    scenario = dataclasses.replace(LOST_ADDRESS.scenario, probe_interval=own)
+    scenario = LOST_ADDRESS.scenario.model_copy(update={"probe_interval": own})
     order = dataclasses.replace(LOST_ADDRESS, scenario=scenario, probe_interval=wanted)
     assert guest_plan(order, "real").probe_interval == interval
 
