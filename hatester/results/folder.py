@@ -120,8 +120,9 @@ def read(path: Path) -> bytes:
 
 def _content(path: Path) -> bytes:
     try:
-        if path.exists() and not path.is_file():
-            raise Damaged("is not a file")  # reading a pipe would never end
+        # A link of a foreign run may lead anywhere, and reading a pipe would never end.
+        if path.is_symlink() or (path.exists() and not path.is_file()):
+            raise Damaged("is not a file")
         return path.read_bytes()
     except (FileNotFoundError, NotADirectoryError) as error:
         raise Damaged("is missing") from error

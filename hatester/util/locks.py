@@ -85,7 +85,8 @@ def is_held(path: Path) -> bool:
 def _open(path: Path) -> IO[str]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.exists() and not path.is_file():
+        # The file to which a link of a foreign run leads would be emptied.
+        if path.is_symlink() or (path.exists() and not path.is_file()):
             quarantine(path, "is not a file, as a lock is")
         # NFS has byte-range locks instead, for which a file is open for reading and for writing.
         return path.open("a+")
