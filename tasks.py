@@ -16,10 +16,12 @@ from hatester.cli.flag_help import (
     DESCRIBED,
     JSON,
     KERNEL,
+    MATRIX,
     NAMES,
     QUIET,
     SEED,
     SELECT,
+    SHARD,
     TABLE_FORMAT,
     VERBOSE,
     listed,
@@ -37,47 +39,18 @@ command = partial(task, auto_shortflags=False)
 
 @command(iterable=[*NAMES, "seed", "client", "file", "env"], optional=["failed"], help={
     **SELECT,
-    "repeat": "Measurements of each cell, with the seeds from 0 on (1 is the default).",
-    "seed": SEED,
-    "clock": CLOCK,
-    "probe_interval": "Time between two probes of an address, such as 20ms (the default) or 0.05s.",
-    "client": "Clients beside the prober: keep-alive or sessions, with a number of connections per "
-    "address as in sessions=4, or tls (repeatable).",
-    "load": "A load of fresh connections beside the prober, such as 500/s.",
-    "jobs": "Guests at once; 0, the default: as many as this host has room for.",
-    "time_limit": "End in order after such a time: 90s, 45m, 1h30m; --resume measures the rest.",
-    "keep": "Guests to keep afterwards: never, failed (those with a cell that could not be "
-    "measured) or always.",
-    "resume": "Finish the newest run, if it was interrupted.",
-    "failed": "Like --resume, and measure again cells that could not be measured; with "
-    "--failed=all, all cells that were not ok.",
-    "config": "A configuration of your own, instead of scenarios: each address that it binds is "
-    "lost in turn, and HAProxy reloaded.",
-    "after": "The configuration that is loaded next, instead of --config's again.",
-    "file": "A file that the configuration names, as PATH=LOCAL: its path for HAProxy, and the one "
-    "here (repeatable).",
-    "env": "A variable of HAProxy's environment, as NAME=VALUE (repeatable).",
-    "advise": "With --config, also measure settings that may help if an address is missing: "
-    "nonlocal-bind and transparent; --no-advise does not.",
-    "host": "A host that `invoke capture` has captured: guests like it, and its configuration as "
-    "with --config.",
-    "expect": "A run (its name or folder), or a YAML file of patterns over cell ids and verdicts, "
-    "that this run must agree with.",
-    "table_format": TABLE_FORMAT,
-    "dry_run": "List the cells and estimate the run, as `invoke plan` does; boot nothing.",
-    "quiet": QUIET,
-    "verbose": VERBOSE,
+    **MATRIX,
 })  # fmt: skip
 def matrix(
     c: Context, kernel: Sequence[str], haproxy: Sequence[str], upgrade_to: Sequence[str],
     setting: Sequence[str], scenario: Sequence[str], method: Sequence[str], only: Sequence[str],
     skip: Sequence[str], seed: Sequence[str], client: Sequence[str], file: Sequence[str],
     env: Sequence[str],
-    matrix: str = "default", repeat: str = "", clock: str = "auto", probe_interval: str = "",
-    load: str = "", jobs: str = "0", time_limit: str = "", keep: str = "never",
-    resume: bool = False, failed: str = "", expect: str = "", config: str = "", after: str = "",
-    host: str = "", advise: bool = True, table_format: str = "plain", dry_run: bool = False,
-    quiet: bool = False, verbose: bool = False,
+    matrix: str = "default", shard: str = "", repeat: str = "", clock: str = "auto",
+    probe_interval: str = "", load: str = "", jobs: str = "0", time_limit: str = "",
+    keep: str = "never", resume: bool = False, failed: str = "", expect: str = "",
+    config: str = "", after: str = "", host: str = "", advise: bool = True,
+    table_format: str = "plain", dry_run: bool = False, quiet: bool = False, verbose: bool = False,
 ) -> None:  # fmt: skip
     """Measure a reload in every selected cell; print tables and findings, write results/RUN.
 
@@ -94,7 +67,7 @@ def matrix(
             read_settings(c.config),
             Wanted(kernel, haproxy, setting, scenario, method, only, skip, upgrade_to),
             Flags(
-                matrix=matrix, repeat=repeat, seed=seed, clock=clock,
+                matrix=matrix, shard=shard, repeat=repeat, seed=seed, clock=clock,
                 probe_interval=probe_interval, client=client, load=load, jobs=jobs,
                 time_limit=time_limit, keep=keep, resume=resume, failed=failed, expect=expect,
                 config=config, after=after, file=file, env=env, advise=advise, host=host,
@@ -191,6 +164,24 @@ def export(c: Context, cell: str, folder: str, run: str = "latest") -> None:
         export_cell(cell, folder, run)
 
 
+@command(iterable=["run"], help={
+    "run": "A run by its name or its folder; the next ones follow it.",
+    "expect": "What the merged run must agree with, as for `invoke matrix`.",
+    "table_format": TABLE_FORMAT,
+})  # fmt: skip
+def merge(c: Context, run: Sequence[str], expect: str = "", table_format: str = "plain") -> None:
+    """Make one run of several, such as those of all shards: `invoke merge shard-*/`.
+
+    They must be runs of one plan, with the same matrix, seeds and clock. The merged run is the
+    newest one then, and `invoke matrix --resume` measures cells that none of them has. Exit codes:
+    as of `invoke matrix`; 2 also where runs differ.
+    """
+    with orderly():
+        from hatester.commands.runs import merge_runs
+
+        merge_runs(run, expect, table_format)
+
+
 @command(help={
     "before": "The earlier run, by its name or its folder.",
     "after": "The later run, such as latest.",
@@ -231,12 +222,17 @@ def capture(
         capture_host(host, as_, user, port, ssh_config, config)
 
 
-@command(iterable=NAMES, help={**SELECT, "json": "As JSON, a list of cells.", "quiet": QUIET})
+@command(iterable=NAMES, help={
+    **SELECT,
+    "shard": SHARD,
+    "json": "As JSON, a list of cells.",
+    "quiet": QUIET,
+})  # fmt: skip
 def plan(
     c: Context, kernel: Sequence[str], haproxy: Sequence[str], upgrade_to: Sequence[str],
     setting: Sequence[str], scenario: Sequence[str], method: Sequence[str], only: Sequence[str],
     skip: Sequence[str],
-    matrix: str = "default", json: bool = False, quiet: bool = False,
+    matrix: str = "default", shard: str = "", json: bool = False, quiet: bool = False,
 ) -> None:  # fmt: skip
     """List the cells that `invoke matrix` would run with the same flags; boots nothing.
 
@@ -248,7 +244,7 @@ def plan(
         from hatester.matrix.plan import Wanted
 
         wanted = Wanted(kernel, haproxy, setting, scenario, method, only, skip, upgrade_to)
-        list_cells(read_settings(c.config), wanted, matrix, is_json=json)
+        list_cells(read_settings(c.config), wanted, matrix, shard, is_json=json)
 
 
 @command(name="list", help={

@@ -16,6 +16,7 @@ from pydantic import Field
 
 from hatester.analysis.reload_model import Cause, Count, Length, Model, ReloadResult
 from hatester.analysis.timeline import Timeline
+from hatester.matrix.batches import plan_tasks, read_shard
 from hatester.matrix.plan import Task, cell_of
 from provision.guest.message_bounds import Outcome
 
@@ -242,9 +243,37 @@ class Omission(Model):
     reason: str
 
 
-class RunOrigin(Model):
-    """The flags of a run that are needed to resume it, or to measure a cell again."""
+def _require_shard(text: str) -> str:
+    read_shard(text)
+    return text
 
+
+ShardName = Annotated[str, pydantic.AfterValidator(_require_shard)]
+
+
+class MergedRun(Model):
+    """A run whose cells became cells of another run."""
+
+    run: str
+    shard: ShardName | None = None
+    host: HostSummary
+
+
+class RunOrigin(Model):
+    """The flags of a run that are needed to resume it, or to measure a cell again.
+
+    The version and the content of the matrix say which runs can be merged.
+    """
+
+    hatester: str | None = Field(default=None, description="The version of hatester.")
+    matrix: str | None = Field(
+        default=None,
+        description="A SHA-256 of the settings and scenarios of its cells, as they were declared.",
+    )
+    shard: ShardName | None = Field(
+        default=None,
+        description="The part of the plan that it measures, such as 1/3; null: all of it.",
+    )
     kernels: Mapping[str, str] = Field(
         default={},
         description="The values of --kernel for kernels that matrix/kernels.yml does not declare, "
@@ -279,9 +308,15 @@ class RunHead(RunOrigin):
     finished: Moment | None = Field(
         description="In UTC; null while it runs, and when it was interrupted."
     )
-    host: HostSummary = Field(description="The host that it ran on.")
+    host: HostSummary = Field(
+        description="The host that it ran on; of a merged run, what its hosts have in common."
+    )
+    merged: tuple[MergedRun, ...] = Field(
+        default=(), description="The runs that `invoke merge` made it of."
+    )
     planned: tuple[CellId, ...] = Field(
-        description="The ids of all cells, in the order in which they run."
+        description="The ids of all cells, in the order in which they run; of a shard, also those "
+        "of the other shards."
     )
     seeds: tuple[Count, ...] = Field(
         min_length=1,
@@ -300,9 +335,9 @@ class RunHead(RunOrigin):
 
     @property
     def tasks(self) -> list[Task]:
-        """All that is to be measured, in the order in which it is."""
-        cells = [cell_of(id_) for id_ in self.planned]
-        return [(cell, number) for number in range(1, len(self.seeds) + 1) for cell in cells]
+        """All that this run is to measure, in the order in which it does."""
+        shard = read_shard(self.shard) if self.shard else None
+        return plan_tasks([*map(cell_of, self.planned)], len(self.seeds), shard)
 
 
 class RunResult(RunHead):
@@ -313,16 +348,21 @@ class RunResult(RunHead):
     )
 
     @property
+    def head(self) -> RunHead:
+        """Return the run without its cells."""
+        return RunHead.model_validate({name: getattr(self, name) for name in RunHead.model_fields})
+
+    @property
     def missing(self) -> list[Task]:
-        """Return the planned tasks that have not been measured, in the order of the plan."""
+        """Return the tasks that have not been measured, in the order of the plan."""
         there = {cell.key for cell in self.cells}
         return [(cell, number) for cell, number in self.tasks if (cell.id, number) not in there]
 
     @property
     def shortfall(self) -> str:
-        """Return how many of the planned measurements there are; nothing if all are there."""
+        """Return how many of the tasks have been measured; nothing if all have been."""
         missing = len(self.missing)
-        planned = len(self.planned) * len(self.seeds)
+        planned = len(self.tasks)
         return f"{planned - missing} of {planned} cells were measured" if missing else ""
 
     def with_cells(self, cells: Sequence[CellResult]) -> RunResult:

@@ -324,7 +324,8 @@ def _describe_entry(part: str, path: Path) -> str:
             case "results":
                 known = _json(path / "run.json")
                 planned = len(known["planned"]) * known["repeat"]
-                end = "" if known["finished"] else ", unfinished"
+                end = f", shard {known['shard']}" if known.get("shard") else ""
+                end += "" if known["finished"] else ", unfinished"
                 return f"{path.name}: {len(known['cells'])} of {planned} cells{end}"
     return path.name
 

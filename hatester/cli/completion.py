@@ -16,6 +16,7 @@ from invoke.parser.context import ParserContext
 from invoke.vendor import yaml
 
 from hatester.cli.flag_help import CHOICES
+from hatester.cli.parsing import REPEATED
 from hatester.util.paths import DECLARATIONS, HOSTS, LATEST, MATRIX, RESULTS
 
 _load_yaml: Callable[[bytes, object], Any] = yaml.load
@@ -82,7 +83,7 @@ def _walk(
         elif word in contexts:
             context = contexts[word]
             places = [str(each.name) for each in context.missing_positional_args]
-    return context, flag, places
+    return context, flag, places or [each for each in [REPEATED.get(str(context.name))] if each]
 
 
 def _values(context: ParserContext, flag: str, word: str) -> Iterable[str]:

@@ -1,4 +1,4 @@
-"""The choices of flags, and help that several commands have."""
+"""The choices of flags; the help of those that several commands have, and of those of `matrix`."""
 
 from __future__ import annotations
 
@@ -58,6 +58,10 @@ SEED = (
     "A seed, which decides everything that chance would decide: the same seed, the same result "
     "(repeatable)."
 )
+SHARD = (
+    "A part of the plan, such as 1/3: the first of three. Each machine measures one of them, and "
+    "`invoke merge` makes one run of all. A part of a small plan may be empty, and ends with 0."
+)
 CLOCK = (
     "The source of a guest's time: the instructions that it executes (virtual, which emulates it), "
     "or the host's time (real); auto, the default, is virtual where guests are emulated."
@@ -65,3 +69,37 @@ CLOCK = (
 JSON = "As JSON."
 QUIET = "Print only the result; log only warnings and errors."
 VERBOSE = "Log every command on the host and in the guests, ready to be pasted."
+MATRIX = {
+    "shard": SHARD,
+    "repeat": "Measurements of each cell, with the seeds from 0 on (1 is the default).",
+    "seed": SEED,
+    "clock": CLOCK,
+    "probe_interval": "Time between two probes of an address, such as 20ms (the default) or 0.05s.",
+    "client": "Clients beside the prober: keep-alive or sessions, with a number of connections per "
+    "address as in sessions=4, or tls (repeatable).",
+    "load": "A load of fresh connections beside the prober, such as 500/s.",
+    "jobs": "Guests at once; 0, the default: as many as this host has room for.",
+    "time_limit": "End in order after such a time: 90s, 45m, 1h30m; --resume measures the rest.",
+    "keep": "Guests to keep afterwards: never, failed (those with a cell that could not be "
+    "measured) or always.",
+    "resume": "Finish the newest run, if it was interrupted.",
+    "failed": "Like --resume, and measure again cells that could not be measured; with "
+    "--failed=all, all cells that were not ok.",
+    "config": "A configuration of your own, instead of scenarios: each address that it binds is "
+    "lost in turn, and HAProxy reloaded.",
+    "after": "The configuration that is loaded next, instead of --config's again.",
+    "file": "A file that the configuration names, as PATH=LOCAL: its path for HAProxy, and the one "
+    "here (repeatable).",
+    "env": "A variable of HAProxy's environment, as NAME=VALUE (repeatable).",
+    "advise": "With --config, also measure settings that may help if an address is missing: "
+    "nonlocal-bind and transparent; --no-advise does not.",
+    "host": "A host that `invoke capture` has captured: guests like it, and its configuration as "
+    "with --config.",
+    "expect": "A run (its name or folder), or a YAML file of patterns over cell ids and verdicts, "
+    "that this run must agree with.",
+    "table_format": TABLE_FORMAT,
+    "dry_run": "List the cells and estimate the run, as `invoke plan` does; boot nothing.",
+    "quiet": QUIET,
+    "verbose": VERBOSE,
+}
+"""The help of `matrix`, beside that of SELECT."""

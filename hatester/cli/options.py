@@ -10,6 +10,7 @@ from pathlib import Path
 
 from hatester.analysis.outcomes import OUTCOMES
 from hatester.guests.host import CLOCKS
+from hatester.matrix.batches import choose_shard
 from hatester.matrix.clients import read_clients
 from hatester.matrix.plan import Wanted
 from hatester.runner.run import Keep, RunOptions
@@ -41,6 +42,7 @@ class Flags:
     """
 
     matrix: str = "default"
+    shard: str = ""
     repeat: str = ""
     seed: Sequence[str] = ()
     clock: str = "auto"
@@ -74,6 +76,7 @@ class Flags:
             own_,
             wanted if self.config else Wanted(),
             clients=clients(self.client, self.load),
+            shard=choose_shard(self.shard),
         )
 
     @property

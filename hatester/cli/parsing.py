@@ -23,6 +23,27 @@ _SURE = 0.85
 """The same for a word that follows a command, and may as well be a value too much."""
 
 
+REPEATED = {"merge": "run"}
+"""The repeatable flag whose values may stand without it, of a command."""
+
+
+def name_values(tokens: Sequence[str], contexts: Any) -> list[str]:
+    """Return tokens with a flag before each value that stands without it, as in `merge A B`.
+
+    Invoke knows no number of places that is open.
+    """
+    command, *rest = tokens or [""]
+    if command not in REPEATED:
+        return [*tokens]
+    flags, found, is_value = contexts[command].flags, [command], False
+    for token in rest:
+        if not (is_value or token.startswith("-")):
+            found.append(f"--{REPEATED[command]}")
+        found.append(token)
+        is_value = not is_value and token in flags and flags[token].takes_value
+    return found
+
+
 def require_values(tokens: Sequence[str], contexts: Any) -> None:
     """Raise ParseError for a flag without a value, and for an empty value or word.
 

@@ -29,7 +29,7 @@ from invoke.vendor.lexicon import Lexicon
 
 from hatester import __version__
 from hatester.cli.completion import complete
-from hatester.cli.parsing import explain, require_values
+from hatester.cli.parsing import explain, name_values, require_values
 from hatester.cli.settings_file import FILE, Config, require_settings
 from hatester.util import log
 from hatester.util.errors import MeasurementError, TimeIsUp, UserError
@@ -177,7 +177,8 @@ def _log_fault(error: BaseException) -> str:
 class Program(invoke.program.Program):
     """Invoke's program with exit codes, help and version of hatester.
 
-    Plain `invoke` runs the same tasks; it only ends with 1 where it refuses a flag.
+    Plain `invoke` runs the same tasks. But it ends with 1 where it refuses a flag, and takes the
+    runs of `merge` only as `--run A --run B`.
     """
 
     def __init__(self) -> None:
@@ -251,6 +252,7 @@ class Program(invoke.program.Program):
 
     def _make_parser(self) -> Parser:
         parser = super()._make_parser()
+        self.core.unparsed[:] = name_values(self.core.unparsed, parser.contexts)
         require_values(self.core.unparsed, parser.contexts)
         return parser
 

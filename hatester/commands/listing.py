@@ -111,7 +111,8 @@ def _runs() -> Iterable[Row]:
 
 def _run(name: str) -> str:
     results = find(RESULTS, name)
-    cells = results.run.shortfall or f"{counted(len(results.cells), 'cell')}"
+    shard = f"shard {results.run.shard}: " if results.run.shard else ""
+    cells = shard + (results.run.shortfall or counted(len(results.cells), "cell"))
     counts = Counter(map(outcome, results.cells))
     outcomes = [f"{counts[each]} {each}" for each in (*OUTCOMES, "error") if counts[each]]
     return f"{cells}: {', '.join(outcomes)}" if outcomes else cells

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 
 from hatester.analysis.outcomes import left_out
+from hatester.matrix.batches import choose_shard, plan_tasks
 from hatester.matrix.conflicts import find_conflicts
 from hatester.matrix.declarations import Matrix, load_matrix
 from hatester.matrix.kernel_spec import Kernels, with_kernels
-from hatester.matrix.plan import Plan, Wanted, make_plan
+from hatester.matrix.plan import Plan, Task, Wanted, make_plan
 from hatester.runner.estimate import estimate
 from hatester.util.paths import MATRIX, RESULTS
 from hatester.util.settings import Settings
@@ -53,24 +54,35 @@ def require_described(settings: Settings, matrix: Matrix, builds: Iterable[str])
         haproxy.require_builds(lambda: debian(settings), described)
 
 
-def list_cells(settings: Settings, wanted: Wanted, matrix: str, *, is_json: bool) -> None:
+def list_cells(
+    settings: Settings, wanted: Wanted, matrix: str, shard: str, *, is_json: bool
+) -> None:
     """Print the cells that a run with the same flags would have, and log an estimate."""
+    part = choose_shard(shard)
     plan = plan_cells(settings, wanted, matrix)
     if omissions := left_out(plan.left_out):
         log.info(omissions)
     for conflict in find_conflicts(plan):
         log.warning(conflict)
+    tasks = plan_tasks(plan.cells, 1, part)
     if is_json:
-        text = json.dumps([{"id": cell.id, **asdict(cell)} for cell in plan.cells], indent=1)
+        cells = [{"id": cell.id, **asdict(cell)} for cell, _ in tasks]
+        print(json.dumps(cells, indent=1), flush=True)
     else:
-        text = "\n".join(cell.id for cell in plan.cells)
-    print(text, flush=True)
-    log_estimate(plan)
+        print_ids(tasks)
+    log_estimate(plan, tasks)
 
 
-def log_estimate(plan: Plan, repeat: int = 1, clock: str = "auto") -> None:
-    """Log about how long a run of a plan takes, and how much room on the disk."""
-    if not plan.cells:
+def print_ids(tasks: Sequence[Task]) -> None:
+    """Print the id of each cell, one a line."""
+    cells = dict.fromkeys(cell for cell, _ in tasks)
+    print("".join(f"{cell.id}\n" for cell in cells), end="", flush=True)
+
+
+def log_estimate(plan: Plan, tasks: Sequence[Task], clock: str = "auto") -> None:
+    """Log about how long a run of some tasks of a plan takes, and how much room on the disk."""
+    if not tasks:
+        log.info("no cells")
         return
-    tasks = [(cell, number) for number in range(repeat) for cell in plan.cells]
-    log.info(str(estimate(plan, tasks, clock, RESULTS)))
+    needed = plan.of_kernels({cell.kernel for cell, _ in tasks})
+    log.info(str(estimate(needed, tasks, clock, RESULTS)))

@@ -16,21 +16,30 @@ from tabulate import tabulate, tabulate_formats
 
 from hatester.analysis import comparison, config_findings, expectation, findings
 from hatester.analysis.expectation import Expectation
+from hatester.analysis.model import CellResult
 from hatester.analysis.outcomes import OUTCOMES, errors, outcome
 from hatester.artifacts.apt import debian
 from hatester.artifacts.builder import workshop
 from hatester.cli import options
 from hatester.cli.options import Flags
 from hatester.cli.program import INTERRUPTED, NOT_MEASURED, NOT_MET, SKIP_COMMIT, limit_time
-from hatester.commands.plan import kernels_of, log_estimate, plan_cells, require_described
+from hatester.commands.plan import (
+    kernels_of,
+    log_estimate,
+    plan_cells,
+    print_ids,
+    require_described,
+)
 from hatester.guests import host, machines
 from hatester.guests.vagrant import Vagrant
+from hatester.matrix.batches import plan_tasks
 from hatester.matrix.declarations import load_matrix
 from hatester.matrix.kernel_spec import with_kernels, with_names
 from hatester.matrix.plan import Wanted, cell_of, plan_of, without_unfit
 from hatester.matrix.scenario import load_scenario
 from hatester.report import html, reproducer, tables
 from hatester.report.live import shown
+from hatester.results.merge import merge
 from hatester.results.store import Results, find
 from hatester.runner.run import RunOptions
 from hatester.runner.shell import open_shell
@@ -77,13 +86,19 @@ def measure_matrix(settings: Settings, wanted: Wanted, flags: Flags, *, is_dry: 
 
 def list_choice(choice: Choice, clock: str) -> None:
     """Print the cells that would be measured, and log an estimate."""
-    print("\n".join(cell.id for cell in choice.plan.cells), flush=True)
-    if isinstance(choice.run, Results):
-        log_estimate(choice.plan, clock=choice.run.run.clock)
-    elif choice.run.own:
-        log.info("each for every address that HAProxy, in a guest, is found to bind")
+    cells, run = choice.plan.cells, choice.run
+    if isinstance(run, Results):
+        tasks = plan_tasks(cells, 1)
+        print_ids(tasks)
+        log_estimate(choice.plan, tasks, run.run.clock)
+    elif run.own:
+        print_ids(plan_tasks(cells, 1))
+        part = f"shard {run.shard} of these cells, " if run.shard else ""
+        log.info(f"{part}each for every address that HAProxy, in a guest, is found to bind")
     else:
-        log_estimate(choice.plan, len(choice.run.seeds), clock)
+        tasks = plan_tasks(cells, len(run.seeds), run.shard)
+        print_ids(tasks)
+        log_estimate(choice.plan, tasks, clock)
 
 
 def _choose(settings: Settings, wanted: Wanted, flags: Flags) -> Choice:
@@ -106,7 +121,11 @@ def _load_expected(expect: str, choice: Choice) -> Expectation | None:
         return None
     if isinstance(choice.run, NewRun) and choice.run.own:
         raise UserError("--expect: the cells of a configuration are not known in advance.")
-    return expectation.load(expect, choice.planned, lambda run: find(RESULTS, run).cells)
+    return expectation.load(expect, choice.planned, _stored_cells)
+
+
+def _stored_cells(run: str) -> Sequence[CellResult]:
+    return find(RESULTS, run).cells
 
 
 def bisect_commit(settings: Settings, wanted: Wanted, flags: Flags, bad: str) -> None:
@@ -168,6 +187,18 @@ def _recompute(results: Results) -> None:
         log.info(
             f"{len(kept)} of {there} cells could not be judged again and stay as they were measured"
         )
+
+
+def merge_runs(runs: Sequence[str], expect: str, table_format: str) -> None:
+    """Make one run of several, show it, and end with its exit code."""
+    require_table_format(table_format)
+    if not runs:
+        raise UserError(f"merge: expected RUN. Help: {COMMAND} merge --help")
+    planned = find(RESULTS, runs[0]).run.planned
+    expected = expectation.load(expect, planned, _stored_cells) if expect else None
+    results = merge(RESULTS, runs)
+    show_run(results, table_format, expected)
+    conclude(results, None, expected)
 
 
 def compare_runs(before: str, after: str) -> None:
@@ -290,5 +321,8 @@ def conclude(
         )
     if expected and (differences := expected.differences(results.cells)):
         raise Exit(displayable(expectation.text(differences)), code=NOT_MET)
-    if not (results.cells and all(cell.is_measured for cell in results.cells)):
+    if shortfall := results.run.shortfall:
+        rest = f"{COMMAND} matrix --resume measures the rest"
+        raise Exit(f"{shortfall}; {rest}.", code=NOT_MEASURED)
+    if not all(cell.is_measured for cell in results.cells):
         raise Exit("Some cells could not be measured.", code=NOT_MEASURED)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import fnmatch
+import hashlib
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+import json
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from hatester.matrix.needs import is_within
 from hatester.matrix.scenario import Scenario, load_scenario
 from hatester.util.errors import UserError
 from hatester.util.text import quoted
-from hatester.util.validation import require
+from hatester.util.validation import require, text_of
 from hatester.util.versions import is_older
 
 FLAGS = {
@@ -97,18 +99,37 @@ class Plan:
 
     @property
     def builds(self) -> list[str]:
-        return self.builds_of(self.cells)
-
-    def builds_of(self, cells: Iterable[Cell]) -> list[str]:
         """Return the builds that cells need: their own, and those to which they are upgraded."""
         found: dict[str, None] = {}
-        for cell in cells:
+        for cell in self.cells:
             found[cell.build] = None
             upgrades = [self.matrix.builds[cell.build].upgrade_to or ""]
             if scenario := self.scenarios.get(cell.scenario):
                 upgrades += [each.build for each in scenario.upgrades]
             found.update(dict.fromkeys(filter(None, upgrades)))
         return list(found)
+
+    @property
+    def content_sum(self) -> str:
+        """Return a SHA-256 of what is done in the cells: settings, scenarios, upgrades.
+
+        Scenarios that are yet to be made do not count. Raises UserError for a file that is gone.
+        """
+        settings = sorted({cell.setting for cell in self.cells})
+        folder = self.matrix.folder / "scenarios"
+        content = {
+            "settings": {name: self.matrix.settings[name].model_dump() for name in settings},
+            "scenarios": {
+                name: {**each.files, "scenario.yml": text_of(folder / name / "scenario.yml")}
+                for name, each in self.scenarios.items()
+            },
+            "upgrades": {name: self.matrix.builds[name].upgrade_to for name in self.builds},
+        }
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+    def of_kernels(self, names: Collection[str]) -> Plan:
+        """Return the same plan with the cells of some kernels only, or of none."""
+        return replace(self, cells=[cell for cell in self.cells if cell.kernel in names])
 
 
 def make_plan(matrix: Matrix, wanted: Wanted) -> Plan:

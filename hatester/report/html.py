@@ -34,7 +34,6 @@ from hatester.analysis.outcomes import (
     title_builds,
 )
 from hatester.analysis.reload_model import AddressResult, OldWorker, ReloadLatency, ReloadResult
-from hatester.matrix.plan import cell_of
 from hatester.report import junit, markdown
 from hatester.report.glossary import GLOSSARY
 from hatester.report.html_filters import Filters
@@ -80,9 +79,8 @@ def write_reports(
 def render(results: Results, findings: Sequence[Finding], against: Against | None = None) -> str:
     """Return the page, to be stored in the run's folder, from where it links to the evidence."""
     run = results.run
-    planned = [cell_of(id_) for id_ in run.planned]
     missing = Counter(cell.id for cell, _ in run.missing)
-    tables = grids(run.cells, planned)
+    tables = grids(run.cells, (cell for cell, _ in run.tasks))
     repetitions = group_cells(run.cells, lambda cell: cell.id)
     page = (
         _environment()

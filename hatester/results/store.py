@@ -137,7 +137,7 @@ class Results:
         for path, reason in damaged.items():
             quarantine(path, reason)
         if self.folder / PLAN in damaged:
-            store(self.folder, {PLAN: _head(self.run).to_json()})
+            store(self.folder, {PLAN: self.run.head.to_json()})
         for cell, reason in self.unproven():
             quarantine(self.evidence(cell) / TIMELINE, reason)
         if not self._is_current:
@@ -281,7 +281,7 @@ def begin(
             "cells": (),
         }
     )
-    store(folder, {PLAN: _head(run).to_json(), RUN: run.to_json()})
+    store(folder, {PLAN: run.head.to_json(), RUN: run.to_json()})
     point_latest(parent, folder.name)
     return Results(folder, run)
 
@@ -353,10 +353,6 @@ def _stored_cell(path: Path, key: tuple[str, int]) -> CellResult:
     if cell.key != key:
         raise Damaged("is another cell's")
     return cell
-
-
-def _head(run: RunResult) -> RunHead:
-    return RunHead.model_validate({name: getattr(run, name) for name in RunHead.model_fields})
 
 
 def _cell_folder(folder: Path, id_: str, repetition: int) -> Path:

@@ -1,29 +1,16 @@
 """The queue of a run: cells that are left, in batches, for guests that work side by side.
 
-A guest measures one batch, always the same cells of a kernel and a seed in the same order, and
-always from its checkpoint on. So the history of a guest before a cell depends neither on other
-guests nor on the other seeds of a run.
+A guest measures one batch, always from its checkpoint on.
 """
 
 from __future__ import annotations
 
-import itertools
 import threading
 from collections import Counter, deque
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
+from hatester.matrix.batches import Batch, make_batches
 from hatester.matrix.plan import Task
-
-BATCH = 10
-"""Cells of a guest, at most."""
-
-
-class Batch(NamedTuple):
-    """Tasks of one kernel, in the order in which they are measured."""
-
-    kernel: str
-    tasks: Sequence[Task]
 
 
 class Schedule:
@@ -31,15 +18,8 @@ class Schedule:
 
     def __init__(self, tasks: Iterable[Task]) -> None:
         self._left: dict[str, deque[Batch]] = {}
-        for (kernel, _), alike in itertools.groupby(
-            sorted(tasks, key=lambda task: (task[0].kernel, task[1])),
-            key=lambda task: (task[0].kernel, task[1]),
-        ):
-            rest = list(alike)
-            batches = self._left.setdefault(kernel, deque())
-            while rest:
-                batches.append(Batch(kernel, rest[:BATCH]))
-                rest = rest[BATCH:]
+        for batch in make_batches(tasks):
+            self._left.setdefault(batch.kernel, deque()).append(batch)
         self._guests: Counter[str] = Counter()
         self._full: set[str] = set()
         self._lock = threading.Lock()

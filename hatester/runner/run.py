@@ -20,13 +20,14 @@ from hatester.guests import host, machines
 from hatester.guests.checkpoint import Starter
 from hatester.guests.guest import Guest
 from hatester.guests.vagrant import Vagrant
+from hatester.matrix.batches import Batch
 from hatester.matrix.clients import read_clients
 from hatester.matrix.plan import Plan, Task
 from hatester.results.store import Results
 from hatester.runner.cell import not_measured, run_cell
 from hatester.runner.guest_plan import Order
 from hatester.runner.guest_protocol import TaintedGuest
-from hatester.runner.queue import Batch, Schedule
+from hatester.runner.queue import Schedule
 from hatester.util import process
 from hatester.util.errors import MeasurementError
 from hatester.util.log import mute_progress
@@ -62,7 +63,10 @@ class RunOptions:
 
 
 class Run:
-    """A run on its way to complete results. `plan` has all that its cells need."""
+    """A run on its way to complete results.
+
+    `plan` has all that its cells need, and all planned cells of their kernels.
+    """
 
     vagrant: Vagrant
     """The way to the run's machines, while it runs."""
@@ -81,9 +85,9 @@ class Run:
         self.materials = materials
         self.results = results
         self._progress = progress
-        self._tasks = results.left(options.again)
-        self._left = len(self._tasks)
-        self._schedule = Schedule(self._tasks)
+        left = results.left(options.again)
+        self._left = len(left)
+        self._schedule = Schedule(left)
         self._lock = threading.Lock()
         self._machines: set[str] = set()
         self._tried: set[Task] = set()
@@ -176,9 +180,12 @@ class Run:
         return machine
 
     def _start(self, kernel: str, machine: str) -> Guest:
-        """Start a guest with all builds that the kernel's cells need and that exist."""
+        """Start a guest with all builds that the kernel's cells need and that exist.
+
+        Cells of other shards count: each machine's checkpoint of a kernel is the same.
+        """
         image = self.materials.image(kernel)
-        builds = self.plan.builds_of(cell for cell, _ in self._tasks if cell.kernel == kernel)
+        builds = self.plan.of_kernels([kernel]).builds
         trees = self.materials.those_of(builds)
         starter = Starter(image, trees, self.materials.keys, self.vagrant, self._progress)
         return starter.start(machine)

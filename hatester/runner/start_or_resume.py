@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
+from hatester import __version__
 from hatester.analysis.model import RunOrigin
 from hatester.analysis.outcomes import left_out
 from hatester.artifacts.apt import Archive
@@ -18,6 +19,7 @@ from hatester.artifacts.builder import Workshop, workshop
 from hatester.guests import host
 from hatester.guests.checkpoint import single_guest
 from hatester.guests.vagrant import Vagrant
+from hatester.matrix.batches import Shard
 from hatester.matrix.build_spec import with_given
 from hatester.matrix.clients import read_clients, require_sense
 from hatester.matrix.declarations import Matrix
@@ -56,7 +58,7 @@ class NewRun:
     those that are added to a scenario's own (`hatester.matrix.clients.read_clients`). The scenarios
     are made from an `own` configuration, if there is one; `wanted` then selects from the cells.
     `captured` is the name of the host that guests are to be like, and `differs` lists the
-    differences.
+    differences. With a `shard`, only that part of the plan is measured.
     """
 
     seeds: tuple[int, ...] = (0,)
@@ -67,10 +69,14 @@ class NewRun:
     captured: str = ""
     differs: tuple[str, ...] = ()
     clients: tuple[str, ...] = ()
+    shard: Shard | None = None
 
 
 class Choice(NamedTuple):
-    """The cells to measure, the run that gets them, and the ids of all cells of that run."""
+    """The cells to measure, the run that gets them, and the ids of all planned cells.
+
+    Cells of all shards are planned, and are in the plan of a new run.
+    """
 
     plan: Plan
     run: Results | NewRun
@@ -134,7 +140,7 @@ def choose_resumed_run(declared: Matrix, again: Collection[str], sources: Source
     declared = with_names(declared, {cell.kernel for cell in left}, run.run.kernels)
     made = run.scenarios if run.scenarios.exists() else None
     plan = plan_of(declared, left, str(run.file), made)
-    return Choice(plan, run, [cell.id for cell, _ in run.run.tasks])
+    return Choice(plan, run, run.run.planned)
 
 
 class Measured(NamedTuple):
@@ -168,6 +174,7 @@ def measure(
                 plan, results = _begin(shop, plan, run, folder, progress)
             assert results is not None
             with results.measuring():
+                plan = plan.of_kernels({cell.kernel for cell, _ in results.left(how.again)})
                 materials = shop.make(plan.kernels, plan.builds)
                 kept = Run(plan, how, materials, results, progress).run()
     except KeyboardInterrupt as error:
@@ -195,6 +202,9 @@ def _begin(
         folder, host.describe(), plan.cells, plan.left_out, new.seeds,
         host.choose_engine(new.clock).clock, new.probe_interval, _origin(plan, new, found),
     )  # fmt: skip
+    if new.shard:
+        planned = len(plan.cells) * len(new.seeds)
+        log.info(f"shard {new.shard}: {len(results.run.tasks)} of {planned} cells")
     if new.own:
         config_scenarios.write(results.scenarios, new.own, contents)
         plan = replace(plan, scenarios=load_scenarios(results.scenarios, plan.cells))
@@ -204,6 +214,9 @@ def _begin(
 def _origin(plan: Plan, new: NewRun, surveyed: Surveyed | None) -> RunOrigin:
     """Return the part of `run.json` by which the run can be resumed and explained."""
     return RunOrigin(
+        hatester=__version__,
+        matrix=plan.content_sum,
+        shard=str(new.shard) if new.shard else None,
         clients=new.clients,
         kernels=dict(plan.matrix.described_kernels),
         builds=dict(plan.matrix.described_builds),

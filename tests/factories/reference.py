@@ -14,11 +14,13 @@ from invoke.parser.argument import Argument
 from invoke.tasks import Task
 
 import tasks
+from hatester.cli.parsing import REPEATED
 from hatester.util.paths import PROJECT
 
 REFERENCE = PROJECT / "docs/reference.md"
 _DECLARED = copy.deepcopy(Collection.from_module(tasks))
 """The commands before any was read: Invoke takes the help out of those that it reads."""
+_REPEATED = REPEATED.values()
 _BEGIN, _END = "<!-- commands -->\n", "<!-- end of commands -->\n"
 
 
@@ -55,7 +57,7 @@ def _command(name: str, command: Task[Any]) -> Iterator[str]:
 
 def _is_place(argument: Argument) -> bool:
     """Return whether the value may stand without its flag; for Invoke, repeatable ones may."""
-    return argument.positional and argument.kind is not list
+    return argument.positional and (argument.kind is not list or argument.name in _REPEATED)
 
 
 def _escape(text: str) -> str:

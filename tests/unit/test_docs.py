@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from invoke.parser import Parser
 
+from hatester.cli.parsing import name_values
 from hatester.util.paths import PROJECT
 from tests.factories import reference
 
@@ -39,7 +40,7 @@ def test_each_command_exists_with_the_flags_that_a_page_gives_it(page: Path) -> 
         words = shlex.split(command.rstrip("'"), comments=True)
         assert words[0] in commands.task_names
         if len(words) > 1:
-            parser.parse_argv(words)
+            parser.parse_argv(name_values(words, parser.contexts))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

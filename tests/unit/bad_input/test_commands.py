@@ -26,6 +26,10 @@ COMMANDS = [
     ("plan --repeat 2", "plan: there is no flag '--repeat'"),
     ("report", "report: expected RUN."),
     ("compare latest", "compare: expected AFTER."),
+    ("merge", "merge: expected RUN. Help: ./bootstrap invoke merge --help"),
+    ("merge ''", "merge: --run: expected a value."),
+    ("merge --expect", "merge: --expect: expected a value."),
+    ("merge a --shard 1/2", "merge: there is no flag '--shard'."),
     ("export", "export: expected CELL, FOLDER."),
     ("shell", "shell: expected CELL."),
     ("capture", "capture: expected HOST."),
@@ -82,7 +86,7 @@ VALUES = [
     )),
     *((f"matrix --{flag}=", f"matrix: --{flag}: {VALUE} matrix") for flag in (
         "config", "after", "host", "expect", "failed", "time-limit", "keep", "clock", "jobs",
-        "repeat", "seed", "file", "env", "probe-interval", "table-format",
+        "repeat", "seed", "file", "env", "probe-interval", "table-format", "shard",
     )),
     ("plan --kernel --json", f"plan: --kernel: {VALUE} plan"),
     ("matrix --config --after x", f"matrix: --config: {VALUE} matrix"),
@@ -136,6 +140,11 @@ NAMES = [
 NUMBERS = [
     ("matrix --repeat 0", "--repeat: expected a whole number from 1 to 10000, got '0'."),
     ("matrix --repeat x", "--repeat: expected a whole number"),
+    *(
+        (f"{command} --shard {text}", f"--shard: '{text}' is not a shard such as 1/3.")
+        for command in ("matrix", "plan")
+        for text in ("3", "0/3", "4/3", "1/x", "-1/3", "1/10000")
+    ),
     ("matrix --repeat 1.5", "--repeat: expected a whole number"),
     ("matrix --jobs -1", "--jobs: expected a whole number from 0 to 10000, got '-1'."),
     ("matrix --jobs many", "--jobs: expected a whole number"),
@@ -184,6 +193,7 @@ BISECTIONS = [
     ("bisect --haproxy ./fifo", "fifo: it is not a regular file."),
     ("bisect --kernel", f"bisect: --kernel: {VALUE} bisect"),
     ("bisect --nope", "bisect: there is no flag '--nope'"),
+    ("bisect --shard 1/2", "bisect: there is no flag '--shard'"),
     ("bisect --repeat x", "--repeat: expected a whole number"),
     ("-x bisect", "there is no flag '-x'."),
     ("bisect -- x", "there is no flag '--'."),

@@ -23,6 +23,7 @@ WITHOUT_A_RUN = [
     ("matrix --failed=some", "--failed: there is no 'some' (there are: all, or nothing)."),
     ("matrix --resume --kernel 6.1", "--resume: the run has its cells and flags already"),
     ("matrix --resume --seed 1", "--resume: the run has its cells and flags already"),
+    ("matrix --resume --shard 1/2", "--resume: the run has its cells and flags already"),
     ("matrix --resume --matrix full", "--resume: the run has its cells and flags already"),
     ("matrix --failed --only '*'", "--failed: the run has its cells and flags already"),
     ("matrix --resume --host blank", "--resume: the run has its cells and flags already"),
@@ -40,6 +41,9 @@ WITHOUT_A_RUN = [
     ("report docs/run.json", f"docs {NO_RUN}"),
     (f"report {LONG}", "aaa is not a run that can be read: File name too long."),
     ("compare a b", "results: there is no 'a'"),
+    ("merge nope", "results: there is no 'nope' (there are: none)."),
+    ("merge docs", f"docs {NO_RUN}"),
+    ("merge fifo --table-format nope", "--table-format: there is no 'nope'"),
     ("compare fifo docs", f"fifo {NO_RUN}"),
     ("export x out", f"'x' {NO_ID}"),
     ("export '*' out", f"'*' {NO_ID}"),
@@ -74,6 +78,8 @@ WITH_A_RUN = [
     ("report .", f"results {NO_RUN} (there are: 2"),
     ("compare nope latest", "results: there is no 'nope'"),
     ("compare docs latest", f"docs {NO_RUN}"),
+    ("merge latest docs", f"docs {NO_RUN}"),
+    ("merge latest --expect nope.yml", "nope.yml cannot be read: No such file or directory."),
     ("export 6.1/2.2/plain/hitless/signal out", "latest: there is no '6.1/2.2/plain/hitless/sig"),
     ("export 6.1/3.2/plain/lost-address/signal out", "it was not measured, so there is nothing"),
     (f"export {CELL} full", "full: not an empty folder; name another one."),
@@ -87,7 +93,7 @@ UNKNOWN_FORM = "the form of this run is not known (it has no SHA256SUMS). Measur
 NOT_AS_WRITTEN = "plan.json is not as it was written. Measure it anew."
 READERS = (
     "report latest", "report latest --recompute", "compare latest latest", f"export {CELL} out",
-    "matrix --resume",
+    "matrix --resume", "merge latest",
 )  # fmt: skip
 
 

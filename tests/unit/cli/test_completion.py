@@ -76,8 +76,16 @@ def test_each_kernel_build_setting_and_scenario_is_offered() -> None:
 def test_runs_and_their_cells_are_offered(tmp_path: Path) -> None:
     folder = copy_matrix(tmp_path)
     run = stored_run.made(folder / "results").folder.name
-    for words in ("report", "compare", "compare latest", "export --run", "matrix --expect"):
+    for words in (
+        "report",
+        "compare",
+        "compare latest",
+        "export --run",
+        "merge",
+        "matrix --expect",
+    ):
         assert completed(*words.split(), "", folder=folder) == [run, "latest"]
+    assert completed("merge", run, run, "la", folder=folder) == ["latest"]
     assert completed("export", "", folder=folder) == ["6.1/"]
     assert completed("export", "6.1/3", folder=folder) == ["6.1/3.0/", "6.1/3.2/"]
     cell = "6.1/2.2/plain/lost-address/"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -12,6 +13,7 @@ from hatester.matrix.declarations import METHODS, Build, Matrix, Selection, Sett
 from hatester.matrix.plan import Cell, Wanted, make_plan, unfit
 from hatester.util.errors import UserError
 from hatester.util.paths import MATRIX
+from tests.factories.project import copy_matrix
 
 DEFAULT = load_matrix(MATRIX)
 FULL = load_matrix(MATRIX, "full")
@@ -272,3 +274,42 @@ def test_the_reason_names_what_is_needed_and_what_is_there(
     setting: Setting, linux: str | None, haproxy: str | None, method: str, sentence: str | None
 ) -> None:
     assert why(setting, linux, haproxy, method) == sentence
+
+
+def _content_sum(folder: Path) -> str:
+    wanted = Wanted(settings=["plain"], scenarios=["hitless"])
+    return make_plan(load_matrix(folder), wanted).content_sum
+
+
+@pytest.mark.parametrize(
+    ("file", "is_other"),
+    [
+        ("scenarios/hitless/scenario.yml", True),
+        ("scenarios/hitless/with.cfg", True),
+        ("scenarios/recovery/with.cfg", False),
+        ("kernels.yml", False),
+    ],
+)
+def test_the_sum_of_a_plan_is_that_of_the_scenarios_it_has(
+    tmp_path: Path, file: str, is_other: bool
+) -> None:
+    folders = [copy_matrix(tmp_path / name) / "matrix" for name in "ab"]
+    with (folders[1] / file).open("a") as opened:
+        opened.write("# changed\n")
+    first, second = map(_content_sum, folders)
+    assert (first != second) is is_other
+
+
+def test_the_sum_of_a_plan_is_that_of_the_settings_it_has(tmp_path: Path) -> None:
+    folder = copy_matrix(tmp_path) / "matrix"
+    before = _content_sum(folder)
+    text = (folder / "settings.yml").read_text()
+    (folder / "settings.yml").write_text(f"{text}\n  further: {{nofile: 5000}}\n")
+    assert _content_sum(folder) == before
+    (folder / "settings.yml").write_text("settings: {plain: {nofile: 5000}}\n")
+    for selection in ("default.yml", "full.yml"):
+        (folder / selection).write_text(
+            "{kernels: ['6.1'], haproxy: ['2.2'], settings: [plain], scenarios: [hitless], "
+            "methods: [signal]}"
+        )
+    assert _content_sum(folder) != before

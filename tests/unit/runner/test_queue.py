@@ -8,8 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hatester.matrix.batches import BATCH, Batch
 from hatester.matrix.plan import Cell, Task
-from hatester.runner.queue import BATCH, Batch, Schedule
+from hatester.runner.queue import Schedule
 
 
 def tasks(seeds: int = 1, **counts: int) -> list[Task]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any, cast
 
 import pytest
 
-from hatester.analysis.model import CellResult, Measurement
+from hatester.analysis.model import CellResult, Measurement, RunOrigin
 from hatester.guests.vagrant import Vagrant
 from hatester.matrix.declarations import load_matrix
 from hatester.matrix.plan import Cell, Wanted, make_plan
@@ -66,15 +67,22 @@ def measured(
         kernels: Sequence[str] = ("6.1",),
         start: Callable[[str], None] = print,
         seeds: Sequence[int] = (0,),
+        scenarios: Sequence[str] = ("lost-address",),
+        shard: str | None = None,
     ) -> tuple[list[dict[str, Any]], list[str]]:
         started: list[str] = []
+        trees: list[str] = []
 
         def start_guest(machine: str) -> Guest:
             start(machine)
             started.append(machine)
+            # Cells of other shards count, so that all have the same checkpoint.
+            assert trees == plan.builds
             return Guest(machine)
 
-        starter = SimpleNamespace(start=start_guest)
+        def make_starter(_: object, there: dict[str, None], *__: object) -> SimpleNamespace:
+            trees[:] = there
+            return SimpleNamespace(start=start_guest)
 
         def run_cell(
             guest: Guest, cell: Cell, repetition: int, order: Order, *_: object
@@ -82,13 +90,14 @@ def measured(
             changes = {"repetition": repetition, "seed": order.seed}
             return Measurement(measure(guest, cell).model_copy(update=changes))
 
-        monkeypatch.setattr("hatester.runner.run.Starter", lambda *_: starter)
+        monkeypatch.setattr("hatester.runner.run.Starter", make_starter)
         monkeypatch.setattr("hatester.runner.run.run_cell", run_cell)
-        plan = make_plan(load_matrix(MATRIX), Wanted(kernels, scenarios=["lost-address"]))
-        results = begin(tmp_path / "results", {}, plan.cells, seeds=seeds)
+        plan = make_plan(load_matrix(MATRIX), Wanted(kernels, scenarios=scenarios))
+        origin = RunOrigin(shard=shard)
+        results = begin(tmp_path / "results", {}, plan.cells, seeds=seeds, origin=origin)
         Run(plan, RunOptions(jobs=1), cast(Any, MATERIALS), results, Progress()).run()
         cells = json.loads(results.file.read_text())["cells"]
-        assert len(cells) == len(plan.cells) * len(seeds)
+        assert len(cells) == len(results.run.tasks)
         return cells, started
 
     return do
@@ -107,6 +116,22 @@ def test_each_seed_has_a_guest_of_its_own_and_its_cells_carry_it(measured: Any) 
     cells, started = measured(lambda _, cell: well(cell), seeds=(4, 9))
     assert {(cell["repetition"], cell["seed"]) for cell in cells} == {(1, 4), (2, 9)}
     assert len(started) == 2
+
+
+def test_shards_measure_the_batches_of_the_plan(measured: Any) -> None:
+    def orders(**flags: Any) -> list[list[str]]:
+        """Return the cells of each guest, in the order in which it measured them."""
+        guests: dict[Guest, list[str]] = {}
+
+        def measure(guest: Guest, cell: Cell) -> CellResult:
+            guests.setdefault(guest, []).append(cell.id)
+            return well(cell)
+
+        measured(measure, ["5.10", "6.1"], scenarios=["hitless", "lost-address"], **flags)
+        return [*guests.values()]
+
+    whole, parts = orders(), [orders(shard=f"{number}/3") for number in (1, 2, 3)]
+    assert sorted(itertools.chain(*parts)) == sorted(whole)
 
 
 def test_a_cell_in_which_a_guest_is_lost_is_measured_once_more_in_another(
