@@ -1,4 +1,4 @@
-"""The command line: its program, exit codes, signals and faults.
+"""The command line: its program, exit codes and faults.
 
 It is imported before every command, also before `--help`: it imports little, and commands import
 their own modules when they run.
@@ -12,13 +12,11 @@ import io
 import logging
 import logging.handlers
 import os
-import signal
 import sys
 import traceback
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from types import FrameType
 
 import invoke.program
 from invoke.exceptions import Exit, ParseError
@@ -31,6 +29,7 @@ from hatester import __version__
 from hatester.cli.completion import complete
 from hatester.cli.parsing import explain, name_values, require_values
 from hatester.cli.settings_file import FILE, Config, require_settings
+from hatester.cli.signals import taken, taken_to_the_end
 from hatester.util import log
 from hatester.util.errors import MeasurementError, TimeIsUp, UserError
 from hatester.util.paths import COMMAND, PROJECT
@@ -56,7 +55,6 @@ further file of settings; `matrix --config` would have another meaning than `bis
 _LIST = partial(
     Argument, names=("list", "l"), kind=bool, default=False, help="List the commands and exit."
 )
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)
 _FAULT_LOG_BYTES = 1 << 20
 
 
@@ -76,7 +74,7 @@ def orderly(
     signals change nothing. Handlers of signals are restored. With `is_verbose`, every command on
     this host and in guests is logged as well; with `is_quiet`, only warnings are.
     """
-    with log.shown(is_verbose=is_verbose, is_quiet=is_quiet), _signals_taken():
+    with log.shown(is_verbose=is_verbose, is_quiet=is_quiet), taken():
         try:
             yield
         except Exit:
@@ -94,52 +92,6 @@ def orderly(
             raise Exit(code=_CLOSED_PIPE) from error
         except Exception as error:
             raise Exit(report_fault(error), code=fault) from error
-
-
-@contextlib.contextmanager
-def _signals_taken() -> Iterator[None]:
-    before = {number: signal.getsignal(number) for number in _SIGNALS}
-    _take_signals()
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            # In a process of ours, an interruption lasts until the process ends.
-            if handler is not _interrupt:
-                signal.signal(number, handler)
-
-
-def _take_signals() -> None:
-    for number in _SIGNALS:
-        # nohup(1) has a signal ignored, and it stays so.
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, _interrupt)
-
-
-def _interrupt(number: int, _frame: FrameType | None) -> None:
-    # A shutdown takes a bounded time. Cut short, it would leave processes behind.
-    for each in _SIGNALS:
-        if signal.getsignal(each) is _interrupt:
-            signal.signal(each, _be_patient)
-    if number == signal.SIGALRM:
-        raise TimeIsUp("The time limit was reached.")
-    raise KeyboardInterrupt(signal.Signals(number).name)
-
-
-def _be_patient(number: int, _frame: FrameType | None) -> None:
-    if number != signal.SIGALRM:
-        # By the descriptor: the interrupted code may be writing to the stream.
-        os.write(sys.stderr.fileno(), b"Already shutting down.\n")
-
-
-@contextlib.contextmanager
-def limit_time(seconds: float | None) -> Iterator[None]:
-    """Raise TimeIsUp after so many seconds (setitimer(2)); None: no limit."""
-    signal.setitimer(signal.ITIMER_REAL, seconds or 0)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def report_fault(error: BaseException) -> str:
@@ -328,11 +280,5 @@ def main() -> None:
     sys.stdout = _Output(
         sys.stdout.buffer, sys.stdout.encoding, "replace", line_buffering=sys.stdout.isatty()
     )
-    _take_signals()
-    try:
+    with taken_to_the_end():
         Program().run()
-    finally:
-        for number in _SIGNALS:
-            # Python drops its own handlers before it exits, and would die of the next signal.
-            if signal.getsignal(number) is _be_patient:
-                signal.signal(number, signal.SIG_IGN)

@@ -2,68 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from invoke.exceptions import Exit
 
 from hatester.cli import program
-from hatester.cli.program import INTERRUPTED, NOT_MEASURED, Program, limit_time, orderly
+from hatester.cli.program import INTERRUPTED, Program
 from hatester.commands import plan
 from tests.factories.project import call
-
-
-@pytest.fixture(autouse=True)
-def _handlers() -> Iterator[None]:
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)
-    before = {number: signal.getsignal(number) for number in numbers}
-    # A shell may have had some ignored (nohup(1)), and what is ignored stays so.
-    for number in numbers:
-        signal.signal(number, signal.SIG_DFL)
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_the_first_signal_ends_it_and_no_other_keeps_it_from_ending_in_order(
-    number: signal.Signals, capfd: pytest.CaptureFixture[str]
-) -> None:
-    ended: list[str] = []
-
-    def work() -> None:
-        try:
-            os.kill(os.getpid(), number)
-        finally:
-            for again in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM):
-                os.kill(os.getpid(), again)
-            ended.append("in order")
-
-    with pytest.raises(Exit, match="Interrupted") as error, orderly():
-        work()
-    assert error.value.code == INTERRUPTED
-    assert ended == ["in order"]
-    assert capfd.readouterr().err == "Already shutting down.\n" * 3
-
-
-def test_a_time_limit_ends_it_too_and_says_so() -> None:
-    with pytest.raises(Exit, match="time limit was reached") as error, orderly(), limit_time(0.01):
-        time.sleep(10)
-    assert error.value.code == NOT_MEASURED
-
-
-def test_what_is_done_within_its_time_limit_is_not_ended_later() -> None:
-    with orderly():
-        with limit_time(0.05):
-            pass
-        time.sleep(0.1)
-        with limit_time(None):
-            time.sleep(0.1)
 
 
 @pytest.mark.parametrize(
@@ -136,14 +83,6 @@ def test_the_log_of_faults_is_bounded(monkeypatch: pytest.MonkeyPatch, tmp_path:
         call("plan", XDG_CACHE_HOME=str(tmp_path))
     files = [*(tmp_path / "hatester").iterdir()]
     assert sum(file.stat().st_size for file in files) < 3 << 20
-
-
-def test_handlers_of_signals_are_restored() -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
-    with pytest.raises(Exit), orderly():
-        os.kill(os.getpid(), signal.SIGINT)
-    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
 
 
 def test_an_interruption_before_a_command_begins_is_not_a_verdict(
