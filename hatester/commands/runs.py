@@ -22,8 +22,8 @@ from hatester.artifacts.apt import debian
 from hatester.artifacts.builder import workshop
 from hatester.cli import options
 from hatester.cli.options import Flags
-<<<<<<< Updated upstream
-from hatester.cli.program import INTERRUPTED, NOT_MEASURED, NOT_MET, SKIP_COMMIT, limit_time
+from hatester.cli.program import INTERRUPTED, NOT_MEASURED, NOT_MET, SKIP_COMMIT
+from hatester.cli.signals import limit_time
 from hatester.commands.plan import (
     kernels_of,
     log_estimate,
@@ -31,11 +31,6 @@ from hatester.commands.plan import (
     print_ids,
     require_described,
 )
-=======
-from hatester.cli.program import INTERRUPTED, NOT_MEASURED, NOT_MET, SKIP_COMMIT
-from hatester.cli.signals import limit_time
-from hatester.commands.plan import kernels_of, log_estimate, plan_cells, require_described
->>>>>>> Stashed changes
 from hatester.guests import host, machines
 from hatester.guests.vagrant import Vagrant
 from hatester.matrix.batches import plan_tasks

@@ -1,4 +1,4 @@
-"""The end of an interrupted command."""
+"""Commands that are refused, help, faults, and their exit codes."""
 
 from __future__ import annotations
 

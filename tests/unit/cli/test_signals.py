@@ -75,11 +75,14 @@ def test_a_signal_that_another_thread_receives_ends_a_wait() -> None:
     def receive() -> None:
         signal.pthread_kill(threading.get_ident(), signal.SIGINT)
 
+    def wait() -> None:
+        threading.Timer(0.1, receive).start()
+        over.wait()
+
     over = threading.Event()
     guard = threading.Timer(20, over.set)
     guard.start()
     with pytest.raises(Exit, match="Interrupted"), orderly():
-        threading.Timer(0.1, receive).start()
-        over.wait()
+        wait()
     guard.cancel()
     assert not over.is_set()
