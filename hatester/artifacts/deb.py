@@ -91,9 +91,7 @@ def unpack(file: Path, tree: Path) -> None:
 def installed_members(package: Path) -> Iterator[disk.Member]:
     """Yield the members of a package except directories, by the names of a merged /usr."""
     with subprocess.Popen(
-        ["dpkg-deb", "--fsys-tarfile", package],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        ["dpkg-deb", "--fsys-tarfile", package], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     ) as process:
         try:
             with tarfile.open(fileobj=process.stdout, mode="r|") as members:

@@ -159,10 +159,7 @@ def _complete(url: str, wanted: str, partial: Path, deadline: float) -> None:
 def _receive(url: str, partial: Path, begun: int, deadline: float) -> None:
     """Append what a partial file lacks."""
     name = urlsplit(url).path.rpartition("/")[2] or url
-    with (
-        _open(url, begun) as transfer,
-        _shown(name, transfer.total) as arrived,
-    ):
+    with _open(url, begun) as transfer, _shown(name, transfer.total) as arrived:
         try:
             with partial.open("ab" if transfer.start else "wb") as file:
                 for piece in _read_bounded(url, transfer, deadline):

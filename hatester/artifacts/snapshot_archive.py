@@ -26,8 +26,7 @@ RECIPE = 1
 that finds other files for the same kernel, or keeps the answer in another form."""
 ARCHITECTURES = ("amd64", "all")
 _Version = Annotated[
-    str,
-    pydantic.StringConstraints(pattern=r"^([0-9]+:)?[0-9][A-Za-z0-9.+~-]*$", max_length=255),
+    str, pydantic.StringConstraints(pattern=r"^([0-9]+:)?[0-9][A-Za-z0-9.+~-]*$", max_length=255)
 ]
 _Sha1 = Annotated[str, pydantic.StringConstraints(pattern=r"^[0-9a-f]{40}$")]
 _ANSWER = pydantic.TypeAdapter(list[_Sha1])

@@ -234,11 +234,7 @@ class Guest:
         bounded = f"timeout {there} sh -euc {shlex.quote(command)}"
         with self.reachable(f"`{command}`"):
             result = self.connection.run(
-                bounded,
-                hide=True,
-                warn=True,
-                in_stream=False,
-                timeout=seconds + CONNECT_SECONDS,
+                bounded, hide=True, warn=True, in_stream=False, timeout=seconds + CONNECT_SECONDS
             )
         if result.exited == CUT:
             raise MeasurementError(

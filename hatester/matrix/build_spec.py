@@ -85,11 +85,7 @@ def with_given(matrix: Matrix, given: Mapping[str, str]) -> Matrix:
     builds = {**matrix.builds}
     for name, word in given.items():
         builds[name] = _pair(builds, word) or _build(word)
-    return replace(
-        matrix,
-        builds=builds,
-        described_builds={**matrix.described_builds, **given},
-    )
+    return replace(matrix, builds=builds, described_builds={**matrix.described_builds, **given})
 
 
 def _anywhere(word: str) -> str:

@@ -89,11 +89,7 @@ def surround(
 
 
 def _read(
-    file: str,
-    text: str,
-    lines: Sequence[Line],
-    given: Mapping[str, str],
-    values: Mapping[str, str],
+    file: str, text: str, lines: Sequence[Line], given: Mapping[str, str], values: Mapping[str, str]
 ) -> _Configuration:
     full = [environment_variables.expand(line, values) for line in lines]
     places = places_of(full, given)

@@ -45,9 +45,7 @@ def test_another_host_key_is_refused(tmp_path: Path) -> None:
     assert "Host key verification failed" in done.stderr
 
 
-def test_keys_are_made_once(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_keys_are_made_once(capsys: pytest.CaptureFixture[str]) -> None:
     keys = find_keys()
     made = {
         file.name: file.read_bytes() for file in keys.folder.iterdir() if file.suffix != ".json"
@@ -65,9 +63,7 @@ def test_keys_are_made_once(
     assert f"{keys.folder} is damaged: host_ed25519.pub " in capsys.readouterr().err
 
 
-def test_private_keys_are_private(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_private_keys_are_private(capsys: pytest.CaptureFixture[str]) -> None:
     keys = find_keys()
     for private in (keys.private, keys.host_private):
         content = private.read_bytes()

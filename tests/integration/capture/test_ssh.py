@@ -32,9 +32,7 @@ def test_known_host_runs_commands(tmp_path: Path) -> None:
     assert answer["none"].problem == "failed with status 1"
 
 
-def test_unknown_host_key_is_refused(
-    tmp_path: Path,
-) -> None:
+def test_unknown_host_key_is_refused(tmp_path: Path) -> None:
     with ssh_server(tmp_path) as place:
         (tmp_path / "known_hosts").unlink()
         with (

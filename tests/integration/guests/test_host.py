@@ -32,9 +32,7 @@ def test_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     host.require()
 
 
-def test_missing_command_is_named(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_missing_command_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     which: Callable[[str], str | None] = shutil.which
     monkeypatch.setattr(shutil, "which", lambda name: None if name == "cpio" else which(name))
     with pytest.raises(UserError, match="cpio: is not installed; it makes kernel kits"):

@@ -98,9 +98,7 @@ def test_stop_ends_all_commands(tmp_path: Path) -> None:
     assert has_ended(written(tmp_path / "pid"))
 
 
-def test_logged_commands_can_be_pasted(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+def test_logged_commands_can_be_pasted(caplog: pytest.LogCaptureFixture) -> None:
     script = 'echo "$PLACE" "$MOOD" "$1"'
     command = ["sh", "-c", script, "sh", "it's"]
     with log.shown(is_verbose=True):

@@ -126,10 +126,7 @@ def test_what_is_being_made_stays_and_what_nobody_makes_any_more_goes(
 
 @pytest.mark.parametrize(
     ("name", "lock"),
-    [
-        (f"kernels/{KERNEL}", f"kernels/.{KERNEL}.lock"),
-        (f"apt/{OTHER}", f"apt/{OTHER}/lock"),
-    ],
+    [(f"kernels/{KERNEL}", f"kernels/.{KERNEL}.lock"), (f"apt/{OTHER}", f"apt/{OTHER}/lock")],
 )
 def test_an_entry_whose_lock_is_held_stays(name: str, lock: str, results: Path, root: Path) -> None:
     kept(name)
@@ -233,10 +230,7 @@ def test_a_run_that_is_being_measured_stays_and_others_go_meanwhile(results: Pat
 def test_what_is_left_of_a_run_goes_the_next_time(results: Path) -> None:
     newest = run(results, 0)
     (results / ".20260101-000000.unfinished").mkdir()
-    assert swept(results, "results") == {
-        ".20260101-000000.unfinished": GONE,
-        newest.name: "latest",
-    }
+    assert swept(results, "results") == {".20260101-000000.unfinished": GONE, newest.name: "latest"}
 
 
 def test_entries_tell_what_they_are(root: Path, results: Path) -> None:

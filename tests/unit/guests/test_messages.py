@@ -82,10 +82,7 @@ def test_bytes_are_bounded(monkeypatch: pytest.MonkeyPatch, chunk: bytes, proble
         (b"[" * 500, "recursion"),
         (b'{"binds": {"a": "\\ud800"}}', "escape"),
         (b'{"binds": {}, "servers": [], "x": 1}', "x: this key is not known"),
-        (
-            b'{"binds": {}, "servers": ["' + b"a" * 2000 + b'"]}',
-            "servers: 0: expected at most",
-        ),
+        (b'{"binds": {}, "servers": ["' + b"a" * 2000 + b'"]}', "servers: 0: expected at most"),
         (b'{"binds": {"a": 1}, "servers": []}', "binds: a: expected text"),
         (b"[" + b"1," * 4_000_001 + b"1]", "more than 4000000 values"),
     ],
