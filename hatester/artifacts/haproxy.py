@@ -6,7 +6,6 @@ them; binaries of this host; and images (oci.py).
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import logging
 import os
@@ -25,7 +24,7 @@ from hatester.artifacts.disk import BINARY, Content, Member, Tree, make_tree
 from hatester.artifacts.haproxy_binary import Program, Root, read_program, version_of
 from hatester.matrix.declarations import Build
 from hatester.util.errors import MeasurementError, UserError
-from hatester.util.paths import is_there
+from hatester.util.paths import is_there, matches_of
 from hatester.util.text import brief
 from hatester.util.versions import matches
 
@@ -176,7 +175,7 @@ def _require(archive: Callable[[], Archive], build: Build) -> None:
 
 def _require_packages(patterns: Sequence[str]) -> None:
     """Raise MeasurementError for a pattern of no file, and for a file that is not a package."""
-    for file in (file for pattern in patterns for file in _glob(pattern)):
+    for file in _files(patterns):
         if not is_there(file, Path.is_file):
             raise MeasurementError(f"{file} is not a regular file")
         read_deb(file)
@@ -233,7 +232,7 @@ def local_packages(archive: Archive, patterns: Sequence[str], suite: str | None)
     Raises MeasurementError for a pattern of no file, and when `suite` lacks something that they
     depend on.
     """
-    files = [file for pattern in patterns for file in _glob(pattern)]
+    files = _files(patterns)
     try:
         given = [(file.name, file.read_bytes()) for file in files]
     except OSError as error:
@@ -242,13 +241,13 @@ def local_packages(archive: Archive, patterns: Sequence[str], suite: str | None)
     return LocalPackages(archive, suite, given, archive.resolve_files(suite, files, *_TOOLS))
 
 
-def _glob(pattern: str) -> list[Path]:
-    """Return the files that an absolute path with wildcards matches."""
-    named = Path(pattern)
-    # Path.glob is for patterns below a folder.
-    files = [named] if is_there(named) else [Path(p) for p in sorted(glob.iglob(pattern))]  # noqa: PTH207
-    if not files:
-        raise MeasurementError(f"{pattern} is missing")
+def _files(patterns: Sequence[str]) -> list[Path]:
+    """Return the files that absolute paths name, or match with wildcards."""
+    files: list[Path] = []
+    for pattern in patterns:
+        if not (found := matches_of(Path(pattern))):
+            raise MeasurementError(f"{pattern} is missing")
+        files += found
     return files
 
 

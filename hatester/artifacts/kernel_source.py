@@ -6,7 +6,6 @@ From Debian's 7.x on, the kernel is a file `vmlinuz` among its modules.
 
 from __future__ import annotations
 
-import glob
 import os
 import re
 import shutil
@@ -23,7 +22,7 @@ from hatester.matrix.declarations import Kernel
 from hatester.matrix.kernel_spec import IMAGE, Kernels, SuiteKernel, fitting, flavour_of
 from hatester.util.errors import MeasurementError, UserError
 from hatester.util.files import checksum
-from hatester.util.paths import is_there
+from hatester.util.paths import is_there, matches_of
 from hatester.util.versions import debian_order
 
 _PART = re.compile(r"linux-(image|binary|modules|base)-(unsigned-|extra-)?[0-9]")
@@ -200,9 +199,7 @@ def _local(paths: Sequence[Path]) -> list[Path]:
     files: list[Path] = []
     for path in paths:
         pattern = path / "*.deb" if is_there(path, Path.is_dir) else path
-        found = [file for file in sorted(_glob(pattern)) if is_there(file, Path.is_file)]
-        if is_there(path, Path.is_file):
-            found = [path]
+        found = [file for file in matches_of(pattern) if is_there(file, Path.is_file)]
         if not found:
             raise UserError(f"{path}: {_lack(path)}.")
         files += found
@@ -214,11 +211,6 @@ def _lack(path: Path) -> str:
     if is_there(path, Path.is_dir) or any(each in str(path) for each in "*?["):
         return "there is no Debian package"
     return "it is not a regular file" if is_there(path) else "there is no such file"
-
-
-def _glob(pattern: Path) -> Iterator[Path]:
-    # Path.glob is for patterns below a folder.
-    return map(Path, glob.iglob(str(pattern)))  # noqa: PTH207
 
 
 def _parts(files: Sequence[Path]) -> list[Deb]:

@@ -130,7 +130,7 @@ def strays() -> list[int]:
     return [
         each.pid
         for each, words, environment in _processes()
-        if _is_homeless(words) or (_is_orphan(each) and not _has_folder(environment))
+        if _is_homeless(words) or (process.is_orphan(each) and not _has_folder(environment))
     ]
 
 
@@ -138,12 +138,6 @@ def _processes() -> Iterator[tuple[psutil.Process, list[str], dict[str, str]]]:
     for each in process.others():
         with contextlib.suppress(psutil.Error):  # it has ended
             yield each, each.cmdline(), each.environ()
-
-
-def _is_orphan(each: psutil.Process) -> bool:
-    with contextlib.suppress(psutil.Error):
-        return process.is_orphan(each)
-    return False
 
 
 def _has_folder(environment: dict[str, str]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ from hatester.util.errors import UserError
 from hatester.util.paths import DECLARATIONS, resolve_path
 from hatester.util.text import choices, quoted
 from hatester.util.validation import Declaration, checked, content, load, require, text_form
+from hatester.util.versions import is_older
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9.+_-]{0,99}$"
 """Names stand in cell ids, file names and `vagrant up NAME`."""
@@ -71,22 +73,42 @@ Sha256 = Annotated[
 ]
 
 
+_BOUND = re.compile(r"(?P<sign>>=|<)\s*(?P<version>[0-9]{1,9}(?:\.[0-9]{1,9})*)")
+
+
+def _versions(text: str) -> str:
+    if not all(_BOUND.fullmatch(each.strip()) for each in text.split(",")):
+        raise ValueError(f"expected versions such as '>=2.3' or '>=2.0, <3.3', got {quoted(text)}")
+    return text
+
+
+Versions = Annotated[str, pydantic.AfterValidator(_versions)]
+"""Bounds of versions, such as `>=2.0, <3.3`; the upper one is excluded."""
+
+
+def is_within(version: str | None, bounds: str | None) -> bool:
+    """Return True if a version is within bounds; one that is not known counts as such."""
+    if version is None or bounds is None:
+        return True
+    return all(
+        is_older(version, each["version"]) is (each["sign"] == "<")
+        for each in _BOUND.finditer(bounds)
+    )
+
+
 def _some(content: object) -> object:
     if not isinstance(content, list | tuple) or not content:
         raise ValueError(f"expected a list of at least one name, got {quoted(content)}")
     return content
 
 
-def _method(name: str) -> str:
-    if name not in METHODS:
-        raise ValueError(f"there is no {quoted(name)}{choices(name, list(METHODS))}")
-    return name
+def _one_of(known: Iterable[str]) -> pydantic.AfterValidator:
+    def validate(name: str) -> str:
+        if name not in known:
+            raise ValueError(f"there is no {quoted(name)}{choices(name, list(known))}")
+        return name
 
-
-def _flavour(name: str) -> str:
-    if name not in FLAVOURS:
-        raise ValueError(f"there is no {quoted(name)}{choices(name, list(FLAVOURS))}")
-    return name
+    return pydantic.AfterValidator(validate)
 
 
 def _path(text: object, info: pydantic.ValidationInfo) -> Path:
@@ -104,11 +126,9 @@ def _path(text: object, info: pydantic.ValidationInfo) -> Path:
 Names = Annotated[tuple[str, ...], pydantic.BeforeValidator(_some)]
 Files = Annotated[tuple[Line, ...], pydantic.BeforeValidator(_some)]
 Image = Annotated[str, pydantic.AfterValidator(image_reference.reference)]
-Method = Annotated[str, pydantic.AfterValidator(_method)]
+Method = Annotated[str, _one_of(METHODS)]
 Methods = Annotated[tuple[Method, ...], pydantic.BeforeValidator(_some)]
-
-
-Flavour = Annotated[str, pydantic.AfterValidator(_flavour)]
+Flavour = Annotated[str, _one_of(FLAVOURS)]
 LocalPath = Annotated[Path, pydantic.BeforeValidator(_path)]
 
 

@@ -11,8 +11,7 @@ from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 
 from hatester.matrix.build_spec import with_described, with_pairs
-from hatester.matrix.declarations import METHODS, Build, Matrix, Setting
-from hatester.matrix.needs import is_within
+from hatester.matrix.declarations import METHODS, Build, Matrix, Setting, is_within
 from hatester.matrix.scenario import Scenario, load_scenario
 from hatester.util.errors import UserError
 from hatester.util.text import quoted

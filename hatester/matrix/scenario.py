@@ -22,9 +22,8 @@ from hatester.matrix.binds import (
     stats_socket,
 )
 from hatester.matrix.clients import Clients, modes, require_sense
-from hatester.matrix.declarations import NAME, Line, Setting, SysctlName
+from hatester.matrix.declarations import METHODS, NAME, Line, Methods, Setting, SysctlName, Versions
 from hatester.matrix.haproxy_config import parse
-from hatester.matrix.needs import Needs
 from hatester.matrix.scenario_state import World
 from hatester.matrix.steps import (
     Ask,
@@ -112,6 +111,14 @@ class Checks(Declaration):
     expected: tuple[str, ...] = ()
     statuses: Mapping[str, Annotated[int, pydantic.Field(ge=200, le=599)]] = {}
     certificate: str = ""
+
+
+class Needs(Declaration):
+    """The needs of a scenario; cells without them are left out of a run."""
+
+    haproxy: Versions | None = None
+    linux: Versions | None = None
+    methods: Methods = tuple(METHODS)
 
 
 class Scenario(Declaration):

@@ -6,6 +6,7 @@ A checkout has everything in one folder. An installed package has what it ships 
 
 from __future__ import annotations
 
+import glob
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -39,6 +40,13 @@ def resolve_path(path: str, folder: Path) -> Path:
     """Return a path as users write it: `~` is their home, and a relative one is in `folder`."""
     # That of Path fails where there is no such user.
     return folder / os.path.expanduser(path)  # noqa: PTH111
+
+
+def matches_of(pattern: Path) -> list[Path]:
+    """Return the files and folders that an absolute path names, or matches with its wildcards."""
+    # Path.glob is for patterns below a folder.
+    found = sorted(glob.iglob(str(pattern)))  # noqa: PTH207
+    return [pattern] if is_there(pattern) else [Path(each) for each in found]
 
 
 def is_there(path: Path, test: Callable[[Path], bool] = Path.exists) -> bool:

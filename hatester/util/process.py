@@ -161,17 +161,18 @@ def _namespaces(pid: int) -> list[int]:
 
 
 def is_orphan(process: psutil.Process) -> bool:
-    """Return True if the process has an OWNER that has ended. Raises psutil.Error."""
-    owner = process.environ().get(OWNER, "")
-    if not owner.isdecimal():
-        return False
-    try:
-        parent = psutil.Process(int(owner))
-        # Pids are used again: a process that started later is not the owner.
-        is_alive = parent.status() != psutil.STATUS_ZOMBIE
-        return not is_alive or parent.create_time() > process.create_time()
-    except psutil.NoSuchProcess:
-        return True
+    """Return True if the process has an OWNER that has ended; False if it has ended itself."""
+    with contextlib.suppress(psutil.Error):
+        owner = process.environ().get(OWNER, "")
+        started = process.create_time()
+        if owner.isdecimal():
+            try:
+                parent = psutil.Process(int(owner))
+                # Pids are used again: a process that started later is not the owner.
+                return parent.status() == psutil.STATUS_ZOMBIE or parent.create_time() > started
+            except psutil.NoSuchProcess:
+                return True
+    return False
 
 
 def kill_all(find: Callable[[], list[int]], what: str) -> None:

@@ -141,34 +141,82 @@ _STATUS = ("status", "deny_status", "errorfile")
 _CODE = re.compile("[1-5][0-9][0-9]")
 
 
+def find_missing(configurations: Iterable[tuple[Places, Sequence[Line]]]) -> dict[str, Wanted]:
+    """Return the facts about each missing file of configurations, by absolute path."""
+    wanted: dict[str, Wanted] = {}
+    for places, lines in configurations:
+        search = _Search(wanted, places, compared_names(lines))
+        for line in lines:
+            for file in named(line.words):
+                if _is_meant(line, file):
+                    search.take(line, file)
+            if line.texts[:1] == ["parse-resolv-conf"]:
+                found = search.add("/etc/resolv.conf", line.texts[0])
+                found.text = f"nameserver {RESOLVER}\n"
+    return wanted
+
+
 @dataclass
 class _Search:
-    """Missing files that were found, by absolute path."""
+    """A search for missing files in a configuration: `wanted` has those found, by absolute path.
 
-    wanted: dict[str, Wanted] = field(default_factory=dict)
+    `names` are those for which there may be certificates.
+    """
 
-    def add(self, places: Places, path: str, keyword: str) -> Wanted:
+    wanted: dict[str, Wanted]
+    places: Places
+    names: Sequence[str]
+
+    def add(self, path: str, keyword: str) -> Wanted:
         """Return the facts about a file, to be completed; they are kept if it was not provided."""
-        if places.is_given(path) or not can_be_made(path):
+        if self.places.is_given(path) or not can_be_made(path):
             return Wanted()
         found = self.wanted.setdefault(path, Wanted())
         found.keywords.add(keyword)
         return found
 
+    def take(self, line: Line, file: Named) -> None:
+        """Note that a line wants a file."""
+        path = self.places.absolute(line, file.path, file.base)
+        if _is_folder(line, file):
+            if self.places.is_given(path) or self.places.is_in_given(path):
+                return
+            path = posixpath.join(path, _IN_FOLDER)
+        match file.keyword:
+            case "crt-list":
+                self._take_list(line, path)
+            case "crt":
+                self._take_certificate(path, self._names_of(path))
+            case "errorfile":
+                self.add(path, file.keyword).status = _status(line.texts)
+            case _:
+                self.add(path, file.keyword)
 
-def find_missing(configurations: Iterable[tuple[Places, Sequence[Line]]]) -> dict[str, Wanted]:
-    """Return the facts about each missing file of configurations, by absolute path."""
-    search = _Search()
-    for places, lines in configurations:
-        names = compared_names(lines)
-        for line in lines:
-            for file in named(line.words):
-                if _is_meant(line, file):
-                    _take(search, places, line, file, names)
-            if line.texts[:1] == ["parse-resolv-conf"]:
-                found = search.add(places, "/etc/resolv.conf", line.texts[0])
-                found.text = f"nameserver {RESOLVER}\n"
-    return search.wanted
+    def _take_certificate(self, path: str, names: Sequence[str]) -> None:
+        wanted = self.add(path, "crt")
+        wanted.names = [*dict.fromkeys((*wanted.names, *names))]
+
+    def _names_of(self, path: str) -> list[str]:
+        """Return the name that a certificate's file is called by and those below it, or all."""
+        own = names_of_file(path)
+        return [*own, *(name for name in self.names if not own or name.endswith(f".{own[0]}"))]
+
+    def _take_list(self, line: Line, path: str) -> None:
+        """Note what a crt-list names; without its content, that is one certificate beside it."""
+        content = self.places.content(path)
+        if content is None:
+            certificate = posixpath.join(posixpath.dirname(path), _IN_FOLDER)
+            self.add(path, "crt-list").text = f"{certificate}\n"
+            self._take_certificate(certificate, self.names)
+            return
+        for found in map(words, content.split("\n")):
+            filters = names_of_list([word.text for word in found])
+            for file in find_named_in_list(found):
+                place = self.places.absolute(line, file.path, file.base)
+                if file.keyword == "crt":
+                    self._take_certificate(place, filters or self._names_of(place))
+                else:
+                    self.add(place, file.keyword)
 
 
 def _is_meant(line: Line, file: Named) -> bool:
@@ -182,24 +230,6 @@ def _is_meant(line: Line, file: Named) -> bool:
     return file.index == 1 if file.keyword in _ALONE else 0 < start < file.index
 
 
-def _take(search: _Search, places: Places, line: Line, file: Named, names: Sequence[str]) -> None:
-    """Note that a line wants a file; `names` are those for which there may be certificates."""
-    path = places.absolute(line, file.path, file.base)
-    if _is_folder(line, file):
-        if places.is_given(path) or places.is_in_given(path):
-            return
-        path = posixpath.join(path, _IN_FOLDER)
-    match file.keyword:
-        case "crt-list":
-            _take_list(search, places, line, path, names)
-        case "crt":
-            _take_certificate(search, places, path, _names(path, names))
-        case "errorfile":
-            search.add(places, path, file.keyword).status = _status(line.texts)
-        case _:
-            search.add(places, path, file.keyword)
-
-
 def _is_folder(line: Line, file: Named) -> bool:
     """Return whether HAProxy takes all certificates of a folder (its manual, section 5.1)."""
     match file.keyword:
@@ -209,37 +239,6 @@ def _is_folder(line: Line, file: Named) -> bool:
         case "ca-file":
             return file.path.endswith("/")
     return False
-
-
-def _take_certificate(search: _Search, places: Places, path: str, names: Sequence[str]) -> None:
-    wanted = search.add(places, path, "crt")
-    wanted.names = [*dict.fromkeys((*wanted.names, *names))]
-
-
-def _names(path: str, names: Sequence[str]) -> list[str]:
-    """Return the name that a certificate's file is called by and those below it, or else all."""
-    own = names_of_file(path)
-    return [*own, *(name for name in names if not own or name.endswith(f".{own[0]}"))]
-
-
-def _take_list(
-    search: _Search, places: Places, line: Line, path: str, names: Sequence[str]
-) -> None:
-    """Note what a crt-list names; without its content, that is one certificate beside it."""
-    content = places.content(path)
-    if content is None:
-        certificate = posixpath.join(posixpath.dirname(path), _IN_FOLDER)
-        search.add(places, path, "crt-list").text = f"{certificate}\n"
-        _take_certificate(search, places, certificate, names)
-        return
-    for found in map(words, content.split("\n")):
-        filters = names_of_list([word.text for word in found])
-        for file in find_named_in_list(found):
-            place = places.absolute(line, file.path, file.base)
-            if file.keyword == "crt":
-                _take_certificate(search, places, place, filters or _names(place, names))
-            else:
-                search.add(places, place, file.keyword)
 
 
 def _status(texts: Sequence[str]) -> int:

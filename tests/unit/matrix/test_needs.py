@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hatester.matrix.declarations import load_matrix
-from hatester.matrix.needs import Needs, is_within
+from hatester.matrix.declarations import is_within, load_matrix
 from hatester.matrix.plan import Wanted, make_plan
+from hatester.matrix.scenario import Needs
 from hatester.util.errors import UserError
 from hatester.util.paths import MATRIX
 
