@@ -242,7 +242,6 @@ def local_packages(archive: Archive, patterns: Sequence[str], suite: str | None)
 
 
 def _files(patterns: Sequence[str]) -> list[Path]:
-    """Return the files that absolute paths name, or match with wildcards."""
     files: list[Path] = []
     for pattern in patterns:
         if not (found := matches_of(Path(pattern))):

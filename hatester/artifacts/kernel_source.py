@@ -207,7 +207,6 @@ def _local(paths: Sequence[Path]) -> list[Path]:
 
 
 def _lack(path: Path) -> str:
-    """Return why a path leads to no package."""
     if is_there(path, Path.is_dir) or any(each in str(path) for each in "*?["):
         return "there is no Debian package"
     return "it is not a regular file" if is_there(path) else "there is no such file"

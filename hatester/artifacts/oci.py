@@ -208,7 +208,6 @@ def _candidates(settings: _Settings) -> Iterator[str]:
 
 
 def _run(folder: Path, *command: str) -> str:
-    """Run a command in a folder, and return what it prints."""
     if shutil.which(command[0]) is None:
         raise UserError(
             f"{command[0]} is not installed, which images need: apt-get install skopeo umoci"

@@ -212,7 +212,6 @@ def _copy_list(copy: Copy, wanted: Wanted, answer: Answer, gathered: _Gathered) 
 def _folder(
     remote: Remote, wanted: Wanted, names: Iterable[str], gathered: _Gathered
 ) -> list[StandIn]:
-    """Return the stand-ins of the files in a folder of certificates."""
     fit = [each for each in sorted(names) if not each.startswith(".")]
     inside = [f"{wanted.path}/{each}" for each in fit if not each.endswith(_NO_CERTIFICATES)]
     asked = remote.read(inside[:_MOST_FILES])

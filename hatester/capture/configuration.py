@@ -356,7 +356,6 @@ def _compile(text: str) -> dict[str, list[list[str]]]:
 
 @functools.cache
 def _option_set(name: str) -> Mapping[str, _Option]:
-    """Return the options of a set by their words."""
     found: dict[str, _Option] = {}
     for line in filter(None, map(str.split, allow_list.OPTIONS[name].splitlines())):
         if line[0] in ("-", "--"):

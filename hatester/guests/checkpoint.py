@@ -163,7 +163,6 @@ class Starter:
             raise
 
     def _serials(self) -> dict[str, str]:
-        """Return the serial of each build's disk."""
         return {name: tree.serial for name, tree in self.trees.items()}
 
     def _base(self) -> str:

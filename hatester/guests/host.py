@@ -74,13 +74,18 @@ class Finding:
     text: str
 
 
-def is_kvm_usable() -> bool:
-    """Return True if KVM works here.
+def _kvm_obstacle() -> str:
+    """Return the reason why KVM does not work here; an empty text if it works.
 
     Some hosts have a /dev/kvm in which stock kernels hang; their processors lack vmx and svm.
     """
-    flags = set(Path("/proc/cpuinfo").read_text().split())
-    return bool(flags & {"vmx", "svm"}) and os.access("/dev/kvm", os.R_OK | os.W_OK)
+    if not Path("/dev/kvm").exists():
+        return "there is no /dev/kvm"
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        return "you may not open /dev/kvm: join its group, kvm, to change that"
+    if {"vmx", "svm"}.isdisjoint(Path("/proc/cpuinfo").read_text().split()):
+        return "the processor shows neither vmx nor svm, so /dev/kvm cannot be trusted"
+    return ""
 
 
 def choose_accelerator() -> str:
@@ -90,7 +95,7 @@ def choose_accelerator() -> str:
         raise UserError(f"HATESTER_ACCEL is '{chosen}'; the choices are {', '.join(ACCELERATORS)}.")
     if chosen != "auto":
         return chosen
-    return "kvm" if is_kvm_usable() else "tcg"
+    return "tcg" if _kvm_obstacle() else "kvm"
 
 
 def choose_engine(clock: str = "auto") -> Engine:
@@ -146,13 +151,7 @@ def _accelerator() -> Finding:
         return Finding("KVM", True, f"HATESTER_ACCEL is '{chosen}'")
     if chosen == "kvm":
         return Finding("KVM", True, "guests run under KVM")
-    if not Path("/dev/kvm").exists():
-        reason = "there is no /dev/kvm"
-    elif not os.access("/dev/kvm", os.R_OK | os.W_OK):
-        reason = "you may not open /dev/kvm: join its group, kvm, to change that"
-    else:
-        reason = "the processor shows neither vmx nor svm, so /dev/kvm cannot be trusted"
-    return Finding("KVM", True, f"guests are emulated, much slower: {reason}")
+    return Finding("KVM", True, f"guests are emulated, much slower: {_kvm_obstacle()}")
 
 
 def _memory() -> Finding:

@@ -62,7 +62,6 @@ def with_pairs(
 
 
 def _pair(builds: Mapping[str, Build], word: str) -> Build | None:
-    """Return the build of a pair of others."""
     for first, build in builds.items():
         second = word.removeprefix(f"{first}{_TO}")
         if second != word and second in builds:
@@ -123,7 +122,6 @@ def _build(word: str) -> Build:
 
 
 def _free_name(matrix: Matrix, word: str) -> str:
-    """Return a name that no build of other words has."""
     name = file_name(_short(word), _LONGEST).lstrip(".+_-") or "build"
     taken = {**dict.fromkeys(matrix.builds), **matrix.described_builds}
     if taken.get(name, word) == word:

@@ -204,7 +204,6 @@ def comparisons(texts: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
 
 
 def _patterns(texts: Sequence[str]) -> list[str]:
-    """Return the words without the flags before them."""
     index = 0
     while index < len(texts) and texts[index] in (*_FLAGS, *_FLAGS_WITH_VALUES):
         index += 2 if texts[index] in _FLAGS_WITH_VALUES else 1

@@ -165,7 +165,6 @@ def _extend(matrix: Matrix, found: Iterable[_Chosen]) -> Matrix:
 
 
 def _choose(matrix: Matrix, word: str, kernels: Kernels) -> list[_Chosen]:
-    """Return the kernels that a word stands for."""
     declared = matrix.kernels.get(word) or _of_pattern(matrix, word)
     if declared and declared.is_pattern:
         place = f"{matrix.folder / 'kernels.yml'}: {word}"

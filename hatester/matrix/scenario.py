@@ -182,7 +182,6 @@ class Scenario(Declaration):
         }
 
     def _configuration(self, name: str, text: str) -> Configuration:
-        """Return a configuration, with its stated binds, if there are any."""
         if name not in self.stated:
             return Configuration(name, text, env=self.env)
         through = interfaces(text, self.env)

@@ -126,7 +126,6 @@ class World:
         self.is_reloading, self.latest = isinstance(step, Reload), 0.0
 
     def _take_away(self, step: _Taking) -> None:
-        """Take something away that is not away yet."""
         away, word = self._away(step)
         if isinstance(step, StopServer):
             require(step.what, [s for s in self.servers if not s.startswith("/")], step.verb)
@@ -137,7 +136,6 @@ class World:
         away.add(step.what)
 
     def _give_back(self, step: _Giving) -> None:
-        """Give back something that was taken away."""
         away, word = self._away(step)
         if isinstance(step, Mend):
             require(step.what, self.files, step.verb)

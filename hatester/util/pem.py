@@ -81,7 +81,6 @@ class LookAlikes:
         return builder.sign(self.key, hashes.SHA256()).public_bytes(Encoding.PEM).decode()
 
     def _certificate(self, block: str) -> str:
-        """Return the look-alike of a certificate."""
         try:
             subject, names = _names(x509.load_pem_x509_certificate(block.encode()))
         except _UNREADABLE:
@@ -104,7 +103,6 @@ class LookAlikes:
         return builder.sign(self.key, hashes.SHA256()).public_bytes(Encoding.PEM).decode()
 
     def _revocations(self, block: str) -> str:
-        """Return the look-alike of a list of revoked certificates."""
         try:
             crl = x509.load_pem_x509_crl(block.encode())
             common = crl.issuer.get_attributes_for_oid(NameOID.COMMON_NAME)

@@ -196,7 +196,6 @@ def _add_shifted(found: Checks, shift: re.Match[str]) -> None:
 
 
 def _without_family(address: str) -> str:
-    """Return an address without its family."""
     return re.sub(r"^(?:ipv[46]|unix|tcp[46]?|udp[46]?|stream)@", "", address)
 
 

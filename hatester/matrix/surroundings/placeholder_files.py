@@ -119,7 +119,6 @@ def _pem(parts: set[str], names: Sequence[str], look_alikes: LookAlikes) -> str:
 
 
 def _response(status: int) -> str:
-    """Return a whole HTTP response, as `errorfile` has it."""
     phrase = HTTPStatus(status).phrase if status in {*HTTPStatus} else "Error"
     lines = (
         f"HTTP/1.0 {status} {phrase}", "Cache-Control: no-cache", "Connection: close",
