@@ -101,15 +101,9 @@ class Workshop:
         self, kernels: Iterable[str], builds: Iterable[str]
     ) -> tuple[dict[str, str], dict[str, str]]:
         """Return the versions of kernels and builds, as far as they can be known."""
-        matrix = self.matrix
-        linux = {
-            name: self.pool.submit(kit_version, self.archive, matrix.kernels[name])
-            for name in kernels
-        }
-        haproxy = {
-            name: self.pool.submit(build_version, self.archive, matrix.builds[name])
-            for name in builds
-        }
+        submit, archive, matrix = self.pool.submit, self.archive, self.matrix
+        linux = {name: submit(kit_version, archive, matrix.kernels[name]) for name in kernels}
+        haproxy = {name: submit(build_version, archive, matrix.builds[name]) for name in builds}
         return _had(linux), _had(haproxy)
 
     def make(self, kernels: Iterable[str], builds: Iterable[str]) -> Materials:

@@ -68,11 +68,8 @@ def unpack(file: Path, tree: Path) -> None:
     try:
         process.run(["sh", "-euc", script, "sh", file, tar], seconds=disk.SECONDS)
         with tarfile.open(tar) as members:
-            for member in _bounded(members):
+            for member, content in _bounded(members):
                 name = _MERGED.sub("", posixpath.normpath(member.name.lstrip("/")))
-                # A hole in a sparse file could be larger than any disk.
-                is_file = member.isfile() and not member.issparse()
-                content = members.extractfile(member) if is_file else None
                 if content and _WANTED.match(name):
                     target = tree / name
                     target.parent.mkdir(parents=True, exist_ok=True)
@@ -95,13 +92,11 @@ def installed_members(package: Path) -> Iterator[disk.Member]:
     ) as process:
         try:
             with tarfile.open(fileobj=process.stdout, mode="r|") as members:
-                for member in _bounded(members):
+                for member, content in _bounded(members):
                     member.name = disk.merged(member.name)
                     if member.islnk():
                         member.linkname = disk.merged(member.linkname)
                     # Read here, where it is known what to say of a package that breaks off.
-                    is_file = member.isfile() and not member.issparse()
-                    content = members.extractfile(member) if is_file else None
                     if not member.isdir():
                         yield member, content and io.BytesIO(content.read())
         except _BROKEN as error:
@@ -110,7 +105,7 @@ def installed_members(package: Path) -> Iterator[disk.Member]:
         raise MeasurementError(f"{package.name} cannot be unpacked")
 
 
-def _bounded(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+def _bounded(archive: tarfile.TarFile) -> Iterator[disk.Member]:
     """Yield the members of a package. Raises ValueError for too many, or too many bytes."""
     size = 0
     for number, member in enumerate(archive):
@@ -120,4 +115,6 @@ def _bounded(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
                 f"too large (expected at most {UNPACKED_MEMBERS} members of "
                 f"{UNPACKED_BYTES >> 20} MiB)"
             )
-        yield member
+        # A hole in a sparse file could be larger than any disk.
+        is_file = member.isfile() and not member.issparse()
+        yield member, archive.extractfile(member) if is_file else None

@@ -122,13 +122,9 @@ class Program:
     def content(self) -> Content:
         """Return the content of a tree that has nothing else."""
         files = [(BINARY, self.binary), *self.files.items()]
-        return Content(
-            self.version,
-            [
-                *(tree_file(path, content) for path, content in files),
-                *(tree_link(path, target) for path, target in self.links.items()),
-            ],
-        )
+        members = [tree_file(path, content) for path, content in files]
+        members += [tree_link(path, target) for path, target in self.links.items()]
+        return Content(self.version, members)
 
 
 @dataclass(frozen=True)

@@ -26,10 +26,6 @@ from hatester.util.paths import is_there
 from hatester.util.text import brief, counted, file_name, listed, quoted
 from hatester.util.validation import Declaration, load, require
 
-AbsolutePath = Annotated[
-    str, pydantic.StringConstraints(pattern=r"^(/[^/\x00-\x1f\x7f]+)+$", max_length=4000)
-]
-
 
 def _no_way_up(path: str) -> str:
     if {".", ".."} & {*path.split("/")}:
@@ -37,13 +33,13 @@ def _no_way_up(path: str) -> str:
     return path
 
 
-FilePath = Annotated[AbsolutePath, pydantic.AfterValidator(_no_way_up)]
-
-
+FilePath = Annotated[
+    str,
+    pydantic.StringConstraints(pattern=r"^(/[^/\x00-\x1f\x7f]+)+$", max_length=4000),
+    pydantic.AfterValidator(_no_way_up),
+]
 Release = Annotated[str, pydantic.StringConstraints(pattern=r"^[0-9][!-.0-~]{0,63}$")]
 """Of a kernel, as `uname -r` gives it: 64 bytes at most (__NEW_UTS_LEN of Linux's utsname.h)."""
-
-
 CONFIGURATION = "/etc/haproxy/haproxy.cfg"
 """The path of a copy of a host's configuration, wherever the host has it; Debian's own."""
 Count = Annotated[int, pydantic.Field(ge=0)]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import collections
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Literal, get_args
 
 import pydantic
@@ -133,17 +133,15 @@ class Maker:
         return LookAlikes(rsa.generate_private_key(65537, int(kind.removeprefix("RSA "))))
 
 
+_KEYS: Mapping[str, Callable[[int], str]] = {
+    "int": str,
+    "len": str,
+    "ip": lambda n: f"10.{n >> 16 & 255}.{n >> 8 & 255}.{n & 255}/32",
+    "reg": "^/{:07}/.*$".format,
+}
+"""The key of a map's entry with the number `n`, by the way in which keys are compared."""
+
+
 def _map(wanted: StandIn) -> str:
-    """Return a map with as many entries, all of which differ."""
-    match wanted.match:
-        case "ip":
-            keys = (
-                f"10.{n >> 16 & 255}.{n >> 8 & 255}.{n & 255}/32" for n in range(wanted.entries)
-            )
-        case "int" | "len":
-            keys = (str(n) for n in range(wanted.entries))
-        case "reg":
-            keys = (f"^/{n:07}/.*$" for n in range(wanted.entries))
-        case _:
-            keys = (f"key{n:07}" for n in range(wanted.entries))
-    return "".join(f"{key} value\n" for key in keys)
+    key = _KEYS.get(wanted.match, "key{:07}".format)
+    return "".join(f"{key(n)} value\n" for n in range(wanted.entries))

@@ -219,20 +219,12 @@ def without_unfit(
 
     Raises UserError if no cell remains.
     """
-    reasons = {
-        cell: reason
-        for cell in plan.cells
-        if (
-            reason := unfit(
-                cell,
-                plan.matrix.settings[cell.setting],
-                plan.matrix.builds[cell.build],
-                linux.get(cell.kernel),
-                haproxy.get(cell.build),
-            )
-            or _unmet(cell, plan, linux.get(cell.kernel), haproxy.get(cell.build))
-        )
-    }
+    reasons = {}
+    for cell in plan.cells:
+        setting, build = plan.matrix.settings[cell.setting], plan.matrix.builds[cell.build]
+        versions = linux.get(cell.kernel), haproxy.get(cell.build)
+        if reason := unfit(cell, setting, build, *versions) or _unmet(cell, plan, *versions):
+            reasons[cell] = reason
     cells = [cell for cell in plan.cells if cell not in reasons]
     if not cells:
         raise UserError(f"No cell is left: {next(iter(reasons.values()))}.")

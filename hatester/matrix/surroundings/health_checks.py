@@ -51,18 +51,11 @@ def read(texts: Iterable[str]) -> Checks:
     found = Checks()
     for text in texts:
         sections = list(_sections(text))
-        chroot = next(
-            (
-                line[1].rstrip("/")
-                for _, lines in sections
-                for line in lines
-                if line[0] == "chroot" and line[1:]
-            ),
-            "",
-        )
+        every = [line for _, lines in sections for line in lines]
+        chroots = [line[1].rstrip("/") for line in every if line[0] == "chroot" and line[1:]]
         for name, lines in sections:
             if name in _SECTIONS:
-                _read_proxy(found, lines, chroot)
+                _read_proxy(found, lines, chroots[0] if chroots else "")
             for line in lines:
                 if name == "resolvers" and line[0] == "nameserver" and len(line) > 2:
                     _add_place(found, line[2])

@@ -119,28 +119,6 @@ def find_named_in_list(found: Sequence[Word]) -> Iterator[Named]:
     yield from named(inner)
 
 
-def bases_of(lines: Iterable[Sequence[str]], file: str) -> dict[str, str]:
-    """Return the folders that lines of a configuration, as their words, set for relative paths."""
-    there: dict[str, str] = {}
-    for line in lines:
-        match line:
-            case [("crt-base" | "ca-base" | "key-base") as name, folder, *_]:
-                there[name] = folder
-            case ["default-path", "origin", folder, *_]:
-                there[""] = folder
-            case ["default-path", "config", *_]:
-                there[""] = posixpath.dirname(file)
-            case ["default-path", "parent", *_]:
-                there[""] = posixpath.dirname(posixpath.dirname(file))
-    return there
-
-
-def absolute_bases(there: Mapping[str, str], origin: str) -> dict[str, str]:
-    """Return folders for relative paths as absolute ones: HAProxy changes to `default-path`."""
-    start = posixpath.join(origin, there.get("", ""))
-    return {name: posixpath.join(start, folder) for name, folder in there.items()} | {"": start}
-
-
 CONFIGURATION = "/etc/haproxy/haproxy.cfg"
 """The path of every configuration when HAProxy is started."""
 _ETC = "/etc/haproxy"
@@ -164,8 +142,10 @@ class Places:
 
     def absolute(self, line: Line, path: str, base: str = "") -> str:
         """Return the absolute path that a line means."""
-        folders = absolute_bases({**self.folders, **self.stores.get(line.start, {})}, "/")
-        return normal(posixpath.join(folders.get(base, folders[""]), path))
+        folders = {**self.folders, **self.stores.get(line.start, {})}
+        # HAProxy changes to `default-path`.
+        start = posixpath.join("/", folders.pop("", ""))
+        return normal(posixpath.join(start, folders.get(base, ""), path))
 
     def is_given(self, path: str) -> bool:
         """Return whether a file was given, or another one that HAProxy takes in its stead."""
@@ -192,7 +172,19 @@ def places_of(lines: Sequence[Line], given: Mapping[str, str]) -> Places:
 
 
 def _bases(lines: Iterable[Line]) -> dict[str, str]:
-    return bases_of((line.texts for line in lines), CONFIGURATION)
+    """Return the folders that lines of a configuration set for relative paths."""
+    there: dict[str, str] = {}
+    for line in lines:
+        match line.texts:
+            case [("crt-base" | "ca-base" | "key-base") as name, folder, *_]:
+                there[name] = folder
+            case ["default-path", "origin", folder, *_]:
+                there[""] = folder
+            case ["default-path", "config", *_]:
+                there[""] = posixpath.dirname(CONFIGURATION)
+            case ["default-path", "parent", *_]:
+                there[""] = posixpath.dirname(posixpath.dirname(CONFIGURATION))
+    return there
 
 
 def normal(path: str) -> str:

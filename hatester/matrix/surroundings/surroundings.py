@@ -7,7 +7,7 @@ of them. Lines that load a program become comments, with those that use it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -84,16 +84,12 @@ def surround(
         for name, where in environment_variables.missing(file, lines, values[file]).items():
             missing.setdefault(name, where)
     environment_variables.require(missing)
-    read = {file: _read(file, texts[file], parsed[file], given, values[file]) for file in texts}
+    read = {}
+    for file, lines in parsed.items():
+        full = [environment_variables.expand(line, values[file]) for line in lines]
+        places = places_of(full, given)
+        read[file] = _Configuration(texts[file], places, omissions.find(file, full, places))
     return _surroundings(read, look_alikes or LookAlikes())
-
-
-def _read(
-    file: str, text: str, lines: Sequence[Line], given: Mapping[str, str], values: Mapping[str, str]
-) -> _Configuration:
-    full = [environment_variables.expand(line, values) for line in lines]
-    places = places_of(full, given)
-    return _Configuration(text, places, omissions.find(file, full, places))
 
 
 def _surroundings(read: Mapping[str, _Configuration], look_alikes: LookAlikes) -> Surroundings:

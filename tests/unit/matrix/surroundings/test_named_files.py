@@ -4,13 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from hatester.matrix.haproxy_config import words
-from hatester.matrix.surroundings.named_files import (
-    absolute_bases,
-    bases_of,
-    find_named_in_list,
-    named,
-)
+from hatester.matrix.haproxy_config import parse, words
+from hatester.matrix.surroundings.named_files import find_named_in_list, named, places_of
 
 
 @pytest.mark.parametrize(
@@ -63,11 +58,18 @@ def test_the_files_that_a_list_of_certificates_names() -> None:
     }  # fmt: skip
 
 
-def test_relative_paths_have_their_folders() -> None:
-    file = "/etc/haproxy/a.cfg"
-    found = bases_of([["crt-base", "/etc/ssl"], ["ca-base", "ca"]], file)
-    assert absolute_bases({"": "/srv", **found}, "/srv") == {
-        "": "/srv", "crt-base": "/etc/ssl", "ca-base": "/srv/ca",
-    }  # fmt: skip
-    for line, folder in (("origin /x", "/x"), ("config", "/etc/haproxy"), ("parent", "/etc")):
-        assert bases_of([["default-path", *line.split()]], file) == {"": folder}
+@pytest.mark.parametrize(
+    ("text", "base", "path"),
+    [
+        ("default-path origin /srv\ncrt-base /etc/ssl", "crt-base", "/etc/ssl/x"),
+        ("default-path origin /srv\nca-base ca", "ca-base", "/srv/ca/x"),
+        ("default-path origin /srv\nca-base ca", "crt-base", "/srv/x"),
+        ("default-path origin srv", "", "/srv/x"),
+        ("default-path config", "", "/etc/haproxy/x"),
+        ("default-path parent", "", "/etc/x"),
+        ("", "key-base", "/x"),
+    ],
+)
+def test_relative_paths_have_their_folders(text: str, base: str, path: str) -> None:
+    lines = parse(f"global\n{text}")
+    assert places_of(lines, {}).absolute(lines[0], "x", base) == path
