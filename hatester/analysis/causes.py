@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple, cast
+from typing import cast
 
 from hatester.analysis.outages import find_stretches
 from hatester.analysis.reload_model import (
@@ -17,7 +17,16 @@ from hatester.analysis.reload_model import (
     StartCause,
     round_seconds,
 )
-from hatester.analysis.timeline import Holding, Phase, Timeline, dormant_holdings, holdings, phases
+from hatester.analysis.timeline import (
+    Holding,
+    Phase,
+    Timeline,
+    dormant_holdings,
+    holdings,
+    merge,
+    phases,
+)
+from hatester.util.text import grouped
 from provision.guest.protocol import Ended, FailedStart, Reload
 
 # Bounded, since the next pattern takes time with the square of the length.
@@ -89,48 +98,45 @@ def _alerts(step: int | None, log: Iterable[str]) -> list[AlertCause]:
     ]
 
 
-class _Fate(NamedTuple):
-    """The longest outage of an address: the phases and the holders of its listener."""
-
-    label: str
-    phases: list[Phase]
-    holdings: list[Holding]
-    dormant: list[Holding]
-
-
 def _listener_causes(
     timeline: Timeline, reload: Reload, result: ReloadResult
 ) -> list[ListenerCause]:
     """Return the holders of the listeners of addresses that were down or out, by common fate."""
     found: list[ListenerCause] = []
     for verdict in ("down", "outage"):
-        labels = [label for label, each in result.expected.items() if each.verdict == verdict]
-        alike: dict[tuple[frozenset[str | None], ...], list[_Fate]] = {}
-        for fate in (_fate(timeline, reload, label) for label in labels):
-            alike.setdefault(tuple(each.owners for each in fate.phases), []).append(fate)
-        for fates in alike.values():
-            found += _causes_of(timeline, reload, fates)
+        fates = {
+            label: _fate(timeline, reload, label)
+            for label, each in result.expected.items()
+            if each.verdict == verdict
+        }
+        alike = grouped(
+            (tuple(each.owners for each in fate), label) for label, fate in fates.items()
+        )
+        for labels in alike.values():
+            common = map(merge, *(fates[label] for label in labels))
+            found += _causes_of(timeline, reload, labels, [*common])
     return found
 
 
-def _fate(timeline: Timeline, reload: Reload, label: str) -> _Fate:
-    """Return an address's fate in the stretch that is not over, else in its longest."""
+def _fate(timeline: Timeline, reload: Reload, label: str) -> list[Phase]:
+    """Return an address's phases in the stretch that is not over, else in its longest."""
     failed = find_stretches(timeline, reload, label)
     longest = max(failed, key=lambda each: (not each.is_over, each.end - each.start))
     held = holdings(timeline, reload, label)
-    found = phases(timeline, held, longest.start, longest.end)
-    return _Fate(label, found, held, dormant_holdings(timeline, reload, label))
+    return phases(timeline, held, longest.start, longest.end)
 
 
-def _causes_of(timeline: Timeline, reload: Reload, fates: list[_Fate]) -> list[ListenerCause]:
-    """Return a cause for each phase of addresses with the same phases."""
+def _causes_of(
+    timeline: Timeline, reload: Reload, labels: Sequence[str], fate: Sequence[Phase]
+) -> list[ListenerCause]:
+    """Return a cause for each phase of addresses of the same fate."""
     found = []
-    merged = [_merge(several) for several in zip(*(fate.phases for fate in fates), strict=True)]
-    for number, phase in enumerate(merged):
-        held = [each for each in fates[0].holdings if each.owner]
+    held = [each for each in holdings(timeline, reload, labels[0]) if each.owner]
+    dormant = [dormant_holdings(timeline, reload, label) for label in labels]
+    for number, phase in enumerate(fate):
         is_abandoned = phase.owners == {None}
         ended = [e for e in held if e.end <= phase.start] if is_abandoned and not number else []
-        is_last = number == len(merged) - 1
+        is_last = number == len(fate) - 1
         begun = [e for e in held if e.start >= phase.end] if is_abandoned and is_last else []
         last = max((each.end for each in ended), default=0.0)
         first = min((each.start for each in begun), default=0.0)
@@ -140,11 +146,11 @@ def _causes_of(timeline: Timeline, reload: Reload, fates: list[_Fate]) -> list[L
                 step=reload.step,
                 start=round_seconds(phase.start - reload.at),
                 end=round_seconds(phase.end - reload.at),
-                addresses=tuple(fate.label for fate in fates),
+                addresses=tuple(labels),
                 owners=_holders(timeline, phase.owners),
                 before=_holders(timeline, (e.owner for e in ended if e.end == last)),
                 after=_holders(timeline, (e.owner for e in begun if e.start == first)),
-                dormant=_holders(timeline, _keepers(fates, phase) if is_abandoned else ()),
+                dormant=_holders(timeline, _keepers(dormant, phase) if is_abandoned else ()),
                 queue=phase.queue,
                 uncertainty=round_seconds(timeline.tolerance),
             )
@@ -152,33 +158,21 @@ def _causes_of(timeline: Timeline, reload: Reload, fates: list[_Fate]) -> list[L
     return found
 
 
-def _keepers(fates: Sequence[_Fate], phase: Phase) -> set[str | None]:
+def _keepers(dormant: Sequence[Sequence[Holding]], phase: Phase) -> set[str | None]:
     """Return the owners of sockets out of LISTEN, if each address has them at a phase's end.
 
     A process may still close such a socket during the phase.
     """
     last = (phase.start + phase.end) / 2
     held = [
-        {each.owner for each in fate.dormant if each.start <= phase.end and each.end > last}
-        for fate in fates
+        {each.owner for each in own if each.start <= phase.end and each.end > last}
+        for own in dormant
     ]
     return set.intersection(*held)
 
 
-def _merge(several: Sequence[Phase]) -> Phase:
-    """Return the same phase of several addresses as one."""
-    return Phase(
-        several[0].owners,
-        min(each.start for each in several),
-        max(each.end for each in several),
-        max(each.queue for each in several),
-    )
-
-
 def _holders(timeline: Timeline, owners: Iterable[str | None]) -> tuple[Holder, ...]:
-    """Return owners in a fixed order; without a master, workers are processes."""
+    """Return owners as a sentence has them, in a fixed order."""
     there = {*owners}
-    has_master = any(process.kind == "master" for process in timeline.processes)
-    found = [owner for owner in _ORDER if owner in there]
-    words = found if has_master else [each.replace("worker", "process") for each in found]
-    return cast("tuple[Holder, ...]", tuple(words))
+    words = tuple(timeline.name_owner(owner) for owner in _ORDER if owner in there)
+    return cast("tuple[Holder, ...]", words)

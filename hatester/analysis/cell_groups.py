@@ -7,31 +7,19 @@ HAProxy had reported success). A cell that was not measured has no fate.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from hatester.analysis.notes import kinds
-from hatester.util.text import listed
+from hatester.util.text import grouped, listed
 from hatester.util.versions import numbers
 
 if TYPE_CHECKING:
     from hatester.analysis.model import CellResult
 
-Key = TypeVar("Key")
-
 _FATES = ("well", "noted", "unasked", "outage", "unstarted", "down", "silent")
 """The worst last."""
 UNHARMED = ("well", "noted")
-
-
-def group_cells(
-    cells: Iterable[CellResult], key: Callable[[CellResult], Key]
-) -> dict[Key, list[CellResult]]:
-    """Return cells by a key of theirs, in the order of the run."""
-    groups: dict[Key, list[CellResult]] = {}
-    for cell in cells:
-        groups.setdefault(key(cell), []).append(cell)
-    return groups
 
 
 def builds_of(cells: Iterable[CellResult]) -> list[str]:
@@ -64,11 +52,8 @@ def find_fate(cell: CellResult) -> str:
 
 def find_fates(cells: Sequence[CellResult]) -> dict[str, str]:
     """Return the fate that most cells of each build share, the worst of several, by version."""
+    fates = grouped((cell.haproxy.name, find_fate(cell)) for cell in cells)
     return {
-        build: _most_common([find_fate(cell) for cell in cells if cell.haproxy.name == build])
+        build: max(fates[build], key=lambda fate: (fates[build].count(fate), _FATES.index(fate)))
         for build in builds_of(cells)
     }
-
-
-def _most_common(fates: Sequence[str]) -> str:
-    return max(fates, key=lambda fate: (fates.count(fate), _FATES.index(fate)))

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 from tabulate import tabulate
 
-from hatester.analysis.cell_groups import group_cells
 from hatester.analysis.model import CellResult
 from hatester.analysis.outcomes import LEGEND, errors, lines, measured
 from hatester.analysis.significance import trend
+from hatester.util.text import grouped
 
 _WIDTH = 100
 
@@ -106,7 +106,7 @@ class Against:
 
 def compare(before: Sequence[CellResult], after: Sequence[CellResult]) -> Comparison:
     """Return the changes from the cells of one run to those of another."""
-    earlier, later = (group_cells(each, lambda cell: cell.id) for each in (before, after))
+    earlier, later = (grouped((cell.id, cell) for cell in each) for each in (before, after))
     changes = []
     for id_ in dict.fromkeys([*earlier, *later]):
         was, now = earlier.get(id_, []), later.get(id_, [])

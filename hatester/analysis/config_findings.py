@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from hatester.analysis.cell_groups import builds_of, group_cells, join_builds
+from hatester.analysis.cell_groups import builds_of, join_builds
 from hatester.analysis.findings import EFFECTS, Finding
 from hatester.analysis.model import CellResult, RunResult, UserConfiguration
 from hatester.analysis.notes import predicates
 from hatester.analysis.outcomes import hit_labels, longest_outage, losses, outcome, worst
 from hatester.matrix.scenario import ABSENT, BACK, LOST, PLAIN, RELOAD, RELOAD_SAME
-from hatester.util.text import counted, listed, were
+from hatester.util.text import counted, grouped, listed, were
 from provision.guest.connections import CONNECT
 
 _MOST = 12
@@ -29,7 +29,7 @@ def find_costs(run: RunResult) -> list[Finding]:
     configuration = run.configuration
     if not configuration:
         return []
-    by_scenario = group_cells(run.cells, lambda cell: cell.scenario)
+    by_scenario = grouped((cell.scenario, cell) for cell in run.cells)
     found = [Finding(listed(configuration.names), _describe_scope(configuration))]
     for name, words in ((RELOAD_SAME, "a reload of the same"), (RELOAD, "a reload")):
         if cells := by_scenario.get(name):
@@ -43,9 +43,7 @@ def _describe_scope(configuration: UserConfiguration) -> tuple[str, ...]:
     """Return the extent of the measurement, and the addresses that the configuration can lose."""
     binds, unwatched = configuration.binds, configuration.unwatched
     every = dict.fromkeys((*binds, *unwatched))
-    reasons: dict[str, list[str]] = {}
-    for label, reason in unwatched.items():
-        reasons.setdefault(reason, []).append(label)
+    reasons = grouped((reason, label) for label, reason in unwatched.items())
     missed = "; ".join(f"{_some(labels)}, since {why}" for why, labels in reasons.items())
     count = len(every) - len(unwatched)
     said = [
@@ -83,10 +81,11 @@ def _event(
     by_scenario: Mapping[str, Sequence[CellResult]],
 ) -> list[Finding]:
     """Return the costs of an event; addresses with the same costs share a finding."""
-    alike: dict[tuple[str, ...], list[Sequence[str]]] = {}
-    for name, addresses in groups.items():
-        if cells := by_scenario.get(f"{event}-{name}"):
-            alike.setdefault(_costs(cells), []).append(addresses)
+    alike = grouped(
+        (_costs(cells), addresses)
+        for name, addresses in groups.items()
+        if (cells := by_scenario.get(f"{event}-{name}"))
+    )
     return [
         Finding(words.format(" or ".join(map(_together, several))), costs)
         for costs, several in alike.items()
@@ -99,7 +98,7 @@ def _together(addresses: Sequence[str]) -> str:
 
 def _costs(cells: Sequence[CellResult]) -> tuple[str, ...]:
     """Return the costs in cells of one scenario, by build, and the effects of settings on them."""
-    by_setting = group_cells(cells, lambda cell: cell.setting)
+    by_setting = grouped((cell.setting, cell) for cell in cells)
     base = PLAIN if PLAIN in by_setting else next(iter(by_setting))
     plain = _by_build(by_setting[base])
     said = _sentences(plain, "" if base == PLAIN else f"{base}: ")
@@ -125,16 +124,12 @@ def _costs(cells: Sequence[CellResult]) -> tuple[str, ...]:
 
 def _by_build(cells: Sequence[CellResult]) -> dict[str, str]:
     """Return the cost of each build, in the order of their versions."""
-    return {
-        build: _cost([cell for cell in cells if cell.haproxy.name == build])
-        for build in builds_of(cells)
-    }
+    alike = grouped((cell.haproxy.name, cell) for cell in cells)
+    return {build: _cost(alike[build]) for build in builds_of(cells)}
 
 
 def _sentences(costs: Mapping[str, str], prefix: str) -> list[str]:
-    alike: dict[str, list[str]] = {}
-    for build, cost in costs.items():
-        alike.setdefault(cost, []).append(build)
+    alike = grouped((cost, build) for build, cost in costs.items())
     return [
         f"{prefix}{cost} ({join_builds(builds, list(costs))})" for cost, builds in alike.items()
     ]

@@ -10,13 +10,12 @@ from typing import Annotated
 
 import pydantic
 
-from hatester.analysis.cell_groups import group_cells
 from hatester.analysis.model import CellResult
 from hatester.analysis.outcomes import OUTCOMES, measured, outcome
 from hatester.analysis.significance import trend
 from hatester.util.errors import UserError
 from hatester.util.paths import is_there
-from hatester.util.text import brief, quoted
+from hatester.util.text import brief, grouped, quoted
 from hatester.util.validation import load as load_yaml
 from hatester.util.validation import require
 
@@ -102,8 +101,7 @@ def _is_no_folder(path: Path) -> bool:
 
 def _shown(cells: Sequence[CellResult], planned: Sequence[str]) -> Expectation:
     """Return every outcome that the repetitions of a cell show in a stored run."""
-    wanted = (cell for cell in measured(cells) if cell.id in planned)
-    shown = group_cells(wanted, lambda cell: cell.id)
+    shown = grouped((cell.id, cell) for cell in measured(cells) if cell.id in planned)
     outcomes = {
         id_: tuple(sorted(set(map(outcome, several)), key=OUTCOMES.index))
         for id_, several in shown.items()

@@ -19,7 +19,7 @@ from hatester.analysis.reload_model import (
     UnansweredCause,
     UnaskedCause,
 )
-from hatester.util.text import counted, listed, spread, were
+from hatester.util.text import counted, grouped, listed, spread, were
 
 SLOW_SECONDS = 0.5
 """An answer that took longer is worth a word."""
@@ -57,11 +57,9 @@ def explain_error(cause: Cause, quality: Quality) -> str:
 
 
 def _complaint(failed: Mapping[str, str]) -> str:
-    by_outcome: dict[str, list[str]] = {}
-    for label, outcome in failed.items():
-        by_outcome.setdefault(outcome, []).append(label)
+    alike = grouped((outcome, label) for label, outcome in failed.items())
     return ", ".join(
-        f"{listed(labels)} {_COMPLAINTS[outcome]}" for outcome, labels in by_outcome.items()
+        f"{listed(labels)} {_COMPLAINTS[outcome]}" for outcome, labels in alike.items()
     )
 
 

@@ -16,7 +16,6 @@ from hatester.analysis.cell_groups import (
     builds_of,
     find_fate,
     find_fates,
-    group_cells,
     join_builds,
 )
 from hatester.analysis.model import CellResult, CheckResult, RunResult
@@ -32,7 +31,7 @@ from hatester.analysis.outcomes import (
     title_builds,
 )
 from hatester.matrix.plan import Cell
-from hatester.util.text import listed, number, spread
+from hatester.util.text import grouped, listed, number, spread
 
 Way = tuple[str, str]
 """A setting and a method."""
@@ -74,8 +73,8 @@ class _Alike(NamedTuple):
 def find(run: RunResult) -> list[Finding]:
     """Return all findings of a run: by scenario, about kernels, and about chance."""
     cells, planned = _titled(run)
-    scenarios = group_cells(cells, lambda cell: cell.scenario)
-    found = [_scenario(name, group, planned) for name, group in scenarios.items()]
+    scenarios = grouped((cell.scenario, cell) for cell in cells)
+    found = [_scenario(name, own, planned) for name, own in scenarios.items()]
     return [*(each for each in found if each.sentences), *find_general(run)]
 
 
@@ -112,9 +111,9 @@ def text(found: Sequence[Finding]) -> str:
 
 def _scenario(name: str, cells: Sequence[CellResult], planned: Sequence[Cell]) -> Finding:
     """Return the behaviour of builds in a scenario, and the effects of settings and methods."""
-    ways = group_cells(cells, _way)
+    ways = grouped((_way(cell), cell) for cell in cells)
     base = BASELINE if BASELINE in ways else next(iter(ways))
-    others = {way: group for way, group in ways.items() if way != base}
+    others = {way: own for way, own in ways.items() if way != base}
     setting = "" if base[0] == BASELINE[0] else f", {base[0]}"
     return Finding(
         f"{name} by {base[1]}{setting}",
@@ -205,17 +204,15 @@ def _variations(
     hit = [build for build, fate in before.items() if fate != "well"]
     effects: dict[tuple[str, tuple[str, ...]], list[str]] = {}
     said = []
-    for way, group in others.items():
-        after = {build: fate for build, fate in find_fates(group).items() if build in before}
-        changed: dict[str, list[str]] = {}
-        for build, fate in after.items():
-            changed.setdefault(_effect(before[build], fate), []).append(build)
+    for way, own in others.items():
+        after = {build: fate for build, fate in find_fates(own).items() if build in before}
+        changed = grouped((_effect(before[build], fate), build) for build, fate in after.items())
         for effect, builds in changed.items():
             if effect in EFFECTS:
                 which = () if builds == hit else tuple(builds)
                 effects.setdefault((effect, which), []).append(_describe_way(way, base))
             elif effect == "other":
-                affected = [cell for cell in group if _build(cell) in builds]
+                affected = [cell for cell in own if _build(cell) in builds]
                 said += [
                     f"{_describe_way(way, base)}: {each}" for each in _behaviours(affected, planned)
                 ]
@@ -248,8 +245,9 @@ def _kernels(cells: Sequence[CellResult], planned: int) -> Finding:
     names = list(dict.fromkeys(map(_kernel, cells)))
     unlike: dict[tuple[str, ...], list[str]] = {}
     is_single = False
-    for combination in group_cells(cells, lambda c: (c.scenario, _build(c), _way(c))).values():
-        by_kernel = group_cells(combination, _kernel)
+    combinations = grouped(((cell.scenario, _build(cell), _way(cell)), cell) for cell in cells)
+    for combination in combinations.values():
+        by_kernel = grouped((_kernel(cell), cell) for cell in combination)
         strange, usual = _strange(by_kernel)
         if strange:
             shown = [each for name in strange for each in by_kernel[name]]
@@ -269,8 +267,8 @@ def _kernels(cells: Sequence[CellResult], planned: int) -> Finding:
 def _strange(by_kernel: Mapping[str, Sequence[CellResult]]) -> tuple[tuple[str, ...], str]:
     """Return the kernels whose cells share no fate or notes with those of most, and another one."""
     fates = {
-        name: frozenset((find_fate(cell), kinds(cell)) for cell in group)
-        for name, group in by_kernel.items()
+        name: frozenset((find_fate(cell), kinds(cell)) for cell in own)
+        for name, own in by_kernel.items()
     }
     [(most, _)] = Counter(fates.values()).most_common(1)
     strange = tuple(name for name, fate in fates.items() if not fate & most)
@@ -287,9 +285,11 @@ def _unlike(strange: Sequence[str], where: Sequence[str], names: Sequence[str]) 
 def _chance(cells: Sequence[CellResult]) -> Finding:
     """Return the cells whose outcome is not the same with all of their seeds."""
     said = [
-        f"{id_}: {_line(group)} ({_seeds(group)})"
-        for id_, group in group_cells(cells, lambda cell: cell.id).items()
-        if len({cell.verdict if find_fate(cell) == "well" else find_fate(cell) for cell in group})
+        f"{id_}: {_line(repetitions)} ({_seeds(repetitions)})"
+        for id_, repetitions in grouped((cell.id, cell) for cell in cells).items()
+        if len(
+            {fate if (fate := find_fate(cell)) != "well" else cell.verdict for cell in repetitions}
+        )
         > 1
     ]
     return Finding("not the same with each seed", tuple(said))
@@ -339,7 +339,7 @@ def _scope(cells: Sequence[CellResult]) -> str:
 
 def _kinds(cells: Sequence[CellResult]) -> tuple[str, ...]:
     """Return how most connections failed, the most frequent way first."""
-    kinds: Counter[str] = sum((failure_kinds(cell) for cell in cells), Counter())
+    kinds: Counter[str] = sum(map(failure_kinds, cells), Counter())
     least = _MINOR_SHARE * kinds.total()
     return tuple(kind for kind, count in kinds.most_common() if count >= least)
 

@@ -183,10 +183,7 @@ def _count_left(cell: CellResult) -> int:
 
 def lost(reloads: Sequence[ReloadResult], kind: str | None = None) -> Counter[str]:
     """Return how many requests of clients (of one kind, or of all) were lost in which way."""
-    found: Counter[str] = Counter()
-    for each in requests(reloads, kind):
-        found.update(each.failures)
-    return found
+    return sum((Counter(each.failures) for each in requests(reloads, kind)), Counter())
 
 
 def latest(reloads: Sequence[ReloadResult]) -> float:

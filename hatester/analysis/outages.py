@@ -52,14 +52,26 @@ def find_stretches(timeline: Timeline, reload: Reload, label: str) -> list[Stret
     earlier = timeline.sent(label, -math.inf, reload.at)[-1:]
     watched = timeline.sent(label, reload.at, timeline.observed_until(reload))
     inside = len(timeline.sent(label, reload.at, reload.until))
-    find = _Finder(reload, earlier, watched, is_settled=timeline.is_settled(reload))
     partial = [each for each in _flickers(watched) if each[0] < inside]
     full = [
         run
         for run in _runs(watched[:inside])
         if run[1] > run[0] and not any(first <= run[0] <= last for first, last in partial)
     ]
-    return [find.stretch(*each) for each in sorted([*partial, *full])]
+    found = []
+    for first, last in sorted([*partial, *full]):
+        before = watched[first - 1 : first] if first else earlier
+        start = before[0].sent if before and before[0].is_ok else reload.at
+        failing, later = watched[first : last + 1], watched[last + 1 :]
+        share = sum(not probe.is_ok for probe in failing) / len(failing)
+        recovery = next((probe.sent for probe in later if probe.is_ok), None)
+        # Where failures come and go, the next one may have been due after the end.
+        is_unsure = share < 1.0 and not timeline.is_settled(reload) and len(later) <= ANSWERS
+        if recovery is None or is_unsure:
+            found.append(Stretch(start, reload.until, is_over=False, share=share))
+        else:
+            found.append(Stretch(start, recovery, is_over=True, share=share))
+    return found
 
 
 def _runs(probes: Sequence[Probe]) -> Iterator[tuple[int, int]]:
@@ -80,28 +92,3 @@ def _flickers(probes: Sequence[Probe]) -> list[tuple[int, int]]:
         else:
             together.append([run])
     return [(runs[0][0], runs[-1][1]) for runs in together if len(runs) >= RUNS]
-
-
-@dataclass(frozen=True)
-class _Finder:
-    """Finds the ends of stretches among the probes of an address, `watched` from a reload on."""
-
-    reload: Reload
-    earlier: Sequence[Probe]
-    watched: Sequence[Probe]
-    is_settled: bool
-
-    def stretch(self, first: int, last: int) -> Stretch:
-        """Return the stretch of the probes from one place to another."""
-        probes = self.watched[first : last + 1]
-        share = sum(not probe.is_ok for probe in probes) / len(probes)
-        before = self.watched[first - 1 : first] if first else self.earlier
-        start = before[0].sent if before and before[0].is_ok else self.reload.at
-        later = self.watched[last + 1 :]
-        recovery = next((probe.sent for probe in later if probe.is_ok), None)
-        is_over = recovery is not None
-        if share < 1.0 and not self.is_settled:
-            # The next failure may have been due after the end.
-            is_over = len(later) > ANSWERS
-        end = recovery if is_over and recovery is not None else self.reload.until
-        return Stretch(start, end, is_over, share)

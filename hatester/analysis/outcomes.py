@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hatester.analysis.notes import kinds, lost, notes, share_words
-from hatester.util.text import listed, spread
+from hatester.util.text import grouped, listed, spread
 
 if TYPE_CHECKING:
     from hatester.analysis.model import CellResult, RunResult
@@ -86,15 +86,12 @@ def order_by_harm(cells: Iterable[CellResult]) -> list[list[CellResult]]:
 
     Cells of one outcome are ordered by their longest outage, then by their lost connections.
     """
-    repetitions: dict[str, list[CellResult]] = {}
-    for cell in measured(cells):
-        repetitions.setdefault(cell.id, []).append(cell)
     hit = [
-        group
-        for group in repetitions.values()
-        if worst(group) not in ("ok", "unasked") or any(map(kinds, group))
+        repetitions
+        for repetitions in grouped((cell.id, cell) for cell in measured(cells)).values()
+        if worst(repetitions) not in ("ok", "unasked") or any(map(kinds, repetitions))
     ]
-    return sorted(hit, key=lambda group: max(map(_harm, group)), reverse=True)
+    return sorted(hit, key=lambda repetitions: max(map(_harm, repetitions)), reverse=True)
 
 
 def _harm(cell: CellResult) -> tuple[int, float, int]:
@@ -141,9 +138,7 @@ def lines(repetitions: Sequence[CellResult]) -> list[str]:
     failed, and which addresses did where others did not. Of several repetitions, it has how often
     the result was found as well.
     """
-    alike: dict[_Summary, list[CellResult]] = {}
-    for cell in repetitions:
-        alike.setdefault(_summary(cell), []).append(cell)
+    alike = grouped((_summary(cell), cell) for cell in repetitions)
     found = []
     for summary, cells in sorted(alike.items(), key=lambda each: -len(each[1])):
         count = f" {len(cells)}/{len(repetitions)}" if len(repetitions) > 1 else ""
@@ -220,10 +215,7 @@ def _hit(cell: CellResult) -> list[tuple[str, AddressResult]]:
 
 def failure_kinds(cell: CellResult) -> Counter[str]:
     """Return how many connections failed in which way, to the addresses that were hit."""
-    kinds: Counter[str] = Counter()
-    for _, address in _hit(cell):
-        kinds.update(address.failures)
-    return kinds
+    return sum((Counter(address.failures) for _, address in _hit(cell)), Counter())
 
 
 def losses(cell: CellResult) -> Counter[str]:
@@ -292,7 +284,4 @@ def _reasons(what: str, reasons: Iterable[tuple[str, str]], most: int | None = N
 
 def by_reason(reasons: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
     """Return each reason once, in alphabetical order, with the ids of its cells."""
-    found: dict[str, list[str]] = {}
-    for id_, reason in reasons:
-        found.setdefault(reason, []).append(id_)
-    return dict(sorted(found.items()))
+    return dict(sorted(grouped((reason, id_) for id_, reason in reasons).items()))

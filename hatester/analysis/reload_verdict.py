@@ -63,26 +63,15 @@ def judge_reload(timeline: Timeline, reload: Reload, lateness: float) -> ReloadR
     stale = stale_answers(timeline, reload)
     return ReloadResult.model_validate(
         {
-            "step": reload.step,
-            "config": reload.config,
-            "gap": reload.gap,
-            "reported": reload.reported,
+            **vars(reload),
             "reported_at": _since(reload, reload.reported_at),
             "is_true": False if stale else _is_true(timeline, reload, addresses),
             "verdict": worst,
             "silent": reload.reported == "success" and worst == "down",
             "seconds": _since(reload, reload.until),
-            "steady": reload.steady,
             "overtaken": timeline.is_overtaken(reload),
-            "exit_code": reload.exit_code,
-            "answer": reload.answer,
-            "processes": reload.processes,
-            "counters": reload.counters,
             "addresses": addresses,
-            "verb": reload.verb,
             "has_no_effect": _has_no_effect(timeline, reload),
-            "refusal": reload.refusal,
-            "logged": reload.logged,
             "listeners": _holders(timeline, reload),
             "latency": latency(timeline, reload, lasting),
             "slow": slowed(timeline, reload, lasting, lateness),
@@ -109,12 +98,9 @@ def _holders(timeline: Timeline, reload: Reload) -> tuple[ListenerHolder, ...]:
     return tuple(
         ListenerHolder.model_validate(
             {
-                "address": each.address,
-                "owner": each.owner,
-                "pid": each.pid,
+                **vars(each),
                 "start": _since(reload, each.start),
                 "end": _since(reload, each.end),
-                "queue": each.queue,
             }
         )
         for label in timeline.held

@@ -10,11 +10,12 @@ import itertools
 import math
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, ClassVar, Literal
 
 import pydantic
 
+from hatester.util.text import grouped
 from hatester.util.validation import sentence
 from provision.guest.client_records import Probe
 from provision.guest.message_bounds import Length, Moment, Name, Names, Number, Outcome
@@ -65,12 +66,8 @@ class Timeline(Evidence):
     @functools.cached_property
     def by_address(self) -> Mapping[str, Sequence[Probe]]:
         """The probes of each address, in the order in which they were sent."""
-        probes: dict[str, list[Probe]] = {label: [] for label in self.addresses}
-        for probe in self.probes:
-            probes[self.addresses[probe.destination]].append(probe)
-        for each in probes.values():
-            each.sort(key=lambda probe: probe.sent)
-        return probes
+        ordered = sorted(self.probes, key=lambda probe: probe.sent)
+        return grouped((self.addresses[probe.destination], probe) for probe in ordered)
 
     @functools.cached_property
     def held(self) -> Sequence[str]:
@@ -99,6 +96,16 @@ class Timeline(Evidence):
         sampling = self.sampling
         measured = sampling.seconds / sampling.samples if sampling.samples else sampling.interval
         return 1.5 * max(sampling.interval, measured)
+
+    @functools.cached_property
+    def last_sample(self) -> float:
+        """The end of all that the samples show of listeners and processes; 0 without any."""
+        return max((each.end for each in (*self.listeners, *self.processes)), default=0.0)
+
+    def name_owner(self, owner: str) -> str:
+        """Return the holder of a listener in words; without a master, workers are processes."""
+        has_master = any(process.kind == "master" for process in self.processes)
+        return owner if has_master else owner.replace("worker", "process")
 
     @functools.cached_property
     def burden(self) -> float:
@@ -211,11 +218,11 @@ def _holdings(
     timeline: Timeline, reload: Reload, label: str, sockets: Sequence[Listener]
 ) -> list[Holding]:
     """Return the holders of sockets of an address."""
-    held: dict[tuple[int, str], list[Listener]] = {}
-    for socket in sockets:
-        for pid in socket.pids:
-            owner = _owner(timeline, reload, pid, socket)
-            held.setdefault((pid, owner), []).append(socket)
+    held = grouped(
+        ((pid, _owner(timeline, reload, pid, socket)), socket)
+        for socket in sockets
+        for pid in socket.pids
+    )
     return [
         Holding(label, owner, pid, start, end, queue)
         for (pid, owner), same in held.items()
@@ -252,8 +259,7 @@ def _gaps(
     begin = min(reload.at, *(each.start for each in timeline.listeners))
     covered = [(start, end) for start, end, _ in _merge(listeners, timeline.tolerance)]
     # The last sample may be some time before the end; what it saw held is not known to be let go.
-    ends = [each.end for each in timeline.listeners] + [each.end for each in timeline.processes]
-    last = max(ends)
+    last = timeline.last_sample
     is_held = bool(covered) and covered[-1][1] >= last
     finish = covered[-1][1] if is_held else max(reload.until, last)
     edges = [begin, *itertools.chain.from_iterable(covered), finish]
@@ -267,14 +273,7 @@ def _gaps(
 def cut(found: Sequence[Holding], start: float, end: float) -> list[Holding]:
     """Return the parts of holdings between two times."""
     return [
-        Holding(
-            each.address,
-            each.owner,
-            each.pid,
-            max(each.start, start),
-            min(each.end, end),
-            each.queue,
-        )
+        replace(each, start=max(each.start, start), end=min(each.end, end))
         for each in found
         if each.start <= end and each.end >= start
     ]
@@ -315,9 +314,14 @@ def phases(timeline: Timeline, found: Sequence[Holding], start: float, end: floa
 
 def _join(pieces: Sequence[Phase]) -> list[Phase]:
     """Return phases, with those of the same owners that follow one another as one."""
-    found = []
-    for owners, group in itertools.groupby(pieces, key=lambda each: each.owners):
-        same = list(group)
-        queue = max(each.queue for each in same)
-        found.append(Phase(owners, same[0].start, same[-1].end, queue))
-    return found
+    return [merge(*same) for _, same in itertools.groupby(pieces, key=lambda each: each.owners)]
+
+
+def merge(*phases: Phase) -> Phase:
+    """Return phases of the same owners as one, from the first beginning to the last end."""
+    return Phase(
+        phases[0].owners,
+        min(each.start for each in phases),
+        max(each.end for each in phases),
+        max(each.queue for each in phases),
+    )

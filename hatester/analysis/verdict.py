@@ -18,7 +18,7 @@ from hatester.analysis.reload_model import (
     round_seconds,
 )
 from hatester.analysis.reload_verdict import expected_addresses, judge_reload, lasting_addresses
-from hatester.analysis.timeline import Check, Timeline, percentile
+from hatester.analysis.timeline import Timeline, percentile
 
 _BEFORE_SECONDS = 1.0
 _TAKEN_SECONDS = 0.05
@@ -48,7 +48,7 @@ def judge(timeline: Timeline) -> Judgement:
     - The guest had so little of the processor, through the host or the watching, that this may have
       caused the losses; its quality then is `starved` or `heavy`.
     """
-    checks = tuple(map(_check, timeline.checks))
+    checks = tuple(CheckResult.model_validate(vars(check)) for check in timeline.checks)
     if timeline.failed is not None:
         return unmeasured(timeline.failed, checks)
     quality = _quality(timeline)
@@ -95,13 +95,10 @@ def _further(timeline: Timeline) -> dict[str, Any]:
     return {
         "failed_starts": tuple(each.step for each in timeline.failed_starts),
         "replies": tuple(
-            ReplyResult(
-                step=each.step, command=commands.get(each.step, ""), text=each.text,
-                exit_code=each.exit_code, error=each.error,
-            )
+            ReplyResult.model_validate({**vars(each), "command": commands.get(each.step, "")})
             for each in timeline.replies
         ),
-    }  # fmt: skip
+    }
 
 
 def unmeasured(
@@ -146,16 +143,6 @@ def _obstacle(timeline: Timeline, quality: Quality) -> Cause | None:
                 if not timeline.sent(label, reload.at, reload.until):
                     return UnaskedCause(what="unasked", step=reload.step, address=label)
     return None
-
-
-def _check(check: Check) -> CheckResult:
-    return CheckResult(
-        step=check.step,
-        reload=check.reload,
-        at=check.at,
-        outcomes=check.outcomes,
-        outside=check.outside,
-    )
 
 
 def _quality(timeline: Timeline) -> Quality:

@@ -13,7 +13,6 @@ from urllib.parse import quote
 
 import jinja2
 
-from hatester.analysis.cell_groups import group_cells
 from hatester.analysis.comparison import Against
 from hatester.analysis.expectation import Expectation
 from hatester.analysis.explanation_of_clients import describe_effect
@@ -44,7 +43,7 @@ from hatester.results.repeat_command import repeat_command
 from hatester.results.store import CONSOLE, HAPROXY_LOG, TIMELINE, Results
 from hatester.util.errors import tail
 from hatester.util.jsonfile import Damaged
-from hatester.util.text import for_xml
+from hatester.util.text import for_xml, grouped
 from provision.guest.message_bounds import Outcome
 
 LOG_LINES = 100
@@ -81,7 +80,7 @@ def render(results: Results, findings: Sequence[Finding], against: Against | Non
     run = results.run
     missing = Counter(cell.id for cell, _ in run.missing)
     tables = grids(run.cells, (cell for cell, _ in run.tasks))
-    repetitions = group_cells(run.cells, lambda cell: cell.id)
+    repetitions = grouped((cell.id, cell) for cell in run.cells)
     page = (
         _environment()
         .get_template("page.html")

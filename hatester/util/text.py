@@ -1,4 +1,4 @@
-"""English: lists, numbers and plurals, as sentences need them; and what can be printed."""
+"""English: lists, groups, numbers and plurals, as sentences need them; and what can be printed."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ import difflib
 import re
 import reprlib
 from collections.abc import Iterable, Sequence
+from typing import TypeVar
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
 
 _NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 _MARKDOWN = re.compile(r"[\\`*_\[\]<>|&]|~(?=\S)|(?<=\S)~")
@@ -21,6 +25,14 @@ def listed(parts: Iterable[str]) -> str:
     """Return `a, b and c`; an empty text for no parts."""
     *others, last = [*parts] or [""]
     return f"{', '.join(others)} and {last}" if others else last
+
+
+def grouped(pairs: Iterable[tuple[Key, Value]]) -> dict[Key, list[Value]]:
+    """Return the values of each key, in the order of the pairs."""
+    groups: dict[Key, list[Value]] = {}
+    for key, value in pairs:
+        groups.setdefault(key, []).append(value)
+    return groups
 
 
 def printable(text: str) -> str:
