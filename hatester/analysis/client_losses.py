@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from hatester.analysis.reload_model import (
     Certificate,
@@ -17,25 +17,11 @@ from hatester.analysis.reload_model import (
     round_seconds,
 )
 from hatester.analysis.timeline import Timeline
-from provision.guest.client_records import ClientRecords, Handshake, KeptRequest, Probe, Session
+from provision.guest.client_records import ClientRecords, Handshake, KeptRequest, Probe
 from provision.guest.protocol import Reload
 
-
-class Sent(Protocol):
-    """A record of something that was sent and ended."""
-
-    @property
-    def destination(self) -> int: ...
-    @property
-    def sent(self) -> float: ...
-    @property
-    def ended(self) -> float: ...
-    @property
-    def outcome(self) -> str: ...
-
-
 Request = KeptRequest | Handshake | Probe
-S = TypeVar("S", bound=Sent)
+R = TypeVar("R", KeptRequest, Handshake, Probe)
 
 
 def requests(records: ClientRecords) -> Mapping[str, Sequence[Request]]:
@@ -53,7 +39,7 @@ def with_clients(timeline: Timeline, reload: Reload, result: ReloadResult) -> Re
 
     A request that was lost counts as a lost connection of its address: `lossy`, if nothing worse.
     """
-    effects = client_effects(timeline, reload)
+    effects = tuple(_effects(timeline, reload))
     harmed = {
         each.address
         for each in effects
@@ -71,38 +57,29 @@ def with_clients(timeline: Timeline, reload: Reload, result: ReloadResult) -> Re
     )
 
 
-def client_effects(timeline: Timeline, reload: Reload) -> tuple[ClientEffect, ...]:
-    """Return the effects of a reload on clients, by kind and address; none without clients."""
-    return tuple(
-        effect
-        for index, label in enumerate(timeline.clients.addresses)
-        for effect in _effects(timeline, reload, index, label)
-    )
-
-
-def _effects(timeline: Timeline, reload: Reload, index: int, label: str) -> Iterator[ClientEffect]:
+def _effects(timeline: Timeline, reload: Reload) -> Iterator[ClientEffect]:
+    """Yield the effects of a reload on clients, by address and kind."""
     clients = timeline.clients
-    if kept := _observed(clients.requests, reload, index):
-        ends = [each for each in clients.idle_ends if each.destination == index]
-        yield KeptRequests(
-            kind="keep-alive",
-            **_tally(label, kept),
-            closing=sum(each.is_last and each.outcome == "ok" for each in kept),
-            idle_ends=sum(reload.at <= each.at < reload.until for each in ends),
-        )
-    sessions = [each for each in clients.sessions if each.destination == index]
-    if fates := _fates(timeline, reload, label, sessions):
-        yield fates
-    if shaken := _observed(clients.handshakes, reload, index):
-        earlier = [each for each in clients.handshakes if each.destination == index]
-        yield _handshakes(timeline, reload, label, shaken, earlier)
-    if load := _observed(clients.load, reload, index):
-        yield FreshConnections(kind="load", **_tally(label, load))
-    if sparse := _observed(clients.sparse, reload, index):
-        yield FreshConnections(kind="sparse", **_tally(label, sparse))
+    for index, label in enumerate(clients.addresses):
+        if kept := _observed(clients.requests, reload, index):
+            ends = [each.at for each in clients.idle_ends if each.destination == index]
+            yield KeptRequests(
+                kind="keep-alive",
+                **_tally(label, kept),
+                closing=sum(each.is_last and each.outcome == "ok" for each in kept),
+                idle_ends=sum(reload.at <= each < reload.until for each in ends),
+            )
+        if fates := _fates(timeline, reload, index):
+            yield fates
+        if shaken := _observed(clients.handshakes, reload, index):
+            yield _handshakes(timeline, reload, index, shaken)
+        if load := _observed(clients.load, reload, index):
+            yield FreshConnections(kind="load", **_tally(label, load))
+        if sparse := _observed(clients.sparse, reload, index):
+            yield FreshConnections(kind="sparse", **_tally(label, sparse))
 
 
-def _observed(records: Sequence[S], reload: Reload, index: int) -> list[S]:
+def _observed(records: Sequence[R], reload: Reload, index: int) -> list[R]:
     """Return the records that were sent to an address while a reload was observed."""
     return [
         each
@@ -111,7 +88,7 @@ def _observed(records: Sequence[S], reload: Reload, index: int) -> list[S]:
     ]
 
 
-def _tally(label: str, sent: Sequence[Sent]) -> dict[str, Any]:
+def _tally(label: str, sent: Sequence[Request]) -> dict[str, Any]:
     """Return the fields that all requests have."""
     answered = [each.ended - each.sent for each in sent if each.outcome == "ok"]
     return {
@@ -123,16 +100,16 @@ def _tally(label: str, sent: Sequence[Sent]) -> dict[str, Any]:
 
 
 def _handshakes(
-    timeline: Timeline,
-    reload: Reload,
-    label: str,
-    shaken: Sequence[Handshake],
-    every: Sequence[Handshake],
+    timeline: Timeline, reload: Reload, index: int, shaken: Sequence[Handshake]
 ) -> Handshakes:
-    """Return the effect of a reload on connections by TLS; `every` has those at other times too."""
+    """Return the effect of a reload on connections by TLS that were made meanwhile."""
     secured = [each.secured - each.sent for each in shaken if each.secured is not None]
     shown = [each for each in shaken if each.certificate]
-    before = [each.certificate for each in every if each.certificate and each.ended <= reload.at]
+    before = [
+        each.certificate
+        for each in timeline.clients.handshakes
+        if each.destination == index and each.certificate and each.ended <= reload.at
+    ]
     offers = [
         each.is_resumed
         for each in shaken
@@ -151,7 +128,7 @@ def _handshakes(
         )
     return Handshakes(
         kind="tls",
-        **_tally(label, shaken),
+        **_tally(timeline.clients.addresses[index], shaken),
         handshake=round_seconds(max(secured)) if secured else None,
         before=timeline.certificates.get(before[-1], before[-1]) if before else None,
         certificates=tuple(certificates),
@@ -159,17 +136,18 @@ def _handshakes(
     )
 
 
-def _fates(
-    timeline: Timeline, reload: Reload, label: str, sessions: Sequence[Session]
-) -> SessionFates | None:
+def _fates(timeline: Timeline, reload: Reload, index: int) -> SessionFates | None:
     """Return the fates of the sessions that were older than a reload, if there were any."""
     following = [each.at for each in timeline.reloads if each.at > reload.at]
-    last = max((each.ended for each in timeline.clients.sessions), default=0.0)
+    sessions = timeline.clients.sessions
+    last = max((each.ended for each in sessions), default=0.0)
     end = min(following, default=max(last, reload.until))
     older = [
         each
         for each in sessions
-        if each.end != "unopened" and each.opened < reload.at <= each.ended
+        if each.destination == index
+        and each.end != "unopened"
+        and each.opened < reload.at <= each.ended
     ]
     if not older:
         return None
@@ -178,7 +156,7 @@ def _fates(
     how = Counter(each.end for each in cut)
     return SessionFates(
         kind="sessions",
-        address=label,
+        address=timeline.clients.addresses[index],
         older=len(older),
         closed=how["closed"],
         reset=how["reset"],

@@ -80,18 +80,16 @@ class Comparison:
         """Return the number of cells of each kind, in one line."""
         count = Counter(cell.kind for cell in self.cells)
         worse, same = count[ChangeKind.WORSE], count[ChangeKind.SAME]
-        others = (
-            ChangeKind.APPEARED,
-            ChangeKind.DISAPPEARED,
-            ChangeKind.LOST,
-            ChangeKind.GAINED,
-            ChangeKind.NEVER,
-        )
+        named = (ChangeKind.WORSE, ChangeKind.BETTER, ChangeKind.SAME)
         said = [
             f"{worse} {'cell' if worse == 1 else 'cells'} got worse",
             f"{count[ChangeKind.BETTER]} better",
             f"{same} {'is' if same == 1 else 'are'} {ChangeKind.SAME.value}",
-            *(f"{count[kind]} {kind.value}" for kind in others if count[kind]),
+            *(
+                f"{count[kind]} {kind.value}"
+                for kind in ChangeKind
+                if count[kind] and kind not in named
+            ),
         ]
         return ", ".join(said)
 

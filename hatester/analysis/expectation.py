@@ -21,17 +21,6 @@ from hatester.util.validation import require
 
 
 @dataclass(frozen=True)
-class Difference:
-    """A repetition of a cell with an outcome that was not expected."""
-
-    id: str
-    repetition: int
-    expected: tuple[str, ...]
-    found: str
-    explanation: str
-
-
-@dataclass(frozen=True)
 class Expectation:
     """The outcomes that are expected, by the ids of the cells that are judged at all.
 
@@ -41,31 +30,28 @@ class Expectation:
     outcomes: Mapping[str, tuple[str, ...]]
     shown: Mapping[str, Sequence[CellResult]]
 
-    def difference(self, cell: CellResult) -> Difference | None:
-        """Return the outcome of a cell that is not expected; None if it was not measured.
+    def missed(self, cell: CellResult) -> tuple[str, ...]:
+        """Return the outcomes of which a cell has none; empty if it has one or was not measured.
 
         Between ok and lossy a stored run is met where the number of lost connections may be
         chance, as `hatester/analysis/significance.py` has it.
         """
-        expected, found = self.outcomes.get(cell.id), outcome(cell)
-        if not expected or found == "error" or found in expected:
-            return None
+        expected, found = self.outcomes.get(cell.id, ()), outcome(cell)
+        if found == "error" or found in expected:
+            return ()
         shown = self.shown.get(cell.id)
         if shown and {found, *expected} <= {"ok", "lossy"} and not trend(shown, [cell]):
-            return None
-        return Difference(cell.id, cell.repetition, expected, found, cell.explanation)
+            return ()
+        return expected
 
-    def differences(self, cells: Sequence[CellResult]) -> list[Difference]:
-        return [found for cell in cells if (found := self.difference(cell))]
-
-
-def text(differences: Sequence[Difference]) -> str:
-    """Return the differences in words, each with the explanation of the outcome."""
-    return "\n".join(
-        f"not as expected: {each.id}{_again(each.repetition)} is {each.found}, "
-        f"not {' or '.join(each.expected)}\n  because {each.explanation}"
-        for each in differences
-    )
+    def differences(self, cells: Sequence[CellResult]) -> str:
+        """Return in words which cells differ, each with the explanation of its outcome."""
+        return "\n".join(
+            f"not as expected: {cell.id}{_again(cell.repetition)} is {outcome(cell)}, "
+            f"not {' or '.join(expected)}\n  because {cell.explanation}"
+            for cell in cells
+            if (expected := self.missed(cell))
+        )
 
 
 def _again(repetition: int) -> str:
@@ -82,7 +68,9 @@ def load(
     is wrong there, and when nothing is expected of any planned cell.
     """
     path = Path(given)
-    has_patterns = path.suffix in (".yml", ".yaml") or is_there(path, _is_no_folder)
+    has_patterns = path.suffix in (".yml", ".yaml") or is_there(
+        path, lambda file: file.exists() and not file.is_dir()
+    )
     if has_patterns and path.name != "run.json":
         found = Expectation(_read_patterns(path, planned), {})
     else:
@@ -93,10 +81,6 @@ def load(
             f"{planned[0]}."
         )
     return found
-
-
-def _is_no_folder(path: Path) -> bool:
-    return path.exists() and not path.is_dir()
 
 
 def _shown(cells: Sequence[CellResult], planned: Sequence[str]) -> Expectation:

@@ -1,12 +1,25 @@
-"""Clauses of an explanation about the notes beside a verdict, and about those who asked."""
+"""Clauses of an explanation about notes beside a verdict: reloads, clients, and those who asked."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from hatester.analysis.notes import share_of, slowest_in, stale_in, workers_left
-from hatester.analysis.reload_model import ProcessUse, ReloadResult
-from hatester.util.text import counted, listed, printable
+from hatester.analysis.notes import (
+    CLIENTS,
+    LATE_SECONDS,
+    cut_share,
+    cut_words,
+    latest,
+    lost,
+    requests,
+    sessions,
+    share_of,
+    slowest_in,
+    stale_in,
+    workers_left,
+)
+from hatester.analysis.reload_model import ClientEffect, ProcessUse, ReloadResult
+from hatester.util.text import counted, listed, printable, spread, were
 from provision.guest.runtime_api import CLI_RESULT
 
 _QUOTE = 120
@@ -103,3 +116,115 @@ def _complaints(reload: ReloadResult) -> list[str]:
         asker = f"the master CLI answered {answer[0]}" if answer else "the asker heard otherwise"
         said.append(f"{asker}, though HAProxy logged {reload.logged}")
     return said
+
+
+def describe_clients(reloads: Sequence[ReloadResult], names: Mapping[str, str]) -> list[str]:
+    """Return the clauses of an explanation; `names` has short names of addresses, by label."""
+    said = [clause for kind in CLIENTS if (clause := _lost(reloads, kind, names))]
+    said += _held(reloads)
+    said += _shown(reloads) + _datagrams(reloads)
+    slowest = latest(reloads)
+    return said + [f"a sparse connection waited {slowest:.2f} s"] * (slowest > LATE_SECONDS)
+
+
+def _lost(reloads: Sequence[ReloadResult], kind: str, names: Mapping[str, str]) -> str:
+    """Return the losses of a kind of clients, of all their requests."""
+    sent = requests(reloads, kind)
+    made = sum(each.requests for each in sent)
+    if not made:
+        return ""
+    found = lost(reloads, kind)
+    noun, which = CLIENTS[kind]
+    every = f"{counted(made, noun)} {which}".rstrip()
+    if not found:
+        ends = sum(each.idle_ends for each in sent if each.kind == "keep-alive")
+        harmless = f", and {counted(ends, 'idle one')} {were(ends)} closed" if ends else ""
+        return f"{every} {were(made)} answered{harmless}"
+    hit = sum(bool(lost([reload], kind)) for reload in reloads)
+    labels = dict.fromkeys(each.address for each in sent if each.failures)
+    where = listed(names.get(label, label) for label in labels)
+    return (
+        f"{found.total()} of {every} {were(found.total())} lost "
+        f"({listed(f'{count} {how}' for how, count in found.most_common())}) to {where}, "
+        f"in {hit} of {counted(len(reloads), 'reload')}"
+    )
+
+
+def _held(reloads: Sequence[ReloadResult]) -> list[str]:
+    """Return the number of sessions that were cut, or that all survived."""
+    held = [reload for reload in reloads if sessions(reload)]
+    if not held:
+        return []
+    hit = [reload for reload in held if any(each.cut for each in sessions(reload))]
+    if not hit:
+        older = max(sum(each.older for each in sessions(reload)) for reload in held)
+        seconds = max(each.watched for reload in held for each in sessions(reload))
+        return [f"all {counted(older, 'session')} survived ({seconds:.1f} s after a reload)"]
+    worst = max(hit, key=cut_share)
+    return [
+        f"the reload of step {worst.step} cut {' '.join(cut_words(worst))}{mention_others(hit)}"
+    ]
+
+
+def _shown(reloads: Sequence[ReloadResult]) -> list[str]:
+    """Return since when a new certificate was shown, and whether sessions were resumed."""
+    secured = [
+        (reload, each) for reload in reloads for each in reload.clients if each.kind == "tls"
+    ]
+    renewed: dict[tuple[int, str], list[float]] = {}
+    for reload, each in secured:
+        new = [one for one in each.certificates if one.name != each.before]
+        if each.before and new:
+            renewed.setdefault((reload.step, new[-1].name), []).append(new[-1].first)
+    said = [
+        f"after the reload of step {step}, {name} was shown from {spread(since, 2)} s on"
+        for (step, name), since in renewed.items()
+    ]
+    fates = {each.resumption for _, each in secured}
+    for fate, words in (("lost", "were not resumed"), ("kept", "were resumed")):
+        if fate in fates:
+            said.append(f"TLS sessions from before a reload {words}")
+    return said
+
+
+def _datagrams(reloads: Sequence[ReloadResult]) -> list[str]:
+    """Return when listeners of UDP, which nobody asks, went over to new workers."""
+    begun: dict[str, list[float]] = {}
+    kept: dict[str, None] = {}
+    for reload in reloads:
+        for label in dict.fromkeys(each.address for each in reload.listeners):
+            if label not in reload.addresses:
+                held = [each for each in reload.listeners if each.address == label]
+                new = [each.start for each in held if each.owner == "new worker"]
+                if new:
+                    begun.setdefault(label, []).append(min(new))
+                else:
+                    kept[label] = None
+    said = [
+        f"new workers held {label} from {spread(since, 2)} s after a reload on"
+        for label, since in begun.items()
+    ]
+    return said + [f"after a reload, no new worker held {label}" for label in kept]
+
+
+def describe_effect(effect: ClientEffect) -> str:
+    """Return the effect of a reload on the clients of one kind of an address, in a few words."""
+    if effect.kind == "sessions":
+        if not effect.cut or effect.first is None or effect.last is None:
+            return f"all alive for {effect.watched:.1f} s"
+        how = {"closed": effect.closed, "reset": effect.reset, "silent": effect.silent}
+        ends = listed(f"{count} {name}" for name, count in how.items() if count)
+        return f"{ends} after {spread([effect.first, effect.last], 1)} s"
+    said = [f"{count} {how}" for how, count in effect.failures.items()]
+    if effect.kind == "keep-alive":
+        said += [f"{effect.closing} closed with the answer"] * bool(effect.closing)
+        said += [f"{effect.idle_ends} closed while idle"] * bool(effect.idle_ends)
+    elif effect.kind == "tls":
+        said += [
+            f"{each.name} from {each.first:+.2f} s to {each.last:+.2f} s"
+            for each in effect.certificates
+        ]
+        said += [f"sessions {effect.resumption}"] * bool(effect.resumption)
+    if effect.slowest is not None:
+        said.append(f"the slowest answer took {effect.slowest:.3f} s")
+    return ", ".join(said)

@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from hatester.analysis.latency import latency, slowed
+from hatester.analysis.answers import (
+    in_service,
+    last_answer,
+    latency,
+    slowed,
+    stale_answers,
+)
 from hatester.analysis.old_workers import master_use, old_workers
 from hatester.analysis.outages import Stretch, find_stretches
 from hatester.analysis.outcomes import SEVERITY
@@ -17,7 +23,6 @@ from hatester.analysis.reload_model import (
     ReloadResult,
     round_seconds,
 )
-from hatester.analysis.stale import in_service, last_answer, stale_answers
 from hatester.analysis.timeline import Timeline, cut, holdings
 from provision.guest.client_records import Probe
 from provision.guest.protocol import Reload

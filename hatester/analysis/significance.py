@@ -95,12 +95,7 @@ def _uncertainty(cells: Sequence[CellResult]) -> float:
 
 
 def _shown(cell: CellResult, uncertainty: float) -> _Shown:
-    expected = [
-        address
-        for reload in cell.reloads
-        for address in reload.addresses.values()
-        if address.expected
-    ]
+    expected = [address for reload in cell.reloads for address in reload.expected.values()]
     longest = max((address.outage_seconds for address in expected), default=0.0)
     is_brief = outcome(cell) == "outage" and longest <= uncertainty
     return _Shown(

@@ -321,7 +321,7 @@ def conclude(
             code=NOT_MEASURED if is_late else INTERRUPTED,
         )
     if expected and (differences := expected.differences(results.cells)):
-        raise Exit(displayable(expectation.text(differences)), code=NOT_MET)
+        raise Exit(displayable(differences), code=NOT_MET)
     if shortfall := results.run.shortfall:
         rest = f"{COMMAND} matrix --resume measures the rest"
         raise Exit(f"{shortfall}; {rest}.", code=NOT_MEASURED)

@@ -15,8 +15,7 @@ import jinja2
 
 from hatester.analysis.comparison import Against
 from hatester.analysis.expectation import Expectation
-from hatester.analysis.explanation_of_clients import describe_effect
-from hatester.analysis.explanation_of_notes import describe_use
+from hatester.analysis.explanation_of_notes import describe_effect, describe_use
 from hatester.analysis.findings import Finding
 from hatester.analysis.model import CellResult, CheckResult, Quality
 from hatester.analysis.notes import share_words
@@ -37,7 +36,7 @@ from hatester.report import junit, markdown
 from hatester.report.glossary import GLOSSARY
 from hatester.report.html_filters import Filters
 from hatester.report.tables import engines, grids
-from hatester.report.timeline_svg import draw, find_beginning
+from hatester.report.timeline_svg import Drawing
 from hatester.results.folder import keep, read, writing
 from hatester.results.repeat_command import repeat_command
 from hatester.results.store import CONSOLE, HAPROXY_LOG, TIMELINE, Results
@@ -119,7 +118,6 @@ def _environment() -> jinja2.Environment:
         "anchor": _anchor,
         "lasted": _lasted,
         "moment": _moment,
-        "signed": _format_offset,
         "grown": _grown,
         "latency": _latency,
         "use": describe_use,
@@ -150,10 +148,6 @@ def _lasted(seconds: float) -> str:
 def _moment(text: str) -> str:
     """Return a time of `run.json` as people write it."""
     return datetime.datetime.fromisoformat(text).strftime("%-d %B %Y, %H:%M:%S %Z")
-
-
-def _format_offset(seconds: float) -> str:
-    return f"{seconds:+.2f} s"
 
 
 def _grown(counters: Mapping[str, int]) -> str:
@@ -196,14 +190,6 @@ def _checked_addresses(checks: Iterable[CheckResult]) -> list[str]:
 
 
 @dataclass(frozen=True)
-class File:
-    """A file of the evidence: its path from the run's folder, also as the target of a link."""
-
-    path: str
-    link: str
-
-
-@dataclass(frozen=True)
 class Log:
     """The end of a log, after `left_out` lines; without a text, `trouble` is the reason."""
 
@@ -215,47 +201,39 @@ class Log:
 
 @dataclass(frozen=True)
 class Story:
-    """A measurement; without a drawing there is `trouble`, the reason.
-
-    A narrow window shows the drawing from `beginning` on, in pixels.
-    """
+    """A measurement, with its drawing, or why there is none, and the paths of its files."""
 
     entry: CellResult
     command: str
-    drawing: str | None
-    beginning: float | None
-    trouble: str | None
+    drawing: Drawing | str
     logs: list[Log]
-    files: list[File]
+    files: list[str]
 
 
 def _story(results: Results, entry: CellResult) -> Story:
     """Return the story of a measurement, however much of its evidence is left."""
     folder = results.evidence(entry)
     found = [folder / name for name in (TIMELINE, *_LOGS) if (folder / name).is_file()]
-    drawing, beginning, trouble = _draw(results, entry)
     return Story(
         entry=entry,
         command=repeat_command(results, entry),
-        drawing=drawing,
-        beginning=beginning,
-        trouble=trouble,
+        drawing=_drawing(results, entry),
         logs=[_log(file) for file in found if file.name in _LOGS],
-        files=[_file(file, results.folder) for file in found],
+        files=[file.relative_to(results.folder).as_posix() for file in found],
     )
 
 
-def _draw(results: Results, entry: CellResult) -> tuple[str | None, float | None, str | None]:
-    """Return the drawing of a stored timeline and its beginning, or why there is none."""
+def _drawing(results: Results, entry: CellResult) -> Drawing | str:
+    """Return the drawing of a stored timeline, or why there is none."""
     try:
         timeline = results.timeline(entry)
     except Damaged as damage:
-        return None, None, f"{TIMELINE} {damage}."
+        return f"{TIMELINE} {damage}."
     if timeline is None:
-        return None, None, "Nothing of it was stored: the cell never began."
+        return "Nothing of it was stored: the cell never began."
     if not timeline.probes:
-        return None, None, "It ended before any connection was made."
-    return draw(timeline, entry), find_beginning(timeline, entry), None
+        return "It ended before any connection was made."
+    return Drawing(timeline, entry)
 
 
 def _log(file: Path) -> Log:
@@ -264,11 +242,6 @@ def _log(file: Path) -> Log:
     except Damaged as damage:
         return Log(_LOGS[file.name], trouble=f"{file.name} {damage}.")
     return Log(_LOGS[file.name], tail(text, LOG_LINES), max(len(text.splitlines()) - LOG_LINES, 0))
-
-
-def _file(file: Path, folder: Path) -> File:
-    path = file.relative_to(folder).as_posix()
-    return File(path, quote(path))
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from hatester.results.repeat_command import repeat_command
 from hatester.results.store import Results
 from hatester.util.text import for_xml
 
-GOOD = ("ok", "unasked", "lossy")
+GOOD: tuple[str, ...] = ("ok", "unasked", "lossy")
 """The outcomes that pass without an expectation: the addresses went on answering."""
 
 
@@ -107,12 +107,13 @@ def _add_case(
         time=f"{cell.seconds:.3f}",
     )  # fmt: skip
     _add_properties(case, cell)
-    difference = expectation.difference(cell) if expectation else None
-    expected = difference.expected if difference else GOOD
+    missed = () if outcome(cell) in GOOD else GOOD
+    if expectation:
+        missed = expectation.missed(cell)
     if cell.error is not None:
         ET.SubElement(case, "error", message=cell.error)
-    elif difference or (expectation is None and outcome(cell) not in GOOD):
-        message = f"{', '.join(lines([cell]))}; expected {' or '.join(expected)}"
+    elif missed:
+        message = f"{', '.join(lines([cell]))}; expected {' or '.join(missed)}"
         ET.SubElement(case, "failure", message=message).text = cell.explanation
     ET.SubElement(case, "system-out").text = f"{cell.explanation}\n{command}"
 

@@ -1,5 +1,7 @@
 """Lanes: what became of an address in the whole of a cell, as a drawing shows it.
 
+They are of the prober and of the clients beside it, and of the holders of its listener.
+
 Times are seconds on the guest's monotonic clock since the cell began.
 """
 
@@ -8,14 +10,18 @@ from __future__ import annotations
 import ipaddress
 import itertools
 import math
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
-from hatester.analysis.client_losses import Sent
+from hatester.analysis.client_losses import Request, requests
 from hatester.analysis.reload_model import ReloadResult
 from hatester.analysis.timeline import Phase, Timeline, holdings, phases
 from provision.guest.protocol import TakenStep
 
+_DIGITS = 1
+"""Of seconds: sessions whose ends differ by less are drawn together."""
 _WILDCARDS = ("*", "0.0.0.0", "::", "")
 
 
@@ -58,29 +64,24 @@ def marks(steps: Sequence[TakenStep], closest: float) -> list[Mark]:
     return found
 
 
-def streaks(timeline: Timeline, label: str, idle: Sequence[tuple[float, float]]) -> list[Streak]:
-    """Return an address's streaks, in order of time; `idle` is when it need not answer."""
-    return find_streaks(timeline.by_address.get(label, ()), timeline.interval, idle)
-
-
-def find_streaks(
-    connections: Sequence[Sent], last: float, idle: Sequence[tuple[float, float]]
+def streaks(
+    connections: Sequence[Request], last: float, idle: Sequence[tuple[float, float]]
 ) -> list[Streak]:
-    """Return the streaks of connections in order of time; the last one lasts `last` seconds."""
-    kinds = [
-        (each.outcome, not any(start <= each.sent < end for start, end in idle))
-        for each in connections
-    ]
+    """Return the streaks of connections in order of time; the last one lasts `last` seconds.
+
+    `idle` is when the address need not answer.
+    """
+
+    def kind(each: Request) -> tuple[str, bool]:
+        return each.outcome, not any(start <= each.sent < end for start, end in idle)
+
     found: list[Streak] = []
-    for (outcome, is_expected), group in itertools.groupby(
-        zip(kinds, connections, strict=True), key=lambda each: each[0]
-    ):
-        sent = [each.sent for _, each in group]
+    for (outcome, is_expected), group in itertools.groupby(connections, kind):
+        sent = [each.sent for each in group]
+        if found:
+            found[-1] = replace(found[-1], end=sent[0])
         found.append(Streak(outcome, is_expected, sent[0], sent[-1] + last, len(sent)))
-    return [
-        Streak(run.outcome, run.is_expected, run.start, following.start, run.count)
-        for run, following in itertools.pairwise(found)
-    ] + found[-1:]
+    return found
 
 
 def idle_times(
@@ -138,11 +139,51 @@ def owners(timeline: Timeline, label: str) -> list[Phase]:
     they are not known.
     """
     first = min((each.start for each in timeline.listeners), default=0.0)
-    ends = [each.end for each in timeline.listeners] + [each.end for each in timeline.processes]
-    last = max(ends, default=first)
-    edges = [first, *(reload.at for reload in timeline.reloads[1:]), last]
+    edges = [first, *(reload.at for reload in timeline.reloads[1:]), timeline.last_sample]
     return [
         phase
         for reload, (start, end) in zip(timeline.reloads, itertools.pairwise(edges), strict=False)
         for phase in phases(timeline, holdings(timeline, reload, label), start, end)
     ]
+
+
+class SessionGroup(NamedTuple):
+    """Sessions that began, and ended, together; `end` is as of Session."""
+
+    opened: float
+    ended: float
+    end: str
+    number: int
+
+
+def client_streaks(
+    timeline: Timeline, label: str, idle: Sequence[tuple[float, float]]
+) -> Mapping[str, Sequence[Streak]]:
+    """Return the streaks of an address's requests, by the kind of client."""
+    found = {}
+    for kind, every in requests(timeline.clients).items():
+        sent = [each for each in every if timeline.clients.addresses[each.destination] == label]
+        if sent:
+            found[kind] = streaks(sent, sent[-1].ended - sent[-1].sent, idle)
+    return found
+
+
+def certificates(timeline: Timeline, label: str) -> list[tuple[float, str]]:
+    """Return since when an address showed which certificate, by the names of their files."""
+    found: list[tuple[float, str]] = []
+    for each in timeline.clients.handshakes:
+        if each.certificate and timeline.clients.addresses[each.destination] == label:
+            name = timeline.certificates.get(each.certificate, each.certificate)
+            if not found or found[-1][1] != name:
+                found.append((each.sent, name))
+    return found
+
+
+def sessions(timeline: Timeline, label: str) -> list[SessionGroup]:
+    """Return the sessions with an address, in the order in which they were opened."""
+    groups = Counter(
+        (round(each.opened, _DIGITS), round(each.ended, _DIGITS), each.end)
+        for each in timeline.clients.sessions
+        if timeline.clients.addresses[each.destination] == label
+    )
+    return [SessionGroup(*group, count) for group, count in sorted(groups.items())]

@@ -10,14 +10,14 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from hatester.analysis.explanation_of_clients import describe_effect
+from hatester.analysis.explanation_of_notes import describe_effect
 from hatester.analysis.model import CellResult
 from hatester.analysis.outcomes import outcome
 from hatester.matrix.declarations import Setting
 from hatester.matrix.scenario import MADE, ROOT, Scenario
 from hatester.matrix.steps import Run
 from hatester.report.run_script import KEEP_ALIVE, NAME, TEMPLATES, Script, templates
-from hatester.report.timeline_svg import draw
+from hatester.report.timeline_svg import Drawing
 from hatester.results.folder import keep, read, writing
 from hatester.results.store import HAPROXY_LOG, Results
 from hatester.util.errors import UserError
@@ -133,5 +133,5 @@ def _evidence(results: Results, cell: CellResult) -> dict[str, str]:
         return {}
     style = "".join((TEMPLATES / name).read_text() for name in _STYLES)
     # The page has the styles of a drawing; alone it needs its own.
-    picture = draw(timeline, cell).replace("<title>", f"<style>{style}</style><title>", 1)
+    picture = Drawing(timeline, cell).draw().replace("<title>", f"<style>{style}</style><title>", 1)
     return {_PICTURE: f"{picture}\n", HAPROXY_LOG: log}

@@ -48,14 +48,8 @@ _MODES = {
     "soft-finish": "-D",
 }
 """HAProxy's arguments for each reload method."""
-_OPTIONS = {
-    "named": (),
-    "any": (),
-    "tls": (),
-    "proxy": ("--haproxy-protocol",),
-    "proxy-tls": ("--haproxy-protocol",),
-}
-"""curl's options for the answers (`provision/guest/connections.py`) that it can ask for."""
+_ANSWERS = ("named", "any", "tls", "proxy", "proxy-tls")
+"""The answers (`provision/guest/connections.py`) that curl can ask for."""
 
 
 class Interface(NamedTuple):
@@ -97,7 +91,7 @@ class Script:
                 sysctls=[(name, shlex.quote(value)) for name, value in self.sysctls.items()],
                 nofile=self.setting.nofile or self.scenario.nofile,
                 verbs={step.verb for step in self.scenario.steps},
-                interfaces=[self._link, *self._further_links],
+                interfaces=self._links,
                 expected=self.expected,
                 keep_alive=KEEP_ALIVE if self.has_kept else "",
                 steps=list(self._lines()),
@@ -120,14 +114,14 @@ class Script:
         return bool(self.scenario.clients.keep_alive and self.scenario.web)
 
     @property
-    def _link(self) -> Interface:
-        """The interface that steps can name."""
-        kind = "veth" if self.scenario.interface == "veth0" else "dummy"
-        return Interface(self.scenario.interface, kind, self.scenario.addresses)
-
-    @property
-    def _further_links(self) -> list[Interface]:
-        return [Interface(name, "dummy", each) for name, each in self.scenario.interfaces.items()]
+    def _links(self) -> list[Interface]:
+        """The interfaces, of which the first is the one that gets new addresses."""
+        first, further = self.scenario.interface, self.scenario.interfaces
+        kind = "veth" if first == "veth0" else "dummy"
+        return [
+            Interface(first, kind, self.scenario.addresses),
+            *(Interface(name, "dummy", each) for name, each in further.items()),
+        ]
 
     def _lines(self) -> Iterator[str]:
         """Yield the commands of the steps.
@@ -135,7 +129,7 @@ class Script:
         A step without `after` waits until all has settled since the last start or reload.
         """
         is_settled, is_watched = True, False
-        network = _Network([self._link, *self._further_links])
+        network = _Network(self._links)
         for number, step in enumerate(self.scenario.steps, start=1):
             yield f"\n# step {number}: {step}"
             if step.after is None and not is_settled and not isinstance(step, Wait):
@@ -193,8 +187,8 @@ class Script:
             if _is_asked(bind):
                 host = f"[{bind.target}]" if ":" in bind.target else bind.target
                 scheme = "https" if "tls" in bind.answer else "http"
-                words = [bind.label, *_OPTIONS[bind.answer], f"{scheme}://{host}:{bind.port}/"]
-                yield shlex.join(words)
+                options = ["--haproxy-protocol"] if "proxy" in bind.answer else []
+                yield shlex.join([bind.label, *options, f"{scheme}://{host}:{bind.port}/"])
 
     def _kept(self) -> Iterator[str]:
         """Yield the commands of the clients that keep their connections."""
@@ -203,9 +197,7 @@ class Script:
                 words = [
                     bind.label,
                     bind.target,
-                    f"{bind.port}",
-                    f"{kept.interval}",
-                    f"{kept.latency}",
+                    *map(str, (bind.port, kept.interval, kept.latency)),
                 ]
                 yield f"python3 {KEEP_ALIVE} {shlex.join(words)} >>seen/kept &"
 
@@ -275,4 +267,4 @@ def templates() -> jinja2.Environment:
 
 
 def _is_asked(bind: Bind) -> bool:
-    return bool(bind.port) and bind.answer in _OPTIONS
+    return bool(bind.port) and bind.answer in _ANSWERS

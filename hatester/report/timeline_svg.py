@@ -15,8 +15,16 @@ from hatester.analysis.model import CellResult
 from hatester.analysis.outcomes import worst_reload
 from hatester.analysis.reload_model import ListenerCause, ReloadResult
 from hatester.analysis.timeline import LOADS, Phase, Timeline
-from hatester.report.client_lanes import SessionGroup, certificates, client_streaks, sessions
-from hatester.report.lanes import Streak, idle_times, marks, owners, streaks
+from hatester.report.lanes import (
+    Streak,
+    certificates,
+    client_streaks,
+    idle_times,
+    marks,
+    owners,
+    sessions,
+    streaks,
+)
 from hatester.util.text import counted, for_xml, listed
 from provision.guest.message_bounds import OUTCOMES
 from provision.guest.protocol import Reload
@@ -60,20 +68,11 @@ _SIGNS = {
 _ALERT = "l-4-7h8z"
 
 
-def draw(timeline: Timeline, cell: CellResult) -> str:
-    """Return a cell's timeline as SVG."""
-    return _Drawing(timeline, cell).draw()
+class Drawing:
+    """A drawing: steps, HAProxy's reports, lanes, seconds and a legend, one below the other.
 
-
-def find_beginning(timeline: Timeline, cell: CellResult) -> float | None:
-    """Return the x from where a narrow window shows the drawing; None without a reload."""
-    return _Drawing(timeline, cell).beginning
-
-
-class _Drawing:
-    """The steps, HAProxy's reports, the lanes, the seconds and a legend, one below the other.
-
-    Each is drawn below `y`, the height so far, and adds to it.
+    Each is drawn below `y`, the height so far, and adds to it. A narrow window shows the drawing
+    from `beginning` on, an x; it is None without a reload.
     """
 
     def __init__(self, timeline: Timeline, cell: CellResult) -> None:
@@ -89,6 +88,7 @@ class _Drawing:
         """The words of the legend, by class."""
 
     def draw(self) -> str:
+        """Return the timeline as SVG."""
         self._draw_steps()
         if self.timeline.reloads:
             self._draw_speech()
@@ -156,8 +156,8 @@ class _Drawing:
                 _add(group, "text", words, x=end + 11, y=y + 4)
         for at, line in self.timeline.log:
             if "[ALERT]" in line:
-                alert = _add(self.svg, "path", d=f"M{self._x(at):.1f} {y - 4:.1f}{_ALERT}")
-                alert.set("class", "alert")
+                path = f"M{self._x(at):.1f} {y - 4:.1f}{_ALERT}"
+                alert = _add(self.svg, "path", d=path, kind="alert")
                 _add(alert, "title", f"{line}, {self._describe_time(at, at)}")
                 self.legend["alert"] = "alert in its log"
         self.y += _SPEECH
@@ -170,7 +170,8 @@ class _Drawing:
             below = self.y + _BAR + _BAND + 14
             self._draw_name(label, below, x=self.beginning + 5, kind="again")
         idle = idle_times(self.timeline, self.entries, label)
-        found = streaks(self.timeline, label, idle)
+        probes = self.timeline.by_address.get(label, ())
+        found = streaks(probes, self.timeline.interval, idle)
         for run in sorted(found, key=lambda run: run.outcome != "ok"):
             self._draw_run(label, run)
         for phase in owners(self.timeline, label):
@@ -217,7 +218,11 @@ class _Drawing:
             self._draw_name("sessions", self.y + _CLIENT_BAR, x=_INDENT)
             pitch = min(_SESSION, _SESSIONS / len(groups))
             for group in groups:
-                self._draw_session(label, group, pitch)
+                kind = f"session {group.end}"
+                words = f"{label}: {counted(group.number, 'session')} {group.end}"
+                self._draw_stretch(kind, group.opened, group.ended, self.y, pitch * 0.7, words)
+                self.legend[kind] = group.end
+                self.y += pitch
         if lanes or groups:
             self.y += _ROW / 2
 
@@ -227,17 +232,6 @@ class _Drawing:
         mark.set("class", "certificate")
         _add(mark, "title", f"{label} shows {name}, from {self._describe_time(at, at)} on")
 
-    def _draw_session(self, label: str, group: SessionGroup, pitch: float) -> None:
-        """Draw the life of sessions as a line, in the colour of their end."""
-        kind = f"session {group.end}"
-        line = _box(self.svg, self._x(group.opened), self._x(group.ended), self.y, pitch * 0.7)
-        line.set("class", kind)
-        count = counted(group.number, "session")
-        when = self._describe_time(group.opened, group.ended)
-        _add(line, "title", f"{label}: {count} {group.end}, {when}")
-        self.legend[kind] = group.end
-        self.y += pitch
-
     def _draw_owners(self, label: str, phase: Phase) -> None:
         """Draw owners, one above the other where several held the listener at once."""
         there = [owner for owner in OWNERS if owner in phase.owners]
@@ -245,32 +239,36 @@ class _Drawing:
         queue = f", {phase.queue} waiting at most" if phase.queue else ""
         for number, owner in enumerate(there):
             kind = f"owner {(owner or 'nobody').partition(' ')[0]}"
-            words = self._owner(owner)
+            words = self.timeline.name_owner(owner or "nobody")
             y = self.y + _BAR + 3 + number * height
-            held = _box(self.svg, self._x(phase.start), self._x(phase.end), y, height)
-            held.set("class", kind)
-            when = self._describe_time(phase.start, phase.end)
-            _add(held, "title", f"{label} held by {words}, {when}{queue}")
+            text = f"{label} held by {words}"
+            self._draw_stretch(kind, phase.start, phase.end, y, height, text, queue)
             self.legend[kind] = words
 
     def _draw_cause(self, cause: ListenerCause) -> None:
         """Frame the owners that are a cause of the verdict."""
         at = next(each.at for each in self.timeline.reloads if each.step == cause.step)
-        left, right = self._x(at + cause.start), self._x(at + cause.end)
-        frame = _box(self.svg, left, right, self.y + _BAR + 1, _BAND + 4)
-        frame.set("class", "cause")
-        when = self._describe_time(at + cause.start, at + cause.end)
-        holders = listed(cause.owners) or "nobody"
+        words = f"a cause of the verdict: held by {listed(cause.owners) or 'nobody'}"
         if cause.dormant:
-            holders += f" (out of LISTEN: {listed(cause.dormant)})"
-        _add(frame, "title", f"a cause of the verdict: held by {holders}, {when}")
+            words += f" (out of LISTEN: {listed(cause.dormant)})"
+        start, end, y = at + cause.start, at + cause.end, self.y + _BAR + 1
+        self._draw_stretch("cause", start, end, y, _BAND + 4, words)
         self.legend["cause"] = "cause of the verdict"
 
-    def _owner(self, owner: str | None) -> str:
-        """Return the holder of a listener in words; without a master, workers are processes."""
-        has_master = any(process.kind == "master" for process in self.timeline.processes)
-        words = owner or "nobody"
-        return words if has_master else words.replace("worker", "process")
+    def _draw_stretch(
+        self,
+        kind: str,
+        start: float,
+        end: float,
+        y: float,
+        height: float,
+        words: str,
+        note: str = "",
+    ) -> None:
+        """Draw a box as long as a stretch of time; its title has words, the time and a note."""
+        box = _box(self.svg, self._x(start), self._x(end), y, height)
+        box.set("class", kind)
+        _add(box, "title", f"{words}, {self._describe_time(start, end)}{note}")
 
     def _draw_seconds(self) -> None:
         """Draw the axis, and lines upwards from its ticks and downwards from each step."""

@@ -20,7 +20,7 @@ from hatester.analysis.outcomes import SEVERITY
 from hatester.analysis.reload_model import ListenerHolder
 from hatester.analysis.timeline import read
 from hatester.report.tables import tables
-from hatester.report.timeline_svg import draw
+from hatester.report.timeline_svg import Drawing
 from provision.guest import connections
 from tests.factories.cells import ID, cell_result, run_of
 from tests.factories.evidence import (
@@ -394,6 +394,6 @@ def test_of_any_timeline_there_is_a_verdict_or_a_reason_why_there_is_none(
         return
     cell = cell_result(ID, found)
     assert CellResult.model_validate_json(cell.to_json()) == cell
-    assert draw(read(timeline), cell).startswith("<svg")
+    assert Drawing(read(timeline), cell).draw().startswith("<svg")
     assert tables(run_of(cell))
     find(run_of(cell))

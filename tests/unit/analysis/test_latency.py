@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hatester.analysis.latency import SLOW_SECONDS
+from hatester.analysis.answers import SLOW_SECONDS
 from hatester.analysis.model import Judgement
 from tests.factories.cells import table_line
 from tests.factories.evidence import A44, AT, LABELS, UNTIL, evidence, judge, reload

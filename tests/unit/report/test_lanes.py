@@ -43,14 +43,14 @@ def test_streaks_have_every_connection_once_and_leave_no_gap(outcomes: list[str]
         [0, number / 50, number / 50, number / 50, outcome, None, None]
         for number, outcome in enumerate(outcomes)
     ]
-    found = streaks(read(made), A44, [])
+    found = streaks(read(made).by_address[A44], 0.02, [])
     assert [run.outcome for run in found for _ in range(run.count)] == outcomes
     assert all(one.outcome != other.outcome for one, other in itertools.pairwise(found))
     assert [run.end for run in found[:-1]] == [run.start for run in found[1:]]
 
 
 def test_a_streak_ends_where_the_address_is_expected_no_more() -> None:
-    found = streaks(read(evidence()), A44, [(2.0, 3.0)])
+    found = streaks(read(evidence()).by_address[A44], 0.02, [(2.0, 3.0)])
     assert [(run.is_expected, round(run.start, 1)) for run in found] == [
         (True, 0.0),
         (False, 2.0),

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hatester.analysis.timeline import read
-from hatester.report.timeline_svg import draw, ticks
+from hatester.report.timeline_svg import Drawing, ticks
 from hatester.util.text import for_xml
 from tests.factories.cells import ID, cell_result, unmeasured_cell
 from tests.factories.evidence import (
@@ -36,7 +36,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 def drawn(made: Mapping[str, Any], steps: Sequence[Mapping[str, Any]] = STEPS) -> Element:
     """Return the drawing of evidence and its verdict."""
     return ElementTree.fromstring(
-        draw(read({**made, "steps": steps}), cell_result(ID, judge(made)))
+        Drawing(read({**made, "steps": steps}), cell_result(ID, judge(made))).draw()
     )
 
 
@@ -162,9 +162,9 @@ def test_alerts_are_shown_and_other_lines_of_the_log_are_not() -> None:
 def test_a_cell_that_could_not_be_judged_is_drawn_all_the_same() -> None:
     made = {**evidence(everywhere((0.0, 9.0, "refused"))), "steps": STEPS}
     cell = unmeasured_cell()
-    svg = ElementTree.fromstring(draw(read(made), cell))
+    svg = ElementTree.fromstring(Drawing(read(made), cell).draw())
     assert len(titles(svg, "refused")) == 3
-    svg = ElementTree.fromstring(draw(read({**made, "reloads": [], "probes": []}), cell))
+    svg = ElementTree.fromstring(Drawing(read({**made, "reloads": [], "probes": []}), cell).draw())
     assert {A43, A44, A45, STATS} <= set(words(svg))
 
 
@@ -181,7 +181,7 @@ def test_a_drawing_stays_small() -> None:
     losses = [(at, at + 0.019, "reset") for at in range(2, 40, 2)]
     made = evidence(everywhere(*losses), end=40.0, reloads=[reload(until=39.0)])
     cell = cell_result(ID, judge(made))
-    assert len(draw(read({**made, "steps": STEPS}), cell)) < 40_000
+    assert len(Drawing(read({**made, "steps": STEPS}), cell).draw()) < 40_000
 
 
 @given(
@@ -194,7 +194,7 @@ def test_hostile_texts_stay_texts(text: str) -> None:
     made["addresses"] = [text, *made["addresses"][1:]]
     steps = [*STEPS, {"step": 8, "verb": "occupy", "what": text, "at": UNTIL}]
     cell = unmeasured_cell(text)
-    svg = ElementTree.fromstring(draw(read({**made, "steps": steps}), cell))
+    svg = ElementTree.fromstring(Drawing(read({**made, "steps": steps}), cell).draw())
     allowed = {"svg", "title", "desc", "g", "line", "text", "tspan", "circle", "path", "rect"}
     assert {each.tag.removeprefix(SVG) for each in svg.iter()} <= allowed
     assert not [name for each in svg.iter() for name in each.attrib if name.startswith("on")]
