@@ -7,7 +7,7 @@ each measurement, a class for each kernel and build. Cases have properties, as t
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable
+from collections.abc import Sequence
 from xml.etree import ElementTree as ET
 
 from hatester.analysis.expectation import Expectation
@@ -32,20 +32,17 @@ def render(results: Results, expectation: Expectation | None) -> str:
     run = results.run
     root = ET.Element("testsuites", name=f"hatester {run.run}")
     for grid in tables.grids(run.cells):
-        cells = [cell for group in grid.cells.values() for cell in group]
-        suite = _add_suite(root, grid.title)
-        for cell in cells:
-            _add_case(suite, cell, repeat_command(results, cell), expectation)
-        _count(suite)
+        cells = [cell for repetitions in grid.cells.values() for cell in repetitions]
+        cases = [_measured(cell, repeat_command(results, cell), expectation) for cell in cells]
+        _add_suite(root, grid.title, cases)
     if run.missing and not run.cells:
-        suite = _add_suite(root, "run")
-        case = ET.SubElement(suite, "testcase", name=run.run, classname="hatester")
+        case = ET.Element("testcase", name=run.run, classname="hatester")
         ET.SubElement(case, "error", message="no cell was measured")
-        _count(suite)
-    left_out = ((cell_of(each.id), 1, each.reason) for each in run.left_out)
-    _skip(root, "left out", left_out)
-    missing = ((cell, number, "not measured yet") for cell, number in run.missing)
-    _skip(root, "not measured", missing)
+        _add_suite(root, "run", [case])
+    left_out = [_skipped(cell_of(each.id), 1, each.reason) for each in run.left_out]
+    _add_suite(root, "left out", left_out)
+    missing = [_skipped(cell, number, "not measured yet") for cell, number in run.missing]
+    _add_suite(root, "not measured", missing)
     for suite in root:
         suite.set("timestamp", _moment(run.started))
     ET.indent(root)
@@ -58,31 +55,44 @@ def _moment(started: str) -> str:
     return moment.replace(tzinfo=None).isoformat(timespec="seconds")
 
 
-def _add_suite(root: ET.Element, name: str) -> ET.Element:
-    return ET.SubElement(root, "testsuite", name=name)
+def _add_suite(root: ET.Element, name: str, cases: Sequence[ET.Element]) -> None:
+    """Add a suite of cases with their numbers, if there are any."""
+    if not cases:
+        return
+    suite = ET.SubElement(root, "testsuite", name=name, tests=str(len(cases)))
+    suite.extend(cases)
+    suite.set("time", f"{sum(float(case.get('time', 0)) for case in cases):.3f}")
+    for attribute, tag in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
+        suite.set(attribute, str(len(suite.findall(f"testcase/{tag}"))))
 
 
-def _skip(root: ET.Element, name: str, cases: Iterable[tuple[Cell, int, str]]) -> None:
-    """Add a suite of skipped cases, each with the reason, if there are any."""
-    suite = ET.Element("testsuite", name=name)
-    for cell, repetition, reason in cases:
-        case = ET.SubElement(
-            suite, "testcase", name=_name(cell.id, repetition), classname=_class(cell)
-        )
-        ET.SubElement(case, "skipped", message=reason)
-    if len(suite):
-        _count(suite)
-        root.append(suite)
-
-
-def _name(id_: str, repetition: int) -> str:
-    return f"{id_} ({repetition})" if repetition > 1 else id_
-
-
-def _class(cell: Cell) -> str:
-    """Return the class of a case. A dot separates packages, so the names have none."""
+def _case(cell: Cell, repetition: int) -> ET.Element:
+    """Return an empty case. A dot separates packages, so the names in its class have none."""
     kernel, build = (name.replace(".", "_") for name in (cell.kernel, cell.build))
-    return f"hatester.Linux {kernel}.HAProxy {build}"
+    name = f"{cell.id} ({repetition})" if repetition > 1 else cell.id
+    return ET.Element("testcase", name=name, classname=f"hatester.Linux {kernel}.HAProxy {build}")
+
+
+def _skipped(cell: Cell, repetition: int, reason: str) -> ET.Element:
+    case = _case(cell, repetition)
+    ET.SubElement(case, "skipped", message=reason)
+    return case
+
+
+def _measured(cell: CellResult, command: str, expectation: Expectation | None) -> ET.Element:
+    case = _case(cell_of(cell.id), cell.repetition)
+    case.set("time", f"{cell.seconds:.3f}")
+    _add_properties(case, cell)
+    missed = () if outcome(cell) in GOOD else GOOD
+    if expectation:
+        missed = expectation.missed(cell)
+    if cell.error is not None:
+        ET.SubElement(case, "error", message=cell.error)
+    elif missed:
+        message = f"{', '.join(lines([cell]))}; expected {' or '.join(missed)}"
+        ET.SubElement(case, "failure", message=message).text = cell.explanation
+    ET.SubElement(case, "system-out").text = f"{cell.explanation}\n{command}"
+    return case
 
 
 def _add_properties(case: ET.Element, cell: CellResult) -> None:
@@ -97,29 +107,3 @@ def _add_properties(case: ET.Element, cell: CellResult) -> None:
     for name, value in conditions.items():
         if value is not None:
             ET.SubElement(properties, "property", name=name, value=value)
-
-
-def _add_case(
-    suite: ET.Element, cell: CellResult, command: str, expectation: Expectation | None
-) -> None:
-    case = ET.SubElement(
-        suite, "testcase", name=_name(cell.id, cell.repetition), classname=_class(cell_of(cell.id)),
-        time=f"{cell.seconds:.3f}",
-    )  # fmt: skip
-    _add_properties(case, cell)
-    missed = () if outcome(cell) in GOOD else GOOD
-    if expectation:
-        missed = expectation.missed(cell)
-    if cell.error is not None:
-        ET.SubElement(case, "error", message=cell.error)
-    elif missed:
-        message = f"{', '.join(lines([cell]))}; expected {' or '.join(missed)}"
-        ET.SubElement(case, "failure", message=message).text = cell.explanation
-    ET.SubElement(case, "system-out").text = f"{cell.explanation}\n{command}"
-
-
-def _count(suite: ET.Element) -> None:
-    suite.set("tests", str(len(suite)))
-    suite.set("time", f"{sum(float(case.get('time', 0)) for case in suite):.3f}")
-    for attribute, tag in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
-        suite.set(attribute, str(len(suite.findall(f"testcase/{tag}"))))
