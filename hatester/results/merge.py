@@ -61,7 +61,8 @@ def merge(parent: Path, names: Sequence[str]) -> Results:
             _remove_rest(unfinished)
             return _publish(unfinished, _write(unfinished, runs), parent)
         except BaseException:
-            remove(unfinished)
+            with contextlib.suppress(OSError):
+                remove(unfinished)
             raise
 
 

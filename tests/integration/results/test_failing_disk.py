@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from hatester.analysis.model import Measurement
-from hatester.results.store import begin, find
+from hatester.results.folder import run_names
+from hatester.results.merge import merge
+from hatester.results.store import Recomputed, begin, find
 from hatester.util.errors import UserError
 from tests.factories.evidence import evidence
 from tests.factories.failing_disk import Disk, Image, read_image, restore, yes
@@ -41,6 +43,7 @@ ACTS: dict[str, Callable[[Path], object]] = {
     "add": lambda parent: find(parent, NAME).add(NEW),
     "again": lambda parent: find(parent, NAME).add(AGAIN),
     "finish": _finish,
+    "merge": lambda parent: merge(parent, [NAME]),
 }
 ADDED = {"add": NEW, "again": AGAIN}
 
@@ -141,6 +144,24 @@ def test_power_cut_loses_no_cell(disk: Make, memory: Path, name: str) -> None:
     for number, image in enumerate(images):
         _check(restore(image, memory / f"{number}"), added, is_acknowledged=False)
     _check(restore(end, memory / "end"), added, is_acknowledged=True)
+
+
+def test_power_cut_leaves_a_whole_merged_run_or_none(disk: Make, memory: Path) -> None:
+    with disk() as cut:
+        images = cut.record("merge")
+        merge(cut.root, [NAME])
+        images.append(cut.image())
+    counts = set()
+    for number, image in enumerate(images):
+        parent = restore(image, memory / f"{number}")
+        runs = [find(parent, name) for name in run_names(parent)]
+        assert all(run.cells == tuple(each.cell for each in BEFORE) for run in runs)
+        assert all(run.recompute() == Recomputed([], []) for run in runs)
+        counts.add(len(runs))
+        merge(parent, [NAME])
+        assert [*parent.glob(".merged*")] == []
+    # The run itself; its copy; and `latest`.
+    assert counts == {1, 2, 3}
 
 
 def test_begun_run_stays(disk: Make, memory: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
 import tempfile
@@ -20,7 +21,7 @@ from hatester.results.merge import merge
 from hatester.results.store import Results, find
 from hatester.util.errors import UserError
 from hatester.util.files import write_whole
-from tests.factories.hostile import examples
+from tests.factories.hostile import examples, mutated, refused
 from tests.factories.runs import HOST
 from tests.factories.shards import KEYS, NEVER, change_cell, make_run, measurement
 from tests.factories.stored_run import contents
@@ -202,6 +203,22 @@ def test_a_damaged_file_is_reported_and_quarantined(
     merged(tmp_path, part)
     assert f"{file} is not as it was written; quarantined as" in capsys.readouterr().err
     assert not file.exists()
+
+
+@given(st.data())
+@examples(0.3)
+def test_a_foreign_run_with_right_checksums_is_merged_or_refused(data: st.DataObject) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        parts = [make_run(Path(folder, "a"), KEYS[:2]), make_run(Path(folder, "b"), KEYS[1:4])]
+        files = [*parts[1].folder.glob("*.json"), *parts[1].folder.rglob("cell.json")]
+        for file in data.draw(st.lists(st.sampled_from(sorted(files)), min_size=1, max_size=2)):
+            content = data.draw(mutated(json.loads(file.read_text())))
+            folders.store(file.parent, {file.name: json.dumps(content, default=str, skipkeys=True)})
+        with refused(folder):
+            run = merged(Path(folder), *parts)
+            assert {cell.key for cell in run.cells} <= {*KEYS}
+            assert find(run.folder.parent, "latest").run == run.run
+        assert {*there(Path(folder))} <= {"a", "b", "results"}
 
 
 def _link_file(name: str) -> Callable[[Results, Path], None]:
