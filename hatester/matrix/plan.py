@@ -108,8 +108,7 @@ class Plan:
             found.update(dict.fromkeys(filter(None, upgrades)))
         return list(found)
 
-    @property
-    def content_sum(self) -> str:
+    def sum_content(self) -> str:
         """Return a SHA-256 of what is done in the cells: settings, scenarios, upgrades.
 
         Scenarios that are yet to be made do not count. Raises UserError for a file that is gone.

@@ -42,7 +42,7 @@ _OWN = ("run", "started", "finished", "host", "shard", "merged")
 
 
 def merge(parent: Path, names: Sequence[str]) -> Results:
-    """Return a new run in `parent` with the cells of runs, which are named as `find` has it.
+    """Return a new run in `parent` with the cells of runs, at least one, named as `find` has it.
 
     Of several results of a cell, a measurement takes precedence over an error. Cells that no run
     has, or that are damaged in each, are missing. Raises UserError where there is no such run,

@@ -215,7 +215,7 @@ def _origin(plan: Plan, new: NewRun, surveyed: Surveyed | None) -> RunOrigin:
     """Return the part of `run.json` by which the run can be resumed and explained."""
     return RunOrigin(
         hatester=__version__,
-        matrix=plan.content_sum,
+        matrix=plan.sum_content(),
         shard=str(new.shard) if new.shard else None,
         clients=new.clients,
         kernels=dict(plan.matrix.described_kernels),

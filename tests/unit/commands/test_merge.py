@@ -91,6 +91,20 @@ def test_a_shard_without_cells_is_well(folder: Path) -> None:
     assert ET.parse(run.folder / "junit.xml").findall(".//error") == []
 
 
+def test_lists_of_runs_name_the_shard(folder: Path) -> None:
+    run = make_run(folder / "results", KEYS[1:], shard="1/2")
+    listed = call("list", "runs", folder=folder).stdout
+    assert f"{run.folder.name}  shard 1/2: 3 of 4 cells were measured: " in listed
+    cleaned = call("clean", "--part", "results", "--dry-run", "--older-than", "0", folder=folder)
+    assert "3 of 8 cells, shard 1/2" in cleaned.stdout
+
+
+def test_an_expectation_about_other_shards_does_not_fail_a_shard(folder: Path) -> None:
+    (folder / "other.yml").write_text("'6.1/*': ok\n")
+    words = ("matrix", "--dry-run", *FLAGS, "--expect", str(folder / "other.yml"))
+    assert call(*words, "--shard", "1/2", folder=folder).returncode == 0
+
+
 def test_shards_divide_the_plan(folder: Path) -> None:
     whole = call("plan", *FLAGS, folder=folder).stdout.splitlines()
     parts = [call("plan", *FLAGS, "--shard", f"{at}/2", folder=folder) for at in (1, 2)]

@@ -276,9 +276,9 @@ def test_the_reason_names_what_is_needed_and_what_is_there(
     assert why(setting, linux, haproxy, method) == sentence
 
 
-def _content_sum(folder: Path) -> str:
+def content_sum(folder: Path) -> str:
     wanted = Wanted(settings=["plain"], scenarios=["hitless"])
-    return make_plan(load_matrix(folder), wanted).content_sum
+    return make_plan(load_matrix(folder), wanted).sum_content()
 
 
 @pytest.mark.parametrize(
@@ -296,20 +296,20 @@ def test_the_sum_of_a_plan_is_that_of_the_scenarios_it_has(
     folders = [copy_matrix(tmp_path / name) / "matrix" for name in "ab"]
     with (folders[1] / file).open("a") as opened:
         opened.write("# changed\n")
-    first, second = map(_content_sum, folders)
+    first, second = map(content_sum, folders)
     assert (first != second) is is_other
 
 
 def test_the_sum_of_a_plan_is_that_of_the_settings_it_has(tmp_path: Path) -> None:
     folder = copy_matrix(tmp_path) / "matrix"
-    before = _content_sum(folder)
+    before = content_sum(folder)
     text = (folder / "settings.yml").read_text()
     (folder / "settings.yml").write_text(f"{text}\n  further: {{nofile: 5000}}\n")
-    assert _content_sum(folder) == before
+    assert content_sum(folder) == before
     (folder / "settings.yml").write_text("settings: {plain: {nofile: 5000}}\n")
     for selection in ("default.yml", "full.yml"):
         (folder / selection).write_text(
             "{kernels: ['6.1'], haproxy: ['2.2'], settings: [plain], scenarios: [hitless], "
             "methods: [signal]}"
         )
-    assert _content_sum(folder) != before
+    assert content_sum(folder) != before
