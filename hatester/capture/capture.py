@@ -93,26 +93,19 @@ class _Seen:
     environment: Mapping[str, str]
 
 
-@dataclass
-class _Gathered:
-    """The files of HAProxy: copied texts, stand-ins by their paths, and problems."""
-
-    files: dict[str, str] = field(default_factory=dict)
-    stand_ins: dict[str, StandIn] = field(default_factory=dict)
-    problems: list[str] = field(default_factory=list)
-
-
 def capture(remote: Remote, configurations: Sequence[str] = ()) -> Captured:
     """Capture a host; `configurations` are HAProxy's if the host does not name them itself.
 
     Raises UserError if no configuration of HAProxy can be read, or the host runs no Linux.
     """
     seen = _see(remote)
-    gathered = _Gathered()
-    texts = _configurations(remote, configurations or seen.arguments.configurations, gathered)
     copy = Copy(seen.environment, seen.arguments.folder)
-    gathered.files[CONFIGURATION] = copy.configuration(_join(texts))
-    _gather(remote, copy, gathered)
+    files = _Files(remote, copy)
+    texts = files.read_configurations(configurations or seen.arguments.configurations)
+    # HAProxy reads them as one.
+    joined = "\n".join(text.removesuffix("\n") for text in texts) + "\n"
+    files.copied[CONFIGURATION] = copy.configuration(joined)
+    files.read_named()
     release = _version(seen.facts["release"].text)
     if not release:
         raise UserError("The host did not print the release of its Linux (uname -r).")
@@ -121,12 +114,12 @@ def capture(remote: Remote, configurations: Sequence[str] = ()) -> Captured:
     content["addresses"] = addresses or []
     content["kernel"] = {"release": release, "architecture": _architecture(seen.facts)}
     content["configurations"] = len(texts)
-    content["files"] = sorted(gathered.files)
-    content["stand_ins"] = gathered.stand_ins
+    content["files"] = sorted(files.copied)
+    content["stand_ins"] = files.stand_ins
     content["left_out"] = dict(sorted((+copy.left_out).items()))
-    content["not_read"] = [*_not_read(seen, addresses is not None), *gathered.problems]
+    content["not_read"] = [*_not_read(seen, addresses is not None), *files.problems]
     content["not_understood"] = copy.unclear
-    return Captured(Host.model_validate(content), gathered.files)
+    return Captured(Host.model_validate(content), files.copied)
 
 
 def _see(remote: Remote) -> _Seen:
@@ -149,74 +142,92 @@ def _see(remote: Remote) -> _Seen:
     )
 
 
-def _configurations(remote: Remote, paths: Sequence[str], gathered: _Gathered) -> list[str]:
-    """Return the texts of HAProxy's configurations, in their order; a folder has several."""
-    asked = remote.read(paths or [CONFIGURATION])
-    texts = []
-    problems = []
-    for number, (path, answer) in enumerate(asked.items(), start=1):
-        inside = [f"{path}/{name}" for name in sorted(answer.names or ()) if name.endswith(".cfg")]
-        found = remote.read(inside).values() if inside else [answer]
-        texts += [each.text for each in found if not each.problem and each.names is None]
-        problems += [f"configuration {number}: {_problem(each)}" for each in found if each.problem]
-    if not texts:
-        raise UserError(
-            "No configuration of HAProxy can be read on the host "
-            f"({'; '.join(problems) or 'its folder is empty'}). --config PATH names it."
-        )
-    gathered.problems += problems
-    return texts
+@dataclass
+class _Files:
+    """Reads the files of HAProxy: copied texts, stand-ins by their paths, and problems."""
 
+    remote: Remote
+    copy: Copy
+    copied: dict[str, str] = field(default_factory=dict)
+    stand_ins: dict[str, StandIn] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
 
-def _join(texts: Sequence[str]) -> str:
-    """Return configurations as one, as HAProxy reads them: one after another."""
-    return "\n".join(text.removesuffix("\n") for text in texts) + "\n"
+    def read_configurations(self, paths: Sequence[str]) -> list[str]:
+        """Return the texts of HAProxy's configurations, in their order; a folder has several."""
+        asked = self.remote.read(paths or [CONFIGURATION])
+        texts = []
+        for number, (path, answer) in enumerate(asked.items(), start=1):
+            names = [name for name in sorted(answer.names or ()) if name.endswith(".cfg")]
+            inside = self.remote.read(f"{path}/{name}" for name in names)
+            for each in inside.values() if names else [answer]:
+                if each.problem:
+                    self.problems.append(f"configuration {number}: {_problem(each)}")
+                elif each.names is None:
+                    texts.append(each.text)
+        if not texts:
+            raise UserError(
+                "No configuration of HAProxy can be read on the host "
+                f"({'; '.join(self.problems) or 'its folder is empty'}). --config PATH names it."
+            )
+        return texts
 
+    def read_named(self) -> None:
+        """Read the files that the copy names: lists first, since they name certificates."""
+        kinds: tuple[Kind, ...] = ("list", "certificate", "authorities")
+        for kind in kinds:
+            wanted = self._wanted(kind)
+            if len(wanted) > _MOST_FILES:
+                self.problems.append(f"more than {_MOST_FILES} files of certificates")
+            paths = [each.path for each in wanted.values() if _PLAIN.fullmatch(each.path)]
+            asked = self.remote.read(paths[:_MOST_FILES])
+            for path, each in wanted.items():
+                answer = asked.get(each.path, _UNASKED)
+                if kind == "list":
+                    self.copied[path] = self._copy_list(each, answer)
+                elif answer.names is None or not each.can_be_folder:
+                    self.stand_ins[path] = self._describe_certificates(each, answer)
+                else:
+                    self.stand_ins |= _in_folder(path, kind, self._folder(each, answer.names))
+        maps = self._wanted("map")
+        counts = self.remote.count(e.path for e in maps.values() if _PLAIN.fullmatch(e.path))
+        for path, each in maps.items():
+            self.stand_ins[path] = self._count_entries(each, counts.get(each.path, _UNASKED))
+        for path, each in self._wanted("revocations", "tickets").items():
+            self.stand_ins[path] = stand_ins.unread(each.kind)
 
-def _gather(remote: Remote, copy: Copy, gathered: _Gathered) -> None:
-    """Read the files that a copy names: lists of certificates first, since they name others."""
-    kinds: tuple[Kind, ...] = ("list", "certificate", "authorities")
-    for kind in kinds:
-        wanted = {path: each for path, each in copy.wanted.items() if each.kind == kind}
-        if len(wanted) > _MOST_FILES:
-            gathered.problems.append(f"more than {_MOST_FILES} files of certificates")
-        paths = [each.path for each in wanted.values() if _PLAIN.fullmatch(each.path)]
-        asked = remote.read(paths[:_MOST_FILES])
-        for path, each in wanted.items():
-            answer = asked.get(each.path, _UNASKED)
-            if kind == "list":
-                gathered.files[path] = _copy_list(copy, each, answer, gathered)
-            elif answer.names is None or not each.can_be_folder:
-                gathered.stand_ins[path] = _describe_certificates(each, answer, gathered)
-            else:
-                found = _folder(remote, each, answer.names, gathered)
-                gathered.stand_ins |= _in_folder(path, kind, found)
-    counted = [each for each in copy.wanted.items() if each[1].kind == "map"]
-    entries = remote.count(each.path for _, each in counted if _PLAIN.fullmatch(each.path))
-    for path, each in counted:
-        gathered.stand_ins[path] = _count_entries(each, entries.get(each.path, _UNASKED), gathered)
-    for path, each in copy.wanted.items():
-        if each.kind in ("revocations", "tickets"):
-            gathered.stand_ins[path] = stand_ins.unread(each.kind)
+    def _wanted(self, *kinds: Kind) -> dict[str, Wanted]:
+        return {path: each for path, each in self.copy.wanted.items() if each.kind in kinds}
 
+    def _copy_list(self, wanted: Wanted, answer: Answer) -> str:
+        """Return the copy of a crt-list; of one that cannot be read, a list of one certificate."""
+        if found := self.copy.certificate_list(answer.text):
+            return found
+        self._note(wanted, _problem(answer) or "it names no certificate")
+        return self.copy.certificate_list("unread.pem")
 
-def _copy_list(copy: Copy, wanted: Wanted, answer: Answer, gathered: _Gathered) -> str:
-    """Return the copy of a crt-list; of one that cannot be read, a list of one certificate."""
-    found = copy.certificate_list(answer.text)
-    if not found:
-        problem = _problem(answer) or "it names no certificate"
-        gathered.problems.append(f"{wanted.where}: {problem}")
-    return found or copy.certificate_list("unread.pem")
+    def _folder(self, wanted: Wanted, names: Iterable[str]) -> list[StandIn]:
+        fit = [each for each in sorted(names) if not each.startswith(".")]
+        inside = [f"{wanted.path}/{each}" for each in fit if not each.endswith(_NO_CERTIFICATES)]
+        asked = self.remote.read(inside[:_MOST_FILES])
+        found = [self._describe_certificates(wanted, each) for each in asked.values()]
+        return found or [stand_ins.unread(wanted.kind)]
 
+    def _describe_certificates(self, wanted: Wanted, answer: Answer) -> StandIn:
+        """Return the stand-in of a file with certificates, the smallest if it cannot be read."""
+        found = None if answer.problem else stand_ins.describe(wanted.kind, answer.text)
+        if found is None:
+            self._note(wanted, _problem(answer) or "it has no certificate")
+        return found or stand_ins.unread(wanted.kind)
 
-def _folder(
-    remote: Remote, wanted: Wanted, names: Iterable[str], gathered: _Gathered
-) -> list[StandIn]:
-    fit = [each for each in sorted(names) if not each.startswith(".")]
-    inside = [f"{wanted.path}/{each}" for each in fit if not each.endswith(_NO_CERTIFICATES)]
-    asked = remote.read(inside[:_MOST_FILES])
-    found = [_describe_certificates(wanted, each, gathered) for each in asked.values()]
-    return found or [stand_ins.unread(wanted.kind)]
+    def _count_entries(self, wanted: Wanted, answer: Answer) -> StandIn:
+        text = answer.text.strip()
+        if not text.isdecimal() or len(text) > 7:
+            self._note(wanted, _problem(answer))
+            text = "0"
+        return StandIn(kind="map", entries=int(text), match=wanted.match)
+
+    def _note(self, wanted: Wanted, problem: str) -> None:
+        self.problems.append(f"{wanted.where}: {problem}")
 
 
 def _in_folder(path: str, kind: Kind, found: Sequence[StandIn]) -> dict[str, StandIn]:
@@ -227,23 +238,6 @@ def _in_folder(path: str, kind: Kind, found: Sequence[StandIn]) -> dict[str, Sta
     for each in found:
         keys.update(each.keys)
     return {path: StandIn.model_validate({"kind": kind, "keys": keys, "names": 1})}
-
-
-def _describe_certificates(wanted: Wanted, answer: Answer, gathered: _Gathered) -> StandIn:
-    """Return the stand-in of a file with certificates, the smallest one if it cannot be read."""
-    found = None if answer.problem else stand_ins.describe(wanted.kind, answer.text)
-    if found is None:
-        problem = _problem(answer) if answer.problem else "it has no certificate"
-        gathered.problems.append(f"{wanted.where}: {problem}")
-    return found or stand_ins.unread(wanted.kind)
-
-
-def _count_entries(wanted: Wanted, answer: Answer, gathered: _Gathered) -> StandIn:
-    text = answer.text.strip()
-    if not text.isdecimal() or len(text) > 7:
-        gathered.problems.append(f"{wanted.where}: {_problem(answer)}")
-        text = "0"
-    return StandIn(kind="map", entries=int(text), match=wanted.match)
 
 
 def _content(seen: _Seen, configuration: str) -> dict[str, Any]:
