@@ -53,11 +53,6 @@ def test_moved_suite_has_a_new_name() -> None:
         required_version("sid", packages, "haproxy", "3.2")
 
 
-@pytest.fixture(autouse=True)
-def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-
-
 @pytest.fixture
 def empty_mirror(tmp_path: Path) -> Iterator[str]:
     """Serve a mirror that has only what a test lays into `mirror`."""

@@ -11,17 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from hatester.artifacts import cache
 from hatester.artifacts.mirrors import Mirrors
 from hatester.util.errors import UserError
 from tests.factories.apt_mirror import Unsigned, offer
 from tests.factories.http_server import Web, web
 
 PACKAGES = {"haproxy": "3.0-1", "libssl": "3.5-1", "tail": "1-1"}
-
-
-@pytest.fixture(autouse=True)
-def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
 
 
 @pytest.fixture
@@ -32,10 +28,10 @@ def site() -> Iterator[Web]:
 
 
 @pytest.fixture
-def root(tmp_path: Path, site: Web) -> Path:
+def root(site: Web) -> Path:
     """Where the lists of suite sid are, which were fetched."""
     assert version(site, "haproxy") == "3.0-1"
-    [root] = (tmp_path / "hatester/apt").iterdir()
+    [root] = (cache.root() / "apt").iterdir()
     return root
 
 

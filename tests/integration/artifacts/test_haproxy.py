@@ -17,11 +17,6 @@ NO_ARCHIVE = cast(Archive, None)
 """A binary of this host needs none."""
 
 
-@pytest.fixture(autouse=True)
-def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-
-
 def test_rebuilt_binary_makes_a_new_tree(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     binary = tmp_path / "haproxy"
     binary.write_bytes(haproxy("3.3-dev1"))

@@ -25,11 +25,6 @@ from tests.factories.kernels import (
 )
 
 
-@pytest.fixture(autouse=True)
-def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-
-
 @pytest.fixture
 def archive(tmp_path: Path) -> Archive:
     return cast(Archive, MadeUpArchive(tmp_path / "archive"))

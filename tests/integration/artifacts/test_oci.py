@@ -30,11 +30,6 @@ FILES = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-
-
 def run(*command: str | Path) -> None:
     subprocess.run(command, check=True, capture_output=True)
 

@@ -48,7 +48,6 @@ def archive(tmp_path: Path) -> Archive:
 @pytest.fixture(autouse=True)
 def overlay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Copy the overlay, with customise.sh beside it."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     overlay = tmp_path / "system"
     shutil.copytree(system.OVERLAY, overlay)
     shutil.copy(system.CUSTOMISE, tmp_path / "customise.sh")
