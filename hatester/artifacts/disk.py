@@ -12,10 +12,10 @@ import os
 import posixpath
 import re
 import tarfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, NamedTuple
 
 from hatester.util import process
 from hatester.util.errors import MeasurementError
@@ -92,6 +92,17 @@ class Content:
 
     version: str
     members: Iterable[Member]
+
+
+class Source(NamedTuple):
+    """The origin of a build. `ingredients`, as JSON, distinguish its content from any other's.
+
+    `content` returns the content of its tree, and may unpack things into a scratch folder.
+    """
+
+    title: str
+    ingredients: object
+    content: Callable[[Path], Content]
 
 
 def merged(path: str) -> str:

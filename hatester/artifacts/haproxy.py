@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple
 from pathlib import Path
 
 import pydantic
@@ -20,8 +20,8 @@ import pydantic
 from hatester.artifacts import cache, oci
 from hatester.artifacts.apt import Archive, Package, required_version
 from hatester.artifacts.deb import installed_members, read_deb
-from hatester.artifacts.disk import BINARY, Content, Member, Tree, make_tree
-from hatester.artifacts.haproxy_binary import Program, Root, read_program, version_of
+from hatester.artifacts.disk import BINARY, Content, Member, Source, Tree, make_tree
+from hatester.artifacts.haproxy_binary import Root, read_program, version_of
 from hatester.matrix.declarations import Build
 from hatester.util.errors import MeasurementError, UserError
 from hatester.util.paths import is_there, matches_of
@@ -49,93 +49,16 @@ class _Description(pydantic.BaseModel):
     version: str
 
 
-@dataclass(frozen=True)
-class SuitePackages:
-    """HAProxy's package in a suite, with all packages that a tree is made of."""
-
-    archive: Archive
-    suite: str
-    version: str
-    packages: Sequence[Package]
-
-    @property
-    def title(self) -> str:
-        return f"HAProxy {self.version} of suite {self.suite}"
-
-    @property
-    def ingredients(self) -> object:
-        return _ingredients(self.packages)
-
-    def content(self, scratch: Path) -> Content:
-        files = self.archive.download(self.suite, list(self.packages), scratch / "packages")
-        own = [file for file in files if file.name.startswith(f"{PACKAGE}_")]
-        return Content(self.version, _members(files, own))
-
-
-@dataclass(frozen=True)
-class LocalPackages:
-    """Packages of this host by their names, with those of a suite that they depend on.
-
-    They are held as they were read, since they can change at any time.
-    """
-
-    archive: Archive
-    suite: str
-    given: Sequence[tuple[str, bytes]]
-    packages: Sequence[Package]
-
-    @property
-    def title(self) -> str:
-        return ", ".join(name for name, _ in self.given)
-
-    @property
-    def ingredients(self) -> object:
-        given = [hashlib.sha256(content).hexdigest() for _, content in self.given]
-        return given, _ingredients(self.packages)
-
-    def content(self, scratch: Path) -> Content:
-        files = self.archive.download(self.suite, list(self.packages), scratch / "packages")
-        given = []
-        for number, (name, content) in enumerate(self.given):
-            given.append(scratch / f"{number}-{name}")
-            given[-1].write_bytes(content)
-        return Content(_version(given), _members([*given, *files], given))
-
-
-@dataclass(frozen=True)
-class _Binary:
-    """A HAProxy binary of this host, as it was when it was read."""
-
-    title: str
-    program: Program
-
-    @property
-    def ingredients(self) -> object:
-        return self.program.digest
-
-    def content(self, scratch: Path) -> Content:
-        return self.program.content
-
-
-Source = SuitePackages | LocalPackages | _Binary | oci.Image
-"""The origin of a build: its title, its ingredients (see `cache.digest`), its content.
-
-`content(scratch)` returns the content of its tree, unpacked in the folder `scratch` as needed.
-"""
-
-
-def of_suite(archive: Archive, suite: str, version: str | None) -> SuitePackages:
+def of_suite(archive: Archive, suite: str, version: str | None) -> tuple[str, list[Package]]:
     """Find HAProxy in a suite, in a version that begins with `version`.
 
-    One with a revision is taken exactly, even where the suite has another, newer one.
-
-    Raises MeasurementError when the suite has no such HAProxy.
+    One with a revision is taken exactly, even where the suite has another, newer one. Returns its
+    version, and all packages that a tree is made of. Raises MeasurementError when the suite has no
+    such HAProxy.
     """
     wanted = f"{PACKAGE}={version}" if version and "-" in version else PACKAGE
     packages = archive.resolve(suite, wanted, *_TOOLS)
-    return SuitePackages(
-        archive, suite, required_version(suite, packages, PACKAGE, version), packages
-    )
+    return required_version(suite, packages, PACKAGE, version), packages
 
 
 def build_version(archive: Archive, build: Build) -> str:
@@ -144,7 +67,7 @@ def build_version(archive: Archive, build: Build) -> str:
     A build that is not of a suite is made for that.
     """
     if build.suite and not build.packages:
-        return of_suite(archive, build.suite, build.version).version
+        return of_suite(archive, build.suite, build.version)[0]
     return make_build(archive, build).version
 
 
@@ -219,15 +142,27 @@ def _source(archive: Archive, build: Build) -> Source:
     if build.packages:
         return local_packages(archive, build.packages, build.suite)
     if build.path:
-        return _Binary(build.path, read_program(Root(Path("/")), build.path, _own_folders()))
+        program = read_program(Root(Path("/")), build.path, _own_folders())
+        return Source(build.path, program.digest, lambda _: program.content)
     if build.image:
         return oci.fetch(build.image)
     assert build.suite
-    return of_suite(archive, build.suite, build.version)
+    return _suite_packages(archive, build.suite, build.version)
 
 
-def local_packages(archive: Archive, patterns: Sequence[str], suite: str | None) -> LocalPackages:
-    """Read the packages whose files `patterns` match.
+def _suite_packages(archive: Archive, suite: str, beginning: str | None) -> Source:
+    version, packages = of_suite(archive, suite, beginning)
+
+    def content(scratch: Path) -> Content:
+        files = archive.download(suite, packages, scratch / "packages")
+        own = [file for file in files if file.name.startswith(f"{PACKAGE}_")]
+        return Content(version, _members(files, own))
+
+    return Source(f"HAProxy {version} of suite {suite}", list(map(astuple, packages)), content)
+
+
+def local_packages(archive: Archive, patterns: Sequence[str], suite: str | None) -> Source:
+    """Read the packages whose files `patterns` match, since these can change at any time.
 
     Raises MeasurementError for a pattern of no file, and when `suite` lacks something that they
     depend on.
@@ -237,8 +172,20 @@ def local_packages(archive: Archive, patterns: Sequence[str], suite: str | None)
         given = [(file.name, file.read_bytes()) for file in files]
     except OSError as error:
         raise MeasurementError(f"{error.filename} cannot be read: {error.strerror}") from error
-    suite = suite or LIBRARIES
-    return LocalPackages(archive, suite, given, archive.resolve_files(suite, files, *_TOOLS))
+    libraries = suite or LIBRARIES
+    packages = archive.resolve_files(libraries, files, *_TOOLS)
+
+    def content(scratch: Path) -> Content:
+        others = archive.download(libraries, packages, scratch / "packages")
+        own = []
+        for number, (name, data) in enumerate(given):
+            own.append(scratch / f"{number}-{name}")
+            own[-1].write_bytes(data)
+        return Content(_version(own), _members([*own, *others], own))
+
+    digests = [hashlib.sha256(data).hexdigest() for _, data in given]
+    title = ", ".join(name for name, _ in given)
+    return Source(title, (digests, list(map(astuple, packages))), content)
 
 
 def _files(patterns: Sequence[str]) -> list[Path]:
@@ -248,10 +195,6 @@ def _files(patterns: Sequence[str]) -> list[Path]:
             raise MeasurementError(f"{pattern} is missing")
         files += found
     return files
-
-
-def _ingredients(packages: Sequence[Package]) -> object:
-    return [(package.name, package.version, package.sha256) for package in packages]
 
 
 def _version(packages: Sequence[Path]) -> str:

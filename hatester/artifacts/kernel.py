@@ -85,7 +85,7 @@ def make_kit(archive: Archive, kernel: Kernel) -> Kit:
     # Read once, so that the name of the entry is that of its content.
     init = INIT.read_bytes()
     ingredients = {
-        "kernel": source.ingredients,
+        "kernel": source.ingredients(),
         "tools": [astuple(package) for package in tools],
         "init": hashlib.sha256(init).hexdigest(),
         "boot_modules": BOOT_MODULES,

@@ -9,10 +9,11 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterator, Sequence
-from dataclasses import astuple, dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import astuple
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from hatester.artifacts.apt import Archive, Package, debian
 from hatester.artifacts.deb import Deb, read_deb, unpack
@@ -39,7 +40,17 @@ _VERSION_AT, _VERSION_FROM = 0x20E, 0x200
 _RELEASE = re.compile(rb"[0-9][!-.0-~]{0,63}")
 
 
-def find_source(archive: Archive, kernel: Kernel) -> Source:
+class KernelSource(NamedTuple):
+    """A kernel that is available; its version is its package's, or its release without one."""
+
+    version: str
+    ingredients: Callable[[], Any]
+    """Returns what distinguishes its files from any others, as JSON."""
+    unpack: Callable[[Path], None]
+    """Extracts it to a folder."""
+
+
+def find_source(archive: Archive, kernel: Kernel) -> KernelSource:
     """Find the source of a kernel; one of a URL or of the snapshot archive is downloaded.
 
     Raises MeasurementError when there is no such kernel, and UserError for a file that is not
@@ -49,20 +60,38 @@ def find_source(archive: Archive, kernel: Kernel) -> Source:
         found = fitting(kernel, suite_kernels(archive, kernel.suite))[-1]
         packages = archive.resolve(kernel.suite, found.package)
         parts = [package for package in packages if _PART.match(package.name)]
-        return OfSuite(archive, kernel.suite, parts, found.version)
+        return KernelSource(
+            found.version,
+            lambda: [astuple(package) for package in parts],
+            partial(unpack_of_suite, archive, kernel.suite, parts),
+        )
     if kernel.vmlinuz:
-        return OfFiles(kernel.vmlinuz, *_modules(kernel.vmlinuz, kernel.modules))
+        vmlinuz = kernel.vmlinuz
+        modules, release = _modules(vmlinuz, kernel.modules)
+        return KernelSource(
+            release,
+            partial(_checksums, vmlinuz, modules),
+            partial(_copy, vmlinuz, modules, release),
+        )
+    debs = _parts(_package_files(archive, kernel))
+    return KernelSource(
+        _image(debs).version,
+        lambda: [checksum(deb.file) for deb in debs],
+        partial(_unpack_all, debs),
+    )
+
+
+def _package_files(archive: Archive, kernel: Kernel) -> list[Path]:
     if kernel.urls:
-        return OfPackages(_parts([fetch(each.url, each.sha256) for each in kernel.urls]))
-    if kernel.snapshot:
-        base = archive.mirrors.snapshot
-        if base is None:
-            raise UserError(
-                f"Where Debian's snapshot archive is, which has the kernel {kernel.snapshot}, must "
-                "be said: `snapshot_archive` in invoke.yaml, or INVOKE_HATESTER_SNAPSHOT_ARCHIVE."
-            )
-        return OfPackages(_parts(snapshot_kernel(base, kernel.snapshot, kernel.version)))
-    return OfPackages(_parts(_local(kernel.packages)))
+        return [fetch(each.url, each.sha256) for each in kernel.urls]
+    if not kernel.snapshot:
+        return _local(kernel.packages)
+    if archive.mirrors.snapshot is None:
+        raise UserError(
+            f"Where Debian's snapshot archive is, which has the kernel {kernel.snapshot}, must "
+            "be said: `snapshot_archive` in invoke.yaml, or INVOKE_HATESTER_SNAPSHOT_ARCHIVE."
+        )
+    return snapshot_kernel(archive.mirrors.snapshot, kernel.snapshot, kernel.version)
 
 
 def suite_kernels(archive: Archive, suite: str) -> list[SuiteKernel]:
@@ -87,7 +116,7 @@ def local_release(kernel: Kernel) -> str:
     """Return the release of a kernel of local files; raises as `find_source` does."""
     if kernel.vmlinuz:
         return kernel_release(kernel.vmlinuz)
-    return _IMAGE.sub("", OfPackages(_parts(_local(kernel.packages))).image.name)
+    return _IMAGE.sub("", _image(_parts(_local(kernel.packages))).name)
 
 
 def unpack_of_suite(archive: Archive, suite: str, packages: list[Package], tree: Path) -> None:
@@ -98,79 +127,35 @@ def unpack_of_suite(archive: Archive, suite: str, packages: list[Package], tree:
     shutil.rmtree(folder)
 
 
-@dataclass(frozen=True)
-class OfSuite:
-    """Packages of a Debian suite."""
-
-    archive: Archive
-    suite: str
-    packages: list[Package]
-    version: str
-
-    @property
-    def ingredients(self) -> Any:
-        return [astuple(package) for package in self.packages]
-
-    def unpack(self, tree: Path) -> None:
-        unpack_of_suite(self.archive, self.suite, self.packages, tree)
+def _unpack_all(debs: Sequence[Deb], tree: Path) -> None:
+    for deb in debs:
+        unpack(deb.file, tree)
 
 
-@dataclass(frozen=True)
-class OfPackages:
-    """Package files."""
-
-    debs: list[Deb]
-
-    @property
-    def image(self) -> Deb:
-        return next(deb for deb in self.debs if _IMAGE.match(deb.name))
-
-    @property
-    def version(self) -> str:
-        return self.image.version
-
-    @property
-    def ingredients(self) -> Any:
-        return [checksum(deb.file) for deb in self.debs]
-
-    def unpack(self, tree: Path) -> None:
-        for deb in self.debs:
-            unpack(deb.file, tree)
+def _image(debs: Sequence[Deb]) -> Deb:
+    return next(deb for deb in debs if _IMAGE.match(deb.name))
 
 
-@dataclass(frozen=True)
-class OfFiles:
-    """A kernel's file and the folder of its modules, such as a build leaves them."""
-
-    vmlinuz: Path
-    modules: Path
-    version: str
-
-    @property
-    def ingredients(self) -> Any:
-        files = {str(file.relative_to(self.modules)): checksum(file) for file in self._files()}
-        return [checksum(self.vmlinuz), files]
-
-    def unpack(self, tree: Path) -> None:
-        modules = tree / "lib/modules" / self.version
-        for file in self._files():
-            target = modules / file.relative_to(self.modules)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(file, target)
-        (tree / "boot").mkdir()
-        shutil.copyfile(self.vmlinuz, tree / f"boot/vmlinuz-{self.version}")
-
-    def _files(self) -> Iterator[Path]:
-        """Yield its files, except those behind links, such as `build` to the kernel's source."""
-        for folder, _, names in os.walk(self.modules):
-            files = (Path(folder, name) for name in sorted(names))
-            yield from (file for file in files if file.is_file() and not file.is_symlink())
+def _checksums(vmlinuz: Path, modules: Path) -> list[Any]:
+    files = {str(file.relative_to(modules)): checksum(file) for file in _files(modules)}
+    return [checksum(vmlinuz), files]
 
 
-Source = OfSuite | OfPackages | OfFiles
-"""A kernel that is available: the version of its package, or its release where it has none; its
-ingredients (see `cache.digest`). `unpack(tree)` extracts it to a folder.
-"""
+def _copy(vmlinuz: Path, modules: Path, release: str, tree: Path) -> None:
+    """Copy a kernel's file and its modules, such as a build leaves them, to a folder."""
+    for file in _files(modules):
+        target = tree / "lib/modules" / release / file.relative_to(modules)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, target)
+    (tree / "boot").mkdir()
+    shutil.copyfile(vmlinuz, tree / f"boot/vmlinuz-{release}")
+
+
+def _files(modules: Path) -> Iterator[Path]:
+    """Yield the files in a folder, except those behind links, such as `build` to the source."""
+    for folder, _, names in os.walk(modules):
+        files = (Path(folder, name) for name in sorted(names))
+        yield from (file for file in files if file.is_file() and not file.is_symlink())
 
 
 def _modules(kernel: Path, modules: Path | None) -> tuple[Path, str]:

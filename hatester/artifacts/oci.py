@@ -13,13 +13,13 @@ import shutil
 import tarfile
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pydantic
 
 from hatester.artifacts import cache
-from hatester.artifacts.disk import Content
+from hatester.artifacts.disk import Content, Source
 from hatester.artifacts.haproxy_binary import Program, Root, read_program
 from hatester.matrix.image_reference import on_this_host
 from hatester.util import process
@@ -58,35 +58,6 @@ class _Settings(pydantic.BaseModel):
 
 class _Configuration(pydantic.BaseModel):
     config: _Settings = _Settings()
-
-
-@dataclass(frozen=True)
-class Image:
-    """An image in the cache, as an OCI layout; its digest is that of its manifest."""
-
-    reference: str
-    folder: Path
-
-    @property
-    def title(self) -> str:
-        return f"the image {self.reference}"
-
-    @property
-    def ingredients(self) -> object:
-        return (self.folder / "digest").read_text()
-
-    def content(self, scratch: Path) -> Content:
-        root = scratch / "root"
-        said = _run(self.folder, "skopeo", "inspect", "--config", f"oci:{_LAYOUT}")
-        try:
-            settings = _Configuration.model_validate_json(said).config
-            _run(self.folder, "umoci", "raw", "unpack", "--rootless", "--image", _LAYOUT, str(root))
-            return _find(Root(root), settings).content
-        except pydantic.ValidationError as error:
-            raise MeasurementError(f"its configuration: {sentence(error).rstrip('.')}") from error
-        finally:
-            # Folders of some images are not to be written to, and so could not be removed.
-            process.run(["chmod", "-R", "u+rwX", scratch], seconds=SECONDS)
 
 
 class _Entry(pydantic.BaseModel):
@@ -147,13 +118,15 @@ def _member(file: Path, name: str) -> str:
         return part.read(MOST_CHARACTERS).decode(errors="replace")
 
 
-def fetch(reference: str) -> Image:
+def fetch(reference: str) -> Source:
     """Return an image, fetching it now if the cache has none.
 
     One of this host is fetched again when it changes. Raises MeasurementError when it cannot be
     had, and UserError when what fetches it is not installed.
     """
-    return Image(reference, cache.entry("images", _name(reference), _fetcher(reference)))
+    folder = cache.entry("images", _name(reference), _fetcher(reference))
+    digest = (folder / "digest").read_text()  # of its manifest
+    return Source(f"the image {reference}", digest, partial(_unpack, folder))
 
 
 def fetch_again(reference: str) -> None:
@@ -173,6 +146,21 @@ def _fetcher(reference: str) -> Callable[[Path], None]:
             raise MeasurementError(f"the image {reference} cannot be fetched: {error}") from error
 
     return make
+
+
+def _unpack(folder: Path, scratch: Path) -> Content:
+    """Return the content of the tree of an image, of which the cache has an OCI layout."""
+    root = scratch / "root"
+    said = _run(folder, "skopeo", "inspect", "--config", f"oci:{_LAYOUT}")
+    try:
+        settings = _Configuration.model_validate_json(said).config
+        _run(folder, "umoci", "raw", "unpack", "--rootless", "--image", _LAYOUT, str(root))
+        return _find(Root(root), settings).content
+    except pydantic.ValidationError as error:
+        raise MeasurementError(f"its configuration: {sentence(error).rstrip('.')}") from error
+    finally:
+        # Folders of some images are not to be written to, and so could not be removed.
+        process.run(["chmod", "-R", "u+rwX", scratch], seconds=SECONDS)
 
 
 def _name(reference: str) -> str:

@@ -338,8 +338,7 @@ def presence(scenario: Scenario, sysctls: Mapping[str, str] | None = None) -> di
     the next step that waits for its end.
     """
     world = scenario.world(sysctls)
-    throughout: dict[int, set[str]] = {}
-    finally_: dict[int, set[str]] = {}
+    there: dict[int, list[set[str]]] = {}
     observed: int | None = None
     for number, step in enumerate(scenario.steps, start=1):
         is_early = isinstance(step, Wait) and step.is_early
@@ -347,13 +346,12 @@ def presence(scenario: Scenario, sysctls: Mapping[str, str] | None = None) -> di
             observed = None
         world.take(step)
         if isinstance(step, Start | Restart | Reload):
-            observed, throughout[number] = number, set(world.there)
+            observed = number
         if observed:
-            throughout[observed] &= world.there
-            finally_[observed] = set(world.there)
+            there.setdefault(observed, []).append(set(world.there))
     return {
-        number: Presence(_there(scenario, names), _there(scenario, finally_[number]))
-        for number, names in throughout.items()
+        number: Presence(_there(scenario, set.intersection(*each)), _there(scenario, each[-1]))
+        for number, each in there.items()
     }
 
 
