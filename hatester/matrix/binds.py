@@ -10,14 +10,14 @@ import contextlib
 import functools
 import ipaddress
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Annotated
 
 import pydantic
 
 from hatester.matrix.declarations import Setting
-from hatester.matrix.haproxy_config import options, parse
+from hatester.matrix.haproxy_config import Line, options, parse
 from hatester.matrix.surroundings import environment_variables
 from hatester.util.text import brief, quoted
 from provision.guest.connections import CONNECT, NAMED, PROXY, PROXY_TLS, TLS, kernel_name
@@ -125,28 +125,28 @@ def interfaces(text: str, env: Mapping[str, str]) -> dict[str, str]:
     Anything but an address and a port is left out. `env` has the values of variables.
     """
     return {
-        bind.label: line.interface
-        for line in _bind_lines(text, env)
-        if line.interface
-        for each in line.addresses
+        bind.label: interface
+        for addresses, line in _bind_lines(text, env)
+        if (interface := _interface(line))
+        for each in addresses
         for bind in _readable(each)
     }
 
 
 def ranges(text: str, env: Mapping[str, str]) -> list[tuple[str, int, int]]:
     """Return the ranges of ports that are bound: the address, the first port, the last one."""
-    listed = (each for line in _bind_lines(text, env) for each in line.addresses)
+    listed = (each for addresses, _ in _bind_lines(text, env) for each in addresses)
     pairs = (found for each in listed if len(found := _readable(each)) == 2)
     return [(first.place[0], first.port, last.port) for first, last in pairs if first.place]
 
 
 def datagrams(text: str, env: Mapping[str, str]) -> list[str]:
     """Return the addresses that are bound by UDP, such as QUIC, as they are written."""
-    listed = (each for line in _bind_lines(text, env) for each in line.addresses)
+    listed = (each for addresses, _ in _bind_lines(text, env) for each in addresses)
     others = _bind_lines(text, env, "dgram-bind")
     return [
         *(each for each in listed if _DATAGRAM.match(each)),
-        *(each for line in others for each in line.addresses),
+        *(each for addresses, _ in others for each in addresses),
     ]
 
 
@@ -160,33 +160,29 @@ def stats_socket(text: str) -> str | None:
     return None
 
 
-@dataclass(frozen=True)
-class _BindLine:
-    """A line that binds addresses, which are as they are written; `section` is its section's."""
+def _bind_lines(
+    text: str, env: Mapping[str, str], keyword: str = "bind"
+) -> Iterator[tuple[list[str], Line]]:
+    """Yield the lines that bind addresses for clients, each after its addresses as written.
 
-    section: str
-    addresses: Sequence[str]
-    texts: Sequence[str]
-
-    @property
-    def interface(self) -> str | None:
-        return dict(options(self.texts)).get("interface")
-
-    @property
-    def answer(self) -> str:
-        """The answer that counts as one. A log's listener sends none."""
-        if self.section == "log-forward":
-            return CONNECT
-        return _ANSWERS["ssl" in self.texts, "accept-proxy" in self.texts]
-
-
-def _bind_lines(text: str, env: Mapping[str, str], keyword: str = "bind") -> Iterator[_BindLine]:
-    """Yield the lines that bind addresses for clients; peers, which are other HAProxys, are not."""
+    Peers, which are other HAProxys, are no clients.
+    """
     lines = parse(text)
     values = environment_variables.values_of(lines, env)
     for line in (environment_variables.expand(each, values) for each in lines):
         if line.texts[:1] == [keyword] and len(line.texts) > 1 and line.section != "peers":
-            yield _BindLine(line.section, line.texts[1].split(","), line.texts)
+            yield line.texts[1].split(","), line
+
+
+def _interface(line: Line) -> str | None:
+    return dict(options(line.texts)).get("interface")
+
+
+def _answer(line: Line) -> str:
+    """Return the answer that counts as one. A log's listener sends none."""
+    if line.section == "log-forward":
+        return CONNECT
+    return _ANSWERS["ssl" in line.texts, "accept-proxy" in line.texts]
 
 
 def _require_no_zone(address: str) -> None:
@@ -276,17 +272,13 @@ class Configuration:
         if self.stated is not None:
             return self.stated
         found: dict[str, Bind] = {}
-        for line in _bind_lines(self.text, self.env):
-            for each in line.addresses:
-                for bind in parse_binds(each):
-                    bind.require_address()
-                    whole = replace(
-                        bind,
-                        interface=line.interface,
-                        answer=line.answer,
-                        is_transparent="transparent" in line.texts,
-                    )
-                    found.setdefault(bind.label, whole)
+        for addresses, line in _bind_lines(self.text, self.env):
+            interface, answer = _interface(line), _answer(line)
+            is_transparent = "transparent" in line.texts
+            for bind in (bind for each in addresses for bind in parse_binds(each)):
+                bind.require_address()
+                whole = Bind(bind.address, bind.port, interface, answer, is_transparent)
+                found.setdefault(bind.label, whole)
         return tuple(found.values())
 
     def under(self, setting: Setting) -> str:

@@ -7,7 +7,7 @@ of them. Lines that load a program become comments, with those that use it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -47,20 +47,6 @@ class Surroundings:
     """A sentence about each thing that is made or left out, without a full stop."""
 
 
-@dataclass(frozen=True)
-class _Configuration:
-    """A configuration that was read."""
-
-    text: str
-    places: Places
-    omissions: Omissions
-
-    @property
-    def lines(self) -> list[Line]:
-        """Return the lines that are not left out, with the values of their variables."""
-        return self.omissions.kept
-
-
 def surround(
     texts: Mapping[str, str],
     given: Mapping[str, str],
@@ -84,29 +70,30 @@ def surround(
         for name, where in environment_variables.missing(file, lines, values[file]).items():
             missing.setdefault(name, where)
     environment_variables.require(missing)
-    read = {}
+    read = []
     for file, lines in parsed.items():
         full = [environment_variables.expand(line, values[file]) for line in lines]
         places = places_of(full, given)
-        read[file] = _Configuration(texts[file], places, omissions.find(file, full, places))
-    return _surroundings(read, look_alikes or LookAlikes())
+        read.append((places, omissions.find(file, full, places)))
+    return _surroundings(texts, read, look_alikes or LookAlikes())
 
 
-def _surroundings(read: Mapping[str, _Configuration], look_alikes: LookAlikes) -> Surroundings:
-    wanted = find_missing((each.places, each.lines) for each in read.values())
+def _surroundings(
+    texts: Mapping[str, str], read: Sequence[tuple[Places, Omissions]], look_alikes: LookAlikes
+) -> Surroundings:
+    """Return the surroundings of the lines that are kept, which have the values of variables."""
+    wanted = find_missing((places, each.kept) for places, each in read)
     notes = {path: _describe_made(noun_of(each), path) for path, each in wanted.items()}
-    left_out = (sentence for each in read.values() for sentence in each.omissions.said)
-    folders = (each for one in read.values() for each in folders_of(one.lines, one.places))
-    lines = [line.texts for each in read.values() for line in each.lines]
+    lines = [line for _, each in read for line in each.kept]
     return Surroundings(
-        texts={file: each.omissions.apply(each.text) for file, each in read.items()},
+        texts={each.file: each.apply(texts[each.file]) for _, each in read},
         made={path: content_of(each, look_alikes) for path, each in wanted.items()},
-        folders=_unique(folders),
-        users=_unique(_accounts("user", read.values())),
-        groups=_unique(_accounts("group", read.values())),
-        hosts=_unique(host for texts in lines for host in hosts(texts)),
+        folders=_unique(path for places, each in read for path in folders_of(each.kept, places)),
+        users=_unique(_accounts("user", lines)),
+        groups=_unique(_accounts("group", lines)),
+        hosts=_unique(host for line in lines for host in hosts(line.texts)),
         notes=notes,
-        said=(*left_out, *notes.values()),
+        said=(*(sentence for _, each in read for sentence in each.said), *notes.values()),
     )
 
 
@@ -119,9 +106,9 @@ def _unique(found: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def _accounts(keyword: str, read: Iterable[_Configuration]) -> Iterator[str]:
+def _accounts(keyword: str, lines: Iterable[Line]) -> Iterator[str]:
     """Return the names of the users, or of the groups, that sockets and processes belong to."""
-    for line in (line for each in read for line in each.lines):
+    for line in lines:
         if line.section == "global" and line.texts[:1] == [keyword]:
             found = line.texts[1:2]
         else:
