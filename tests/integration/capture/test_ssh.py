@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from hatester.capture import remote
 from hatester.capture.remote import Remote
 from hatester.util.errors import UserError
 from tests.factories.servers import BEHAVIOURS, closed_port, server
-from tests.factories.ssh_server import Behaviour, drips, floods, is_silent, says, ssh_server
+from tests.factories.ssh_server import Behaviour, Place, drips, floods, is_silent, says, ssh_server
 
 
 @pytest.fixture(autouse=True)
@@ -20,6 +21,13 @@ def _nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither the keys nor the agent of who runs the tests."""
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+
+
+def refusal(place: Place, host: str = "production") -> str:
+    """Return the message with which a host is not entered."""
+    with pytest.raises(UserError) as caught, remote.visit(host, ssh_config=place.config):
+        pass
+    return str(caught.value)
 
 
 def test_known_host_runs_commands(tmp_path: Path) -> None:
@@ -35,35 +43,22 @@ def test_known_host_runs_commands(tmp_path: Path) -> None:
 def test_unknown_host_key_is_refused(tmp_path: Path) -> None:
     with ssh_server(tmp_path) as place:
         (tmp_path / "known_hosts").unlink()
-        with (
-            pytest.raises(UserError) as caught,
-            remote.visit("production", ssh_config=place.config),
-        ):
-            pass
-    assert str(caught.value) == (
-        f"[127.0.0.1]:{place.port}: its host key is not known; log in once with "
-        f"`ssh -p {place.port} tester@production`, which shows the key and remembers it."
-    )
+        assert refusal(place) == (
+            f"[127.0.0.1]:{place.port}: its host key is not known; log in once with "
+            f"`ssh -p {place.port} tester@production`, which shows the key and remembers it."
+        )
 
 
 def test_changed_host_key_is_refused(tmp_path: Path) -> None:
     with ssh_server(tmp_path) as place:
         place.know(paramiko.ECDSAKey.generate())
-        with (
-            pytest.raises(UserError, match="another host key than the one that is known"),
-            remote.visit("production", ssh_config=place.config),
-        ):
-            pass
+        assert "another host key than the one that is known" in refusal(place)
 
 
 def test_wrong_key_is_refused(tmp_path: Path) -> None:
     with ssh_server(tmp_path) as place:
         paramiko.ECDSAKey.generate().write_private_key_file(str(tmp_path / "key"))
-        with (
-            pytest.raises(UserError, match="production does not let tester in with the keys"),
-            remote.visit("production", ssh_config=place.config),
-        ):
-            pass
+        assert "production does not let tester in with the keys" in refusal(place)
 
 
 def test_passphrase_needs_the_agent(tmp_path: Path) -> None:
@@ -71,11 +66,7 @@ def test_passphrase_needs_the_agent(tmp_path: Path) -> None:
         (tmp_path / "key").unlink()
         words = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "correct horse", "-f"]
         subprocess.run([*words, tmp_path / "key"], check=True)
-        with (
-            pytest.raises(UserError, match="ssh-add"),
-            remote.visit("production", ssh_config=place.config),
-        ):
-            pass
+        assert "ssh-add" in refusal(place)
 
 
 def test_jump_host_has_to_be_known(tmp_path: Path) -> None:
@@ -87,11 +78,7 @@ def test_jump_host_has_to_be_known(tmp_path: Path) -> None:
             f"{jump}\nHost behind\n  HostName 192.0.2.1\n  ProxyJump jump\n"
             f"  UserKnownHostsFile {tmp_path}/known_hosts\n"
         )
-        with (
-            pytest.raises(UserError, match=r"ssh -p \d+ tester@jump"),
-            remote.visit("behind", ssh_config=place.config),
-        ):
-            pass
+        assert re.search(r"ssh -p \d+ tester@jump", refusal(place, "behind"))
 
 
 def test_missing_host_is_named(tmp_path: Path) -> None:

@@ -101,26 +101,6 @@ def test_what_a_killed_process_left_half_made_is_made_again(root: Path) -> None:
     assert (cache.entry("kind", "name", write) / "content").read_text() == str(os.getpid())
 
 
-def slowly(folder: Path) -> None:
-    time.sleep(0.3)
-    write(folder)
-
-
-def make(answers: multiprocessing.Queue[str]) -> None:
-    answers.put((cache.entry("kind", "name", slowly) / "content").read_text())
-
-
-def test_of_two_at_once_one_makes_it_and_both_have_it() -> None:
-    answers: multiprocessing.Queue[str] = multiprocessing.Queue()
-    processes = [multiprocessing.Process(target=make, args=(answers,)) for _ in range(2)]
-    for child in processes:
-        child.start()
-    found = {answers.get(timeout=10) for _ in processes}
-    for child in processes:
-        child.join(timeout=10)
-    assert len(found) == 1
-
-
 def test_a_name_changes_with_the_ingredients_and_with_the_recipe() -> None:
     first = cache.digest(1, {"a": 1, "b": (2,)})
     assert first == cache.digest(1, {"b": [2], "a": 1})

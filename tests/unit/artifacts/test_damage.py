@@ -252,9 +252,11 @@ def make(begin: Barrier, answers: multiprocessing.Queue[str]) -> None:
     answers.put((cache.entry("kind", "name", slowly) / "content").read_text())
 
 
-def test_of_two_at_once_one_makes_again_what_is_damaged_and_both_have_it() -> None:
-    folder = cache.entry("kind", "name", slowly)
-    (folder / "content").write_text("damaged")
+@pytest.mark.parametrize("is_damaged", [True, False])
+def test_of_two_at_once_one_makes_it_and_both_have_it(root: Path, is_damaged: bool) -> None:
+    if is_damaged:
+        folder = cache.entry("kind", "name", slowly)
+        (folder / "content").write_text("damaged")
     begin = multiprocessing.Barrier(2)
     answers: multiprocessing.Queue[str] = multiprocessing.Queue()
     processes = [multiprocessing.Process(target=make, args=(begin, answers)) for _ in range(2)]
@@ -264,4 +266,4 @@ def test_of_two_at_once_one_makes_again_what_is_damaged_and_both_have_it() -> No
     for process in processes:
         process.join(timeout=10)
     assert found < {str(process.pid) for process in processes}
-    assert (folder.parent / ".name.damaged/content").read_text() == "damaged"
+    assert (root / "kind/.name.damaged").exists() == is_damaged
