@@ -170,11 +170,9 @@ def _reservations(reloads: Sequence[ReloadResult], causes: Sequence[Cause]) -> s
 def _races(reloads: Sequence[ReloadResult]) -> list[str]:
     """Return how soon reloads came after the ones with which they raced."""
     gaps = [reload.gap for reload in reloads if reload.gap is not None]
-    return (
-        [f"racing reloads came {spread(gaps, 3, ' to ')} s after the ones before them"]
-        if gaps
-        else []
-    )
+    if not gaps:
+        return []
+    return [f"racing reloads came {spread(gaps, 3, ' to ')} s after the ones before them"]
 
 
 def _slowest(reloads: Sequence[ReloadResult]) -> list[str]:

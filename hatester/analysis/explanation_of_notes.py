@@ -4,22 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from hatester.analysis.notes import (
-    CLIENTS,
-    LATE_SECONDS,
-    cut_share,
-    cut_words,
-    latest,
-    lost,
-    requests,
-    sessions,
-    share_of,
-    slowest_in,
-    stale_in,
-    workers_left,
-)
+from hatester.analysis import notes
 from hatester.analysis.reload_model import ClientEffect, ProcessUse, ReloadResult
-from hatester.util.text import counted, listed, printable, spread, were
+from hatester.util.text import counted, grouped, listed, printable, spread, were
 from provision.guest.runtime_api import CLI_RESULT
 
 _QUOTE = 120
@@ -34,9 +21,9 @@ def _stale(reloads: Sequence[ReloadResult], names: Mapping[str, str]) -> list[st
     hit = [each for each in reloads if each.stale]
     if not hit:
         return []
-    worst = max(hit, key=lambda each: stale_in(each.stale))
+    worst = max(hit, key=lambda each: notes.stale_in(each.stale))
     others = dict.fromkeys(name for each in worst.stale.values() for name in each.answers)
-    share = share_of(worst.stale[label].share for label in worst.stale)
+    share = notes.share_of(worst.stale[label].share for label in worst.stale)
     return [
         f"HAProxy reported success of the reload of step {worst.step}, and a second later "
         f"{listed(others)} went on to give {share} answers of {_names(worst.stale, names)}"
@@ -48,17 +35,17 @@ def _slow(reloads: Sequence[ReloadResult], names: Mapping[str, str]) -> list[str
     hit = [each for each in reloads if each.slow]
     if not hit:
         return []
-    worst = max(hit, key=slowest_in)
+    worst = max(hit, key=notes.slowest_in)
     before = worst.latency.before
     than = f", at most {before.most:.2f} s before" if before else ""
     return [
         f"the reload of step {worst.step} slowed answers of {_names(worst.slow, names)}, "
-        f"to {slowest_in(worst):.2f} s{than}{mention_others(hit)}"
+        f"to {notes.slowest_in(worst):.2f} s{than}{mention_others(hit)}"
     ]
 
 
 def _left(reloads: Sequence[ReloadResult]) -> list[str]:
-    left = workers_left(reloads)
+    left = notes.workers_left(reloads)
     if not left:
         return []
     oldest = max(left, key=lambda each: each.age)
@@ -120,27 +107,27 @@ def _complaints(reload: ReloadResult) -> list[str]:
 
 def describe_clients(reloads: Sequence[ReloadResult], names: Mapping[str, str]) -> list[str]:
     """Return the clauses of an explanation; `names` has short names of addresses, by label."""
-    said = [clause for kind in CLIENTS if (clause := _lost(reloads, kind, names))]
+    said = [clause for kind in notes.CLIENTS if (clause := _lost(reloads, kind, names))]
     said += _held(reloads)
     said += _shown(reloads) + _datagrams(reloads)
-    slowest = latest(reloads)
-    return said + [f"a sparse connection waited {slowest:.2f} s"] * (slowest > LATE_SECONDS)
+    slowest = notes.latest(reloads)
+    return said + [f"a sparse connection waited {slowest:.2f} s"] * (slowest > notes.LATE_SECONDS)
 
 
 def _lost(reloads: Sequence[ReloadResult], kind: str, names: Mapping[str, str]) -> str:
     """Return the losses of a kind of clients, of all their requests."""
-    sent = requests(reloads, kind)
+    sent = notes.requests(reloads, kind)
     made = sum(each.requests for each in sent)
     if not made:
         return ""
-    found = lost(reloads, kind)
-    noun, which = CLIENTS[kind]
+    found = notes.lost(reloads, kind)
+    noun, which = notes.CLIENTS[kind]
     every = f"{counted(made, noun)} {which}".rstrip()
     if not found:
         ends = sum(each.idle_ends for each in sent if each.kind == "keep-alive")
         harmless = f", and {counted(ends, 'idle one')} {were(ends)} closed" if ends else ""
         return f"{every} {were(made)} answered{harmless}"
-    hit = sum(bool(lost([reload], kind)) for reload in reloads)
+    hit = sum(bool(notes.lost([reload], kind)) for reload in reloads)
     labels = dict.fromkeys(each.address for each in sent if each.failures)
     where = listed(names.get(label, label) for label in labels)
     return (
@@ -152,18 +139,17 @@ def _lost(reloads: Sequence[ReloadResult], kind: str, names: Mapping[str, str]) 
 
 def _held(reloads: Sequence[ReloadResult]) -> list[str]:
     """Return the number of sessions that were cut, or that all survived."""
-    held = [reload for reload in reloads if sessions(reload)]
+    held = [reload for reload in reloads if notes.sessions(reload)]
     if not held:
         return []
-    hit = [reload for reload in held if any(each.cut for each in sessions(reload))]
+    hit = [reload for reload in held if any(each.cut for each in notes.sessions(reload))]
     if not hit:
-        older = max(sum(each.older for each in sessions(reload)) for reload in held)
-        seconds = max(each.watched for reload in held for each in sessions(reload))
+        older = max(sum(each.older for each in notes.sessions(reload)) for reload in held)
+        seconds = max(each.watched for reload in held for each in notes.sessions(reload))
         return [f"all {counted(older, 'session')} survived ({seconds:.1f} s after a reload)"]
-    worst = max(hit, key=cut_share)
-    return [
-        f"the reload of step {worst.step} cut {' '.join(cut_words(worst))}{mention_others(hit)}"
-    ]
+    worst = max(hit, key=notes.cut_share)
+    cut = " ".join(notes.cut_words(worst))
+    return [f"the reload of step {worst.step} cut {cut}{mention_others(hit)}"]
 
 
 def _shown(reloads: Sequence[ReloadResult]) -> list[str]:
@@ -192,14 +178,14 @@ def _datagrams(reloads: Sequence[ReloadResult]) -> list[str]:
     begun: dict[str, list[float]] = {}
     kept: dict[str, None] = {}
     for reload in reloads:
-        for label in dict.fromkeys(each.address for each in reload.listeners):
-            if label not in reload.addresses:
-                held = [each for each in reload.listeners if each.address == label]
-                new = [each.start for each in held if each.owner == "new worker"]
-                if new:
-                    begun.setdefault(label, []).append(min(new))
-                else:
-                    kept[label] = None
+        for label, held in grouped((each.address, each) for each in reload.listeners).items():
+            new = [each.start for each in held if each.owner == "new worker"]
+            if label in reload.addresses:
+                continue
+            if new:
+                begun.setdefault(label, []).append(min(new))
+            else:
+                kept[label] = None
     said = [
         f"new workers held {label} from {spread(since, 2)} s after a reload on"
         for label, since in begun.items()

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from hatester.analysis import outcomes
 from hatester.analysis.cell_groups import (
     UNHARMED,
     builds_of,
@@ -20,16 +21,6 @@ from hatester.analysis.cell_groups import (
 )
 from hatester.analysis.model import CellResult, CheckResult, RunResult
 from hatester.analysis.notes import kinds, predicates, share_words
-from hatester.analysis.outcomes import (
-    failed_share,
-    failure_kinds,
-    hit_addresses,
-    lines,
-    longest_outage,
-    measured,
-    short_names,
-    title_builds,
-)
 from hatester.matrix.plan import Cell
 from hatester.util.text import grouped, listed, number, spread
 
@@ -75,7 +66,7 @@ def find(run: RunResult) -> list[Finding]:
     cells, planned = _titled(run)
     scenarios = grouped((cell.scenario, cell) for cell in cells)
     found = [_scenario(name, own, planned) for name, own in scenarios.items()]
-    return [*(each for each in found if each.sentences), *find_general(run)]
+    return [*found, *find_general(run)]
 
 
 def find_general(run: RunResult) -> list[Finding]:
@@ -88,8 +79,8 @@ def find_general(run: RunResult) -> list[Finding]:
 
 def _titled(run: RunResult) -> tuple[list[CellResult], list[Cell]]:
     """Return the cells that were measured, and those planned, with the titles of their builds."""
-    titles = title_builds(run)
-    cells = measured(run.cells)
+    titles = outcomes.title_builds(run)
+    cells = outcomes.measured(run.cells)
     for place, cell in enumerate(cells):
         build = cell.haproxy.model_copy(update={"name": titles.get(_build(cell), _build(cell))})
         cells[place] = cell.model_copy(update={"haproxy": build})
@@ -174,7 +165,7 @@ def _harm(fate: str, typical: Sequence[CellResult], form: int) -> str:
     if fate in UNHARMED:
         lose = ("loses", "lose")[form]
         lossy = _lossy(fate, typical)
-        lost = [count for cell in lossy if (count := failure_kinds(cell).total())]
+        lost = [count for cell in lossy if (count := outcomes.failure_kinds(cell).total())]
         if not lost:
             # Clients that hold something lost it; the notes say what.
             return f"{lose} no fresh connection" if lossy else f"{lose} nothing"
@@ -184,13 +175,13 @@ def _harm(fate: str, typical: Sequence[CellResult], form: int) -> str:
         return _WITHOUT_ADDRESSES[fate][form]
     does = listed(_DOES[kind][form] for kind in _kinds(typical))
     what = f"{does.replace(' and ', ' or ')} {_scope(typical)}"
-    if share := share_words(map(failed_share, typical)):
+    if share := share_words(map(outcomes.failed_share, typical)):
         what += f" ({share} of the connections)"
     if fate == "silent":
         return f"{('reports', 'report')[form]} success and {what} from then on"
     if fate == "down":
         return f"{what} to the end of the observation"
-    return f"{what} for {spread(map(longest_outage, typical), 1, ' to ')} s"
+    return f"{what} for {spread(map(outcomes.longest_outage, typical), 1, ' to ')} s"
 
 
 def _variations(
@@ -321,7 +312,7 @@ def _single_checks(cells: Sequence[CellResult]) -> Finding:
 def _dead(cell: CellResult, check: CheckResult) -> str:
     """Return the addresses that a check found dead, of those that should have answered."""
     addresses = next(reload.addresses for reload in cell.reloads if reload.step == check.reload)
-    names = short_names(addresses)
+    names = outcomes.short_names(addresses)
     expected = [label for label, address in addresses.items() if address.expected]
     dead = [names[label] for label in expected if check.outcomes.get(label) != "ok"]
     if not dead:
@@ -331,7 +322,7 @@ def _dead(cell: CellResult, check: CheckResult) -> str:
 
 def _scope(cells: Sequence[CellResult]) -> str:
     """Return the addresses that were hit, if they are the same in all cells."""
-    hit = {hit_addresses(cell) for cell in cells}
+    hit = {outcomes.hit_addresses(cell) for cell in cells}
     if hit == {()}:
         return "every address"
     return listed(hit.pop()) if len(hit) == 1 else "addresses"
@@ -339,7 +330,7 @@ def _scope(cells: Sequence[CellResult]) -> str:
 
 def _kinds(cells: Sequence[CellResult]) -> tuple[str, ...]:
     """Return how most connections failed, the most frequent way first."""
-    kinds: Counter[str] = sum(map(failure_kinds, cells), Counter())
+    kinds: Counter[str] = sum(map(outcomes.failure_kinds, cells), Counter())
     least = _MINOR_SHARE * kinds.total()
     return tuple(kind for kind, count in kinds.most_common() if count >= least)
 
@@ -379,7 +370,7 @@ def _combination(cell: CellResult) -> str:
 
 
 def _line(cells: Sequence[CellResult]) -> str:
-    return ", ".join(lines(cells))
+    return ", ".join(outcomes.lines(cells))
 
 
 def _way(cell: CellResult) -> Way:

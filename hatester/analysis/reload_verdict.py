@@ -5,13 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from hatester.analysis.answers import (
-    in_service,
-    last_answer,
-    latency,
-    slowed,
-    stale_answers,
-)
+from hatester.analysis import answers
 from hatester.analysis.old_workers import master_use, old_workers
 from hatester.analysis.outages import Stretch, find_stretches
 from hatester.analysis.outcomes import SEVERITY
@@ -30,7 +24,7 @@ from provision.guest.protocol import Reload
 
 def lasting_addresses(timeline: Timeline, reload: Reload) -> list[str]:
     """Return the addresses that are there all through a reload, and bound before and after."""
-    before = timeline.configurations.get(in_service(timeline, reload) or "", ())
+    before = timeline.configurations.get(answers.in_service(timeline, reload) or "", ())
     bound = timeline.configurations.get(reload.config, ())
     return [label for label in bound if label in before and label in reload.present]
 
@@ -65,7 +59,7 @@ def judge_reload(timeline: Timeline, reload: Reload, lateness: float) -> ReloadR
     }
     verdicts = (addresses[label].verdict or "ok" for label in expected)
     worst = max(verdicts, key=SEVERITY.index, default="unasked")
-    stale = stale_answers(timeline, reload)
+    stale = answers.stale_answers(timeline, reload)
     return ReloadResult.model_validate(
         {
             **vars(reload),
@@ -78,8 +72,8 @@ def judge_reload(timeline: Timeline, reload: Reload, lateness: float) -> ReloadR
             "addresses": addresses,
             "has_no_effect": _has_no_effect(timeline, reload),
             "listeners": _holders(timeline, reload),
-            "latency": latency(timeline, reload, lasting),
-            "slow": slowed(timeline, reload, lasting, lateness),
+            "latency": answers.latency(timeline, reload, lasting),
+            "slow": answers.slowed(timeline, reload, lasting, lateness),
             "stale": stale,
             "old_workers": old_workers(timeline, reload),
             "master": master_use(timeline, reload),
@@ -165,13 +159,15 @@ def _is_true(
 
     None when it reported nothing, and when no answer shows which configuration it came from.
     """
-    right = reload.config if reload.reported == "success" else in_service(timeline, reload)
+    right = reload.config if reload.reported == "success" else answers.in_service(timeline, reload)
     expected = [label for label, address in addresses.items() if address.expected]
     if reload.reported is None or not expected:
         return None
     is_down = any(addresses[label].verdict == "down" for label in expected)
     if reload.reported == "success" and is_down:
         return False
-    last = [last_answer(timeline.sent(label, reload.at, reload.until)) for label in expected]
+    last = [
+        answers.last_answer(timeline.sent(label, reload.at, reload.until)) for label in expected
+    ]
     known = [answer for answer in last if answer is not None]
     return all(answer == right for answer in known) if known else None

@@ -13,24 +13,13 @@ from urllib.parse import quote
 
 import jinja2
 
+from hatester.analysis import outcomes
 from hatester.analysis.comparison import Against
 from hatester.analysis.expectation import Expectation
 from hatester.analysis.explanation_of_notes import describe_effect, describe_use
 from hatester.analysis.findings import Finding
 from hatester.analysis.model import CellResult, CheckResult, Quality
 from hatester.analysis.notes import share_words
-from hatester.analysis.outcomes import (
-    LEGEND,
-    MEANINGS,
-    MISSING,
-    by_reason,
-    find_tint,
-    is_late,
-    lines,
-    order_by_harm,
-    outcome,
-    title_builds,
-)
 from hatester.analysis.reload_model import AddressResult, OldWorker, ReloadLatency, ReloadResult
 from hatester.report import junit, markdown
 from hatester.report.glossary import GLOSSARY
@@ -86,20 +75,21 @@ def render(results: Results, findings: Sequence[Finding], against: Against | Non
         .render(
             run=run,
             engines=engines(run.cells),
-            outcomes=(*MEANINGS, MISSING),
-            counts=Counter(map(outcome, run.cells)) + Counter({MISSING: missing.total()}),
+            outcomes=(*outcomes.MEANINGS, outcomes.MISSING),
+            counts=Counter(map(outcomes.outcome, run.cells))
+            + Counter({outcomes.MISSING: missing.total()}),
             seconds=sum(cell.seconds for cell in run.cells),
             findings=findings,
             against=against,
-            titles=title_builds(run),
+            titles=outcomes.title_builds(run),
             grids=tables,
-            worst_first=order_by_harm(run.cells),
+            worst_first=outcomes.order_by_harm(run.cells),
             filters=Filters([cell for grid in tables for cell in grid.every]),
             stored=set(repetitions),
             stories=[[_story(results, cell) for cell in group] for group in repetitions.values()],
-            legend=LEGEND if any(map(is_late, run.cells)) else None,
-            errors=by_reason((cell.id, cell.error) for cell in run.cells if cell.error),
-            left_out=by_reason((each.id, each.reason) for each in run.left_out),
+            legend=outcomes.LEGEND if any(map(outcomes.is_late, run.cells)) else None,
+            errors=outcomes.by_reason((cell.id, cell.error) for cell in run.cells if cell.error),
+            left_out=outcomes.by_reason((each.id, each.reason) for each in run.left_out),
             missing=missing,
         )
     )
@@ -127,7 +117,11 @@ def _environment() -> jinja2.Environment:
         "describe_effect": describe_effect,
         "rows": _rows,
     }
-    environment.globals |= {"tint": find_tint, "lines": lines, "glossary": GLOSSARY}
+    environment.globals |= {
+        "tint": outcomes.find_tint,
+        "lines": outcomes.lines,
+        "glossary": GLOSSARY,
+    }
     return environment
 
 

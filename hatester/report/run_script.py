@@ -11,31 +11,10 @@ from typing import NamedTuple
 
 import jinja2
 
+from hatester.matrix import steps
 from hatester.matrix.binds import Bind
 from hatester.matrix.declarations import Setting
 from hatester.matrix.scenario import Scenario, planned_socket
-from hatester.matrix.steps import (
-    RACING,
-    Add,
-    Ask,
-    Break,
-    Check,
-    Drop,
-    Free,
-    Mend,
-    Occupy,
-    Pass,
-    Reload,
-    Remove,
-    Restart,
-    Run,
-    Second,
-    Start,
-    Step,
-    Stop,
-    Upgrade,
-    Wait,
-)
 
 NAME = "run.sh"
 KEEP_ALIVE = "keep_alive.py"
@@ -132,18 +111,18 @@ class Script:
         network = _Network(self._links)
         for number, step in enumerate(self.scenario.steps, start=1):
             yield f"\n# step {number}: {step}"
-            if step.after is None and not is_settled and not isinstance(step, Wait):
+            if step.after is None and not is_settled and not isinstance(step, steps.Wait):
                 yield "settle"
                 is_settled = True
             if step.after is not None:
-                seconds = self.gaps.get(number, 0.0) if step.after == RACING else step.after
+                seconds = self.gaps.get(number, 0.0) if step.after == steps.RACING else step.after
                 yield f"sleep {seconds:g}"
             yield from self._commands(number, step, network)
-            if isinstance(step, Start) and not is_watched:
+            if isinstance(step, steps.Start) and not is_watched:
                 yield from (f"watch_address {words} &" for words in self._questions())
                 yield from self._kept()
                 is_watched = True
-            if isinstance(step, Start | Restart | Reload):
+            if isinstance(step, steps.Start | steps.Restart | steps.Reload):
                 is_settled = False
 
     def _socket(self, number: int) -> str:
@@ -151,31 +130,31 @@ class Script:
         path = planned_socket(self.scenario, self.setting, number)
         return shlex.quote(path) if path else "seen/master.sock"
 
-    def _commands(self, number: int, step: Step, network: _Network) -> Iterator[str]:
+    def _commands(self, number: int, step: steps.Step, network: _Network) -> Iterator[str]:
         match step:
-            case Start(may="fail"):
+            case steps.Start(may="fail"):
                 yield f"start {step.configuration} || :"
-            case Start() | Restart() | Reload() | Second():
+            case steps.Start() | steps.Restart() | steps.Reload() | steps.Second():
                 yield f"{step.verb} {step.configuration}"
-            case Stop():
+            case steps.Stop():
                 # What does not answer until the next start was not to answer.
                 yield 'echo "$(now) pause" >>seen/requests'
                 yield "stop"
-            case Upgrade():
+            case steps.Upgrade():
                 yield "upgrade"
-            case Ask():
+            case steps.Ask():
                 yield f"ask_haproxy {self._socket(number)} {shlex.quote(step.command)}"
-            case Run():
+            case steps.Run():
                 yield "# shellcheck disable=SC2016"
                 yield f"run_command {shlex.quote(step.command)}"
-            case Drop() | Pass():
+            case steps.Drop() | steps.Pass():
                 yield f"{step.verb}_packets {step.what}"
-            case Wait(until=float(seconds)):
+            case steps.Wait(until=float(seconds)):
                 yield f"sleep {seconds:g}"
-            case Check():
+            case steps.Check():
                 yield "say check"
                 yield from (f"check_address {words}" for words in self._questions())
-            case Wait():
+            case steps.Wait():
                 yield "wait_until_retrying" if step.until == "retrying" else "settle"
             case _:
                 yield f"say {shlex.quote(str(step))}"
@@ -231,27 +210,27 @@ class _Network:
         return f"ip address delete {address} dev {self._homes.pop(address)}"
 
 
-def _change(step: Step, network: _Network) -> Iterator[str]:
+def _change(step: steps.Step, network: _Network) -> Iterator[str]:
     """Yield the commands of a step that changes something beside HAProxy."""
     match step:
-        case Add() if network.is_link(step.what):
+        case steps.Add() if network.is_link(step.what):
             yield from network.make(step.what)
-        case Remove() if network.is_link(step.what):
+        case steps.Remove() if network.is_link(step.what):
             yield f"ip link delete {step.what}"
-        case Add():
+        case steps.Add():
             yield network.add(str(ipaddress.ip_interface(step.what)))
-        case Remove():
+        case steps.Remove():
             yield network.remove(step.what)
-        case Occupy():
+        case steps.Occupy():
             host, _, port = step.what.rpartition(":")
             family = "TCP6" if ":" in host else "TCP4"
             bound = "" if host == "*" else f",bind=[{host}]" if ":" in host else f",bind={host}"
             yield f"occupy {family}-LISTEN:{port}{bound}"
-        case Free():
+        case steps.Free():
             yield "free"
-        case Break():
+        case steps.Break():
             yield shlex.join(["mv", step.what, f"{step.what}.away"])
-        case Mend():
+        case steps.Mend():
             yield shlex.join(["mv", f"{step.what}.away", step.what])
 
 

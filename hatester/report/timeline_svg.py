@@ -15,16 +15,7 @@ from hatester.analysis.model import CellResult
 from hatester.analysis.outcomes import worst_reload
 from hatester.analysis.reload_model import ListenerCause, ReloadResult
 from hatester.analysis.timeline import LOADS, Phase, Timeline
-from hatester.report.lanes import (
-    Streak,
-    certificates,
-    client_streaks,
-    idle_times,
-    marks,
-    owners,
-    sessions,
-    streaks,
-)
+from hatester.report import lanes
 from hatester.util.text import counted, for_xml, listed
 from provision.guest.message_bounds import OUTCOMES
 from provision.guest.protocol import Reload
@@ -35,11 +26,7 @@ _LEGENDS = {
     "connections": [f"run {name}" for name in (*OUTCOMES, "idle")],
     "sessions": [f"session {end}" for end in ("alive", "closed", "reset", "silent", "unopened")],
     "listener held by": [
-        "owner new",
-        "owner old",
-        "owner master",
-        "owner stranger",
-        "owner nobody",
+        *(f"owner {who}" for who in ("new", "old", "master", "stranger", "nobody")),
         "cause",
     ],
 }
@@ -94,7 +81,7 @@ class Drawing:
             self._draw_speech()
         for label in self.timeline.addresses:
             self._draw_lane(label)
-            self._draw_clients(label, idle_times(self.timeline, self.entries, label))
+            self._draw_clients(label, lanes.idle_times(self.timeline, self.entries, label))
         for label in self.timeline.clients.addresses:
             if label not in self.timeline.addresses:
                 self._draw_name(label, self.y + _BAR / 2 + 4)
@@ -119,7 +106,7 @@ class Drawing:
         """Draw each step's number and words, in as many rows as they need, beside a line."""
         rows: list[float] = []
         closest = 4 * _CHARACTER * (self.end - self.start) / (_WIDTH - _LEFT - _RIGHT)
-        for mark in marks(self.timeline.steps, closest):
+        for mark in lanes.marks(self.timeline.steps, closest):
             x = self._x(mark.start)
             number = str(mark.first) if mark.first == mark.last else f"{mark.first}–{mark.last}"
             width = _CHARACTER * (len(number) + len(mark.text) + 3)
@@ -169,12 +156,12 @@ class Drawing:
             # In a narrow window, the names at the left are out of sight.
             below = self.y + _BAR + _BAND + 14
             self._draw_name(label, below, x=self.beginning + 5, kind="again")
-        idle = idle_times(self.timeline, self.entries, label)
+        idle = lanes.idle_times(self.timeline, self.entries, label)
         probes = self.timeline.by_address.get(label, ())
-        found = streaks(probes, self.timeline.interval, idle)
+        found = lanes.streaks(probes, self.timeline.interval, idle)
         for run in sorted(found, key=lambda run: run.outcome != "ok"):
             self._draw_run(label, run)
-        for phase in owners(self.timeline, label):
+        for phase in lanes.owners(self.timeline, label):
             self._draw_owners(label, phase)
         for cause in self.causes:
             if label in cause.addresses:
@@ -182,7 +169,7 @@ class Drawing:
         self.y += _LANE
 
     def _draw_run(
-        self, label: str, run: Streak, noun: str = "connection", bar: float = _BAR
+        self, label: str, run: lanes.Streak, noun: str = "connection", bar: float = _BAR
     ) -> None:
         height = bar / 2 if run.outcome == "ok" else bar
         left, right = self._x(run.start), self._x(run.end)
@@ -203,17 +190,17 @@ class Drawing:
 
     def _draw_clients(self, label: str, idle: Sequence[tuple[float, float]]) -> None:
         """Draw the requests of each kind of client, the certificates shown, and the sessions."""
-        lanes = client_streaks(self.timeline, label, idle)
-        for kind, found in lanes.items():
+        requests = lanes.client_streaks(self.timeline, label, idle)
+        for kind, found in requests.items():
             self._draw_name(kind, self.y + _CLIENT_BAR, x=_INDENT)
             for run in sorted(found, key=lambda run: run.outcome != "ok"):
                 self._draw_run(f"{label} by {kind}", run, "request", _CLIENT_BAR)
             if kind == "tls":
                 self.y += _ROW
-                for at, name in certificates(self.timeline, label):
+                for at, name in lanes.certificates(self.timeline, label):
                     self._draw_certificate(label, at, name)
             self.y += _ROW
-        groups = sessions(self.timeline, label)
+        groups = lanes.sessions(self.timeline, label)
         if groups:
             self._draw_name("sessions", self.y + _CLIENT_BAR, x=_INDENT)
             pitch = min(_SESSION, _SESSIONS / len(groups))
@@ -223,7 +210,7 @@ class Drawing:
                 self._draw_stretch(kind, group.opened, group.ended, self.y, pitch * 0.7, words)
                 self.legend[kind] = group.end
                 self.y += pitch
-        if lanes or groups:
+        if requests or groups:
             self.y += _ROW / 2
 
     def _draw_certificate(self, label: str, at: float, name: str) -> None:
