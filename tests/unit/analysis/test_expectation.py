@@ -31,6 +31,12 @@ PATTERNS = """
 """
 
 
+NOTHING = (
+    "{file}: *: expected an outcome (ok, unasked, lossy, outage, down, silent) or a list of some, "
+    "got nothing."
+)
+
+
 def loaded(parent: Path, given: str) -> Expectation:
     return load(given, PLANNED, lambda run: find(parent, run).cells)
 
@@ -99,18 +105,8 @@ def test_a_stored_run_expects_every_outcome_that_a_cell_shows(tmp_path: Path) ->
         ),
         ("", "{file}: expected patterns over cell ids with outcomes, got nothing."),
         ("[ok]", "{file}: expected patterns over cell ids with outcomes, got ['ok']."),
-        (
-            "'*':",
-            "{file}: *: expected an outcome (ok, unasked, lossy, outage, down, silent) or a "
-            "list of "
-            "some, got nothing.",
-        ),
-        (
-            "'*': []",
-            "{file}: *: expected an outcome (ok, unasked, lossy, outage, down, silent) or a "
-            "list of "
-            "some, got nothing.",
-        ),
+        ("'*':", NOTHING),
+        ("'*': []", NOTHING),
         ("'*': [[ok]]", "{file}: *: 0: expected text, got ['ok']."),
         ("'*': ok\n'*': down", "{file}, line 2: '*' comes twice."),
         (

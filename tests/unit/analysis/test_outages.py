@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hatester.analysis.outages import ANSWERS, RUNS, find_stretches
+from hatester.analysis.outages import ANSWERS, RUNS, Stretch, find_stretches
 from hatester.analysis.reload_model import AddressResult
 from hatester.analysis.timeline import read
 from tests.factories.cells import table_line
-from tests.factories.evidence import A44, AT, LABELS, UNTIL, everywhere, evidence, judge, reload
+from tests.factories.evidence import (
+    A44,
+    AT,
+    LABELS,
+    UNTIL,
+    Failures,
+    everywhere,
+    evidence,
+    judge,
+    reload,
+)
 
 OUTCOMES = ["refused", "reset", "timeout", "unreachable", "empty", "wrong"]
 INTERVAL = 0.02
@@ -48,6 +59,12 @@ def test_a_pattern_of_failures(pattern: str, verdict: str, shares: list[float]) 
     found = judged(pattern)
     assert found.verdict == verdict
     assert [each.share for each in found.outages] == pytest.approx(shares)
+
+
+def stretches(failures: Failures, *reloads: dict[str, Any], **made: Any) -> list[list[Stretch]]:
+    """Return the stretches of .44 in each reload."""
+    timeline = read(evidence(failures, reloads=reloads or None, **made))
+    return [find_stretches(timeline, each, A44) for each in timeline.reloads]
 
 
 patterns = st.lists(
@@ -106,51 +123,41 @@ def test_a_share_is_in_the_table_and_in_the_explanation() -> None:
 def test_a_stretch_is_right_to_one_interval_at_either_end(
     interval: float, start: float, length: float, outcome: str
 ) -> None:
-    failures = {A44: [(start, start + length, outcome)]}
-    timeline = read(evidence(failures, interval=interval))
-    [found] = find_stretches(timeline, timeline.reloads[0], A44)
+    [[found]] = stretches({A44: [(start, start + length, outcome)]}, interval=interval)
     assert start - interval <= found.start <= start + 1e-9
     assert start + length - 1e-9 <= found.end <= start + length + interval
     assert found.is_over
 
 
 def test_a_stretch_to_the_end_is_not_over_and_ends_with_the_observation() -> None:
-    timeline = read(evidence({A44: [(2.0, 9.0, "refused")]}))
-    [found] = find_stretches(timeline, timeline.reloads[0], A44)
+    [[found]] = stretches({A44: [(2.0, 9.0, "refused")]})
     assert (found.end, found.is_over) == (UNTIL, False)
 
 
 def test_an_address_that_failed_already_when_the_reload_was_asked_for_does_from_then_on() -> None:
-    timeline = read(evidence({A44: [(AT - 0.1, 2.0, "refused")]}))
-    [found] = find_stretches(timeline, timeline.reloads[0], A44)
+    [[found]] = stretches({A44: [(AT - 0.1, 2.0, "refused")]})
     assert found.start == AT
 
 
 def test_the_last_success_before_may_be_just_before_the_reload() -> None:
-    timeline = read(evidence({A44: [(AT, 2.0, "refused")]}))
-    [found] = find_stretches(timeline, timeline.reloads[0], A44)
-    assert AT - timeline.interval <= found.start < AT
+    [[found]] = stretches({A44: [(AT, 2.0, "refused")]})
+    assert AT - INTERVAL <= found.start < AT
 
 
 def test_single_failures_are_no_stretch() -> None:
     singles = [(at, at + 0.019, "reset") for at in (2.0, 2.5, UNTIL - 0.02)]
-    timeline = read(evidence({A44: singles}))
-    assert find_stretches(timeline, timeline.reloads[0], A44) == []
+    assert stretches({A44: singles}) == [[]]
 
 
 def test_a_stretch_that_outlasts_an_overtaken_reload_ends_in_the_next() -> None:
-    first = reload(step=4, until=2.0, steady=False)
-    last = reload(step=5, at=2.01)
-    timeline = read(evidence({A44: [(1.5, 2.5, "refused")]}, reloads=[first, last]))
-    (before,), (after,) = (find_stretches(timeline, each, A44) for each in timeline.reloads)
+    first, last = reload(step=4, until=2.0, steady=False), reload(step=5, at=2.01)
+    [before], [after] = stretches({A44: [(1.5, 2.5, "refused")]}, first, last)
     assert before.end == after.end == pytest.approx(2.5, abs=0.02)
     assert before.is_over
     assert after.start == 2.01
 
 
 def test_a_reload_that_was_observed_to_its_end_is_not_mended_by_the_next() -> None:
-    first = reload(step=4, until=2.0)
-    last = reload(step=5, at=2.01)
-    timeline = read(evidence({A44: [(1.5, 2.5, "refused")]}, reloads=[first, last]))
-    [before] = find_stretches(timeline, timeline.reloads[0], A44)
+    first, last = reload(step=4, until=2.0), reload(step=5, at=2.01)
+    [before], _ = stretches({A44: [(1.5, 2.5, "refused")]}, first, last)
     assert (before.end, before.is_over) == (2.0, False)

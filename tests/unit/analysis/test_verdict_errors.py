@@ -68,33 +68,28 @@ def test_slipping_prober_is_late(late: float, verdict: str) -> None:
     }
 
 
-def test_burden_on_the_virtual_clock() -> None:
-    failures = everywhere((1.5, 3.0, "timeout"))
-    assert judge(evidence(failures, burden=0.3, clock="virtual")).verdict == "outage"
-    assert judge(evidence(failures, burden=0.4, clock="real")).verdict == "outage"
-    found = judge(evidence(failures, burden=0.4, clock="virtual"))
-    assert (found.verdict, found.quality and found.quality.verdict) == ("error", "heavy")
+HEAVY = "watching took 81% of the guest's processors"
+STARVED = "one probe of a hundred was sent 0.60 s late or more"
 
 
-def test_lateness_on_the_virtual_clock() -> None:
-    found = judge(evidence(everywhere((1.5, 3.0, "timeout")), late=0.6, clock="virtual"))
-    assert (found.verdict, found.quality and found.quality.verdict) == ("outage", "late")
-
-
-def test_heavy_burden_is_an_error() -> None:
-    failures = everywhere((1.5, 3.0, "timeout"))
-    assert judge(evidence(failures, burden=0.5)).verdict == "outage"
-    found = judge(evidence(failures, burden=0.8))
-    assert (found.verdict, found.quality and found.quality.verdict) == ("error", "heavy")
-    assert found.explanation.startswith("watching took 81% of the guest's processors")
-
-
-def test_starved_guest_is_an_error() -> None:
-    failures = everywhere((1.5, 3.0, "timeout"))
-    assert judge(evidence(failures, late=0.4)).verdict == "outage"
-    found = judge(evidence(failures, late=0.6))
-    assert (found.verdict, found.quality and found.quality.verdict) == ("error", "starved")
-    assert "one probe of a hundred was sent 0.60 s late or more" in found.explanation
+@pytest.mark.parametrize(
+    ("made", "verdict", "quality", "said"),
+    [
+        ({"burden": 0.5}, "outage", "good", ""),
+        ({"burden": 0.8}, "error", "heavy", HEAVY),
+        ({"burden": 0.3, "clock": "virtual"}, "outage", "good", ""),
+        ({"burden": 0.4, "clock": "virtual"}, "error", "heavy", ""),
+        ({"late": 0.4}, "outage", "late", ""),
+        ({"late": 0.6}, "error", "starved", STARVED),
+        ({"late": 0.6, "clock": "virtual"}, "outage", "late", ""),
+    ],
+)
+def test_heavy_burden_and_a_starved_guest_are_errors(
+    made: dict[str, Any], verdict: str, quality: str, said: str
+) -> None:
+    found = judge(evidence(everywhere((1.5, 3.0, "timeout")), **made))
+    assert (found.verdict, found.quality and found.quality.verdict) == (verdict, quality)
+    assert said in found.explanation
 
 
 def test_nothing_to_ask_is_unasked() -> None:

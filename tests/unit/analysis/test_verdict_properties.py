@@ -15,7 +15,6 @@ from hatester.analysis.outcomes import SEVERITY
 from provision.guest.connections import OUTCOMES
 from tests.factories.evidence import (
     A44,
-    A45,
     AT,
     LABELS,
     OLD,
@@ -44,18 +43,6 @@ windows = st.lists(
 
 
 failing = st.fixed_dictionaries(dict.fromkeys(EXPECTED, windows))
-
-
-@given(
-    interval=st.sampled_from([0.02, 0.05]),
-    start=st.floats(AT, AT + 1.0),
-    length=st.floats(0.101, 2.0),
-)
-def test_outage_is_exact_to_an_interval(interval: float, start: float, length: float) -> None:
-    found = judge(evidence({A45: [(start, start + length, "reset")]}, interval=interval))
-    address = found.reloads[0].addresses[A45]
-    assert (found.verdict, address.verdict) == ("outage", "outage")
-    assert length - 1e-6 <= address.outage_seconds <= length + 2 * interval + 1e-6
 
 
 @given(failing)

@@ -138,28 +138,30 @@ def test_upgrade_takes_a_second_binary(run: Results, tmp_path: Path) -> None:
     assert "docker" not in (tmp_path / "new/README.md").read_text()
 
 
-def test_changes_of_a_guests_root_are_refused(run: Results, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="changes HAProxy's root"):
-        export(run, run.cells[0], scenario("cli-gone"), Setting(), tmp_path / "new")
-
-
-def test_what_was_not_measured_is_refused(run: Results, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="it was not measured"):
-        export(run, run.cells[2], scenario(), Setting(), tmp_path / "new")
-
-
-def test_servers_of_a_guest_are_refused(run: Results, tmp_path: Path) -> None:
-    needy = scenario().model_copy(update={"servers": ("10.0.0.5:8080",)})
-    with pytest.raises(UserError, match=r"needs servers \(10\.0\.0\.5:8080\)"):
-        export(run, run.cells[0], needy, Setting(), tmp_path / "new")
+@pytest.mark.parametrize(
+    ("number", "needy", "reason"),
+    [
+        (0, scenario("cli-gone"), "changes HAProxy's root"),
+        (2, scenario(), "it was not measured"),
+        (
+            0,
+            scenario().model_copy(update={"servers": ("10.0.0.5:8080",)}),
+            r"needs servers \(10\.0\.0\.5:8080\)",
+        ),
+    ],
+)
+def test_a_cell_that_no_script_can_reproduce_is_refused(
+    run: Results, tmp_path: Path, number: int, needy: Scenario, reason: str
+) -> None:
+    with pytest.raises(UserError, match=reason):
+        export(run, run.cells[number], needy, Setting(), tmp_path / "new")
 
 
 def test_other_files_are_left_alone(run: Results, tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("mine")
-    with pytest.raises(UserError, match="not an empty folder"):
-        export(run, run.cells[0], scenario(), Setting(), tmp_path)
-    with pytest.raises(UserError, match="not an empty folder"):
-        export(run, run.cells[0], scenario(), Setting(), tmp_path / "mine")
+    for place in (tmp_path, tmp_path / "mine"):
+        with pytest.raises(UserError, match="not an empty folder"):
+            export(run, run.cells[0], scenario(), Setting(), place)
 
 
 def test_damaged_evidence_is_named(run: Results, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from hatester.analysis.model import CellResult, GuestBuild, GuestKernel, Measurement, schema
+from hatester.analysis.model import CellResult, Measurement, schema
 from hatester.analysis.timeline import read
 from hatester.analysis.verdict import judge
 from hatester.matrix.plan import Cell
@@ -19,23 +19,14 @@ from hatester.results.store import begin, find
 from hatester.runner.cell import not_measured
 from hatester.util.errors import UserError
 from hatester.util.paths import PROJECT
+from tests.factories import runs
 from tests.factories.evidence import evidence
 
 CELL = Cell("6.1", "2.2", "plain", "lost-address", "signal")
 
 
 def measured(repetition: int = 1) -> Measurement:
-    """Return a cell as it comes from a guest."""
-    head = not_measured(CELL, repetition, "").cell.model_copy(
-        update={
-            "kernel": GuestKernel(name=CELL.kernel, release="6.1.0-50", accelerator="tcg"),
-            "haproxy": GuestBuild(name=CELL.build, version="2.2.9"),
-            "clock": "real",
-            "cpus": 2,
-        }
-    )
-    timeline = read(json.loads(json.dumps(evidence())))
-    return Measurement(head.with_judgement(judge(timeline)), timeline)
+    return runs.measured(CELL, evidence(), repetition)
 
 
 def stored(file: Path) -> dict[str, Any]:
