@@ -135,7 +135,6 @@ def _behaviour(
     every: Sequence[str],
     planned: Sequence[Cell],
 ) -> str:
-    """Return the sentence for builds that do the same."""
     typical = _typical(cells, fate)
     form = 0 if len(builds) == 1 else 1
     beside = "".join(f", and {forms[form]}" for forms in predicates(typical).values())

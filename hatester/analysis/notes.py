@@ -47,7 +47,6 @@ class _Note(NamedTuple):
 
 
 def _note_of_losses(kind: str, noun: str, which: str) -> _Note:
-    """Return the note about lost requests of a kind of clients."""
     return _Note(
         lambda cell: bool(lost(cell.reloads, kind)),
         lambda cells: f"{kind} {spread(lost(cell.reloads, kind).total() for cell in cells)}",

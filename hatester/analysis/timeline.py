@@ -217,7 +217,6 @@ def _of_address(sockets: Sequence[Listener], label: str) -> list[Listener]:
 def _holdings(
     timeline: Timeline, reload: Reload, label: str, sockets: Sequence[Listener]
 ) -> list[Holding]:
-    """Return the holders of sockets of an address."""
     held = grouped(
         ((pid, _owner(timeline, reload, pid, socket)), socket)
         for socket in sockets

@@ -80,7 +80,6 @@ def judge(timeline: Timeline) -> Judgement:
 def _judge_start(
     timeline: Timeline, quality: Quality, checks: tuple[CheckResult, ...]
 ) -> Judgement:
-    """Return the verdict on a cell in which HAProxy did not start."""
     causes = find_start_causes(timeline)
     return Judgement(
         verdict="down", silent=False, ended="start", error=None,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import datetime
-import functools
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from urllib.parse import quote
 
@@ -20,7 +20,7 @@ from hatester.analysis.explanation_of_notes import describe_effect, describe_use
 from hatester.analysis.findings import Finding
 from hatester.analysis.model import CellResult, CheckResult, Quality
 from hatester.analysis.notes import share_words
-from hatester.analysis.reload_model import AddressResult, OldWorker, ReloadLatency, ReloadResult
+from hatester.analysis.reload_model import AddressResult, OldWorker, ReloadLatency
 from hatester.report import junit, markdown
 from hatester.report.glossary import GLOSSARY
 from hatester.report.html_filters import Filters
@@ -32,7 +32,6 @@ from hatester.results.store import CONSOLE, HAPROXY_LOG, TIMELINE, Results
 from hatester.util.errors import tail
 from hatester.util.jsonfile import Damaged
 from hatester.util.text import for_xml, grouped
-from provision.guest.message_bounds import Outcome
 
 LOG_LINES = 100
 STEP_SUMMARY = "GITHUB_STEP_SUMMARY"
@@ -86,7 +85,11 @@ def render(results: Results, findings: Sequence[Finding], against: Against | Non
             worst_first=outcomes.order_by_harm(run.cells),
             filters=Filters([cell for grid in tables for cell in grid.every]),
             stored=set(repetitions),
-            stories=[[_story(results, cell) for cell in group] for group in repetitions.values()],
+            stories=list(repetitions.values()),
+            drawing=partial(_drawing, results),
+            files=partial(_files, results),
+            logs=partial(_logs, results),
+            command=partial(repeat_command, results),
             legend=outcomes.LEGEND if any(map(outcomes.is_late, run.cells)) else None,
             errors=outcomes.by_reason((cell.id, cell.error) for cell in run.cells if cell.error),
             left_out=outcomes.by_reason((each.id, each.reason) for each in run.left_out),
@@ -96,7 +99,7 @@ def render(results: Results, findings: Sequence[Finding], against: Against | Non
     return for_xml(page)
 
 
-@functools.cache
+@cache
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
@@ -115,7 +118,7 @@ def _environment() -> jinja2.Environment:
         "quality": _quality,
         "checked": _checked_addresses,
         "describe_effect": describe_effect,
-        "rows": _rows,
+        "outage": _outage,
     }
     environment.globals |= {
         "tint": outcomes.find_tint,
@@ -179,7 +182,6 @@ def _quality(quality: Quality) -> str:
 
 
 def _checked_addresses(checks: Iterable[CheckResult]) -> list[str]:
-    """Return the addresses that any check asked."""
     return list(dict.fromkeys(label for check in checks for label in check.outcomes))
 
 
@@ -193,41 +195,28 @@ class Log:
     trouble: str | None = None
 
 
-@dataclass(frozen=True)
-class Story:
-    """A measurement, with its drawing, or why there is none, and the paths of its files."""
-
-    entry: CellResult
-    command: str
-    drawing: Drawing | str
-    logs: list[Log]
-    files: list[str]
+def _files(results: Results, cell: CellResult) -> list[str]:
+    """Return what is left of a measurement's evidence, as paths from the run's folder."""
+    files = (results.evidence(cell) / name for name in (TIMELINE, *_LOGS))
+    return [file.relative_to(results.folder).as_posix() for file in files if file.is_file()]
 
 
-def _story(results: Results, entry: CellResult) -> Story:
-    """Return the story of a measurement, however much of its evidence is left."""
-    folder = results.evidence(entry)
-    found = [folder / name for name in (TIMELINE, *_LOGS) if (folder / name).is_file()]
-    return Story(
-        entry=entry,
-        command=repeat_command(results, entry),
-        drawing=_drawing(results, entry),
-        logs=[_log(file) for file in found if file.name in _LOGS],
-        files=[file.relative_to(results.folder).as_posix() for file in found],
-    )
-
-
-def _drawing(results: Results, entry: CellResult) -> Drawing | str:
+def _drawing(results: Results, cell: CellResult) -> Drawing | str:
     """Return the drawing of a stored timeline, or why there is none."""
     try:
-        timeline = results.timeline(entry)
+        timeline = results.timeline(cell)
     except Damaged as damage:
         return f"{TIMELINE} {damage}."
     if timeline is None:
         return "Nothing of it was stored: the cell never began."
     if not timeline.probes:
         return "It ended before any connection was made."
-    return Drawing(timeline, entry)
+    return Drawing(timeline, cell)
+
+
+def _logs(results: Results, cell: CellResult) -> list[Log]:
+    files = (results.evidence(cell) / name for name in _LOGS)
+    return [_log(file) for file in files if file.is_file()]
 
 
 def _log(file: Path) -> Log:
@@ -236,35 +225,6 @@ def _log(file: Path) -> Log:
     except Damaged as damage:
         return Log(_LOGS[file.name], trouble=f"{file.name} {damage}.")
     return Log(_LOGS[file.name], tail(text, LOG_LINES), max(len(text.splitlines()) - LOG_LINES, 0))
-
-
-@dataclass(frozen=True)
-class Row:
-    """The results of an address in a reload, or of several without a lost connection.
-
-    There is no verdict on an address that was not expected to answer.
-    """
-
-    labels: list[str]
-    verdict: str | None
-    outage: str
-    connections: int
-    failures: Mapping[Outcome, int]
-
-
-def _rows(reload: ReloadResult) -> list[Row]:
-    """Return a reload's addresses: first those that were hit, then all that are well at once."""
-    found = []
-    well: dict[str, int] = {}
-    for label, address in reload.addresses.items():
-        if address.verdict == "ok":
-            well[label] = address.probes
-            continue
-        outage = _outage(address)
-        found.append(Row([label], address.verdict, outage, address.probes, address.failures))
-    if well:
-        found.append(Row([*well], "ok", "", sum(well.values()), {}))
-    return found
 
 
 def _outage(address: AddressResult) -> str:

@@ -214,7 +214,6 @@ class Drawing:
             self.y += _ROW / 2
 
     def _draw_certificate(self, label: str, at: float, name: str) -> None:
-        """Draw the name of a certificate from where it is shown."""
         mark = _add(self.svg, "text", f"▸ {name}", x=self._x(at), y=self.y + _CLIENT_BAR)
         mark.set("class", "certificate")
         _add(mark, "title", f"{label} shows {name}, from {self._describe_time(at, at)} on")
