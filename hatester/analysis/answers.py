@@ -6,7 +6,6 @@ just when the guest was slow.
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -32,19 +31,11 @@ _LEAST_STALE = 2
 def latency(timeline: Timeline, reload: Reload, labels: Sequence[str]) -> ReloadLatency:
     """Return the latency of addresses before, during and after a reload."""
     reported = reload.until if reload.reported_at is None else reload.reported_at
-    start, end = _calm(timeline, reload)
-    spans = {
-        "before": (start, end),
-        "during": (reload.at, reported),
-        "after": (reported, reload.until),
-    }
-    found = {
-        name: _latency(
-            itertools.chain.from_iterable(timeline.sent(label, *span) for label in labels)
-        )
-        for name, span in spans.items()
-    }
-    return ReloadLatency(**found)
+    return ReloadLatency(
+        before=_latency(timeline, labels, *_calm(timeline, reload)),
+        during=_latency(timeline, labels, reload.at, reported),
+        after=_latency(timeline, labels, reported, reload.until),
+    )
 
 
 def slowed(
@@ -81,8 +72,8 @@ def _lengths(probes: Iterable[Probe]) -> list[float]:
     return [probe.ended - probe.due for probe in probes if probe.is_ok]
 
 
-def _latency(probes: Iterable[Probe]) -> Latency | None:
-    lengths = _lengths(probes)
+def _latency(timeline: Timeline, labels: Sequence[str], start: float, end: float) -> Latency | None:
+    lengths = _lengths(probe for label in labels for probe in timeline.sent(label, start, end))
     if not lengths:
         return None
     p50, p99, most = (round_seconds(percentile(lengths, share)) for share in (0.5, 0.99, 1.0))

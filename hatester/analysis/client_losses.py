@@ -17,6 +17,7 @@ from hatester.analysis.reload_model import (
     round_seconds,
 )
 from hatester.analysis.timeline import Timeline
+from hatester.util.text import grouped
 from provision.guest.client_records import ClientRecords, Handshake, KeptRequest, Probe
 from provision.guest.protocol import Reload
 
@@ -104,7 +105,9 @@ def _handshakes(
 ) -> Handshakes:
     """Return the effect of a reload on connections by TLS that were made meanwhile."""
     secured = [each.secured - each.sent for each in shaken if each.secured is not None]
-    shown = [each for each in shaken if each.certificate]
+    shown = grouped(
+        (each.certificate, each.sent - reload.at) for each in shaken if each.certificate
+    )
     before = [
         each.certificate
         for each in timeline.clients.handshakes
@@ -115,23 +118,20 @@ def _handshakes(
         for each in shaken
         if each.is_resumed is not None and each.since is not None and each.since < reload.at
     ]
-    certificates = []
-    for name in dict.fromkeys(each.certificate or "" for each in shown):
-        moments = [each.sent - reload.at for each in shown if each.certificate == name]
-        certificates.append(
+    return Handshakes(
+        kind="tls",
+        **_tally(timeline.clients.addresses[index], shaken),
+        handshake=round_seconds(max(secured)) if secured else None,
+        before=timeline.certificates.get(before[-1], before[-1]) if before else None,
+        certificates=tuple(
             Certificate(
                 name=timeline.certificates.get(name, name),
                 handshakes=len(moments),
                 first=round_seconds(min(moments)),
                 last=round_seconds(max(moments)),
             )
-        )
-    return Handshakes(
-        kind="tls",
-        **_tally(timeline.clients.addresses[index], shaken),
-        handshake=round_seconds(max(secured)) if secured else None,
-        before=timeline.certificates.get(before[-1], before[-1]) if before else None,
-        certificates=tuple(certificates),
+            for name, moments in shown.items()
+        ),
         resumption=None if not offers else "kept" if all(offers) else "lost",
     )
 

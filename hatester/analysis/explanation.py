@@ -5,11 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from hatester.analysis.explanation_of_notes import (
-    describe_askers,
-    describe_clients,
-    describe_notes,
-)
+from hatester.analysis.explanation_of_notes import describe_askers, describe_clients, describe_notes
 from hatester.analysis.explanation_of_outage import Story, alert, loss
 from hatester.analysis.model import Quality
 from hatester.analysis.outcomes import short_names, worst_reload

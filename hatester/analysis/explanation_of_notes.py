@@ -74,10 +74,7 @@ def mention_others(hit: Sequence[ReloadResult]) -> str:
 
 def describe_askers(reloads: Sequence[ReloadResult]) -> list[str]:
     """Return in which reloads those who asked were refused or misled, or had no effect."""
-    steps: dict[str, list[int]] = {}
-    for reload in reloads:
-        for said in _complaints(reload):
-            steps.setdefault(said, []).append(reload.step)
+    steps = grouped((said, reload.step) for reload in reloads for said in _complaints(reload))
     return [f"{said} ({_steps(numbers)})" for said, numbers in steps.items()]
 
 

@@ -143,10 +143,8 @@ class Story:
         return said
 
     def _lost(self, labels: Sequence[str]) -> Counter[str]:
-        lost: Counter[str] = Counter()
-        for label in labels:
-            lost.update(self.reload.addresses[label].failures)
-        return lost
+        failures = (Counter[str](self.reload.addresses[label].failures) for label in labels)
+        return sum(failures, Counter())
 
     def _losses(self, labels: Sequence[str]) -> list[str]:
         (first, count), *others = self._lost(labels).most_common()

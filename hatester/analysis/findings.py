@@ -9,16 +9,9 @@ import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 from hatester.analysis import outcomes
-from hatester.analysis.cell_groups import (
-    UNHARMED,
-    builds_of,
-    find_fate,
-    find_fates,
-    join_builds,
-)
+from hatester.analysis.cell_groups import UNHARMED, builds_of, find_fate, find_fates, join_builds
 from hatester.analysis.model import CellResult, CheckResult, RunResult
 from hatester.analysis.notes import kinds, predicates, share_words
 from hatester.matrix.plan import Cell
@@ -49,16 +42,6 @@ class Finding:
 
     about: str
     sentences: tuple[str, ...]
-
-
-class _Alike(NamedTuple):
-    """The properties that builds have in common which share a sentence."""
-
-    fate: str
-    is_lossy: bool
-    scope: str
-    ways: tuple[str, ...]
-    notes: tuple[str, ...]
 
 
 def find(run: RunResult) -> list[Finding]:
@@ -115,16 +98,16 @@ def _scenario(name: str, cells: Sequence[CellResult], planned: Sequence[Cell]) -
 def _behaviours(cells: Sequence[CellResult], planned: Sequence[Cell]) -> list[str]:
     """Return a sentence for all builds that do the same, most of the time."""
     every = builds_of(cells)
-    alike: dict[_Alike, list[str]] = {}
+    alike: dict[tuple[str, bool, str, tuple[str, ...], tuple[str, ...]], list[str]] = {}
     for build, fate in find_fates(cells).items():
         typical = _typical([c for c in cells if _build(c) == build], fate)
         is_lossy = bool(_lossy(fate, typical))
         ways = _kinds(typical) if fate not in UNHARMED else ()
-        key = _Alike(fate, is_lossy, _scope(typical), ways, tuple(predicates(typical)))
+        key = (fate, is_lossy, _scope(typical), ways, tuple(predicates(typical)))
         alike.setdefault(key, []).append(build)
     return [
-        _behaviour(key.fate, [c for c in cells if _build(c) in builds], builds, every, planned)
-        for key, builds in alike.items()
+        _behaviour(fate, [c for c in cells if _build(c) in builds], builds, every, planned)
+        for (fate, *_), builds in alike.items()
     ]
 
 
@@ -218,10 +201,7 @@ _WITHOUT_ADDRESSES = {
     "unstarted": ("does not start", "do not start"),
 }
 """Phrases for fates that are not those of addresses."""
-EFFECTS = {
-    "gone": ("removes it", "remove it"),
-    "same": ("changes nothing", "change nothing"),
-}
+EFFECTS = {"gone": ("removes it", "remove it"), "same": ("changes nothing", "change nothing")}
 
 
 def _effect(before: str, after: str) -> str:
@@ -293,17 +273,17 @@ def _seeds(cells: Sequence[CellResult]) -> str:
 
 def _single_checks(cells: Sequence[CellResult]) -> Finding:
     """Return how the last check alone, as in the original report, would have shown outages."""
-    seen: dict[tuple[str, str], Counter[str]] = {}
-    for cell in cells:
-        check = next((each for each in reversed(cell.checks) if each.reload), None)
-        if cell.verdict == "outage" and check:
-            key = (cell.scenario, _build(cell))
-            seen.setdefault(key, Counter())[_dead(cell, check)] += 1
+    seen = grouped(
+        ((cell.scenario, _build(cell)), _dead(cell, check))
+        for cell in cells
+        if cell.verdict == "outage"
+        if (check := next((each for each in reversed(cell.checks) if each.reload), None))
+    )
     said = [
         f"{scenario}, HAProxy {build}: "
-        + ", ".join(f"{what} in {count} of {found.total()}" for what, count in found.most_common())
+        + ", ".join(f"{what} in {count} of {len(found)}" for what, count in counts.most_common())
         for (scenario, build), found in seen.items()
-        if len(found) > 1
+        if len(counts := Counter(found)) > 1
     ]
     return Finding("what the last check alone would have shown of an outage", tuple(said))
 

@@ -193,9 +193,7 @@ def _require_moment(text: str) -> str:
 
 
 Moment = Annotated[
-    str,
-    pydantic.AfterValidator(_require_moment),
-    Field(json_schema_extra={"format": "date-time"}),
+    str, pydantic.AfterValidator(_require_moment), Field(json_schema_extra={"format": "date-time"})
 ]
 
 
@@ -319,8 +317,7 @@ class RunHead(RunOrigin):
         "of the other shards."
     )
     seeds: tuple[Count, ...] = Field(
-        min_length=1,
-        description="The seed of each repetition, which replaces chance.",
+        min_length=1, description="The seed of each repetition, which replaces chance."
     )
     repeat: int = Field(ge=1, description="How often each cell is measured.")
     clock: Clock = Field(

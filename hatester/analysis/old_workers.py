@@ -52,7 +52,4 @@ def _use(timeline: Timeline, process: Process, until: float) -> ProcessUse | Non
         for each in timeline.usage
         if each.pid == process.pid and process.start <= each.at <= min(process.end, until)
     ]
-    if not looks:
-        return None
-    last = looks[-1]
-    return ProcessUse(memory=last.memory, cpu_seconds=last.cpu_seconds, files=last.files)
+    return ProcessUse.model_validate(looks[-1]._asdict()) if looks else None

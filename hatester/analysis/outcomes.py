@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hatester.analysis.notes import kinds, lost, notes, share_words
@@ -113,24 +112,6 @@ def _severity(reload: ReloadResult) -> tuple[int, bool, float, int]:
     )
 
 
-@dataclass(frozen=True)
-class _Summary:
-    """The properties by which results of one cell's repetitions differ for a reader.
-
-    `is_unsaid`: HAProxy did not say what became of a reload. `end` is what became of HAProxy, or of
-    a reload with nothing left to ask; `notes` are those beside the verdict. `addresses` are those
-    that were hit, if others were not.
-    """
-
-    verdict: str
-    is_silent: bool
-    is_unsaid: bool
-    kinds: frozenset[str]
-    end: str
-    notes: tuple[str, ...]
-    addresses: tuple[str, ...]
-
-
 def lines(repetitions: Sequence[CellResult]) -> list[str]:
     """Return a line for each different result of a cell's repetitions, the most frequent first.
 
@@ -138,25 +119,30 @@ def lines(repetitions: Sequence[CellResult]) -> list[str]:
     failed, and which addresses did where others did not. Of several repetitions, it has how often
     the result was found as well.
     """
-    alike = grouped((_summary(cell), cell) for cell in repetitions)
+    alike = grouped((_traits(cell), cell) for cell in repetitions)
     found = []
-    for summary, cells in sorted(alike.items(), key=lambda each: -len(each[1])):
+    for cells in sorted(alike.values(), key=len, reverse=True):
         count = f" {len(cells)}/{len(repetitions)}" if len(repetitions) > 1 else ""
         mark = " ~" if any(is_late(cell) for cell in cells) else ""
-        found.append(f"{_line(summary, cells)}{count}{mark}")
+        found.append(f"{_line(cells)}{count}{mark}")
     return found
 
 
-def _summary(cell: CellResult) -> _Summary:
-    return _Summary(
+def _traits(cell: CellResult) -> tuple[object, ...]:
+    """Return the properties by which results of one cell's repetitions differ for a reader."""
+    return (
         cell.verdict,
-        bool(cell.silent),
-        has_unsaid(cell) and "no effect" not in kinds(cell),
+        cell.silent,
+        _is_unsaid(cell),
         frozenset(losses(cell)),
         _end(cell),
         kinds(cell),
         hit_addresses(cell),
     )
+
+
+def _is_unsaid(cell: CellResult) -> bool:
+    return has_unsaid(cell) and "no effect" not in kinds(cell)
 
 
 def _end(cell: CellResult) -> str:
@@ -223,20 +209,21 @@ def losses(cell: CellResult) -> Counter[str]:
     return failure_kinds(cell) + (lost(cell.reloads) if cell.verdict == "lossy" else Counter())
 
 
-def _line(summary: _Summary, cells: Sequence[CellResult]) -> str:
-    words = [summary.verdict]
-    if summary.verdict == "lossy":
-        words.append(spread(losses(cell).total() for cell in cells))
-    elif summary.verdict == "outage":
+def _line(cells: Sequence[CellResult]) -> str:
+    """Return the line for cells of the same traits."""
+    cell = cells[0]
+    words: list[str] = [cell.verdict]
+    if cell.verdict == "lossy":
+        words.append(spread(losses(each).total() for each in cells))
+    elif cell.verdict == "outage":
         words.append(f"{spread(map(longest_outage, cells), 1)} s")
-    if summary.verdict in ("outage", "down"):
+    if cell.verdict in ("outage", "down"):
         words.append(share_words(map(failed_share, cells)))
     kinds: Counter[str] = sum(map(losses, cells), Counter())
-    if kinds:
-        words.append("+".join(kind for kind, _ in kinds.most_common()))
-    said = [summary.end, *notes(cells)]
-    said += ["silent"] * summary.is_silent + ["no word"] * summary.is_unsaid
-    parts = [" ".join(filter(None, [*words, *summary.addresses])), *said]
+    words.append("+".join(kind for kind, _ in kinds.most_common()))
+    said = [_end(cell), *notes(cells)]
+    said += ["silent"] * bool(cell.silent) + ["no word"] * _is_unsaid(cell)
+    parts = [" ".join(filter(None, [*words, *hit_addresses(cell)])), *said]
     return ", ".join(filter(None, parts))
 
 

@@ -96,11 +96,7 @@ def _holders(timeline: Timeline, reload: Reload) -> tuple[ListenerHolder, ...]:
     """Return the holders of the listeners from the reload to the end of its observation."""
     return tuple(
         ListenerHolder.model_validate(
-            {
-                **vars(each),
-                "start": _since(reload, each.start),
-                "end": _since(reload, each.end),
-            }
+            {**vars(each), "start": _since(reload, each.start), "end": _since(reload, each.end)}
         )
         for label in timeline.held
         for each in cut(holdings(timeline, reload, label), reload.at, reload.until)

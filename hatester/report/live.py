@@ -39,10 +39,7 @@ def shown() -> Iterator[Progress]:
         return
     view = View(console)
     with Live(
-        get_renderable=view.render,
-        console=console,
-        refresh_per_second=_REFRESHES,
-        transient=True,
+        get_renderable=view.render, console=console, refresh_per_second=_REFRESHES, transient=True
     ):
         yield view
 

@@ -9,8 +9,8 @@ from tabulate import multiline_formats, tabulate
 
 from hatester.analysis.model import CellResult, RunResult
 from hatester.analysis.outcomes import COLOURS, LEGEND, find_tint, is_late, lines, title_builds
-from hatester.matrix.plan import Cell
-from hatester.util.text import counted, for_markdown, printable
+from hatester.matrix.plan import Cell, cell_of
+from hatester.util.text import counted, for_markdown, grouped, printable
 
 _MARKDOWN = ("github", "pipe")
 
@@ -58,21 +58,19 @@ class Grid:
 
 def grids(cells: Iterable[CellResult], planned: Iterable[Cell] = ()) -> list[Grid]:
     """Return the cells of each table: kernels down, HAProxy across; also those only planned."""
-    found: dict[tuple[str, str, str], dict[tuple[str, str], list[CellResult]]] = {}
-    for each in planned:
-        grid = found.setdefault((each.setting, each.scenario, each.method), {})
-        grid.setdefault((each.kernel, each.build), [])
-    for cell in cells:
-        grid = found.setdefault((cell.setting, cell.scenario, cell.method), {})
-        grid.setdefault((cell.kernel.name, cell.haproxy.name), []).append(cell)
-    return [Grid(*names, grid) for names, grid in found.items()]
+    measured = grouped((cell_of(cell.id), cell) for cell in cells)
+    places = grouped(
+        ((place.setting, place.scenario, place.method), place)
+        for place in dict.fromkeys((*planned, *measured))
+    )
+    return [
+        Grid(*names, {(place.kernel, place.build): measured.get(place, []) for place in own})
+        for names, own in places.items()
+    ]
 
 
 def tables(
-    run: RunResult,
-    table_format: str = "plain",
-    title: str = "{}",
-    is_coloured: bool = False,
+    run: RunResult, table_format: str = "plain", title: str = "{}", is_coloured: bool = False
 ) -> str:
     """Return a table per setting, scenario and method, in a format of tabulate's, with titles.
 

@@ -142,10 +142,7 @@ def test_without_a_master_there_are_processes_and_no_workers() -> None:
     ("line", "said"),
     [
         (f"[ALERT] {SHORT}", "could not bind 192.168.42.43:80"),
-        (
-            f"[ALERT]    {LONG}",
-            "could not bind 192.168.42.43:80 (Cannot assign requested address)",
-        ),
+        (f"[ALERT]    {LONG}", "could not bind 192.168.42.43:80 (Cannot assign requested address)"),
         (
             "[ALERT]    (431) : Starting proxy x: cannot bind socket (Address already in use) "
             "[fd00:42::43:80]",

@@ -132,10 +132,7 @@ def test_a_percentile_is_the_smallest_that_enough_values_do_not_exceed(values: l
             {"probes": [[-1, 0.0, 0.0, 0.0, "ok", None, None]]},
             "probes: 0: 0: expected at least 0, got -1",
         ),
-        (
-            {"probes": [[4, 0.0, 0.0, 0.0, "ok", None, None]]},
-            "probes: an address was asked",
-        ),
+        ({"probes": [[4, 0.0, 0.0, 0.0, "ok", None, None]]}, "probes: an address was asked"),
         (
             {"probes": [[0, 0.0, math.nan, 0.0, "ok", None, None]]},
             "probes: 0: 2: expected a finite number",
@@ -151,19 +148,13 @@ def test_a_percentile_is_the_smallest_that_enough_values_do_not_exceed(values: l
         ({"interval": 0.0}, "interval: expected at least 0.001"),
         ({"interval": 1e308}, "interval: expected at most 1000"),
         ({"addresses": [*LABELS, A44]}, "addresses: one comes twice"),
-        (
-            {"reloads": [reload(until=AT - 0.1)]},
-            "reloads: 0: it ends at 1.1",
-        ),
+        ({"reloads": [reload(until=AT - 0.1)]}, "reloads: 0: it ends at 1.1"),
         ({"reloads": [reload(), reload()]}, "reloads: their steps are out of order"),
         (
             {"reloads": [reload(reported="maybe")]},
             "reloads: 0: reported: expected 'success' or 'failure'",
         ),
-        (
-            {"listeners": [listener(A44, 2.0, 1.0)]},
-            "listeners: 0: it ends at 1",
-        ),
+        ({"listeners": [listener(A44, 2.0, 1.0)]}, "listeners: 0: it ends at 1"),
         (
             {"processes": [{"pid": 1, "kind": "x", "start": 0, "end": 1}]},
             "processes: 0: kind: expected 'master'",

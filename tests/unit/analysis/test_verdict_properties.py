@@ -46,9 +46,7 @@ failing = st.fixed_dictionaries(dict.fromkeys(EXPECTED, windows))
 
 
 @given(failing)
-def test_sums_hold(
-    failures: dict[str, list[tuple[float, float, str]]],
-) -> None:
+def test_sums_hold(failures: dict[str, list[tuple[float, float, str]]]) -> None:
     source = evidence(failures, interval=0.05)
     found = judge(source)
     [entry] = found.reloads
@@ -84,9 +82,7 @@ def test_order_does_not_matter(
 
 @examples(0.4)
 @given(failing)
-def test_judging_is_pure(
-    failures: dict[str, list[tuple[float, float, str]]],
-) -> None:
+def test_judging_is_pure(failures: dict[str, list[tuple[float, float, str]]]) -> None:
     source = evidence(failures, interval=0.05, listeners=held((0.0, 6.0, (OLD,))))
     before = copy.deepcopy(source)
     assert judge(source) == judge(json.loads(json.dumps(source)))

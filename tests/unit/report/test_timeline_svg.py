@@ -154,9 +154,7 @@ def test_what_haproxy_said_stands_at_its_time(
 
 def test_alerts_are_shown_and_other_lines_of_the_log_are_not() -> None:
     svg = drawn(evidence(log=[(3.1, ALERT), (3.2, "[WARNING] nothing much")]))
-    assert titles(svg, "alert") == [
-        f"{ALERT}, 3.10 s (+1.90 s after the reload of step 6)",
-    ]
+    assert titles(svg, "alert") == [f"{ALERT}, 3.10 s (+1.90 s after the reload of step 6)"]
 
 
 def test_a_cell_that_could_not_be_judged_is_drawn_all_the_same() -> None:
@@ -184,9 +182,7 @@ def test_a_drawing_stays_small() -> None:
     assert len(Drawing(read({**made, "steps": STEPS}), cell).draw()) < 40_000
 
 
-@given(
-    st.text(max_size=30).map(lambda text: text + "<script>alert(1)</script>&\"'\x00\x1b[0m]]>"),
-)
+@given(st.text(max_size=30).map(lambda text: text + "<script>alert(1)</script>&\"'\x00\x1b[0m]]>"))
 def test_hostile_texts_stay_texts(text: str) -> None:
     made = evidence({A44: [(AT, AT + 1, "reset")]}, log=[(2.0, f"[ALERT] {text}")], end=2.0) | {
         "reloads": [reload(reported=None, reported_at=None, until=1.9)]
