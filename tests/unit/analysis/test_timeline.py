@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Sequence
 
@@ -165,10 +164,3 @@ def test_a_percentile_is_the_smallest_that_enough_values_do_not_exceed(values: l
 def test_what_no_guest_has_written_is_refused(changes: dict[str, object], sentence: str) -> None:
     with pytest.raises(ValueError, match=f"^{sentence}"):
         read(evidence() | changes)
-
-
-def test_reading_leaves_the_evidence_as_it_is() -> None:
-    original = evidence(listeners=held((0.0, 6.0, (OLD,))))
-    before = copy.deepcopy(original)
-    read(original)
-    assert original == before
