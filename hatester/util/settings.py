@@ -37,15 +37,12 @@ def read_settings(config: Any) -> Settings:
         raise UserError(
             f"{_FILE}: expected keys ({', '.join(_NAMES)}), got {quoted(content)}."
         ) from None
-    variables = {
-        name.removeprefix(_VARIABLE).lower(): value
-        for name, value in os.environ.items()
-        if name.startswith(_VARIABLE)
-    }
     found = {name: url for name, url in written.items() if _is_set(name, url, f"{_FILE}: {name}")}
-    for name, url in variables.items():
-        if _is_set(name, url, _VARIABLE + name.upper()):
-            found[name] = url
+    for variable, url in os.environ.items():
+        if variable.startswith(_VARIABLE):
+            name = variable.removeprefix(_VARIABLE).lower()
+            if _is_set(name, url, _VARIABLE + name.upper()):
+                found[name] = url
     return Settings(**found)
 
 
