@@ -125,7 +125,8 @@ def forward_ports(folder: Path, binds: tuple[Bind, ...]) -> Iterator[Mapping[Bin
     QEMU's user network reaches any address that the guest answers ARP for, dummy0's as well. It
     forwards no IPv6, so such an address gets no port; nor does one that cannot be asked from there.
     """
-    wanted = {bind: _destination(bind) for bind in binds if _is_seen(bind)}
+    seen = filter(_is_seen, binds)
+    wanted = {bind: GUEST_ADDRESS if bind.is_wildcard else bind.address for bind in seen}
     *refusals, table = _human(
         folder,
         *(f"hostfwd_add {NETWORK} tcp:127.0.0.1:0-{to}:{bind.port}" for bind, to in wanted.items()),
@@ -149,10 +150,6 @@ def _is_seen(bind: Bind) -> bool:
     if bind.is_unix or bind.interface or ":" in bind.target:
         return False
     return (bind.is_wildcard or bind.can_be_missing) and bind.answer in (NAMED, ANY, CLOSE, TLS)
-
-
-def _destination(bind: Bind) -> str:
-    return GUEST_ADDRESS if bind.is_wildcard else bind.address
 
 
 def _host_port(table: str, address: str, port: int) -> int | None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Literal, TypeGuard
+from typing import Annotated, ClassVar, Literal
 
 import pydantic
 
@@ -292,10 +292,6 @@ Change = Add | Remove | Occupy | Free | Break | Mend | StartServer | StopServer 
 Step = Start | Stop | Restart | Reload | Check | Wait | Change | Second | Upgrade | Ask | Run
 
 
-def _is_single(content: object) -> TypeGuard[dict[str, object]]:
-    return isinstance(content, dict) and len(content) == 1
-
-
 class _Entry(Declaration):
     """An entry of the list of steps: one verb and what it applies to."""
 
@@ -329,7 +325,9 @@ class _Entry(Declaration):
     @classmethod
     def _know_servers(cls, content: object) -> object:
         """Distinguish a server, such as 10.0.0.5:8080, from HAProxy's configurations."""
-        [(verb, value)] = content.items() if _is_single(content) else [("", None)]
+        if not isinstance(content, dict) or len(content) != 1:
+            return content
+        [(verb, value)] = content.items()
         what = value.get("what") if isinstance(value, dict) else value
         is_server = isinstance(what, str) and (":" in what or what.startswith("/"))
         return {f"{verb} SERVER": value} if verb in ("start", "stop") and is_server else content

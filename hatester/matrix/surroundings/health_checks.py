@@ -166,7 +166,9 @@ def _read_server(
         found.servers.append(chroot + address)
     host, _, port = address.rpartition(":")
     if shift := _SHIFTED.fullmatch(address):
-        _add_shifted(found, shift)
+        with contextlib.suppress(ValueError):
+            there = ipaddress.ip_address(shift["host"].strip("[]"))
+            found.shifted.append((str(there), int(shift["shift"] or 0)))
     if "agent-check" in rest and "agent-port" in options:
         found.protocols[options["agent-port"]] = "agent"
         _add_place(found, f"{options.get('agent-addr') or host}:{options['agent-port']}")
@@ -180,12 +182,6 @@ def _read_server(
         before = found.scripts.get(checked, [])
         both = itertools.zip_longest(before, proxy.script, fillvalue="")
         found.scripts[checked] = [old if new in old else old + new for old, new in both]
-
-
-def _add_shifted(found: Checks, shift: re.Match[str]) -> None:
-    with contextlib.suppress(ValueError):
-        address = ipaddress.ip_address(shift["host"].strip("[]"))
-        found.shifted.append((str(address), int(shift["shift"] or 0)))
 
 
 def _without_family(address: str) -> str:

@@ -39,6 +39,7 @@ class Omissions:
 
     file: str
     lines: Sequence[Line]
+    places: Places
     numbers: set[int] = field(default_factory=set)
     said: list[str] = field(default_factory=list)
 
@@ -77,13 +78,13 @@ def find(file: str, lines: Sequence[Line], places: Places) -> Omissions:
 
     `lines` have the values of their variables.
     """
-    found = Omissions(file, lines)
+    found = Omissions(file, lines, places)
     _leave_out_programs(found)
-    _leave_out_lua(found, places)
+    _leave_out_lua(found)
     for line in found.kept:
-        _leave_out_filter(found, line, places)
+        _leave_out_filter(found, line)
     for keyword, use in _DEVICES.items():
-        _leave_out_devices(found, keyword, use, places)
+        _leave_out_devices(found, keyword, use)
     return found
 
 
@@ -101,7 +102,8 @@ def _leave_out_programs(found: Omissions) -> None:
         )
 
 
-def _leave_out_lua(found: Omissions, places: Places) -> None:
+def _leave_out_lua(found: Omissions) -> None:
+    places = found.places
     loads = [line for line in found.kept if line.texts[1:] and line.texts[0] in _LUA_LOADS]
     scripts = [(line, places.absolute(line, line.texts[1])) for line in loads]
     missing = [(line, path) for line, path in scripts if not places.is_given(path)]
@@ -136,7 +138,7 @@ def _uses_lua(texts: Sequence[str], known: set[str]) -> bool:
     )
 
 
-def _leave_out_filter(found: Omissions, line: Line, places: Places) -> None:
+def _leave_out_filter(found: Omissions, line: Line) -> None:
     """Leave out a line of a filter whose own configuration is not given, and rules that call it."""
     match line.texts:
         case ["filter", kind, *options] if kind in _FILTERS:
@@ -144,8 +146,8 @@ def _leave_out_filter(found: Omissions, line: Line, places: Places) -> None:
         case _:
             return
     what, action = _FILTERS[kind]
-    paths = [places.absolute(line, value) for name, value in values if name == "config"][:1]
-    if not paths or places.is_given(paths[0]):
+    paths = [found.places.absolute(line, value) for name, value in values if name == "config"][:1]
+    if not paths or found.places.is_given(paths[0]):
         return
     names = [value for name, value in values if name in ("engine", "id")]
 
@@ -156,12 +158,10 @@ def _leave_out_filter(found: Omissions, line: Line, places: Places) -> None:
     found.leave_out([line], _not_given(what, paths), is_user)
 
 
-def _leave_out_devices(
-    found: Omissions, keyword: str, use: re.Pattern[str], places: Places
-) -> None:
+def _leave_out_devices(found: Omissions, keyword: str, use: re.Pattern[str]) -> None:
     roots = [line for line in found.kept if line.texts[:1] == [keyword] and line.texts[1:]]
-    paths = [places.absolute(line, line.texts[1]) for line in roots]
-    if roots and not all(map(places.is_given, paths)):
+    paths = [found.places.absolute(line, line.texts[1]) for line in roots]
+    if roots and not all(map(found.places.is_given, paths)):
         found.leave_out(
             roots,
             _not_given("the database of devices", paths),

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from hatester.matrix.haproxy_config import Line, options, parse
 from hatester.matrix.surroundings import environment_variables, omissions
 from hatester.matrix.surroundings.addresses import hosts
-from hatester.matrix.surroundings.named_files import Places, folders_of, places_of
+from hatester.matrix.surroundings.named_files import folders_of, places_of
 from hatester.matrix.surroundings.omissions import Omissions
 from hatester.matrix.surroundings.placeholder_files import content_of, find_missing, noun_of
 from hatester.util.text import printable
@@ -73,27 +73,26 @@ def surround(
     read = []
     for file, lines in parsed.items():
         full = [environment_variables.expand(line, values[file]) for line in lines]
-        places = places_of(full, given)
-        read.append((places, omissions.find(file, full, places)))
+        read.append(omissions.find(file, full, places_of(full, given)))
     return _surroundings(texts, read, look_alikes or LookAlikes())
 
 
 def _surroundings(
-    texts: Mapping[str, str], read: Sequence[tuple[Places, Omissions]], look_alikes: LookAlikes
+    texts: Mapping[str, str], read: Sequence[Omissions], look_alikes: LookAlikes
 ) -> Surroundings:
     """Return the surroundings of the lines that are kept, which have the values of variables."""
-    wanted = find_missing((places, each.kept) for places, each in read)
+    wanted = find_missing((each.places, each.kept) for each in read)
     notes = {path: _describe_made(noun_of(each), path) for path, each in wanted.items()}
-    lines = [line for _, each in read for line in each.kept]
+    lines = [line for each in read for line in each.kept]
     return Surroundings(
-        texts={each.file: each.apply(texts[each.file]) for _, each in read},
+        texts={each.file: each.apply(texts[each.file]) for each in read},
         made={path: content_of(each, look_alikes) for path, each in wanted.items()},
-        folders=_unique(path for places, each in read for path in folders_of(each.kept, places)),
+        folders=_unique(path for each in read for path in folders_of(each.kept, each.places)),
         users=_unique(_accounts("user", lines)),
         groups=_unique(_accounts("group", lines)),
         hosts=_unique(host for line in lines for host in hosts(line.texts)),
         notes=notes,
-        said=(*(sentence for _, each in read for sentence in each.said), *notes.values()),
+        said=(*(sentence for each in read for sentence in each.said), *notes.values()),
     )
 
 
