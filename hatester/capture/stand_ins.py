@@ -9,7 +9,7 @@ from __future__ import annotations
 import collections
 import functools
 from collections.abc import Callable, Mapping
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal
 
 import pydantic
 from cryptography import x509
@@ -27,7 +27,8 @@ Match = Literal["beg", "dir", "dom", "end", "int", "ip", "len", "reg", "str", "s
 Count = Annotated[int, pydantic.Field(ge=0, le=10_000_000)]
 
 _USUAL: Key = "ECDSA P-256"
-_CURVES: Mapping[str, ec.EllipticCurve] = {
+_SIZES: Mapping[int, Key] = {2048: "RSA 2048", 3072: "RSA 3072", 4096: "RSA 4096"}
+_CURVES: Mapping[Key, ec.EllipticCurve] = {
     "ECDSA P-256": ec.SECP256R1(),
     "ECDSA P-384": ec.SECP384R1(),
     "ECDSA P-521": ec.SECP521R1(),
@@ -82,12 +83,10 @@ def _read(block: str) -> tuple[Key, int]:
 def _kind(key: object) -> Key:
     """Return the kind of a key; of an unknown one, the next larger or the usual one."""
     if isinstance(key, rsa.RSAPublicKey):
-        bits = 2048 if key.key_size <= 2048 else 3072 if key.key_size <= 3072 else 4096
-        return next(each for each in get_args(Key) if each == f"RSA {bits}")
+        return next((kind for bits, kind in _SIZES.items() if key.key_size <= bits), _SIZES[4096])
     if isinstance(key, ec.EllipticCurvePublicKey):
-        known = {curve.name: name for name, curve in _CURVES.items()}
-        name = known.get(key.curve.name, _USUAL)
-        return next(each for each in get_args(Key) if each == name)
+        kinds = {curve.name: kind for kind, curve in _CURVES.items()}
+        return kinds.get(key.curve.name, _USUAL)
     return _USUAL
 
 
@@ -102,15 +101,11 @@ class Maker:
 
     def content(self, path: str, wanted: StandIn) -> str:
         """Return the content of the stand-in at a path."""
-        match wanted.kind:
-            case "certificate" | "authorities":
-                return self._certificates(path, wanted)
-            case "map":
-                return _map(wanted)
-            case "revocations":
-                keyword = "crl-file"
-            case _:
-                keyword = "tls-ticket-keys"
+        if wanted.kind in ("certificate", "authorities"):
+            return self._certificates(path, wanted)
+        if wanted.kind == "map":
+            return _map(wanted)
+        keyword = "crl-file" if wanted.kind == "revocations" else "tls-ticket-keys"
         return placeholder_files.content_of(
             placeholder_files.Wanted(keywords={keyword}), self._look_alikes
         )

@@ -55,7 +55,7 @@ def read(texts: Iterable[str]) -> Checks:
         chroots = [line[1].rstrip("/") for line in every if line[0] == "chroot" and line[1:]]
         for name, lines in sections:
             if name in _SECTIONS:
-                _read_proxy(found, lines, chroots[0] if chroots else "")
+                _read_proxy(_Proxy(found, chroots[0] if chroots else ""), lines)
             for line in lines:
                 if name == "resolvers" and line[0] == "nameserver" and len(line) > 2:
                     _add_place(found, line[2])
@@ -93,8 +93,11 @@ def _sections(text: str) -> Iterator[tuple[str, list[list[str]]]]:
 
 @dataclass
 class _Proxy:
-    """The checks of a section's servers, as far as it was read."""
+    """The checks of a section's servers, as far as it was read; what they need goes to `found`."""
 
+    found: Checks
+    chroot: str
+    """The folder of UNIX sockets."""
     protocol: str = ""
     path: str = "/"
     port: str = ""
@@ -105,8 +108,7 @@ class _Proxy:
     """True if the check sent a message and has not expected an answer yet."""
 
 
-def _read_proxy(found: Checks, lines: Sequence[list[str]], chroot: str) -> None:
-    proxy = _Proxy()
+def _read_proxy(proxy: _Proxy, lines: Sequence[list[str]]) -> None:
     # Defaults of servers, and checks, may stand behind the servers.
     for line in sorted(lines, key=lambda each: each[0] == "server"):
         match line:
@@ -122,21 +124,21 @@ def _read_proxy(found: Checks, lines: Sequence[list[str]], chroot: str) -> None:
                 proxy.script += [] if proxy.is_asked else [""]
                 proxy.is_asked = True
             case ["http-check" | "tcp-check" as kind, "expect", *rest]:
-                _expect(found, proxy, rest, kind == "tcp-check")
+                _expect(proxy, rest, kind == "tcp-check")
             case ["default-server", *rest] if "port" in rest[:-1]:
                 proxy.port = rest[rest.index("port") + 1]
             case ["server" | "server-template", *rest]:
-                _read_server(found, line, rest, proxy, chroot)
+                _read_server(proxy, line, rest)
 
 
-def _expect(found: Checks, proxy: _Proxy, rest: Sequence[str], is_tcp: bool) -> None:
+def _expect(proxy: _Proxy, rest: Sequence[str], is_tcp: bool) -> None:
     """Take in what a check expects; what must not be there is not there anyway."""
     text = None
     match rest:
         case ["comment", _, *further]:
-            _expect(found, proxy, further, is_tcp)
+            _expect(proxy, further, is_tcp)
         case ["status", status, *_] if status[:3].isdigit():
-            found.statuses[proxy.path] = int(status[:3])
+            proxy.found.statuses[proxy.path] = int(status[:3])
         case ["string", string, *_]:
             text = string.encode().decode("latin-1")
         case ["rstring", pattern, *_]:
@@ -148,7 +150,7 @@ def _expect(found: Checks, proxy: _Proxy, rest: Sequence[str], is_tcp: bool) -> 
         proxy.script[-1] += f"{text}\r\n"
         proxy.is_asked = False
     elif text:
-        found.expected.append(text)
+        proxy.found.expected.append(text)
 
 
 def _example(pattern: str) -> str:
@@ -157,13 +159,12 @@ def _example(pattern: str) -> str:
     return re.sub(r"[\^$()]|\.\*", "", first).replace("\\", "")
 
 
-def _read_server(
-    found: Checks, line: Sequence[str], rest: Sequence[str], proxy: _Proxy, chroot: str
-) -> None:
+def _read_server(proxy: _Proxy, line: Sequence[str], rest: Sequence[str]) -> None:
+    found = proxy.found
     options = dict(itertools.pairwise(rest))
     address = _without_family(line[2]) if line[0] == "server" and len(line) > 2 else ""
     if address.startswith("/"):
-        found.servers.append(chroot + address)
+        found.servers.append(proxy.chroot + address)
     host, _, port = address.rpartition(":")
     if shift := _SHIFTED.fullmatch(address):
         with contextlib.suppress(ValueError):
