@@ -16,6 +16,8 @@ class Web:
 
     url: str = ""
     files: dict[str, bytes] = field(default_factory=dict)
+    kind: str = "application/octet-stream"
+    """The media type of all files."""
     asked: list[tuple[str, str | None]] = field(default_factory=list)
     """Paths, with the range that was asked for."""
     statuses: list[int] = field(default_factory=list)
@@ -49,6 +51,7 @@ def web() -> Iterator[Web]:
                 self.send_error(416)
                 return
             self.send_response(206 if wanted else 200)
+            self.send_header("Content-Type", state.kind)
             self.send_header("Content-Length", str(len(content) - begin))
             if wanted:
                 stretch = f"{begin}-{len(content) - 1}/{len(content)}"

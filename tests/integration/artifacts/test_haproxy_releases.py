@@ -2,58 +2,43 @@
 
 from __future__ import annotations
 
-import functools
-import http.server
 import json
-import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from hatester.artifacts import haproxy_releases
 from hatester.util.errors import UserError
+from tests.factories.http_server import Web, web
 from tests.factories.servers import closed_port
 
 
 @pytest.fixture
-def published(tmp_path: Path) -> Iterator[tuple[str, Path]]:
-    """Serve a folder; return the address and the folder."""
-
-    class Handler(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *_: object) -> None:
-            pass
-
-    handler = functools.partial(Handler, directory=str(tmp_path))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/", tmp_path
-        server.shutdown()
+def site() -> Iterator[Web]:
+    with web() as site:
+        yield site
 
 
-def publish(folder: Path, branch: str, content: str) -> None:
-    (folder / branch / "src").mkdir(parents=True)
-    (folder / branch / "src/releases.json").write_text(content)
+def publish(site: Web, branch: str, content: str) -> None:
+    site.files[f"/{branch}/src/releases.json"] = content.encode()
 
 
-def test_the_index_of_each_branch_has_its_newest_release(published: tuple[str, Path]) -> None:
-    address, folder = published
+def test_the_index_of_each_branch_has_its_newest_release(site: Web) -> None:
     for branch, release in (("2.6", "2.6.25"), ("3.0", "3.0.11")):
         known = {release: {"file": f"haproxy-{release}.tar.gz", "sha256": "0"}}
         index = {"branch": branch, "latest_release": release, "releases": known}
-        publish(folder, branch, json.dumps(index))
-    found = haproxy_releases.newest(address, ["2.6", "3.0", "9.9"])
+        publish(site, branch, json.dumps(index))
+    found = haproxy_releases.newest(f"{site.url}/", ["2.6", "3.0", "9.9"])
     assert found == {"2.6": "2.6.25", "3.0": "3.0.11"}
 
 
 @pytest.mark.parametrize("content", ["<html>", "[]", "{}", '{"latest_release": 3}', "\0"])
-def test_what_is_no_index_is_named(published: tuple[str, Path], content: str) -> None:
-    address, folder = published
-    publish(folder, "2.6", content)
+def test_what_is_no_index_is_named(site: Web, content: str) -> None:
+    publish(site, "2.6", content)
     with pytest.raises(
         UserError, match=r"2\.6/src/releases\.json is not (JSON|an index of releases: )"
     ) as e:
-        haproxy_releases.newest(address, ["2.6"])
+        haproxy_releases.newest(f"{site.url}/", ["2.6"])
     assert len(str(e.value).splitlines()) == 1
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import http.server
 import io
 import json
 import shutil
 import subprocess
 import tarfile
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +16,7 @@ from hatester.artifacts import oci
 from hatester.artifacts.disk import Content
 from hatester.util.errors import MeasurementError, UserError
 from tests.factories.elf import AARCH64, elf, haproxy
+from tests.factories.http_server import Web, web
 from tests.factories.servers import closed_port
 
 pytestmark = pytest.mark.skipif(
@@ -222,75 +221,53 @@ def test_missing_tools_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         oci.fetch("docker://haproxy:1.8.26")
 
 
-class Registry:
-    """A registry that has one image, of a layout (distribution-spec, pull)."""
-
-    def __init__(self) -> None:
-        self.layout = Path()
-        self.asked: list[str] = []
-
-    def answer(self, path: str) -> tuple[str, bytes] | None:
-        self.asked.append(path)
-        if path == "/v2/":
-            return "text/plain", b""
-        name = path.rpartition("/")[2]
-        if path == "/v2/ha/haproxy/manifests/1.8.26":
-            [manifest] = json.loads((self.layout / "index.json").read_text())["manifests"]
-            name = manifest["digest"]
-        blob = self.layout / "blobs" / name.replace(":", "/")
-        kind = "application/vnd.oci.image.manifest.v1+json"
-        return (kind, blob.read_bytes()) if ":" in name and blob.exists() else None
-
-
 @pytest.fixture
-def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, Registry]]:
-    """Serve a registry without TLS; its address."""
-    there = Registry()
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            kind, body = there.answer(self.path) or ("", b"")
-            self.send_response(200 if kind else 404)
-            self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        address = f"127.0.0.1:{server.server_port}"
+def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Web]:
+    """Serve a registry without TLS (distribution-spec, pull)."""
+    with web() as site:
+        site.kind = "application/vnd.oci.image.manifest.v1+json"
         configuration = tmp_path / ".config/containers/registries.conf"
         configuration.parent.mkdir(parents=True)
-        configuration.write_text(f'[[registry]]\nlocation = "{address}"\ninsecure = true\n')
+        configuration.write_text(f'[[registry]]\nlocation = "{address(site)}"\ninsecure = true\n')
         monkeypatch.setenv("HOME", str(tmp_path))
         monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
-        yield address, there
-        server.shutdown()
+        site.files["/v2/"] = b""
+        yield site
 
 
-def test_registry_image_is_fetched_once(tmp_path: Path, registry: tuple[str, Registry]) -> None:
-    address, there = registry
-    there.layout = layout(tmp_path, files(FILES))
-    reference = f"docker://{address}/ha/haproxy:1.8.26"
+def address(site: Web) -> str:
+    return site.url.removeprefix("http://")
+
+
+def publish(site: Web, made: Path) -> None:
+    """Have a registry serve the image of a layout."""
+    [manifest] = json.loads((made / "index.json").read_text())["manifests"]
+    for blob in made.glob("blobs/sha256/*"):
+        digest = f"sha256:{blob.name}"
+        names = [digest, "1.8.26"] if digest == manifest["digest"] else [digest]
+        for name in names:
+            site.files[f"/v2/ha/haproxy/manifests/{name}"] = blob.read_bytes()
+        site.files[f"/v2/ha/haproxy/blobs/{digest}"] = blob.read_bytes()
+
+
+def test_registry_image_is_fetched_once(tmp_path: Path, registry: Web) -> None:
+    publish(registry, layout(tmp_path, files(FILES)))
+    reference = f"docker://{address(registry)}/ha/haproxy:1.8.26"
     assert content(reference, tmp_path).version == "1.8.26"
     before = oci.fetch(reference).ingredients
-    asked = len(there.asked)
-    layout(tmp_path, files({"usr/sbin/haproxy": haproxy("1.8.27")}))
+    asked = len(registry.asked)
+    publish(registry, layout(tmp_path, files({"usr/sbin/haproxy": haproxy("1.8.27")})))
     assert oci.fetch(reference).ingredients == before
-    assert len(there.asked) == asked
+    assert len(registry.asked) == asked
     oci.fetch_again(reference)
     assert oci.fetch(reference).ingredients != before
     assert content(reference, tmp_path).version == "1.8.27"
-    shutil.rmtree(there.layout)
+    registry.files.clear()
     with pytest.raises(MeasurementError, match="cannot be fetched"):
         oci.fetch_again(reference)
     assert content(reference, tmp_path).version == "1.8.27"
 
 
-def test_a_tag_that_does_not_exist_is_reported(registry: tuple[str, Registry]) -> None:
-    address, _ = registry
+def test_a_tag_that_does_not_exist_is_reported(registry: Web) -> None:
     with pytest.raises(MeasurementError, match=r"haproxy:1\.8\.99 cannot be fetched: .*1\.8\.99"):
-        oci.fetch(f"docker://{address}/ha/haproxy:1.8.99")
+        oci.fetch(f"docker://{address(registry)}/ha/haproxy:1.8.99")
