@@ -6,7 +6,7 @@ It is apt itself that fetches and answers.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,16 +15,15 @@ from hatester.artifacts import cache
 from hatester.artifacts.mirrors import Mirrors
 from hatester.util.errors import UserError
 from tests.factories.apt_mirror import Unsigned, offer
-from tests.factories.http_server import Web, web
+from tests.factories.http_server import Web
 
 PACKAGES = {"haproxy": "3.0-1", "libssl": "3.5-1", "tail": "1-1"}
 
 
 @pytest.fixture
-def site() -> Iterator[Web]:
-    with web() as site:
-        offer(site, "sid", PACKAGES)
-        yield site
+def site(site: Web) -> Web:
+    offer(site, "sid", PACKAGES)
+    return site
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,7 @@ from rich.console import Console
 from hatester.artifacts import cache, download
 from hatester.artifacts.download import Bars, NotThere, fetch, fetch_json
 from hatester.util.errors import MeasurementError
-from tests.factories.http_server import Web, web
+from tests.factories.http_server import Web
 from tests.factories.servers import closed_port, server
 
 CONTENT = bytes(range(256)) * 400
@@ -30,10 +29,9 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def site() -> Iterator[Web]:
-    with web() as site:
-        site.files["/a.deb"] = CONTENT
-        yield site
+def site(site: Web) -> Web:
+    site.files["/a.deb"] = CONTENT
+    return site
 
 
 def partial(wanted: str = SHA256) -> Path:

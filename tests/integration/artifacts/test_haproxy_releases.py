@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 
 import pytest
 
 from hatester.artifacts import haproxy_releases
 from hatester.util.errors import UserError
-from tests.factories.http_server import Web, web
+from tests.factories.http_server import Web
 from tests.factories.servers import closed_port
-
-
-@pytest.fixture
-def site() -> Iterator[Web]:
-    with web() as site:
-        yield site
 
 
 def publish(site: Web, branch: str, content: str) -> None:

@@ -7,7 +7,6 @@ import json
 import shutil
 import subprocess
 import tarfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,7 @@ from hatester.artifacts import oci
 from hatester.artifacts.disk import Content
 from hatester.util.errors import MeasurementError, UserError
 from tests.factories.elf import AARCH64, elf, haproxy
-from tests.factories.http_server import Web, web
+from tests.factories.http_server import Web
 from tests.factories.servers import closed_port
 
 pytestmark = pytest.mark.skipif(
@@ -222,17 +221,16 @@ def test_missing_tools_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.fixture
-def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Web]:
-    """Serve a registry without TLS (distribution-spec, pull)."""
-    with web() as site:
-        site.kind = "application/vnd.oci.image.manifest.v1+json"
-        configuration = tmp_path / ".config/containers/registries.conf"
-        configuration.parent.mkdir(parents=True)
-        configuration.write_text(f'[[registry]]\nlocation = "{address(site)}"\ninsecure = true\n')
-        monkeypatch.setenv("HOME", str(tmp_path))
-        monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
-        site.files["/v2/"] = b""
-        yield site
+def registry(site: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Web:
+    """Have the site be a registry without TLS (distribution-spec, pull)."""
+    site.kind = "application/vnd.oci.image.manifest.v1+json"
+    site.files["/v2/"] = b""
+    configuration = tmp_path / ".config/containers/registries.conf"
+    configuration.parent.mkdir(parents=True)
+    configuration.write_text(f'[[registry]]\nlocation = "{address(site)}"\ninsecure = true\n')
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    return site
 
 
 def address(site: Web) -> str:

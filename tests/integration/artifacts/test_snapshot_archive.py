@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,12 +23,6 @@ RELEASE = "6.1.0-18-amd64"
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(download, "PAUSE_SECONDS", 0.0)
-
-
-@pytest.fixture
-def site() -> Iterator[Web]:
-    with web() as site:
-        yield site
 
 
 def offer(site: Web, deb: Path, architecture: str = "amd64") -> None:
