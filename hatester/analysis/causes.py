@@ -18,7 +18,6 @@ from hatester.analysis.reload_model import (
     round_seconds,
 )
 from hatester.analysis.timeline import (
-    Holding,
     Phase,
     Timeline,
     dormant_holdings,
@@ -132,10 +131,10 @@ def _causes_of(
     """Return a cause for each phase of addresses of the same fate."""
     found = []
     held = [each for each in holdings(timeline, reload, labels[0]) if each.owner]
-    dormant = [dormant_holdings(timeline, reload, label) for label in labels]
     for number, phase in enumerate(fate):
         is_abandoned = phase.owners == {None}
         ended = [e for e in held if e.end <= phase.start] if is_abandoned and not number else []
+        keepers = _keepers(timeline, reload, labels, phase) if is_abandoned else ()
         is_last = number == len(fate) - 1
         begun = [e for e in held if e.start >= phase.end] if is_abandoned and is_last else []
         last = max((each.end for each in ended), default=0.0)
@@ -150,7 +149,7 @@ def _causes_of(
                 owners=_holders(timeline, phase.owners),
                 before=_holders(timeline, (e.owner for e in ended if e.end == last)),
                 after=_holders(timeline, (e.owner for e in begun if e.start == first)),
-                dormant=_holders(timeline, _keepers(dormant, phase) if is_abandoned else ()),
+                dormant=_holders(timeline, keepers),
                 queue=phase.queue,
                 uncertainty=round_seconds(timeline.tolerance),
             )
@@ -158,15 +157,21 @@ def _causes_of(
     return found
 
 
-def _keepers(dormant: Sequence[Sequence[Holding]], phase: Phase) -> set[str | None]:
+def _keepers(
+    timeline: Timeline, reload: Reload, labels: Sequence[str], phase: Phase
+) -> Iterable[str | None]:
     """Return the owners of sockets out of LISTEN, if each address has them at a phase's end.
 
     A process may still close such a socket during the phase.
     """
     last = (phase.start + phase.end) / 2
     held = [
-        {each.owner for each in own if each.start <= phase.end and each.end > last}
-        for own in dormant
+        {
+            each.owner
+            for each in dormant_holdings(timeline, reload, label)
+            if each.start <= phase.end and each.end > last
+        }
+        for label in labels
     ]
     return set.intersection(*held)
 

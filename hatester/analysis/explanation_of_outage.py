@@ -38,6 +38,7 @@ class Story:
         """`names` has short names of addresses, by their labels."""
         self.reload = reload
         self.names = names
+        self.reported_at = reload.reported_at or 0.0
         self.alert = alert(causes, reload.step)
         self.causes = [
             each for each in causes if isinstance(each, ListenerCause) and each.step == reload.step
@@ -68,7 +69,8 @@ class Story:
         if not self.reload.silent:
             return f"after {step}, {listed(said)}"
         silent = (
-            f"HAProxy reported success{self._report_time()} after {step}, and {self._silence()}"
+            f"HAProxy reported success at {offset(self.reported_at)} after {step}, "
+            f"and {self._silence()}"
         )
         return f"{silent}, and {listed(said)}" if said else silent
 
@@ -101,7 +103,7 @@ class Story:
     def _silence(self) -> str:
         """Return the fate of the addresses that are down since HAProxy reported success."""
         start = self._start()
-        since = f"from {offset(start)} on" if start > self._reported_at() else "from then on"
+        since = f"from {offset(start)} on" if start > self.reported_at else "from then on"
         anew = all(each.is_new for each in self.down.values())
         which = ", which it had bound anew" if anew else ""
         if self._is_abandoned():
@@ -120,12 +122,9 @@ class Story:
             label in last
             and not last[label].owners
             and last[label].start
-            <= max(self._reported_at(), address.outages[-1].start) + last[label].uncertainty
+            <= max(self.reported_at, address.outages[-1].start) + last[label].uncertainty
             for label, address in self.down.items()
         )
-
-    def _reported_at(self) -> float:
-        return self.reload.reported_at or 0.0
 
     def _holders(self, hit: Mapping[str, AddressResult]) -> list[str]:
         """Return the holders of the listeners meanwhile; addresses of one fate share a clause."""
@@ -200,12 +199,9 @@ class Story:
         elif self.reload.reported and not self.reload.silent:
             is_false = self.reload.is_true is False and not self.down
             doubt = ", which was not true" if is_false else ""
-            said.append(f"reported {self.reload.reported}{self._report_time()}{doubt}")
+            at = offset(self.reported_at)
+            said.append(f"reported {self.reload.reported} at {at}{doubt}")
         return [f"HAProxy {listed(said)}"] if said else []
-
-    def _report_time(self) -> str:
-        at = self.reload.reported_at
-        return "" if at is None else f" at {offset(at)}"
 
     def _names(self, labels: Mapping[str, object] | Sequence[str]) -> str:
         return listed(self.names[label] for label in labels)

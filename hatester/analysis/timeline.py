@@ -102,10 +102,13 @@ class Timeline(Evidence):
         """The end of all that the samples show of listeners and processes; 0 without any."""
         return max((each.end for each in (*self.listeners, *self.processes)), default=0.0)
 
+    @functools.cached_property
+    def has_master(self) -> bool:
+        return any(process.kind == "master" for process in self.processes)
+
     def name_owner(self, owner: str) -> str:
         """Return the holder of a listener in words; without a master, workers are processes."""
-        has_master = any(process.kind == "master" for process in self.processes)
-        return owner if has_master else owner.replace("worker", "process")
+        return owner if self.has_master else owner.replace("worker", "process")
 
     @functools.cached_property
     def burden(self) -> float:
