@@ -185,23 +185,20 @@ class _Network:
     """The addresses of interfaces, as the steps change them."""
 
     def __init__(self, links: Sequence[Interface]) -> None:
-        self._links = {link.name: link for link in links}
+        self.links = {link.name: link for link in links}
         self._first = links[0].name
         self._homes = {each: link.name for link in links for each in link.addresses}
 
-    def is_link(self, what: str) -> bool:
-        return what in self._links
-
     def make(self, name: str) -> Iterator[str]:
         """Yield the commands that make an interface with the addresses that it had."""
-        yield f"make_link {name} {self._links[name].kind}"
+        yield f"make_link {name} {self.links[name].kind}"
         yield from (self.add(each) for each, home in self._homes.items() if home == name)
 
     def add(self, address: str) -> str:
         """Return the command that adds an address, such as 192.168.42.43/32."""
         home = self._homes.setdefault(address, self._first)
         # On a dummy interface, duplicate address detection never runs.
-        nodad = " nodad" if ":" in address and self._links[home].kind == "dummy" else ""
+        nodad = " nodad" if ":" in address and self.links[home].kind == "dummy" else ""
         return f"ip address add {address} dev {home}{nodad}"
 
     def remove(self, ip: str) -> str:
@@ -213,9 +210,9 @@ class _Network:
 def _change(step: steps.Step, network: _Network) -> Iterator[str]:
     """Yield the commands of a step that changes something beside HAProxy."""
     match step:
-        case steps.Add() if network.is_link(step.what):
+        case steps.Add() if step.what in network.links:
             yield from network.make(step.what)
-        case steps.Remove() if network.is_link(step.what):
+        case steps.Remove() if step.what in network.links:
             yield f"ip link delete {step.what}"
         case steps.Add():
             yield network.add(str(ipaddress.ip_interface(step.what)))

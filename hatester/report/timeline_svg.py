@@ -67,7 +67,10 @@ class Drawing:
         self.entries = cell.reloads
         self.causes = [each for each in cell.causes if isinstance(each, ListenerCause)]
         self.start, self.end = _bounds(timeline)
-        self.svg = _picture(f"Timeline of {cell.id}", cell.explanation)
+        # A screen reader takes it as one image.
+        self.svg = Element("svg", {"xmlns": "http://www.w3.org/2000/svg", "role": "img"})
+        _add(self.svg, "title", f"Timeline of {cell.id}")
+        _add(self.svg, "desc", cell.explanation)
         self.lines = _add(self.svg, "g")
         self.y = 0.0
         self.beginning = self._find_beginning()
@@ -89,7 +92,10 @@ class Drawing:
                 self._draw_clients(label, [])
         self._draw_seconds()
         self._draw_legend()
-        return _render(self.svg, _WIDTH, self.y)
+        self.svg.set("viewBox", f"0 0 {_WIDTH:g} {self.y:g}")
+        self.svg.set("width", f"{_WIDTH:g}")
+        self.svg.set("height", f"{self.y:g}")
+        return tostring(self.svg, encoding="unicode")
 
     def _x(self, at: float) -> float:
         share = (at - self.start) / (self.end - self.start)
@@ -334,14 +340,6 @@ def ticks(start: float, end: float) -> list[float]:
     return [number * step for number in range(math.ceil(start / step), int(end // step) + 1)]
 
 
-def _picture(name: str, description: str) -> Element:
-    """Return an SVG element that a screen reader takes as one image."""
-    svg = Element("svg", {"xmlns": "http://www.w3.org/2000/svg", "role": "img"})
-    _add(svg, "title", name)
-    _add(svg, "desc", description)
-    return svg
-
-
 def _add(parent: Element, tag: str, text: str | None = None, **attributes: str | float) -> Element:
     """Return a new last child; `kind` is its class. Numbers are written to a tenth."""
     element = SubElement(parent, tag)
@@ -355,11 +353,3 @@ def _add(parent: Element, tag: str, text: str | None = None, **attributes: str |
 
 def _box(parent: Element, left: float, right: float, y: float, height: float) -> Element:
     return _add(parent, "rect", x=left, y=y, width=right - left, height=height)
-
-
-def _render(svg: Element, width: float, height: float) -> str:
-    """Return the picture as text, with its size, which is known once all is drawn."""
-    svg.set("viewBox", f"0 0 {width:g} {height:g}")
-    svg.set("width", f"{width:g}")
-    svg.set("height", f"{height:g}")
-    return tostring(svg, encoding="unicode")
