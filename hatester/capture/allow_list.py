@@ -127,33 +127,22 @@ SECTIONS: dict[str, tuple[str, str]] = {
     "frontend": ("frontend <frontend>\nfrontend <frontend> from <defaults>", PROXY),
     "backend": ("backend <backend>\nbackend <backend> from <defaults>", PROXY),
     "listen": ("listen <backend>\nlisten <backend> from <defaults>", PROXY),
-    "cache": (
-        "cache <cache>",
-        """
+    "cache": ("cache <cache>", """
         max-age|max-object-size|max-secondary-entries|total-max-size <number>
         process-vary on|off
-        """,
-    ),
-    "crt-store": (
-        "crt-store\ncrt-store <store>",
-        """
+        """),
+    "crt-store": ("crt-store\ncrt-store <store>", """
         load ...
-        """,
-    ),
-    "log-forward": (
-        "log-forward <log>",
-        """
+        """),
+    "log-forward": ("log-forward <log>", """
         backlog|maxconn <number>
         bind <addresses> {bind}
         dgram-bind <addresses> {bind}
         log <logger> {log}
         option assume-rfc6587-ntf|dont-parse-log
         timeout client <time>
-        """,
-    ),
-    "peers": (
-        "peers <peers>",
-        """
+        """),
+    "peers": ("peers <peers>", """
         bind <addresses> {bind}
         default-bind {bind}
         default-server {server}
@@ -165,29 +154,22 @@ SECTIONS: dict[str, tuple[str, str]] = {
         server <peer> {server}
         shards <number>
         table <table> {table}
-        """,
-    ),
-    "resolvers": (
-        "resolvers <resolvers>",
-        """
+        """),
+    "resolvers": ("resolvers <resolvers>", """
         accepted_payload_size|resolve_retries <number>
         hold nx|obsolete|other|refused|timeout|valid <time>
         nameserver <nameserver> <address> ...
         parse-resolv-conf
         timeout resolve|retry <time>
-        """,
-    ),
-    "ring": (
-        "ring <ring>",
-        """
+        """),
+    "ring": ("ring <ring>", """
         format iso|local|priority|raw|rfc3164|rfc5424|short|timed
         maxlen <number>
         server <server> <address> {server}
         size <value>
         timeout connect|server <time>
-        """,
-    ),
-}
+        """),
+}  # fmt: skip
 """By the word that begins a section: its first line, and the lines in it."""
 
 _TLS = """
