@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Generic, TypeVar
 from urllib.parse import quote
 
 import pydantic
@@ -37,21 +37,15 @@ class _Binary(pydantic.BaseModel):
     binary_version: _Version
 
 
-class _Binaries(pydantic.BaseModel):
-    """The part of the answer to /mr/binary/NAME/ that is needed."""
-
-    result: list[_Binary]
-
-
 class _File(pydantic.BaseModel):
     architecture: str
     hash: _Sha1
 
 
-class _Files(pydantic.BaseModel):
-    """The part of the answer to /mr/binary/NAME/VERSION/binfiles that is needed."""
+class _Answer(pydantic.BaseModel, Generic[M]):
+    """The part of an answer that is needed."""
 
-    result: list[_File]
+    result: list[M]
 
 
 def snapshot_kernel(base: str, release: str, beginning: str | None) -> list[Path]:
@@ -80,7 +74,7 @@ def _newest(base: str, release: str, beginning: str | None) -> str:
     """Return the newest version of a kernel's package."""
     url = f"{base}/mr/binary/{quote(IMAGE + release, safe='')}/"
     try:
-        there = [each.binary_version for each in _ask(url, _Binaries).result]
+        there = [each.binary_version for each in _ask(url, _Answer[_Binary]).result]
     except NotThere as error:
         raise MeasurementError(
             f"the snapshot archive {base} has no kernel {release}; it must be all of what "
@@ -98,7 +92,7 @@ def _newest(base: str, release: str, beginning: str | None) -> str:
 def _sha1(base: str, package: str, version: str) -> str:
     """Return the SHA-1 by which the archive has the file of a package."""
     name, number = quote(package, safe=""), quote(version, safe="")
-    answer = _ask(f"{base}/mr/binary/{name}/{number}/binfiles?fileinfo=1", _Files)
+    answer = _ask(f"{base}/mr/binary/{name}/{number}/binfiles?fileinfo=1", _Answer[_File])
     found = [each.hash for each in answer.result if each.architecture in ARCHITECTURES]
     if not found:
         raise MeasurementError(f"the snapshot archive {base} has no {package} {version} for amd64")
