@@ -16,8 +16,8 @@ from pydantic import Field
 
 from hatester.analysis.reload_model import Cause, Count, Length, Model, ReloadResult
 from hatester.analysis.timeline import Timeline
-from hatester.matrix.batches import plan_tasks, read_shard
 from hatester.matrix.plan import Task, cell_of
+from hatester.matrix.shards import plan_tasks, read_shard
 from provision.guest.message_bounds import Outcome
 
 Verdict = Literal["ok", "unasked", "lossy", "outage", "down", "error"]

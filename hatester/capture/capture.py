@@ -17,9 +17,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hatester.capture import stand_ins, sysctls, unit
+from hatester.capture.captured_host import CONFIGURATION, Host
 from hatester.capture.configuration import Copy, Wanted
 from hatester.capture.forms import Names
-from hatester.capture.host import CONFIGURATION, Host
 from hatester.capture.remote import Answer, Remote
 from hatester.capture.stand_ins import Kind, StandIn
 from hatester.capture.unit import Arguments, Process, Service

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hatester.analysis.outcomes import OUTCOMES
-from hatester.guests.host import CLOCKS
-from hatester.matrix.batches import choose_shard
+from hatester.guests.host_capabilities import CLOCKS
 from hatester.matrix.clients import read_clients
 from hatester.matrix.plan import Wanted
+from hatester.matrix.shards import choose_shard
 from hatester.runner.run import Keep, RunOptions
 from hatester.runner.start_or_resume import NewRun
 from hatester.runner.user_config import Own, load_own

@@ -16,12 +16,12 @@ from hatester.artifacts.apt import Archive, debian
 from hatester.artifacts.builder import workshop
 from hatester.artifacts.kernel_source import kernels_of, suite_kernels
 from hatester.capture import capture
-from hatester.capture.host import name_of, report, write_host
+from hatester.capture.captured_host import name_of, report, write_host
 from hatester.capture.remote import Remote, visit
 from hatester.cli import options
 from hatester.cli.program import NOT_MEASURED
 from hatester.commands.plan import require_described
-from hatester.guests import host, machines
+from hatester.guests import host_capabilities, machines
 from hatester.guests.vagrant import declare_machines
 from hatester.matrix.build_spec import with_described
 from hatester.matrix.declarations import FLAVOURS, NAME, Matrix, load_matrix
@@ -51,7 +51,7 @@ def make_images(settings: Settings, kernels: Sequence[str], is_refreshed: bool) 
         return declared, wanted.kernels
 
     declared, names = chosen()
-    host.require()
+    host_capabilities.require()
     if is_refreshed:
         found = [declared.kernels[name] for name in names]
         _renew(archive, [suite for each in found for suite in (each.suite, each.system)])
@@ -70,7 +70,7 @@ def make_builds(settings: Settings, builds: Sequence[str], is_refreshed: bool) -
     """Make HAProxy builds. Raises UserError for an unknown build."""
     declared, described = with_described(load_matrix(MATRIX), builds)
     require_described(settings, declared, described)
-    host.require()
+    host_capabilities.require()
     names = described or list(declared.builds)
     archive = debian(settings)
     with workshop(archive, declared) as shop:

@@ -10,7 +10,7 @@ from typing import Any
 from tabulate import tabulate
 
 from hatester.analysis.outcomes import OUTCOMES, outcome
-from hatester.capture.host import host_names, load_host
+from hatester.capture.captured_host import host_names, load_host
 from hatester.matrix.declarations import Build, Kernel, load_matrix, matrix_names
 from hatester.matrix.plan import Wanted, make_plan
 from hatester.matrix.scenario import load_scenario

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 
 from hatester.analysis.outcomes import left_out
-from hatester.matrix.batches import choose_shard, plan_tasks
 from hatester.matrix.conflicts import find_conflicts
 from hatester.matrix.declarations import Matrix, load_matrix
 from hatester.matrix.kernel_spec import Kernels, with_kernels
 from hatester.matrix.plan import Plan, Task, Wanted, make_plan
+from hatester.matrix.shards import choose_shard, plan_tasks
 from hatester.runner.estimate import estimate
 from hatester.util.paths import MATRIX, RESULTS
 from hatester.util.settings import Settings

@@ -31,13 +31,13 @@ from hatester.commands.plan import (
     print_ids,
     require_described,
 )
-from hatester.guests import host, machines
+from hatester.guests import host_capabilities, machines
 from hatester.guests.vagrant import Vagrant
-from hatester.matrix.batches import plan_tasks
 from hatester.matrix.declarations import load_matrix
 from hatester.matrix.kernel_spec import with_kernels, with_names
 from hatester.matrix.plan import Wanted, cell_of, plan_of, without_unfit
 from hatester.matrix.scenario import load_scenario
+from hatester.matrix.shards import plan_tasks
 from hatester.report import html, reproducer, tables
 from hatester.report.live import shown
 from hatester.results.merge import merge
@@ -76,7 +76,7 @@ def measure_matrix(settings: Settings, wanted: Wanted, flags: Flags, *, is_dry: 
     if is_dry:
         list_choice(choice, flags.clock)
         return
-    host.require()
+    host_capabilities.require()
     with limit_time(seconds), shown() as progress:
         measured = measure(debian(settings), choice.plan, flags.how, choice.run, RESULTS, progress)
     show_run(measured.results, flags.table_format, expected)
@@ -134,7 +134,7 @@ def bisect_commit(settings: Settings, wanted: Wanted, flags: Flags, bad: str) ->
     require(bad, OUTCOMES[1:-1], "--bad")
     plan = plan_cells(settings, wanted, flags.matrix)
     new = flags.new(wanted)
-    host.require()
+    host_capabilities.require()
     with shown() as progress:
         measured = measure(debian(settings), plan, RunOptions(), new, RESULTS, progress)
     show_run(measured.results, "plain")
@@ -157,7 +157,7 @@ def enter_cell(settings: Settings, cell: str, kernels: Sequence[str], step: str)
     plan = plan_of(with_names(declared, [wanted.kernel], {}), [wanted], cell)
     [scenario] = plan.scenarios.values()
     steps = options.step("--step", step, len(scenario.steps))
-    host.require()
+    host_capabilities.require()
     with workshop(debian(settings), plan.matrix) as shop:
         plan = without_unfit(plan, *shop.versions(plan.kernels, plan.builds))
         open_shell(plan, shop, steps, Progress())
@@ -229,7 +229,7 @@ def export_cell(id_: str, folder: str, run: str) -> None:
 
 def examine_host(settings: Settings, *, is_json: bool) -> None:
     """Print whether everything is there that a run needs. Raises UserError if it is not."""
-    found = [*host.findings(), mirror(settings)]
+    found = [*host_capabilities.findings(), mirror(settings)]
     if is_json:
         print(
             json.dumps(
@@ -244,14 +244,14 @@ def examine_host(settings: Settings, *, is_json: bool) -> None:
         raise UserError(f"A run needs more than this host has: {', '.join(missing)}.")
 
 
-def mirror(settings: Settings) -> host.Finding:
+def mirror(settings: Settings) -> host_capabilities.Finding:
     """Return whether Debian's archive can be reached, which the first run needs."""
     try:
         archive = debian(settings)
         archive.require_reachable()
     except UserError as error:
-        return host.Finding("mirror", False, str(error))
-    return host.Finding("mirror", True, archive.mirrors.main)
+        return host_capabilities.Finding("mirror", False, str(error))
+    return host_capabilities.Finding("mirror", True, archive.mirrors.main)
 
 
 def require_table_format(name: str) -> None:

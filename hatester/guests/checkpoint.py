@@ -22,9 +22,9 @@ from hatester.artifacts import cache
 from hatester.artifacts.builder import Image, Workshop
 from hatester.artifacts.disk import Tree
 from hatester.artifacts.ssh_keys import Keys
-from hatester.guests import host, machines, qmp
+from hatester.guests import host_capabilities, machines, qmp
 from hatester.guests.guest import Guest, pack_program, start
-from hatester.guests.host import Engine
+from hatester.guests.host_capabilities import Engine
 from hatester.guests.vagrant import Vagrant
 from hatester.util import process
 from hatester.util.errors import MeasurementError, UserError
@@ -173,10 +173,10 @@ class Starter:
             # With other disks than it began with, a guest would read nonsense.
             "kit": [kit.name, cache.identity(kit)],
             "system": [system.name, cache.identity(system)],
-            "qemu": host.qemu_version(),
+            "qemu": host_capabilities.qemu_version(),
             "engine": asdict(engine),
             # Under KVM a guest sees the host's processor.
-            "processor": host.processor() if engine.accelerator == "kvm" else None,
+            "processor": host_capabilities.processor() if engine.accelerator == "kvm" else None,
             "program": hashlib.sha256(pack_program()).hexdigest(),
         }
         return cache.digest(RECIPE, ingredients)

@@ -26,7 +26,7 @@ from hatester.artifacts.disk import Tree
 from hatester.artifacts.ssh_keys import Keys
 from hatester.guests import qmp
 from hatester.guests.console import Console
-from hatester.guests.host import Engine
+from hatester.guests.host_capabilities import Engine
 from hatester.guests.messages import GuestFault, Lines, parse
 from hatester.guests.vagrant import Vagrant, declare_machines
 from hatester.util import process

@@ -15,7 +15,7 @@ import pydantic
 import vagrant
 
 from hatester.guests.console import Console
-from hatester.guests.host import Engine
+from hatester.guests.host_capabilities import Engine
 from hatester.util import process
 from hatester.util.errors import MeasurementError, tail
 from hatester.util.files import quarantine, usable, write_whole

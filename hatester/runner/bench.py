@@ -30,7 +30,7 @@ from hatester.artifacts.apt import debian
 from hatester.artifacts.builder import workshop
 from hatester.artifacts.gc import SAVED, disk_bytes
 from hatester.artifacts.kernel_source import kernels_of
-from hatester.guests import host, machines
+from hatester.guests import host_capabilities, machines
 from hatester.guests.checkpoint import Starter
 from hatester.guests.guest import Guest
 from hatester.guests.vagrant import Vagrant
@@ -211,14 +211,14 @@ def instead(subject: Subject) -> Iterator[Figure]:
 
 
 def bench(settings: Settings, parts: Sequence[str], clock: str) -> None:
-    """Measure some parts, or all, on a clock of `host.CLOCKS`; show and store the figures.
+    """Measure some parts, or all, on one of CLOCKS; show and store the figures.
 
     Raises UserError for a part that there is not, and for what a run needs and is not here.
     """
     for name in parts:
         require(name, PARTS, "--part")
-    require(clock, host.CLOCKS, "--clock")
-    host.require()
+    require(clock, host_capabilities.CLOCKS, "--clock")
+    host_capabilities.require()
     plan = make_plan(*with_kernels(load_matrix(MATRIX), Wanted(), kernels_of(settings)))
     kernel, build = plan.cells[0].kernel, plan.cells[0].build
     with (
@@ -230,12 +230,12 @@ def bench(settings: Settings, parts: Sequence[str], clock: str) -> None:
             materials.image(kernel),
             {build: materials.tree(build)},
             materials.keys,
-            Vagrant(PROJECT, folder, host.choose_engine(clock)),
+            Vagrant(PROJECT, folder, host_capabilities.choose_engine(clock)),
             Progress(),
         )
         measured = measure(parts or list(PARTS), Subject(plan, starter, clock))
     print(tabulate([figure.row for figure in measured], headers=HEADERS))
-    print(f"\nresults: {store(RESULTS, host.describe(), measured)}")
+    print(f"\nresults: {store(RESULTS, host_capabilities.describe(), measured)}")
 
 
 def measure(parts: Sequence[str], subject: Subject) -> list[Figure]:

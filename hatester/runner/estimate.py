@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from hatester.artifacts import cache
-from hatester.guests import host
+from hatester.guests.host_capabilities import Engine, choose_accelerator, guests_at_once
 from hatester.matrix.declarations import Kernel
 from hatester.matrix.plan import Plan, Task
 from hatester.runner.queue import Schedule
@@ -69,15 +69,18 @@ class Estimate:
 
 
 def estimate(plan: Plan, tasks: Sequence[Task], clock: str, results: Path) -> Estimate:
-    """Estimate the run of these tasks of a plan, on a clock of `host.CLOCKS`.
+    """Estimate the run of these tasks of a plan, on a clock of guests.
 
     `results` is the folder of runs. Raises UserError where the cache cannot be used.
     """
-    accelerator = host.choose_accelerator()
+    accelerator = choose_accelerator()
     if clock == "auto":
         clock = "virtual" if accelerator == "tcg" else "real"
     guests = len(list(_batches(tasks)))
-    at_once = min(guests, host.guests_at_once(host.Engine(accelerator, clock, cpus=1)))
+    at_once = min(
+        guests,
+        guests_at_once(Engine(accelerator, clock, cpus=1)),
+    )
     lacks = _lacks(plan, cache.root())
     known = _measured(results / LATEST / "run.json", clock)
     cells = sum(known.get(cell.scenario, _CELL_SECONDS[clock]) for cell, _ in tasks)

@@ -12,7 +12,7 @@ from typing import TypeVar
 from hatester.artifacts import haproxy
 from hatester.artifacts.apt import Archive
 from hatester.artifacts.kernel import kit_version
-from hatester.capture.host import CONFIGURATION, Host, copy_of, load_host
+from hatester.capture.captured_host import CONFIGURATION, Host, copy_of, load_host
 from hatester.capture.stand_ins import Maker
 from hatester.matrix.declarations import NAME, Build, Kernel, Matrix, Setting
 from hatester.matrix.kernel_spec import flavour_of, is_release

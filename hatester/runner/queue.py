@@ -9,8 +9,8 @@ import threading
 from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 
-from hatester.matrix.batches import Batch, make_batches
 from hatester.matrix.plan import Task
+from hatester.matrix.shards import Batch, make_batches
 
 
 class Schedule:

@@ -16,13 +16,13 @@ from pathlib import Path
 from hatester.analysis.model import Measurement
 from hatester.analysis.outcomes import has_unsaid, lines, outcome
 from hatester.artifacts.builder import Materials
-from hatester.guests import host, machines
+from hatester.guests import host_capabilities, machines
 from hatester.guests.checkpoint import Starter
 from hatester.guests.guest import Guest
 from hatester.guests.vagrant import Vagrant
-from hatester.matrix.batches import Batch
 from hatester.matrix.clients import read_clients
 from hatester.matrix.plan import Plan, Task
+from hatester.matrix.shards import Batch
 from hatester.results.store import Results
 from hatester.runner.cell import not_measured, run_cell
 from hatester.runner.guest_plan import Order
@@ -53,8 +53,8 @@ class Keep(enum.Enum):
 class RunOptions:
     """Options of a run: its guests at once, which of them it keeps, and what it measures again.
 
-    `jobs` 0 means as many guests as the host has room for (`host.guests_at_once`). Cells with
-    one of the outcomes `again` are measured once more.
+    `jobs` 0 means as many guests as the host has room for. Cells with one of the outcomes
+    `again` are measured once more.
     """
 
     keep: Keep = Keep.NEVER
@@ -111,9 +111,9 @@ class Run:
         """
         self._progress.begin(self.planned)
         with machines.machines_folder(self.results.folder.name) as folder:
-            chosen = host.choose_engine(self.results.run.clock)
+            chosen = host_capabilities.choose_engine(self.results.run.clock)
             self.vagrant = Vagrant(PROJECT, folder, chosen)
-            jobs = self.options.jobs or host.guests_at_once(chosen)
+            jobs = self.options.jobs or host_capabilities.guests_at_once(chosen)
             self._slots = threading.Semaphore(jobs)
             # On a clock of its own, a guest can be started while others measure.
             count = jobs + 1 if chosen.is_virtual else jobs

@@ -9,7 +9,7 @@ import subprocess
 from hatester.artifacts.builder import Workshop
 from hatester.guests.checkpoint import single_guest
 from hatester.guests.guest import build_root
-from hatester.guests.host import choose_engine
+from hatester.guests.host_capabilities import choose_engine
 from hatester.matrix.plan import Cell, Plan
 from hatester.runner.guest_plan import Order
 from hatester.runner.guest_protocol import TaintedGuest, held

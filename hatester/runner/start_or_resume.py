@@ -16,10 +16,10 @@ from hatester.analysis.model import RunOrigin
 from hatester.analysis.outcomes import left_out
 from hatester.artifacts.apt import Archive
 from hatester.artifacts.builder import Workshop, workshop
-from hatester.guests import host
+from hatester.guests import host_capabilities
 from hatester.guests.checkpoint import single_guest
+from hatester.guests.host_capabilities import choose_engine
 from hatester.guests.vagrant import Vagrant
-from hatester.matrix.batches import Shard
 from hatester.matrix.build_spec import with_given
 from hatester.matrix.clients import read_clients, require_sense
 from hatester.matrix.declarations import Matrix
@@ -35,6 +35,7 @@ from hatester.matrix.plan import (
     without_unfit,
 )
 from hatester.matrix.scenario import ADVISED
+from hatester.matrix.shards import Shard
 from hatester.results.folder import require_place
 from hatester.results.store import Results, begin, find
 from hatester.runner import config_scenarios
@@ -53,11 +54,11 @@ log = logging.getLogger(__name__)
 class NewRun:
     """A run that is to begin.
 
-    Each cell is measured with each of the `seeds`, on a `clock` of `host.CLOCKS`. An address is
-    probed every `probe_interval` seconds; None: as the scenario has it. `clients` are words for
-    those that are added to a scenario's own (`hatester.matrix.clients.read_clients`). The scenarios
-    are made from an `own` configuration, if there is one; `wanted` then selects from the cells.
-    `captured` is the name of the host that guests are to be like, and `differs` lists the
+    Each cell is measured with each of the `seeds`, on a clock of `host_capabilities.CLOCKS`. An
+    address is probed every `probe_interval` seconds; None: as the scenario has it. `clients` are
+    words for those that are added to a scenario's own (`hatester.matrix.clients.read_clients`). The
+    scenarios are made from an `own` configuration, if there is one; `wanted` then selects from the
+    cells. `captured` is the name of the host that guests are to be like, and `differs` lists the
     differences. With a `shard`, only that part of the plan is measured.
     """
 
@@ -199,8 +200,8 @@ def _begin(
         plan = with_scenarios(plan, new.wanted, list(contents))
         plan = without_needless(plan) if new.own.is_advised and not new.wanted.settings else plan
     results = begin(
-        folder, host.describe(), plan.cells, plan.left_out, new.seeds,
-        host.choose_engine(new.clock).clock, new.probe_interval, _origin(plan, new, found),
+        folder, host_capabilities.describe(), plan.cells, plan.left_out, new.seeds,
+        choose_engine(new.clock).clock, new.probe_interval, _origin(plan, new, found),
     )  # fmt: skip
     if new.shard:
         planned = len(plan.cells) * len(new.seeds)
@@ -231,7 +232,7 @@ def _survey(shop: Workshop, plan: Plan, own: Own, clock: str, progress: Progress
 
     Raises MeasurementError if none does, with the message of the first one.
     """
-    kernel, chosen = plan.cells[0].kernel, host.choose_engine(clock)
+    kernel, chosen = plan.cells[0].kernel, choose_engine(clock)
     refusals: list[MeasurementError] = []
     with single_guest(shop, kernel, plan.builds, "survey", progress, chosen) as guest:
         for build in plan.builds:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hatester.capture.host import load_host
+from hatester.capture.captured_host import load_host
 from hatester.cli.program import MISTAKE
 from hatester.util.paths import PROJECT
 from tests.factories.cells import ID, shown, stored

@@ -28,7 +28,7 @@ from hatester.commands import runs
 from hatester.commands.artifacts import list_kernels
 from hatester.guests import qmp
 from hatester.guests.guest import Guest, build_root
-from hatester.guests.host import Engine
+from hatester.guests.host_capabilities import Engine
 from hatester.guests.vagrant import Vagrant
 from hatester.matrix.binds import Configuration
 from hatester.matrix.declarations import NAME, Build, Kernel, Setting

@@ -19,7 +19,7 @@ from hatester.artifacts.apt import Archive
 from hatester.artifacts.kernel_source import local_release
 from hatester.artifacts.mirrors import Mirrors
 from hatester.capture.capture import capture
-from hatester.capture.host import load_host, name_of, write_host
+from hatester.capture.captured_host import load_host, name_of, write_host
 from hatester.cli import options
 from hatester.cli.options import duration
 from hatester.matrix.build_spec import with_described

@@ -21,7 +21,7 @@ from hatester.artifacts.mirrors import find_mirrors
 from hatester.artifacts.ssh_keys import find_keys
 from hatester.guests.checkpoint import single_guest
 from hatester.guests.guest import Guest
-from hatester.guests.host import choose_engine
+from hatester.guests.host_capabilities import choose_engine
 from hatester.matrix.declarations import load_matrix
 from hatester.runner import config_scenarios
 from hatester.runner.survey import survey_configuration

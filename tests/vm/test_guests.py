@@ -23,7 +23,7 @@ from hatester.artifacts.kernel import Kit
 from hatester.artifacts.manifest import Manifest
 from hatester.artifacts.mirrors import find_mirrors
 from hatester.artifacts.ssh_keys import Keys, find_keys
-from hatester.guests import host, machines, qmp
+from hatester.guests import host_capabilities, machines, qmp
 from hatester.guests.checkpoint import KIND, Starter
 from hatester.guests.guest import Guest, start
 from hatester.guests.vagrant import Vagrant
@@ -54,7 +54,7 @@ def starter(checkout: Path) -> Iterator[Starter]:
     with ThreadPoolExecutor() as pool, machines.machines_folder("test") as folder:
         workshop = Workshop(Archive(find_mirrors(None, None)), load_matrix(MATRIX), keys, pool)
         materials = workshop.make([KERNEL], ["2.2"])
-        vagrant = Vagrant(checkout, folder, host.choose_engine())
+        vagrant = Vagrant(checkout, folder, host_capabilities.choose_engine())
         trees = {"2.2": materials.tree("2.2")}
         yield Starter(materials.image(KERNEL), trees, keys, vagrant, Progress())
 
@@ -154,7 +154,7 @@ def test_a_guest_stands_still_unless_it_is_awaited(guest: Guest) -> None:
 
 def test_a_guest_on_the_hosts_clock_has_all_processors(starter: Starter) -> None:
     vagrant = Vagrant(
-        Path(starter.vagrant.root), starter.vagrant.folder, host.choose_engine("real")
+        Path(starter.vagrant.root), starter.vagrant.folder, host_capabilities.choose_engine("real")
     )
     real = dataclasses.replace(starter, vagrant=vagrant)
     with started(real, f"{KERNEL}-4") as guest:

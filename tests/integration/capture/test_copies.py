@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from hatester.capture.capture import capture
-from hatester.capture.host import write_host
+from hatester.capture.captured_host import write_host
 from hatester.matrix.scenario import MADE
 from hatester.runner.guest_like_host import own_of
 from hatester.runner.guest_plan import root_content

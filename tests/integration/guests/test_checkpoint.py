@@ -20,9 +20,9 @@ from hatester.artifacts.builder import Image
 from hatester.artifacts.disk import Tree
 from hatester.artifacts.kernel import Kit
 from hatester.artifacts.ssh_keys import Keys
-from hatester.guests import checkpoint, host, qmp
+from hatester.guests import checkpoint, host_capabilities, qmp
 from hatester.guests.checkpoint import KIND, Starter
-from hatester.guests.host import Engine
+from hatester.guests.host_capabilities import Engine
 from hatester.guests.vagrant import Vagrant
 from hatester.util import process
 from hatester.util.errors import MeasurementError, UserError
@@ -73,7 +73,7 @@ def started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Started
     (tmp_path / "disk.qcow2").write_bytes(b"disk")
     started = Started(tmp_path)
     monkeypatch.setattr(checkpoint, "start", started.start)
-    monkeypatch.setattr(host, "qemu_version", lambda: "7.2")
+    monkeypatch.setattr(host_capabilities, "qemu_version", lambda: "7.2")
     monkeypatch.setattr(qmp, "save_devices", lambda _, file: file.write_bytes(b"devices"))
     memory = os.memfd_create("memory")
     os.write(memory, b"memory")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hatester.capture.capture import capture
-from hatester.capture.host import load_host, report, write_host
+from hatester.capture.captured_host import load_host, report, write_host
 from tests.factories.planted import EXPECTED, FOLDER, PlantedHost, Planter
 
 ROUNDS = int(os.environ.get("HATESTER_PLANTED_ROUNDS", "1"))

@@ -13,7 +13,7 @@ from hatester.analysis.outcomes import OUTCOMES
 from hatester.artifacts import gc
 from hatester.cli.flag_help import CHOICES
 from hatester.commands import init, listing
-from hatester.guests import host
+from hatester.guests import host_capabilities
 from hatester.matrix.declarations import FLAVOURS, METHODS, load_matrix
 from hatester.runner import bench
 from hatester.runner.run import Keep
@@ -109,7 +109,7 @@ def test_any_words_are_completed_without_a_fault(words: list[str]) -> None:
 def test_the_choices_are_those_that_commands_take() -> None:
     assert CHOICES["method"] == tuple(METHODS)
     assert CHOICES["flavour"] == tuple(FLAVOURS)
-    assert CHOICES["clock"] == host.CLOCKS
+    assert CHOICES["clock"] == host_capabilities.CLOCKS
     assert CHOICES["keep"] == tuple(each.value for each in Keep)
     assert {*CHOICES["bad"]} < {*OUTCOMES}
     assert {*CHOICES["table_format"]} < {*tabulate_formats}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hatester.capture.capture import capture
-from hatester.capture.host import write_host
+from hatester.capture.captured_host import write_host
 from hatester.commands.listing import KINDS
 from tests.factories import stored_run
 from tests.factories.production_host import MadeUpHost

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hatester.guests import host
+from hatester.guests import host_capabilities
 from hatester.matrix.plan import cell_of
 from hatester.results.store import Results, begin
 from hatester.util import process
@@ -22,7 +22,7 @@ ID = "6.1/3.0/plain/lost-address/signal"
 def _host(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Have two processors without KVM, room for all guests, and an empty cache."""
     monkeypatch.setattr(process, "processors", lambda: 2)
-    monkeypatch.setattr(host, "has_memory_for", lambda: 9)
+    monkeypatch.setattr(host_capabilities, "has_memory_for", lambda: 9)
     monkeypatch.setenv("HATESTER_ACCEL", "tcg")
     empty_cache(tmp_path, monkeypatch)
 

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from hatester.artifacts.apt import Archive
 from hatester.artifacts.mirrors import Mirrors
-from hatester.capture.host import Host, write_host
+from hatester.capture.captured_host import Host, write_host
 from hatester.matrix.declarations import Build, Kernel, load_matrix
 from hatester.matrix.plan import Wanted
 from hatester.runner.guest_like_host import Likeness, likeness

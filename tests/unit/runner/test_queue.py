@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hatester.matrix.batches import BATCH, Batch
 from hatester.matrix.plan import Cell, Task
+from hatester.matrix.shards import BATCH, Batch
 from hatester.runner.queue import Schedule
 
 

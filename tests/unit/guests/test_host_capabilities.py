@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from hatester.guests import host
-from hatester.guests.host import Engine, choose_engine, find_clock, virtual_cpus
+from hatester.guests import host_capabilities
+from hatester.guests.host_capabilities import Engine, choose_engine, find_clock, virtual_cpus
 from hatester.util import process
 from hatester.util.errors import UserError
 
@@ -32,7 +32,7 @@ def test_the_clock_follows_the_accelerator_unless_the_user_decides(
     clock: str, accelerator: str, qemu: str, chosen: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HATESTER_ACCEL", accelerator)
-    monkeypatch.setattr(host, "qemu_version", lambda: qemu)
+    monkeypatch.setattr(host_capabilities, "qemu_version", lambda: qemu)
     assert choose_engine(clock) == chosen
     assert chosen.is_virtual is (chosen.clock == "virtual")
 
@@ -73,7 +73,7 @@ def test_the_doctor_says_which_clock_guests_have_and_what_it_costs(
     accelerator: str, qemu: str, text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HATESTER_ACCEL", accelerator)
-    monkeypatch.setattr(host, "qemu_version", lambda: qemu)
+    monkeypatch.setattr(host_capabilities, "qemu_version", lambda: qemu)
     found = find_clock()
     assert found.is_ok
     assert re.search(text, found.text)
@@ -97,5 +97,5 @@ def test_guests_at_once_have_room_on_processors_and_in_memory(
     chosen: Engine, processors: int, gibibytes: int, guests: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(process, "processors", lambda: processors)
-    monkeypatch.setattr(host, "has_memory_for", lambda: gibibytes)
-    assert host.guests_at_once(chosen) == guests
+    monkeypatch.setattr(host_capabilities, "has_memory_for", lambda: gibibytes)
+    assert host_capabilities.guests_at_once(chosen) == guests

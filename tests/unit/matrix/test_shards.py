@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hatester.matrix.batches import BATCH, Shard, make_batches, plan_tasks, read_shard
 from hatester.matrix.plan import Cell
+from hatester.matrix.shards import BATCH, Shard, make_batches, plan_tasks, read_shard
 
 CELLS = st.lists(
     st.builds(

@@ -1,7 +1,7 @@
-"""Batches: the cells that one guest measures in a row; and shards, which divide them.
+"""Shards: the parts of a plan for several machines; and batches, which they divide.
 
-A batch has cells of one kernel and one seed, always the same ones in the same order. So the
-history of a guest before a cell depends neither on other guests, nor on other seeds, nor on
+A guest measures a batch: cells of one kernel and one seed, always the same ones in the same order.
+So the history of a guest before a cell depends neither on other guests, nor on other seeds, nor on
 the number of shards.
 """
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from hatester.capture.capture import capture
-from hatester.capture.host import CONFIGURATION as CONFIGURATION_FILE
-from hatester.capture.host import copy_of, load_host, name_of, report, write_host
+from hatester.capture.captured_host import CONFIGURATION as CONFIGURATION_FILE
+from hatester.capture.captured_host import copy_of, load_host, name_of, report, write_host
 from hatester.capture.stand_ins import StandIn
 from hatester.util.errors import UserError
 from tests.factories.production_host import CONFIGURATION, MadeUpHost

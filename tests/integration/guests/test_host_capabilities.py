@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from hatester.guests import host
+from hatester.guests import host_capabilities
 from hatester.util.errors import UserError
 
 
@@ -19,24 +19,24 @@ def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_this_host_is_ready() -> None:
-    assert [each for each in host.findings() if not each.is_ok] == []
-    host.require()
+    assert [each for each in host_capabilities.findings() if not each.is_ok] == []
+    host_capabilities.require()
 
 
 def test_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=3 * 2**30))
     with pytest.raises(UserError, match=r"space: 3\.0 GiB free in .*, 4\.0 GiB .*invoke clean"):
-        host.require()
+        host_capabilities.require()
     # A cache that has its system needs room for the guests only.
     (tmp_path / "hatester/systems/made").mkdir(parents=True)
-    host.require()
+    host_capabilities.require()
 
 
 def test_missing_command_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     which: Callable[[str], str | None] = shutil.which
     monkeypatch.setattr(shutil, "which", lambda name: None if name == "cpio" else which(name))
     with pytest.raises(UserError, match="cpio: is not installed; it makes kernel kits"):
-        host.require()
+        host_capabilities.require()
 
 
 @pytest.mark.parametrize(("choice", "is_ok"), [("tcg", True), ("kvm", True), ("xen", False)])
@@ -44,13 +44,13 @@ def test_accelerator_is_the_users_choice(
     choice: str, is_ok: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HATESTER_ACCEL", choice)
-    [found] = [each for each in host.findings() if each.name == "KVM"]
+    [found] = [each for each in host_capabilities.findings() if each.name == "KVM"]
     assert found.is_ok is is_ok
     assert ("the choices are" in found.text) is not is_ok
 
 
 def test_host_description() -> None:
-    described = host.describe()
+    described = host_capabilities.describe()
     assert described["qemu"].startswith("QEMU emulator version")
     assert described["vagrant"].startswith("Vagrant ")
     assert described["processors"] >= 1
