@@ -44,6 +44,16 @@ def name_values(tokens: Sequence[str], contexts: Any) -> list[str]:
     return found
 
 
+def find_helped(tokens: Sequence[str], contexts: Any) -> str | None:
+    """Return the command with places whose help is asked for, as in `compare --help`.
+
+    Invoke would take the flag for the value of a place.
+    """
+    command, *rest = tokens or [""]
+    has_places = command in contexts and contexts[command].missing_positional_args
+    return command if has_places and {"-h", "--help"} & {*rest} else None
+
+
 def require_values(tokens: Sequence[str], contexts: Any) -> None:
     """Raise ParseError for a flag without a value, and for an empty value or word.
 

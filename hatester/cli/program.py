@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import inspect
 import io
 import logging
 import logging.handlers
@@ -27,7 +28,7 @@ from invoke.vendor.lexicon import Lexicon
 
 from hatester import __version__
 from hatester.cli.completion import complete
-from hatester.cli.parsing import explain, name_values, require_values
+from hatester.cli.parsing import REPEATED, explain, find_helped, name_values, require_values
 from hatester.cli.settings_file import FILE, Config, require_settings
 from hatester.cli.signals import taken, taken_to_the_end
 from hatester.util import log
@@ -204,7 +205,10 @@ class Program(invoke.program.Program):
 
     def _make_parser(self) -> Parser:
         parser = super()._make_parser()
-        self.core.unparsed[:] = name_values(self.core.unparsed, parser.contexts)
+        tokens = name_values(self.core.unparsed, parser.contexts)
+        if command := find_helped(tokens, parser.contexts):
+            self.args.help.value, tokens = command, []
+        self.core.unparsed[:] = tokens
         require_values(self.core.unparsed, parser.contexts)
         return parser
 
@@ -237,6 +241,15 @@ class Program(invoke.program.Program):
         self.list_format = "flat"
         self.list_tasks()
         print(f"Flags and examples of a command: {COMMAND} COMMAND --help")
+
+    def print_task_help(self, name: str) -> None:
+        """Print a command with its places, what it does, and its flags."""
+        context = self.parser.contexts[name]
+        places = [str(each.name) for each in context.missing_positional_args]
+        places += [f"{each}..." for each in filter(None, [REPEATED.get(name)])]
+        print(" ".join(["Usage:", COMMAND, name, *map(str.upper, places), "[flags]"]))
+        print(f"\n{inspect.getdoc(self.collection[name])}\n\nFlags:")
+        self.print_columns(context.help_tuples())
 
     @contextlib.contextmanager
     def _refusals(self) -> Iterator[None]:

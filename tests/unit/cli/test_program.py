@@ -10,6 +10,7 @@ import pytest
 from hatester.cli import program
 from hatester.cli.program import INTERRUPTED, Program
 from hatester.commands import plan
+from hatester.util.paths import COMMAND
 from tests.factories.project import call
 
 
@@ -47,6 +48,22 @@ def test_help_helps_everywhere(words: tuple[str, ...]) -> None:
     done = call(*words)
     assert done.returncode == 0
     assert "--probe-interval=STRING   Time between two probes" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "usage"),
+    [
+        (("compare", "--help"), "compare BEFORE AFTER [flags]"),
+        (("compare", "a", "-h"), "compare BEFORE AFTER [flags]"),
+        (("shell", "--help", "--step", "6"), "shell CELL [flags]"),
+        (("merge", "--help"), "merge RUN... [flags]"),
+        (("bisect", "--bad", "down", "--help"), "bisect [flags]"),
+    ],
+)
+def test_help_is_no_value_of_a_place(words: tuple[str, ...], usage: str) -> None:
+    done = call(*words)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"Usage: {COMMAND} {usage}\n")
 
 
 @pytest.mark.parametrize("words", [(), ("-h",), ("--help",)])
