@@ -212,7 +212,8 @@ def _choose(
         return None
     chosen, contents, first = max(results, key=lambda each: each[0].is_measured)
     for cell, _, run in results:
-        if cell.is_measured and cell != chosen:
+        # On the virtual clock, another host measures the same in another time.
+        if cell.is_measured and cell.model_copy(update={"seconds": chosen.seconds}) != chosen:
             reason = f"{cell.id}, with seed {cell.seed}, has another result. Leave one run out."
             raise _refusal(run, first, reason)
     return chosen, contents

@@ -102,10 +102,19 @@ def test_two_errors_of_a_cell_are_one(tmp_path: Path) -> None:
     assert cell.error == "no image"
 
 
+def test_the_same_measurement_by_two_hosts_is_one(tmp_path: Path) -> None:
+    parts = [make_run(tmp_path / name) for name in "ab"]
+    change_cell(parts[1], FIRST, seconds=77.0)
+    assert merged(tmp_path, *parts).cells == parts[0].cells
+
+
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"seconds": 77.0}, f"{FIRST[0]}, with seed 0, has another result. Leave one run out."),
+        (
+            {"explanation": "another"},
+            f"{FIRST[0]}, with seed 0, has another result. Leave one run out.",
+        ),
         (
             {"kernel": GuestKernel(name="5.10", release="6.1.0-51", accelerator="tcg")},
             "release of kernel 5.10 differs (got '6.1.0-51'; expected '6.1.0-50').",
