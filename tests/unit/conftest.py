@@ -19,7 +19,7 @@ EVERYWHERE = {"sh", "cp", "sha256sum"}
 """Programs that every host has which can run these tests."""
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def _pure() -> Iterator[None]:
     """Refuse to start tools of the host, and keep its disk and its processes out of the tests."""
     start = subprocess.Popen.__init__
