@@ -4,7 +4,7 @@ The words are those of HAProxy's configuration manual (2.2 to 3.4, sections 3 to
 lists that HAProxy prints (`haproxy -dKcfg,srv,bind`). The notation is the manual's:
 
     a|b         one of these words
-    <form>      a value of a form (`hatester/capture/forms.py`); with a `+`, one or more of them
+    <form>      a value of a form (`value_forms.py`); with a `+`, one or more of them
     {options}   any of a set of options, in any order
     ...         further words, which are left out
 

@@ -19,10 +19,10 @@ from typing import Any
 from hatester.capture import stand_ins, sysctls, unit
 from hatester.capture.captured_host import CONFIGURATION, Host
 from hatester.capture.configuration import Copy, Wanted
-from hatester.capture.forms import Names
 from hatester.capture.remote import Answer, Remote
 from hatester.capture.stand_ins import Kind, StandIn
 from hatester.capture.unit import Arguments, Process, Service
+from hatester.capture.value_forms import Names
 from hatester.util.errors import UserError
 
 FACTS = {

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from hatester.capture import allow_list
-from hatester.capture.forms import Names
 from hatester.capture.stand_ins import Kind
+from hatester.capture.value_forms import Names
 from hatester.matrix.haproxy_config import Line, parse, words
 from hatester.matrix.surroundings import environment_variables
 from hatester.matrix.surroundings.named_files import Named, Places, named, places_of

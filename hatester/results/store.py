@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+from hatester.analysis.cell_verdict import judge
 from hatester.analysis.model import (
     SCHEMA,
     CellResult,
@@ -29,7 +30,6 @@ from hatester.analysis.model import (
 from hatester.analysis.outcomes import measured, outcome
 from hatester.analysis.timeline import Timeline
 from hatester.analysis.timeline import read as read_timeline
-from hatester.analysis.verdict import judge
 from hatester.matrix.plan import Cell, Task
 from hatester.results.folder import (
     PLAN,

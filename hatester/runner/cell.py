@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from hatester.analysis.cell_verdict import judge, unmeasured
 from hatester.analysis.model import CellResult, GuestBuild, GuestKernel, Judgement, Measurement
-from hatester.analysis.verdict import judge, unmeasured
 from hatester.artifacts.disk import Tree
 from hatester.guests.guest import Guest
 from hatester.matrix.plan import Cell

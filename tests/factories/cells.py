@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from hatester.analysis.cell_verdict import unmeasured
 from hatester.analysis.model import (
     CellResult,
     GuestBuild,
@@ -20,7 +21,6 @@ from hatester.analysis.model import (
 from hatester.analysis.outcomes import lines
 from hatester.analysis.reload_model import AddressResult, ReloadResult
 from hatester.analysis.timeline import read
-from hatester.analysis.verdict import unmeasured
 from hatester.matrix.plan import cell_of
 from hatester.results.store import Results, begin
 from tests.factories.evidence import A43, A44, Failures, evidence, judge, reload

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hatester.analysis import verdict
+from hatester.analysis import cell_verdict
 from hatester.analysis.model import Judgement
 from hatester.analysis.timeline import read
 
@@ -161,4 +161,4 @@ def everywhere(*stretches: tuple[float, float, str]) -> Failures:
 
 def judge(content: Mapping[str, Any]) -> Judgement:
     """Return the verdict on the content of `timeline.json`."""
-    return verdict.judge(read(content))
+    return cell_verdict.judge(read(content))

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from hatester.analysis.cell_verdict import judge
 from hatester.analysis.model import GuestBuild, GuestKernel, Measurement
 from hatester.analysis.timeline import read
-from hatester.analysis.verdict import judge
 from hatester.matrix.plan import Cell, cell_of
 from hatester.results.store import Results, begin
 from hatester.runner.cell import not_measured

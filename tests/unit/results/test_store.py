@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from hatester.analysis.cell_verdict import judge
 from hatester.analysis.model import CellResult, Measurement, schema
 from hatester.analysis.timeline import read
-from hatester.analysis.verdict import judge
 from hatester.matrix.plan import Cell
 from hatester.results.folder import store
 from hatester.results.repeat_command import repeat_command
