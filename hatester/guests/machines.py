@@ -27,6 +27,7 @@ _KEPT = "kept"
 _LOCK = ".lock"
 _PURPOSE = "starts or sweeps runs"
 _QEMU = "qemu-system"
+_VAGRANT = "vagrant"
 _DISK = "disk-system"
 _FOLDER = "VAGRANT_DOTFILE_PATH"
 """The variable with the folder of Vagrant's machines, in the environments of Vagrant and QEMU."""
@@ -79,8 +80,11 @@ def keep(folder: Path) -> None:
 
 
 def is_kept(folder: Path) -> bool:
-    """Return True if a folder was kept, and still has a machine."""
-    return (folder / _KEPT).exists() and bool(kept_machines(folder))
+    """Return True if a folder was kept, and still has a machine or a Vagrant at work.
+
+    Vagrant forgets a machine some time before it ends: it must not be killed meanwhile.
+    """
+    return (folder / _KEPT).exists() and (bool(kept_machines(folder)) or _has_vagrant(folder))
 
 
 def kept_machines(folder: Path) -> list[str]:
@@ -115,11 +119,24 @@ def pids(folder: Path) -> list[int]:
     Vagrant counts, since one that outlives its run could still start a machine.
     """
     return [
-        each.pid
-        for each, words, environment in _processes()
-        if any(_QEMU in word or "vagrant" in word for word in words)
-        and environment.get(_FOLDER) == str(folder)
+        pid
+        for pid, words in _commands(folder)
+        if any(_QEMU in word or _VAGRANT in word for word in words)
     ]
+
+
+def _has_vagrant(folder: Path) -> bool:
+    return any(
+        _QEMU not in words[0] and any(_VAGRANT in word for word in words)
+        for _, words in _commands(folder)
+    )
+
+
+def _commands(folder: Path) -> Iterator[tuple[int, list[str]]]:
+    """Yield the pid and the command of each process that has a folder of machines."""
+    for each, words, environment in _processes():
+        if words and environment.get(_FOLDER) == str(folder):
+            yield each.pid, words
 
 
 def strays() -> list[int]:

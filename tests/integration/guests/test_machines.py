@@ -25,12 +25,17 @@ def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def start_machine(folder: Path) -> int:
-    """Something that looks like a QEMU that was started for the folder."""
+    """Start something that looks like a QEMU for the folder."""
     data = folder / "machines/6.1/qemu"
     data.mkdir(parents=True)
     (data / "id").touch()
+    return start_process("qemu-system-x86_64", folder)
+
+
+def start_process(name: str, folder: Path) -> int:
+    """Start something that looks like a program for the machines of a folder."""
     pid = subprocess.Popen(
-        ["qemu-system-x86_64", "-c", "sleep 60 & wait"],
+        [name, "-c", "sleep 60 & wait"],
         executable="/bin/bash",
         env={**os.environ, "VAGRANT_DOTFILE_PATH": str(folder)},
         start_new_session=True,
@@ -74,6 +79,21 @@ def test_kept_machines_stay() -> None:
     with machines.machines_folder("last"):
         assert not folder.exists()
     assert not is_running(pid)
+
+
+def test_vagrant_that_has_just_destroyed_kept_machines_is_not_killed() -> None:
+    with machines.machines_folder("run") as folder:
+        qemu = start_machine(folder)
+        machines.keep(folder)
+    vagrant = start_process("vagrant", folder)
+    (folder / "machines/6.1/qemu/id").unlink()
+    os.kill(qemu, signal.SIGKILL)
+    with machines.machines_folder("next"):
+        assert is_running(vagrant)
+    os.killpg(vagrant, signal.SIGKILL)
+    assert has_ended(vagrant)
+    with machines.machines_folder("last"):
+        assert not folder.exists()
 
 
 def run_and_hang(answers: multiprocessing.Queue[tuple[Path, int]]) -> None:
