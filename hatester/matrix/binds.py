@@ -165,7 +165,7 @@ def _bind_lines(
 ) -> Iterator[tuple[list[str], Line]]:
     """Yield the lines that bind addresses for clients, each after its addresses as written.
 
-    Peers, which are other HAProxys, are no clients.
+    Peers are other HAProxys, and not clients.
     """
     lines = parse(text)
     values = environment_variables.values_of(lines, env)

@@ -77,10 +77,7 @@ def estimate(plan: Plan, tasks: Sequence[Task], clock: str, results: Path) -> Es
     if clock == "auto":
         clock = "virtual" if accelerator == "tcg" else "real"
     guests = len(list(_batches(tasks)))
-    at_once = min(
-        guests,
-        guests_at_once(Engine(accelerator, clock, cpus=1)),
-    )
+    at_once = min(guests, guests_at_once(Engine(accelerator, clock, cpus=1)))
     lacks = _lacks(plan, cache.root())
     known = _measured(results / LATEST / "run.json", clock)
     cells = sum(known.get(cell.scenario, _CELL_SECONDS[clock]) for cell, _ in tasks)

@@ -65,7 +65,7 @@ class RunOptions:
 class Run:
     """A run on its way to complete results.
 
-    `plan` has all that its cells need, and all planned cells of their kernels.
+    `plan` has all that its cells need. In a new run it has all planned cells of their kernels.
     """
 
     vagrant: Vagrant
